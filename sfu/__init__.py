@@ -1,0 +1,53 @@
+"""Rooms, participants, tracks and subscriptions, and the negotiation that connects them.
+
+Python decides here; the plane (``sfu._media``) moves packets. Nothing in this package does I/O:
+everything is called on the event loop's thread and returns at once.
+"""
+
+from sfu import errors
+from sfu.config import SfuConfig
+from sfu.engine import EngineLike
+from sfu.errors import SfuError
+from sfu.listener import SfuListener
+from sfu.model import (
+    Answer,
+    Grant,
+    Kind,
+    Lines,
+    MediaState,
+    Offer,
+    Quality,
+    Role,
+    Score,
+    Source,
+    Track,
+    TrackDeclaration,
+)
+from sfu.participant import Participant
+from sfu.room import Room
+from sfu.sfu import Sfu
+from sfu.snapshot import SfuSnapshot
+
+__all__ = [
+    "Answer",
+    "EngineLike",
+    "Grant",
+    "Kind",
+    "Lines",
+    "MediaState",
+    "Offer",
+    "Participant",
+    "Quality",
+    "Role",
+    "Room",
+    "Score",
+    "Sfu",
+    "SfuConfig",
+    "SfuError",
+    "SfuListener",
+    "SfuSnapshot",
+    "Source",
+    "Track",
+    "TrackDeclaration",
+    "errors",
+]

@@ -1,0 +1,436 @@
+"""The media plane: one :class:`Engine` is one thread with one UDP port (Rust, ``media/py``).
+
+Commands return at once; what becomes of them is reported by events. All ids are integers chosen
+by the caller and unique for the life of the process. Watch ``fileno()`` for readability (one
+``loop.add_reader``) and call :meth:`Engine.drain_events` then.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self, final
+
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "DROP_REASONS",
+    "FORWARD_DELAY_BOUNDS_S",
+    "Certificate",
+    "CodecParameters",
+    "ConsumerStats",
+    "Counters",
+    "EncodingParameters",
+    "Engine",
+    "EngineBusyError",
+    "EngineClosedError",
+    "EngineConfigError",
+    "Event",
+    "MediaError",
+    "ParameterError",
+    "ProducerStats",
+    "Snapshot",
+    "TransportStats",
+]
+
+DROP_REASONS: tuple[str, ...]
+"""All values of ``reason`` in the drop counters, in a fixed order."""
+
+FORWARD_DELAY_BOUNDS_S: tuple[float, ...]
+"""Upper bounds of the forward-delay histogram; one more bucket counts the rest."""
+
+class MediaError(Exception):
+    """Root of all errors of the plane."""
+
+class EngineConfigError(MediaError):
+    """A setting or an address can't be used; the text says which."""
+
+class EngineBusyError(MediaError):
+    """The command queue is full: the engine can't keep up."""
+
+class EngineClosedError(MediaError):
+    """The engine was closed or its thread died."""
+
+class ParameterError(MediaError, ValueError):
+    """A command's argument is malformed; nothing was sent."""
+
+@final
+class Certificate:
+    """Self-signed ECDSA P-256 certificate for DTLS; one for all engines of a process."""
+
+    def __new__(cls) -> Self: ...
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 in SDP form, upper-case hex pairs with colons (RFC 8122)."""
+
+@final
+class CodecParameters:
+    """One payload type of an m-line; ``codec`` is opus, vp8, vp9, h264 or av1.
+
+    Raises:
+        ParameterError: an argument is out of range or unknown.
+    """
+
+    def __new__(
+        cls,
+        *,
+        codec: str,
+        payload_type: int,
+        clock_rate_hz: int,
+        rtx_payload_type: int | None = None,
+        variant: str = "",
+    ) -> Self: ...
+    @property
+    def codec(self) -> str: ...
+    @property
+    def payload_type(self) -> int: ...
+    @property
+    def clock_rate_hz(self) -> int: ...
+    @property
+    def rtx_payload_type(self) -> int | None: ...
+    @property
+    def variant(self) -> str: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class EncodingParameters:
+    """One stream of a track.
+
+    Raises:
+        ParameterError: an argument is out of range.
+    """
+
+    def __new__(
+        cls, *, rid: str | None = None, ssrc: int | None = None, rtx_ssrc: int | None = None
+    ) -> Self: ...
+    @property
+    def rid(self) -> str | None: ...
+    @property
+    def ssrc(self) -> int | None: ...
+    @property
+    def rtx_ssrc(self) -> int | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class Engine:
+    """One media thread.
+
+    Args:
+        certificate: DTLS certificate.
+        listen: addresses ``"0.0.0.0:3478"``, ``"[::]:3478"`` (at most one per family); port 0
+            lets the kernel choose, the same port for both families.
+        name: thread name, at most 15 bytes.
+        max_rooms: rooms on this engine.
+        max_transports: transports on this engine.
+        event_queue: events kept until drained; beyond that they are dropped and counted.
+        fault_injection: allow :meth:`inject_panic`.
+
+    Raises:
+        EngineConfigError: an address can't be bound or a value is out of range.
+    """
+
+    def __new__(
+        cls,
+        *,
+        certificate: Certificate,
+        listen: Sequence[str],
+        name: str = "engine",
+        max_rooms: int = 1000,
+        max_transports: int = 5000,
+        event_queue: int = 16384,
+        fault_injection: bool = False,
+    ) -> Self: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def local_addresses(self) -> list[str]:
+        """The bound addresses, as ``host:port``."""
+
+    @property
+    def socket_buffers(self) -> tuple[int, int]:
+        """``(receive, send)`` buffer granted by the kernel, in bytes of its own accounting.
+
+        8 MiB and 4 MiB are asked for; without ``CAP_NET_ADMIN`` the sysctls
+        ``net.core.rmem_max`` and ``net.core.wmem_max`` cap them.
+        """
+
+    def fileno(self) -> int:
+        """Readable while events wait; stays open after :meth:`close`."""
+
+    def drain_events(self) -> list[Event]: ...
+    def snapshot(self) -> Snapshot:
+        """The latest snapshot, at most about a second old; never blocks on the media thread."""
+
+    def close(self) -> None:
+        """Closes all transports (DTLS close_notify), stops the thread, frees the port. Idempotent.
+
+        Raises:
+            MediaError: the thread did not end within 5 s.
+        """
+
+    def create_room(self, *, room: int) -> None: ...
+    def close_room(self, *, room: int) -> None: ...
+    def create_transport(
+        self,
+        *,
+        room: int,
+        transport: int,
+        local_ufrag: str,
+        local_password: str,
+        remote_ufrag: str,
+        remote_password: str,
+        remote_fingerprints: Sequence[tuple[str, str]],
+        dtls_role: str,
+    ) -> None:
+        """Adds an association.
+
+        Args:
+            remote_fingerprints: ``(algorithm, hex with or without colons)``.
+            dtls_role: ours, ``server`` or ``client``.
+
+        Raises:
+            ParameterError: bad credentials or no usable fingerprint.
+        """
+
+    def restart_ice(
+        self,
+        *,
+        transport: int,
+        local_ufrag: str,
+        local_password: str,
+        remote_ufrag: str,
+        remote_password: str,
+    ) -> None: ...
+    def set_extensions(self, *, transport: int, extensions: Mapping[str, int]) -> None:
+        """Replaces the header extension table.
+
+        Args:
+            extensions: name (mid, rid, repaired_rid, audio_level, abs_send_time, transport_cc,
+                video_orientation, playout_delay, abs_capture_time, dependency_descriptor) to id.
+        """
+
+    def close_transport(self, *, transport: int) -> None: ...
+    def add_producer(
+        self,
+        *,
+        transport: int,
+        producer: int,
+        kind: str,
+        mid: str,
+        codecs: Sequence[CodecParameters],
+        encodings: Sequence[EncodingParameters],
+        nack: bool,
+    ) -> None: ...
+    def update_producer(
+        self,
+        *,
+        producer: int,
+        kind: str,
+        mid: str,
+        codecs: Sequence[CodecParameters],
+        encodings: Sequence[EncodingParameters],
+        nack: bool,
+    ) -> None: ...
+    def remove_producer(self, *, producer: int) -> None: ...
+    def set_producer_paused(self, *, producer: int, paused: bool) -> None: ...
+    def request_keyframe(self, *, producer: int) -> None: ...
+    def add_consumer(
+        self,
+        *,
+        transport: int,
+        consumer: int,
+        producer: int,
+        mid: str,
+        ssrc: int,
+        rtx_ssrc: int | None,
+        codecs: Sequence[CodecParameters],
+        nack: bool,
+        cname: str,
+        paused: bool = False,
+    ) -> None: ...
+    def update_consumer(
+        self,
+        *,
+        consumer: int,
+        mid: str,
+        ssrc: int,
+        rtx_ssrc: int | None,
+        codecs: Sequence[CodecParameters],
+        nack: bool,
+        cname: str,
+        paused: bool = False,
+    ) -> None: ...
+    def set_consumer_source(self, *, consumer: int, producer: int) -> None: ...
+    def set_consumer_paused(self, *, consumer: int, paused: bool) -> None: ...
+    def remove_consumer(self, *, consumer: int) -> None: ...
+    def inject_panic(self, *, room: int) -> None:
+        """Makes the room's next packet panic; only with ``fault_injection``.
+
+        Raises:
+            EngineConfigError: ``fault_injection`` is off.
+        """
+
+@disjoint_base
+class Event:
+    """What the plane reports; use with ``match``."""
+
+    @final
+    class TransportStateChanged(Event):
+        __match_args__ = ("transport", "state", "reason")
+        transport: int
+        state: str
+        """new, connecting, connected, disconnected, failed, closed."""
+        reason: str
+        """none, command, remote_closed, consent_expired, dtls_failed, dtls_timeout,
+        fingerprint_mismatch, no_srtp_profile, room_closed, room_panicked."""
+        def __new__(cls, transport: int, state: str, reason: str) -> Self: ...
+
+    @final
+    class TransportSecured(Event):
+        __match_args__ = ("transport", "dtls_version", "profile")
+        transport: int
+        dtls_version: str
+        """1.2 or 1.3."""
+        profile: str
+        """aead_aes_128_gcm, aead_aes_256_gcm, aes128_cm_sha1_80."""
+        def __new__(cls, transport: int, dtls_version: str, profile: str) -> Self: ...
+
+    @final
+    class TransportMoved(Event):
+        __match_args__ = ("transport", "remote")
+        transport: int
+        remote: str
+        def __new__(cls, transport: int, remote: str) -> Self: ...
+
+    @final
+    class ProducerStarted(Event):
+        __match_args__ = ("producer", "codec")
+        producer: int
+        codec: str
+        def __new__(cls, producer: int, codec: str) -> Self: ...
+
+    @final
+    class ConsumerStarted(Event):
+        __match_args__ = ("consumer",)
+        consumer: int
+        def __new__(cls, consumer: int) -> Self: ...
+
+    @final
+    class AudioLevels(Event):
+        __match_args__ = ("room", "levels")
+        room: int
+        levels: list[tuple[int, int]]
+        """``(producer, level)``, 0 (loudest) to 127 (silence) as in RFC 6464."""
+        def __new__(cls, room: int, levels: list[tuple[int, int]]) -> Self: ...
+
+    @final
+    class ActiveSpeaker(Event):
+        __match_args__ = ("room", "producer")
+        room: int
+        producer: int | None
+        def __new__(cls, room: int, producer: int | None) -> Self: ...
+
+    @final
+    class RoomPanicked(Event):
+        __match_args__ = ("room", "message")
+        room: int
+        message: str
+        def __new__(cls, room: int, message: str) -> Self: ...
+
+    @final
+    class CommandFailed(Event):
+        __match_args__ = ("command", "id", "message")
+        command: str
+        id: int
+        message: str
+        def __new__(cls, command: str, id: int, message: str) -> Self: ...  # noqa: A002
+
+    @final
+    class EventsDropped(Event):
+        __match_args__ = ("count",)
+        count: int
+        def __new__(cls, count: int) -> Self: ...
+
+    @final
+    class EngineFailed(Event):
+        """The media thread ended; nothing of this engine works any more."""
+
+        __match_args__ = ("message",)
+        message: str
+        def __new__(cls, message: str) -> Self: ...
+
+@final
+class Counters:
+    """Totals of one engine since it started. Pairs are ``(audio, video)``."""
+
+    rtp_packets_in: tuple[int, int]
+    rtp_packets_out: tuple[int, int]
+    rtp_bytes_in: tuple[int, int]
+    rtp_bytes_out: tuple[int, int]
+    rtcp_packets_in: int
+    rtcp_packets_out: int
+    rtp_lost: tuple[int, int]
+    nack_sent: int
+    nack_received: int
+    pli_sent: int
+    pli_received: int
+    retransmissions_in: int
+    retransmissions_out: int
+    retransmissions_missed: int
+    dropped: dict[str, int]
+    forward_delay_buckets: list[int]
+    """Not cumulative; see FORWARD_DELAY_BOUNDS_S."""
+    forward_delay_sum_s: float
+    dtls_handshakes: int
+    dtls_failures: int
+    room_panics: int
+    events_dropped: int
+    commands_rejected: int
+
+@final
+class TransportStats:
+    transport: int
+    room: int
+    state: str
+    rtt_s: float | None
+    bytes_in: int
+    bytes_out: int
+    memory_bytes: int
+
+@final
+class ProducerStats:
+    producer: int
+    transport: int
+    kind: str
+    packets: int
+    bytes: int
+    lost: int
+    repaired: int
+    loss_ratio: float
+    jitter_s: float
+    bitrate_bps: int
+    keyframes: int
+
+@final
+class ConsumerStats:
+    consumer: int
+    transport: int
+    producer: int | None
+    packets: int
+    bytes: int
+    retransmitted: int
+    loss_ratio: float | None
+    jitter_s: float | None
+    rtt_s: float | None
+    bitrate_bps: int
+
+@final
+class Snapshot:
+    """State of one engine."""
+
+    counters: Counters
+    rooms: int
+    load: float
+    """Share of the last second the media thread was busy, 0..1."""
+    transports: list[TransportStats]
+    producers: list[ProducerStats]
+    consumers: list[ConsumerStats]

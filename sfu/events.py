@@ -1,0 +1,157 @@
+"""What the plane reports, in the terms of this package."""
+
+# ruff: noqa: ARG002 (all actions have one signature)
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sfu.model import Kind
+from sfu.plane import EnginePort
+from sfu.reception import NO_COMMON_CODEC
+from sfu.registry import Registry
+from sfu.transport import TransportState
+
+if TYPE_CHECKING:
+    from sfu._media import Event
+
+__all__ = ["EventDispatch"]
+
+log = logging.getLogger(__name__)
+
+
+class EventDispatch:
+    """Carries events of all engines to rooms and participants.
+
+    Events name things that may be gone by the time they are read; those are ignored. They are
+    told apart by class name, so that an engine need not be the compiled one.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._actions: Mapping[str, Callable[[EnginePort, Any], None]] = {
+            "TransportStateChanged": self._transport_state_changed,
+            "TransportSecured": self._transport_secured,
+            "TransportMoved": self._transport_moved,
+            "ProducerStarted": self._producer_started,
+            "ConsumerStarted": self._consumer_started,
+            "AudioLevels": self._audio_levels,
+            "ActiveSpeaker": self._active_speaker,
+            "RoomPanicked": self._room_panicked,
+            "CommandFailed": self._command_failed,
+            "EventsDropped": self._events_dropped,
+            "EngineFailed": self._engine_failed,
+        }
+
+    @property
+    def event_names(self) -> frozenset[str]:
+        """Names of the events that are understood."""
+        return frozenset(self._actions)
+
+    def dispatch(self, port: EnginePort, event: "Event") -> None:
+        """Takes one event over."""
+        name = type(event).__name__.rpartition("_")[2]
+        action = self._actions.get(name)
+        if action is None:
+            log.warning("unknown event", extra={"event": name, "engine": port.index})
+            return
+        action(port, event)
+
+    def _transport_state_changed(
+        self, port: EnginePort, event: "Event.TransportStateChanged"
+    ) -> None:
+        self._set_transport_state(event.transport, event.state, event.reason)
+
+    def _set_transport_state(self, transport_id: int, state: str, reason: str) -> None:
+        participant = self._registry.transports.get(transport_id)
+        if participant is not None and state != TransportState.NEW:
+            participant.transport_changed(transport_id, TransportState(state), reason)
+
+    def _transport_secured(self, port: EnginePort, event: "Event.TransportSecured") -> None:
+        participant = self._registry.transports.get(event.transport)
+        if participant is not None:
+            log.info(
+                "media secured",
+                extra={
+                    "room_id": participant.room.room_id,
+                    "participant_id": participant.participant_id,
+                    "dtls_version": event.dtls_version,
+                    "profile": event.profile,
+                },
+            )
+
+    def _transport_moved(self, port: EnginePort, event: "Event.TransportMoved") -> None:
+        participant = self._registry.transports.get(event.transport)
+        if participant is not None:
+            log.info(
+                "client address changed",
+                extra={
+                    "room_id": participant.room.room_id,
+                    "participant_id": participant.participant_id,
+                },
+            )
+
+    def _producer_started(self, port: EnginePort, event: "Event.ProducerStarted") -> None:
+        publication = self._registry.publications.get(event.producer)
+        if publication is None:
+            return
+        publication.codec = event.codec
+        if publication.rebound:
+            publication.rebound = False
+            if publication.track.kind is Kind.VIDEO:
+                port.request_keyframe(event.producer)
+        for subscription in list(publication.subscriptions.values()):
+            settings = subscription.settings
+            if settings is None or any(item.codec == event.codec for item in settings.formats):
+                continue
+            self._registry.listener.track_unavailable(
+                subscription.subscriber, subscription.track, NO_COMMON_CODEC
+            )
+
+    def _consumer_started(self, port: EnginePort, event: "Event.ConsumerStarted") -> None:
+        subscription = self._registry.subscriptions.get(event.consumer)
+        if subscription is not None:
+            log.debug(
+                "subscription flows",
+                extra={
+                    "participant_id": subscription.subscriber.participant_id,
+                    "track_id": subscription.track.track_id,
+                },
+            )
+
+    def _audio_levels(self, port: EnginePort, event: "Event.AudioLevels") -> None:
+        room = self._registry.rooms.get(event.room)
+        if room is not None:
+            room.levels_changed(event.levels)
+
+    def _active_speaker(self, port: EnginePort, event: "Event.ActiveSpeaker") -> None:
+        room = self._registry.rooms.get(event.room)
+        if room is not None:
+            room.speaker_changed(event.producer)
+
+    def _room_panicked(self, port: EnginePort, event: "Event.RoomPanicked") -> None:
+        room = self._registry.rooms.get(event.room)
+        if room is not None:
+            log.error("room panicked", extra={"room_id": room.room_id, "engine": port.index})
+            room.lost("panicked")
+
+    def _command_failed(self, port: EnginePort, event: "Event.CommandFailed") -> None:
+        port.counters.failed += 1
+        log.warning(
+            "command failed",
+            extra={"command": event.command, "id": event.id, "engine": port.index},
+        )
+
+    def _events_dropped(self, port: EnginePort, event: "Event.EventsDropped") -> None:
+        """Makes up for lost state changes from the snapshot."""
+        port.counters.events_lost += event.count
+        log.warning("events lost", extra={"count": event.count, "engine": port.index})
+        for transport_id, stats in port.statistics().transports.items():
+            participant = self._registry.transports.get(transport_id)
+            transport = participant.transport if participant is not None else None
+            if transport is not None and transport.state.value != stats.state:
+                self._set_transport_state(transport_id, stats.state, "none")
+
+    def _engine_failed(self, port: EnginePort, event: "Event.EngineFailed") -> None:
+        log.error("engine failed", extra={"engine": port.index})
+        port.fail()

@@ -1,0 +1,195 @@
+"""Values the rest of the package and its callers speak in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+__all__ = [
+    "Answer",
+    "Grant",
+    "Kind",
+    "Lines",
+    "MediaState",
+    "Offer",
+    "Quality",
+    "Role",
+    "Score",
+    "Source",
+    "Track",
+    "TrackDeclaration",
+]
+
+
+class Role(StrEnum):
+    """What somebody is in a sale."""
+
+    RM = "rm"
+    CUSTOMER = "customer"
+    EXPERT = "expert"
+    SUPERVISOR = "supervisor"
+
+
+class Kind(StrEnum):
+    """Kind of an m-line and of a track."""
+
+    AUDIO = "audio"
+    VIDEO = "video"
+
+
+class Source(StrEnum):
+    """Where a track comes from; a participant publishes at most one track of each."""
+
+    MICROPHONE = "microphone"
+    CAMERA = "camera"
+    SCREEN = "screen"
+    SCREEN_AUDIO = "screen_audio"
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of the track's media."""
+        return Kind.AUDIO if self in (Source.MICROPHONE, Source.SCREEN_AUDIO) else Kind.VIDEO
+
+
+class MediaState(StrEnum):
+    """Whether a participant's media flows."""
+
+    NONE = "none"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    FAILED = "failed"
+
+
+class Score(StrEnum):
+    """Connection quality in one word."""
+
+    GOOD = "good"
+    FAIR = "fair"
+    POOR = "poor"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a participant may do.
+
+    Attributes:
+        role: the participant's role.
+        publish: sources it may publish. A hidden participant publishes nothing whatever this says.
+        subscribe: roles whose tracks it may receive.
+        hidden: others never learn of the participant.
+        expires_at: end of the grant, Unix time in seconds. The caller enforces it.
+    """
+
+    role: Role
+    publish: frozenset[Source]
+    subscribe: frozenset[Role]
+    hidden: bool
+    expires_at: float
+
+    @classmethod
+    def default_for(cls, role: Role, expires_at: float) -> Self:
+        """The grant of a token that names nothing but a role.
+
+        Args:
+            role: a supervisor is hidden and publishes nothing; all others publish every source.
+            expires_at: Unix time in seconds.
+        """
+        supervisor = role is Role.SUPERVISOR
+        return cls(
+            role=role,
+            publish=frozenset() if supervisor else frozenset(Source),
+            subscribe=frozenset({Role.RM, Role.CUSTOMER, Role.EXPERT}),
+            hidden=supervisor,
+            expires_at=expires_at,
+        )
+
+    def may_publish(self, source: Source) -> bool:
+        """Whether a track of ``source`` may be published."""
+        return source in self.publish and not self.hidden
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Receiving m-lines an offer must have in total, by kind."""
+
+    audio: int
+    video: int
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """What a participant publishes.
+
+    Attributes:
+        track_id: unique in the process; survives a page reload of its publisher.
+        muted: nothing is forwarded.
+    """
+
+    track_id: str
+    participant_id: str
+    kind: Kind
+    source: Source
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrackDeclaration:
+    """What a sending m-line carries.
+
+    Attributes:
+        mid: identifies the m-line.
+        muted: state of a new track, or of one that comes back on a new transport; ignored else.
+    """
+
+    mid: str
+    source: Source
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A client's description and what its sending lines carry.
+
+    Attributes:
+        sdp: the text.
+        tracks: sending lines not named here get a source by kind, where the grant allows it:
+            microphone and camera first, screen audio and screen next.
+    """
+
+    sdp: str
+    tracks: Sequence[TrackDeclaration] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The server's description.
+
+    Attributes:
+        sdp: the text.
+        published: mid → track_id of what the client sends.
+        subscribed: mid → track_id of what the client receives.
+    """
+
+    sdp: str
+    published: Mapping[str, str] = field(default_factory=dict)
+    subscribed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Connection quality of a participant.
+
+    Attributes:
+        uplink_loss: share of its packets missing before repair, the worst of its tracks, 0..1.
+        downlink_loss: share it reported missing, the worst of its subscriptions, 0..1.
+        rtt_s: round trip between it and the server.
+        score: summary; ``unknown`` while nothing is known.
+    """
+
+    uplink_loss: float | None
+    downlink_loss: float | None
+    rtt_s: float | None
+    score: Score

@@ -1,0 +1,300 @@
+"""One person's presence in a room."""
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sfu.answer import AnswerLine, LocalTransport, SentTrack, write_answer
+from sfu.errors import (
+    EngineUnavailableError,
+    ForbiddenError,
+    IllegalTransitionError,
+    UnknownParticipantError,
+    UnknownTrackError,
+)
+from sfu.model import Answer, Grant, Lines, MediaState, Offer, Quality, Track
+from sfu.negotiation import Plan, TransportStep, plan_offer
+from sfu.plane import Ice
+from sfu.publishing import Publishing
+from sfu.quality import measure
+from sfu.reception import Reception
+from sfu.sdp import parse_offer
+from sfu.subscription import Publication
+from sfu.transport import Transport, TransportState, new_ice
+
+if TYPE_CHECKING:
+    from sfu.room import Room
+
+__all__ = ["Participant"]
+
+log = logging.getLogger(__name__)
+
+
+class Participant:
+    """Made by :meth:`sfu.Room.admit`.
+
+    Attributes:
+        name: shown to others; personal data, never logged.
+        transport: the association with the plane, ``None`` before the first offer.
+    """
+
+    def __init__(
+        self, room: "Room", participant_id: str, grant: Grant, *, name: str, auto_subscribe: bool
+    ) -> None:
+        self.room = room
+        self.participant_id = participant_id
+        self.grant = grant
+        self.name = name
+        self.auto_subscribe = auto_subscribe
+        self.present = True
+        self.transport: Transport | None = None
+        self.publishing = Publishing(self)
+        self.reception = Reception(self)
+
+    @property
+    def media(self) -> MediaState:
+        """Whether media flows."""
+        return self.transport.media_state if self.transport else MediaState.NONE
+
+    @property
+    def published(self) -> Mapping[str, Track]:
+        """Tracks by identifier."""
+        items = self.publishing.publications.values()
+        return {item.track.track_id: item.track for item in items}
+
+    @property
+    def lines(self) -> Lines:
+        """Receiving m-lines the client's offers must have in total."""
+        return self.reception.lines
+
+    def may_receive(self, publication: Publication) -> bool:
+        """Whether the grant covers the track."""
+        return (
+            publication.owner is not self and publication.owner.grant.role in self.grant.subscribe
+        )
+
+    def negotiate(self, offer: Offer) -> Answer:
+        """Answers an offer and carries out what follows from it.
+
+        Raises:
+            SdpError: the offer can't be used.
+            ForbiddenError: a declared track is not granted, or there are too many.
+            NoCommonCodecError: a declared track has no codec this server forwards.
+            UnknownParticipantError: the participant has left.
+            EngineUnavailableError: the plane refused; the media connection is closed.
+
+        With the first three nothing has changed.
+        """
+        self._check_present()
+        self.reception.begin_offer()
+        answered = False
+        try:
+            remote = parse_offer(offer.sdp)
+            config = self.room.registry.config
+            plan = plan_offer(remote, offer.tracks, self.grant, config, self.transport)
+            answer = self._carry_out(plan)
+            answered = True
+        finally:
+            self.reception.end_offer(answered=answered)
+        return answer
+
+    def set_muted(self, track_id: str, muted: bool, *, by: str) -> None:
+        """Mutes or unmutes a track of this participant.
+
+        Args:
+            track_id: one of ``published``.
+            muted: the new state; nothing happens where it is the present one.
+            by: the participant who did it, for the others.
+
+        Raises:
+            UnknownTrackError: not a track of this participant.
+        """
+        for publication in self.publishing.publications.values():
+            if publication.track.track_id == track_id:
+                self.publishing.set_muted(publication, muted, by)
+                return
+        raise UnknownTrackError("the participant publishes no such track")
+
+    def subscribe(self, track_id: str) -> None:
+        """Asks to receive a track; nothing happens where that was asked before.
+
+        Raises:
+            UnknownTrackError: no such track in the room, or an own one.
+            ForbiddenError: the grant does not cover its publisher's role.
+            UnknownParticipantError: the participant has left.
+        """
+        self._check_present()
+        publication = self.room.publications.get(track_id)
+        if publication is None or publication.owner is self:
+            raise UnknownTrackError("no such track to subscribe to")
+        if not self.may_receive(publication):
+            raise ForbiddenError("the grant does not allow to receive this participant")
+        self.reception.wish(publication)
+        self.reception.ask()
+
+    def unsubscribe(self, track_id: str) -> None:
+        """Ends a subscription; nothing happens where there is none.
+
+        Raises:
+            UnknownTrackError: no such track in the room.
+            UnknownParticipantError: the participant has left.
+        """
+        self._check_present()
+        if track_id not in self.room.publications:
+            raise UnknownTrackError("no such track to unsubscribe from")
+        subscription = self.reception.subscriptions.get(track_id)
+        if subscription is not None:
+            self.reception.end(subscription)
+
+    def leave(self, reason: str) -> None:
+        """Takes the participant out of the room; nothing happens the second time."""
+        if not self.present:
+            return
+        self.present = False
+        self.publishing.withdraw_all()
+        self.reception.end_all()
+        self._close_transport()
+        self.room.forget(self, reason)
+
+    def quality(self) -> Quality:
+        """Connection quality as the plane measures it."""
+        return measure(self)
+
+    def transport_changed(self, transport_id: int, state: TransportState, reason: str) -> None:
+        """Takes over what the plane reports of the transport."""
+        transport = self.transport
+        if transport is None or transport.transport_id != transport_id:
+            return
+        before = transport.media_state
+        try:
+            transport.advance(state)
+        except IllegalTransitionError:
+            log.warning("transport state out of order", extra={"state": state.value})
+            return
+        if transport.media_state is not before:
+            log.info(
+                "media state changed",
+                extra={
+                    "room_id": self.room.room_id,
+                    "participant_id": self.participant_id,
+                    "state": transport.media_state.value,
+                    "reason": reason,
+                },
+            )
+            listener = self.room.registry.listener
+            listener.media_changed(self, transport.media_state, reason)
+
+    def _check_present(self) -> None:
+        if not self.present:
+            raise UnknownParticipantError("the participant has left the room")
+
+    def _carry_out(self, plan: Plan) -> Answer:
+        media_before, old = self.media, self.transport
+        fresh = plan.step in (TransportStep.CREATE, TransportStep.CLOSE)
+        try:
+            transport = self.transport = self._associate(plan)
+            published = self.publishing.carry_out(plan, transport, fresh=fresh)
+            if fresh and old is not None:
+                self._drop(old)
+            subscribed = self.reception.carry_out(plan, transport) if transport else {}
+        except EngineUnavailableError:
+            self.publishing.withdraw_all()
+            if old is not None:
+                self._drop(old)
+            self._close_transport()
+            raise
+        sdp = self._answer(plan, published)
+        if self.media is not media_before:
+            self.room.registry.listener.media_changed(self, self.media, "none")
+        return Answer(sdp, published, subscribed)
+
+    def _associate(self, plan: Plan) -> Transport | None:
+        """The association the plan asks for; an old one is left to be closed."""
+        remote, port = plan.remote, self.room.port
+        transport = self.transport
+        if plan.step in (TransportStep.NONE, TransportStep.CLOSE) or remote.ice is None:
+            return None
+        if plan.step is TransportStep.CREATE or transport is None:
+            transport = self.transport = self._new_transport(plan, remote.ice)
+        elif plan.step is TransportStep.RESTART:
+            local = new_ice()
+            port.restart_ice(transport.transport_id, local=local, remote=remote.ice)
+            transport.local, transport.remote = local, remote.ice
+        if transport.extensions != plan.extensions:
+            port.set_extensions(transport.transport_id, plan.extensions)
+            transport.extensions = dict(plan.extensions)
+        transport.remote_ssrcs = frozenset(
+            ssrc for item in remote.sections for ssrc in item.ssrcs if ssrc is not None
+        )
+        transport.remote_session_id = remote.session_id
+        return transport
+
+    def _new_transport(self, plan: Plan, ice: Ice) -> Transport:
+        registry = self.room.registry
+        transport = Transport(
+            transport_id=registry.new_id(),
+            remote=ice,
+            local=new_ice(),
+            fingerprints=plan.remote.fingerprints,
+            setup=plan.setup,
+            remote_session_id=plan.remote.session_id,
+        )
+        self.room.port.create_transport(
+            self.room.plane_id,
+            transport.transport_id,
+            local=transport.local,
+            remote=ice,
+            fingerprints=sorted(transport.fingerprints),
+            dtls_role="server" if plan.setup == "passive" else "client",
+        )
+        registry.transports[transport.transport_id] = self
+        return transport
+
+    def _close_transport(self) -> None:
+        if self.transport is not None:
+            self._drop(self.transport)
+            self.transport = None
+
+    def _drop(self, transport: Transport) -> None:
+        self.reception.forget_transport(transport)
+        if self.room.registry.transports.pop(transport.transport_id, None) is not None:
+            self.room.port.close_transport(transport.transport_id)
+
+    def _answer(self, plan: Plan, published: Mapping[str, str]) -> str:
+        transport, registry = self.transport, self.room.registry
+        if transport is None:
+            lines = [AnswerLine(item.section, accepted=False) for item in plan.lines]
+            return write_answer(plan.remote, lines, None, session_id=1, version=1)
+        transport.version += 1
+        lines = [
+            AnswerLine(
+                section=item.section,
+                accepted=item.accepted,
+                receives=item.section.mid in published and item.source is not None,
+                sent=self._sent(transport, item.section.mid) if item.accepted else None,
+                formats=item.formats,
+                extensions=item.extensions,
+            )
+            for item in plan.lines
+        ]
+        local = LocalTransport(
+            transport.local, registry.fingerprint, transport.setup, self.room.port.addresses
+        )
+        return write_answer(
+            plan.remote, lines, local, session_id=transport.session_id, version=transport.version
+        )
+
+    @staticmethod
+    def _sent(transport: Transport, mid: str) -> SentTrack | None:
+        line = transport.lines.get(mid)
+        subscription = line.subscription if line else None
+        if subscription is None or subscription.settings is None:
+            return None
+        settings, track = subscription.settings, subscription.track
+        return SentTrack(
+            ssrc=settings.ssrc,
+            rtx_ssrc=settings.rtx_ssrc,
+            cname=settings.cname,
+            stream_id=track.participant_id,
+            track_id=track.track_id,
+        )

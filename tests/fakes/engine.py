@@ -1,0 +1,493 @@
+"""Stands in for ``sfu._media``: records commands, checks identifiers, emits events on demand.
+
+Commands have the signatures of ``sfu/_media.pyi``; ``tests/sfu/test_fake_engine.py`` compares.
+A command the real engine would answer with ``Event.CommandFailed`` (an identifier unknown or in
+use) fails the test at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+
+class MediaError(Exception):
+    """Root, as in the plane."""
+
+
+class EngineBusyError(MediaError):
+    """The command queue is full."""
+
+
+class EngineClosedError(MediaError):
+    """The engine is gone."""
+
+
+class ParameterError(MediaError, ValueError):
+    """Malformed argument."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecParameters:
+    """One payload type."""
+
+    codec: str
+    payload_type: int
+    clock_rate_hz: int
+    rtx_payload_type: int | None = None
+    variant: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingParameters:
+    """One stream."""
+
+    rid: str | None = None
+    ssrc: int | None = None
+    rtx_ssrc: int | None = None
+
+
+class Event:
+    """The plane's events, with constructors."""
+
+    @dataclass(frozen=True)
+    class TransportStateChanged:
+        transport: int
+        state: str
+        reason: str = "none"
+
+    @dataclass(frozen=True)
+    class TransportSecured:
+        transport: int
+        dtls_version: str = "1.3"
+        profile: str = "aead_aes_128_gcm"
+
+    @dataclass(frozen=True)
+    class TransportMoved:
+        transport: int
+        remote: str = "192.0.2.77:4000"
+
+    @dataclass(frozen=True)
+    class ProducerStarted:
+        producer: int
+        codec: str
+
+    @dataclass(frozen=True)
+    class ConsumerStarted:
+        consumer: int
+
+    @dataclass(frozen=True)
+    class AudioLevels:
+        room: int
+        levels: list[tuple[int, int]]
+
+    @dataclass(frozen=True)
+    class ActiveSpeaker:
+        room: int
+        producer: int | None
+
+    @dataclass(frozen=True)
+    class RoomPanicked:
+        room: int
+        message: str = "boom"
+
+    @dataclass(frozen=True)
+    class CommandFailed:
+        command: str
+        id: int
+        message: str = "unknown"
+
+    @dataclass(frozen=True)
+    class EventsDropped:
+        count: int
+
+    @dataclass(frozen=True)
+    class EngineFailed:
+        message: str = "gone"
+
+
+PLANE_TYPES = SimpleNamespace(
+    CodecParameters=CodecParameters,
+    EncodingParameters=EncodingParameters,
+    EngineBusyError=EngineBusyError,
+    EngineClosedError=EngineClosedError,
+    ParameterError=ParameterError,
+)
+
+
+@dataclass
+class FakeTransport:
+    """An association."""
+
+    room: int
+    arguments: dict[str, Any]
+    extensions: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class FakeProducer:
+    """A receive side."""
+
+    transport: int
+    arguments: dict[str, Any]
+    paused: bool = False
+
+
+@dataclass
+class FakeConsumer:
+    """A send side; ``producer`` is ``None`` where the source is gone."""
+
+    transport: int
+    producer: int | None
+    arguments: dict[str, Any]
+
+
+class FakeEngine:
+    """An engine without packets.
+
+    Attributes:
+        commands: ``(name, arguments)`` in order.
+        rooms, transports, producers, consumers: what exists now.
+        busy: refuse all commands, as with a full queue.
+        closed: refuse all commands, as after the thread ended.
+        load: of the snapshot.
+        stats: lists of the snapshot: transports, producers, consumers.
+    """
+
+    plane_types = PLANE_TYPES
+
+    def __init__(self, *, addresses: Sequence[str] = ("192.0.2.10:3478", "[2001:db8::10]:3478")):
+        self.commands: list[tuple[str, dict[str, Any]]] = []
+        self.rooms: set[int] = set()
+        self.transports: dict[int, FakeTransport] = {}
+        self.producers: dict[int, FakeProducer] = {}
+        self.consumers: dict[int, FakeConsumer] = {}
+        self.busy = False
+        self.closed = False
+        self.refuse: set[str] = set()
+        self.load = 0.0
+        self.stats = SimpleNamespace(transports=[], producers=[], consumers=[])
+        self._addresses = list(addresses)
+        self._events: list[Any] = []
+        self._used: set[int] = set()
+
+    @property
+    def port(self) -> int:
+        return int(self._addresses[0].rpartition(":")[2])
+
+    @property
+    def local_addresses(self) -> list[str]:
+        return list(self._addresses)
+
+    @property
+    def socket_buffers(self) -> tuple[int, int]:
+        return (1 << 20, 1 << 20)
+
+    def fileno(self) -> int:
+        return -1
+
+    def drain_events(self) -> list[Any]:
+        events, self._events = self._events, []
+        return events
+
+    def snapshot(self) -> Any:
+        return SimpleNamespace(
+            counters=SimpleNamespace(),
+            rooms=len(self.rooms),
+            load=self.load,
+            transports=list(self.stats.transports),
+            producers=list(self.stats.producers),
+            consumers=list(self.stats.consumers),
+        )
+
+    def emit(self, *events: object) -> None:
+        """Queues events for the next ``drain_events``."""
+        self._events += events
+
+    def names(self) -> list[str]:
+        """Names of the commands so far."""
+        return [name for name, _ in self.commands]
+
+    def take(self) -> list[tuple[str, dict[str, Any]]]:
+        """The commands since the last call."""
+        taken, self.commands = self.commands, []
+        return taken
+
+    def panic(self, room: int) -> None:
+        """Ends a room as a panic does, and reports it."""
+        self._drop_room(room)
+        self.emit(Event.RoomPanicked(room))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing exists."""
+        return not (self.rooms or self.transports or self.producers or self.consumers)
+
+    def create_room(self, *, room: int) -> None:
+        self._record("create_room", room=room)
+        self._claim(room)
+        self.rooms.add(room)
+
+    def close_room(self, *, room: int) -> None:
+        self._record("close_room", room=room)
+        assert room in self.rooms
+        self._drop_room(room)
+
+    def create_transport(
+        self,
+        *,
+        room: int,
+        transport: int,
+        local_ufrag: str,
+        local_password: str,
+        remote_ufrag: str,
+        remote_password: str,
+        remote_fingerprints: Sequence[tuple[str, str]],
+        dtls_role: str,
+    ) -> None:
+        arguments = {
+            "local_ufrag": local_ufrag,
+            "local_password": local_password,
+            "remote_ufrag": remote_ufrag,
+            "remote_password": remote_password,
+            "remote_fingerprints": list(remote_fingerprints),
+            "dtls_role": dtls_role,
+        }
+        self._record("create_transport", room=room, transport=transport, **arguments)
+        assert room in self.rooms
+        assert dtls_role in ("server", "client")
+        assert remote_fingerprints
+        assert all(other.arguments["local_ufrag"] != local_ufrag for other in self._transports())
+        self._claim(transport)
+        self.transports[transport] = FakeTransport(room, arguments)
+
+    def restart_ice(
+        self,
+        *,
+        transport: int,
+        local_ufrag: str,
+        local_password: str,
+        remote_ufrag: str,
+        remote_password: str,
+    ) -> None:
+        arguments = {
+            "local_ufrag": local_ufrag,
+            "local_password": local_password,
+            "remote_ufrag": remote_ufrag,
+            "remote_password": remote_password,
+        }
+        self._record("restart_ice", transport=transport, **arguments)
+        self.transports[transport].arguments.update(arguments)
+
+    def set_extensions(self, *, transport: int, extensions: Mapping[str, int]) -> None:
+        self._record("set_extensions", transport=transport, extensions=dict(extensions))
+        assert len(set(extensions.values())) == len(extensions)
+        self.transports[transport].extensions = dict(extensions)
+
+    def close_transport(self, *, transport: int) -> None:
+        self._record("close_transport", transport=transport)
+        assert transport in self.transports
+        self._drop_transport(transport)
+
+    def add_producer(
+        self,
+        *,
+        transport: int,
+        producer: int,
+        kind: str,
+        mid: str,
+        codecs: Sequence[Any],
+        encodings: Sequence[Any],
+        nack: bool,
+    ) -> None:
+        arguments = {
+            "kind": kind,
+            "mid": mid,
+            "codecs": list(codecs),
+            "encodings": list(encodings),
+            "nack": nack,
+        }
+        self._record("add_producer", transport=transport, producer=producer, **arguments)
+        assert transport in self.transports
+        self._check_producer(transport, None, arguments)
+        self._claim(producer)
+        self.producers[producer] = FakeProducer(transport, arguments)
+
+    def update_producer(
+        self,
+        *,
+        producer: int,
+        kind: str,
+        mid: str,
+        codecs: Sequence[Any],
+        encodings: Sequence[Any],
+        nack: bool,
+    ) -> None:
+        arguments = {
+            "kind": kind,
+            "mid": mid,
+            "codecs": list(codecs),
+            "encodings": list(encodings),
+            "nack": nack,
+        }
+        self._record("update_producer", producer=producer, **arguments)
+        self._check_producer(self.producers[producer].transport, producer, arguments)
+        self.producers[producer].arguments = arguments
+
+    def remove_producer(self, *, producer: int) -> None:
+        self._record("remove_producer", producer=producer)
+        assert producer in self.producers
+        self._drop_producer(producer)
+
+    def set_producer_paused(self, *, producer: int, paused: bool) -> None:
+        self._record("set_producer_paused", producer=producer, paused=paused)
+        self.producers[producer].paused = paused
+
+    def request_keyframe(self, *, producer: int) -> None:
+        self._record("request_keyframe", producer=producer)
+        assert self.producers[producer].arguments["kind"] == "video"
+
+    def add_consumer(
+        self,
+        *,
+        transport: int,
+        consumer: int,
+        producer: int,
+        mid: str,
+        ssrc: int,
+        rtx_ssrc: int | None,
+        codecs: Sequence[Any],
+        nack: bool,
+        cname: str,
+        paused: bool = False,
+    ) -> None:
+        arguments = {
+            "mid": mid,
+            "ssrc": ssrc,
+            "rtx_ssrc": rtx_ssrc,
+            "codecs": list(codecs),
+            "nack": nack,
+            "cname": cname,
+            "paused": paused,
+        }
+        self._record(
+            "add_consumer",
+            transport=transport,
+            consumer=consumer,
+            producer=producer,
+            **arguments,
+        )
+        assert self._room_of_producer(producer) == self.transports[transport].room
+        self._check_consumer(transport, None, arguments)
+        self._claim(consumer)
+        self.consumers[consumer] = FakeConsumer(transport, producer, arguments)
+
+    def update_consumer(
+        self,
+        *,
+        consumer: int,
+        mid: str,
+        ssrc: int,
+        rtx_ssrc: int | None,
+        codecs: Sequence[Any],
+        nack: bool,
+        cname: str,
+        paused: bool = False,
+    ) -> None:
+        arguments = {
+            "mid": mid,
+            "ssrc": ssrc,
+            "rtx_ssrc": rtx_ssrc,
+            "codecs": list(codecs),
+            "nack": nack,
+            "cname": cname,
+            "paused": paused,
+        }
+        self._record("update_consumer", consumer=consumer, **arguments)
+        self._check_consumer(self.consumers[consumer].transport, consumer, arguments)
+        self.consumers[consumer].arguments = arguments
+
+    def set_consumer_source(self, *, consumer: int, producer: int) -> None:
+        self._record("set_consumer_source", consumer=consumer, producer=producer)
+        room = self.transports[self.consumers[consumer].transport].room
+        assert self._room_of_producer(producer) == room
+        self.consumers[consumer].producer = producer
+
+    def set_consumer_paused(self, *, consumer: int, paused: bool) -> None:
+        self._record("set_consumer_paused", consumer=consumer, paused=paused)
+        self.consumers[consumer].arguments["paused"] = paused
+
+    def remove_consumer(self, *, consumer: int) -> None:
+        self._record("remove_consumer", consumer=consumer)
+        del self.consumers[consumer]
+
+    def inject_panic(self, *, room: int) -> None:
+        self._record("inject_panic", room=room)
+        self.panic(room)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _record(self, command: str, **arguments: Any) -> None:
+        if self.closed:
+            raise EngineClosedError
+        if self.busy:
+            raise EngineBusyError
+        if command in self.refuse:
+            raise ParameterError(command)
+        self.commands.append((command, arguments))
+
+    def _claim(self, identifier: int) -> None:
+        assert identifier not in self._used, "an identifier was used twice"
+        self._used.add(identifier)
+
+    def _transports(self) -> list[FakeTransport]:
+        return list(self.transports.values())
+
+    def _room_of_producer(self, producer: int) -> int:
+        return self.transports[self.producers[producer].transport].room
+
+    def _check_producer(
+        self, transport: int, producer: int | None, arguments: dict[str, Any]
+    ) -> None:
+        others = [
+            item.arguments
+            for number, item in self.producers.items()
+            if item.transport == transport and number != producer
+        ]
+        assert arguments["codecs"]
+        assert arguments["encodings"]
+        assert arguments["mid"] not in [item["mid"] for item in others]
+
+    def _check_consumer(
+        self, transport: int, consumer: int | None, arguments: dict[str, Any]
+    ) -> None:
+        others = [
+            item.arguments
+            for number, item in self.consumers.items()
+            if item.transport == transport and number != consumer
+        ]
+        assert arguments["codecs"]
+        assert arguments["mid"] not in [item["mid"] for item in others]
+        taken = {item[key] for item in others for key in ("ssrc", "rtx_ssrc")} - {None}
+        assert arguments["ssrc"] not in taken
+        assert arguments["rtx_ssrc"] not in taken
+        assert arguments["ssrc"] != arguments["rtx_ssrc"]
+
+    def _drop_producer(self, producer: int) -> None:
+        del self.producers[producer]
+        for consumer in self.consumers.values():
+            if consumer.producer == producer:
+                consumer.producer = None
+
+    def _drop_transport(self, transport: int) -> None:
+        del self.transports[transport]
+        for consumer in [k for k, v in self.consumers.items() if v.transport == transport]:
+            del self.consumers[consumer]
+        for producer in [k for k, v in self.producers.items() if v.transport == transport]:
+            self._drop_producer(producer)
+
+    def _drop_room(self, room: int) -> None:
+        for transport in [k for k, v in self.transports.items() if v.room == room]:
+            self._drop_transport(transport)
+        self.rooms.discard(room)
