@@ -1,0 +1,250 @@
+"""The hello: joining, taking over, resuming."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from sfu.errors import SfuError
+from signaling.announcer import Announcer
+from signaling.auth import Identity, TokenVerifier
+from signaling.clock import Deadlines, Instant
+from signaling.config import SignalingConfig
+from signaling.connection import Connection
+from signaling.deadlines import Due, DueKey
+from signaling.errors import ErrorCode, RefusedError
+from signaling.member import Member, track_info
+from signaling.messages import Join, JoinData, Resume
+from signaling.muting import MuteQuestions
+from signaling.notices import (
+    Draining,
+    GrantInfo,
+    Joined,
+    LeftReason,
+    LimitsInfo,
+    LineCounts,
+    MuteAsked,
+    Resumed,
+    TrackInfo,
+    rfc3339,
+)
+from signaling.resume import ResumeTokens
+from signaling.roster import Roster
+from signaling.stats import Stats
+
+if TYPE_CHECKING:
+    from sfu import Sfu
+
+__all__ = ["Admission"]
+
+log = logging.getLogger(__name__)
+
+_RETRY_FULL_S = 5.0
+_SUPERSEDED = (ErrorCode.RESUME_SUPERSEDED, "another socket took this participation over")
+
+
+@dataclass(slots=True)
+class Admission:
+    """Decides about hellos and attaches connections to members.
+
+    Attributes:
+        dismiss: ends a participation, with a farewell.
+        draining: newcomers are refused.
+    """
+
+    config: SignalingConfig
+    verifier: TokenVerifier
+    sfu: "Sfu"
+    roster: Roster
+    tokens: ResumeTokens[Member]
+    deadlines: Deadlines[DueKey]
+    stats: Stats
+    announcer: Announcer
+    dismiss: Callable[[Member, LeftReason, tuple[ErrorCode, str]], None]
+    questions: MuteQuestions
+    draining: bool = field(default=False)
+
+    def hello(self, connection: Connection, message: Join | Resume, now: Instant) -> None:
+        """Lets in or refuses.
+
+        Raises:
+            RefusedError: not let in; the connection may try again.
+        """
+        if isinstance(message, Resume):
+            self._resume(connection, message, now)
+            return
+        identity = self.verifier.verify(
+            message.data.token, now_unix_s=now.unix_s, local=connection.remote.local
+        )
+        present = self.roster.get(identity.room_id, identity.participant_id)
+        if present is not None and _same_rights(present, identity, message.data):
+            self._take_over(present, connection, message, identity, now)
+        else:
+            self._join(present, connection, message, identity, now)
+
+    def _join(
+        self,
+        present: Member | None,
+        connection: Connection,
+        message: Join,
+        identity: Identity,
+        now: Instant,
+    ) -> None:
+        if present is not None:
+            self.dismiss(present, LeftReason.REMOVED, _SUPERSEDED)
+        elif self.draining:
+            raise RefusedError(ErrorCode.DRAINING, "the server is shutting down")
+        member = self._admit(identity, auto_subscribe=message.data.auto_subscribe)
+        self.roster.add(member)
+        self.stats.joins["new"] += 1
+        self._begin(member, connection, message, now)
+
+    def _admit(self, identity: Identity, *, auto_subscribe: bool) -> Member:
+        try:
+            room = self.sfu.open_room(identity.room_id)
+            participant = room.admit(
+                identity.participant_id,
+                identity.grant,
+                name=identity.name,
+                auto_subscribe=auto_subscribe,
+            )
+        except SfuError as error:
+            code = ErrorCode(error.code)
+            retry_s = _RETRY_FULL_S if code is ErrorCode.SERVER_FULL else None
+            raise RefusedError(code, str(error), retry_after_s=retry_s) from error
+        return Member(
+            identity,
+            participant,
+            limits=self.config.limits,
+            stats=self.stats,
+            auto_subscribe=auto_subscribe,
+            on_overflow=self._overflowed,
+        )
+
+    def _take_over(
+        self,
+        member: Member,
+        connection: Connection,
+        message: Join,
+        identity: Identity,
+        now: Instant,
+    ) -> None:
+        member.identity = identity
+        member.start_over()
+        self.stats.joins["takeover"] += 1
+        log.info("participant taken over", extra=member.log_extra)
+        self._begin(member, connection, message, now)
+
+    def _begin(self, member: Member, connection: Connection, message: Join, now: Instant) -> None:
+        self._attach(member, connection, after_seq=0)
+        expires_in_s = member.grant.expires_at - now.unix_s + self.config.auth.clock_skew_s
+        self.deadlines.set((Due.EXPIRY, member), now.steady_s + expires_in_s)
+        quality: DueKey = (Due.QUALITY, member.room_id)
+        if quality not in self.deadlines:
+            self.deadlines.set(quality, now.steady_s + self.config.quality_interval_s)
+        token = self.tokens.issue(member)
+        member.welcome(message.id, Joined(**self._state(member, token, now)))
+        self._remind(member, now)
+
+    def _resume(self, connection: Connection, message: Resume, now: Instant) -> None:
+        used, last_seq = message.data.resume_token, message.data.last_seq
+        member = self.tokens.find(used)
+        if member is None:
+            self.stats.resumes["unknown"] += 1
+            raise RefusedError(ErrorCode.RESUME_UNKNOWN, "no such resume token")
+        replay = last_seq is not None and member.outbox.covers(last_seq)
+        if last_seq is not None and replay:
+            member.outbox.acknowledge(last_seq)
+        else:
+            member.outbox.discard()
+        if last_seq is None:
+            member.replies.clear()
+        self._attach(member, connection, after_seq=member.outbox.base_seq)
+        self.stats.resumes["replay" if replay else "snapshot"] += 1
+        log.info("participant resumed", extra={**member.log_extra, "replay": replay})
+        state = self._state(member, self.tokens.rotate(member, used), now)
+        resumed = Resumed(**state, replay=replay, latest_seq=member.outbox.latest_seq)
+        connection.send_now(resumed, re=message.id)
+        if not replay:
+            self._remind(member, now)
+
+    def _attach(self, member: Member, connection: Connection, *, after_seq: int) -> None:
+        old = member.connection
+        connection.attach(member, after_seq=after_seq)
+        member.connection = connection
+        member.overdue = False
+        member.overflowed = False
+        member.outbox.expect_acknowledgement()
+        self.deadlines.cancel((Due.HELLO, connection))
+        for due in (Due.WINDOW, Due.OVERDUE, Due.OVERFLOW):
+            self.deadlines.cancel((due, member))
+        if old is not None:
+            old.end(*_SUPERSEDED)
+        self.announcer.refresh_reach(member)
+
+    def _overflowed(self, member: Member) -> None:
+        # Not at once: this may be in the middle of telling a whole room something.
+        self.deadlines.set((Due.OVERFLOW, member), 0.0)
+
+    def _remind(self, member: Member, now: Instant) -> None:
+        """Says again what is still open and not part of the state."""
+        for question in self.questions.of_owner(member):
+            due_s = self.deadlines.at((Due.QUESTION, question.request_id))
+            left_s = max(0.0, (due_s or now.steady_s) - now.steady_s)
+            member.notify(
+                MuteAsked(
+                    request_id=question.request_id,
+                    track_id=question.track_id,
+                    by=question.by.participant_id,
+                    expires_in_s=round(left_s, 3),
+                )
+            )
+        drain_s = self.deadlines.at((Due.DRAIN, None))
+        if drain_s is not None:
+            member.notify(Draining(deadline_s=max(0.0, round(drain_s - now.steady_s, 3))))
+
+    def _state(self, member: Member, resume_token: str, now: Instant) -> dict[str, Any]:
+        limits, grant = self.config.limits, member.grant
+        lines = member.participant.lines
+        return {
+            "participant_id": member.participant_id,
+            "room_id": member.room_id,
+            "role": grant.role,
+            "resume_token": resume_token,
+            "resume_window_s": self.config.resume_window_s,
+            "participants": tuple(
+                other.info() for other in self.roster.others(member) if member.sees(other)
+            ),
+            "tracks": tuple(self._tracks(member)),
+            "lines": LineCounts(audio=lines.audio, video=lines.video),
+            "grant": GrantInfo(
+                publish=tuple(sorted(grant.publish)),
+                subscribe=tuple(sorted(grant.subscribe)),
+                expires_at=rfc3339(grant.expires_at),
+            ),
+            "limits": LimitsInfo(
+                message_bytes=limits.message_bytes,
+                messages_per_s=limits.messages_per_s,
+                text_chars=limits.text_chars,
+            ),
+            "server_time": rfc3339(now.unix_s),
+            "media": member.participant.media,
+        }
+
+    def _tracks(self, member: Member) -> list[TrackInfo]:
+        found = []
+        for track in member.participant.room.tracks.values():
+            owner = self.roster.get(member.room_id, track.participant_id)
+            if owner is not None and member.sees_tracks_of(owner):
+                found.append(track_info(track))
+        return found
+
+
+def _same_rights(member: Member, identity: Identity, data: JoinData) -> bool:
+    """Whether a newcomer may continue as the member of the same id."""
+    renewed = replace(identity.grant, expires_at=member.grant.expires_at)
+    return (
+        renewed == member.grant
+        and identity.name == member.identity.name
+        and data.auto_subscribe == member.auto_subscribe
+    )

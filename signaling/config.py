@@ -1,0 +1,237 @@
+"""Settings of the ``signaling`` package."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from sfu.model import Role
+
+__all__ = [
+    "Algorithm",
+    "AuthConfig",
+    "KeyConfig",
+    "LimitsConfig",
+    "MutePolicy",
+    "MuteRules",
+    "SignalingConfig",
+    "WebConfig",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Algorithm(StrEnum):
+    """Signature algorithms of tokens (RFC 7518, RFC 8037)."""
+
+    HS256 = "HS256"
+    ES256 = "ES256"
+    EDDSA = "EdDSA"
+
+
+class KeyConfig(_Section):
+    """One key that tokens may be signed with."""
+
+    kid: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Key id in the token's header.")
+    algorithm: Algorithm = Field(description="The one algorithm this key is good for.")
+    secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="HS256: shared secret, at least 32 characters.",
+        json_schema_extra={"env_only": True},
+    )
+    secret_file: Path | None = Field(
+        default=None, description="HS256: file with the shared secret in its first line."
+    )
+    public_key_file: Path | None = Field(
+        default=None, description="ES256 or EdDSA: public key (PEM)."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.kid == "demo":
+            raise ValueError("the key id 'demo' is reserved; set demo_key instead")
+        symmetric = [self.secret, self.secret_file]
+        given = sum(source is not None for source in [*symmetric, self.public_key_file])
+        if given != 1:
+            raise ValueError("give exactly one of secret, secret_file and public_key_file")
+        if (self.public_key_file is None) != (self.algorithm is Algorithm.HS256):
+            raise ValueError("HS256 takes a secret, ES256 and EdDSA take public_key_file")
+        return self
+
+
+class AuthConfig(_Section):
+    """Whose tokens let people in."""
+
+    keys: tuple[KeyConfig, ...] = Field(
+        default=(), max_length=64, description="Keys, by kid; several for rotation."
+    )
+    demo_key: bool = Field(
+        default=False,
+        description="Make a random key for this process that works on loopback only, and serve"
+        " POST /v1/demo/tokens.",
+    )
+    max_ttl_s: float = Field(
+        default=43_200.0,
+        ge=60,
+        le=31_536_000,
+        description="A token that is valid for longer than this is refused.",
+    )
+    clock_skew_s: float = Field(
+        default=30.0, ge=0, le=300, description="Tolerated difference of clocks."
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _kids_differ(cls, keys: tuple[KeyConfig, ...]) -> tuple[KeyConfig, ...]:
+        kids = [key.kid for key in keys]
+        if len(set(kids)) != len(kids):
+            raise ValueError("two keys have the same kid")
+        return keys
+
+
+class LimitsConfig(_Section):
+    """What one socket, one participant and all of them may cost."""
+
+    message_bytes: int = Field(
+        default=131_072, ge=8_192, le=1_048_576, description="Longest message from a client."
+    )
+    messages_per_s: float = Field(
+        default=20.0, gt=0, le=1000, description="Messages of one socket, sustained."
+    )
+    message_burst: int = Field(
+        default=60, ge=1, le=10_000, description="Messages of one socket at once."
+    )
+    bytes_per_s: float = Field(
+        default=131_072.0, gt=0, description="Bytes of one socket, sustained."
+    )
+    byte_burst: int = Field(default=524_288, ge=8_192, description="Bytes of one socket at once.")
+    refusals_per_s: float = Field(
+        default=2.0, gt=0, description="Refused messages a socket survives, sustained."
+    )
+    refusal_burst: int = Field(
+        default=50, ge=1, description="Refused messages a socket survives at once."
+    )
+    hello_timeout_s: float = Field(
+        default=10.0, gt=0, le=120, description="Time for join or resume on a new socket."
+    )
+    hello_tries: int = Field(
+        default=3, ge=1, le=20, description="Refused hellos after which the socket is closed."
+    )
+    outbox_messages: int = Field(
+        default=512, ge=64, le=65_536, description="Unacknowledged messages of a participant."
+    )
+    outbox_bytes: int = Field(
+        default=1_048_576, ge=262_144, description="Unacknowledged bytes of a participant."
+    )
+    reply_cache_messages: int = Field(
+        default=256, ge=16, le=65_536, description="Replies remembered for repeated requests."
+    )
+    reply_cache_bytes: int = Field(
+        default=262_144, ge=131_072, description="Bytes of replies remembered."
+    )
+    text_chars: int = Field(
+        default=4_000, ge=1, le=16_000, description="Code points in a text message."
+    )
+    connections: int = Field(default=2_000, ge=1, description="Open sockets in all.")
+    connections_per_address: int = Field(
+        default=64, ge=1, description="Open sockets from one IP address."
+    )
+
+
+class MutePolicy(StrEnum):
+    """What an RM's wish to mute somebody does."""
+
+    FORCE = "force"
+    ASK = "ask"
+    DENY = "deny"
+
+
+class MuteRules(_Section):
+    """Policy by the role of the track's owner."""
+
+    rm: MutePolicy = Field(default=MutePolicy.DENY, description="Muting another RM.")
+    customer: MutePolicy = Field(default=MutePolicy.ASK, description="Muting the customer.")
+    expert: MutePolicy = Field(default=MutePolicy.FORCE, description="Muting the expert.")
+
+    def policy_for(self, owner: Role) -> MutePolicy:
+        """The rule for tracks of that role; a supervisor's can't be muted by others."""
+        match owner:
+            case Role.RM:
+                return self.rm
+            case Role.CUSTOMER:
+                return self.customer
+            case Role.EXPERT:
+                return self.expert
+            case Role.SUPERVISOR:
+                return MutePolicy.DENY
+
+
+class WebConfig(_Section):
+    """Who may connect from a browser, and what is served."""
+
+    allowed_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Other origins whose pages may open the WebSocket ('https://crm.example');"
+        " the server's own and loopback ones always may.",
+    )
+    serve_pages: bool = Field(default=True, description="Serve the call page and the SDK.")
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Networks of reverse proxies whose X-Forwarded-For is believed; without it,"
+        " connections_per_address counts all clients of a proxy as one.",
+    )
+    heartbeat_s: float = Field(
+        default=20.0,
+        ge=2,
+        le=300,
+        description="A socket that was silent for so long gets a WebSocket ping; it is dropped"
+        " when the pong takes longer than half of this.",
+    )
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins_parse(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            scheme, separator, host = origin.partition("://")
+            if scheme not in {"http", "https"} or not separator or not host or "/" in host:
+                raise ValueError(f"{origin!r} is not an origin; write 'https://host[:port]'")
+        return tuple(origin.lower() for origin in origins)
+
+
+class SignalingConfig(_Section):
+    """WebSocket signaling: who gets in, what they may cost, how long they are waited for."""
+
+    auth: AuthConfig = Field(default_factory=AuthConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    mute: MuteRules = Field(default_factory=MuteRules)
+    web: WebConfig = Field(default_factory=WebConfig)
+    resume_window_s: float = Field(
+        default=60.0,
+        ge=1,
+        le=3_600,
+        description="A participant without a socket stays for so long.",
+    )
+    reconnecting_after_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=60,
+        description="Others are told after so long without socket and media.",
+    )
+    mute_request_s: float = Field(
+        default=30.0, ge=1, le=300, description="Time to answer a request to mute."
+    )
+    quality_interval_s: float = Field(
+        default=2.0, ge=0.5, le=60, description="Interval of the quality notice."
+    )

@@ -1,0 +1,313 @@
+"""Messages from clients: strict models, and one function that reads them.
+
+``docs/protocol.md`` explains every field; the published schema is made from these models.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from sfu.model import Source
+from signaling.errors import ErrorCode, RefusedError
+
+__all__ = [
+    "CLIENT_ADAPTER",
+    "MAX_TEXT_CHARS",
+    "Ack",
+    "ClientMessage",
+    "Join",
+    "Leave",
+    "Mute",
+    "MuteAnswer",
+    "MuteRequest",
+    "OfferMessage",
+    "Ping",
+    "QualityReport",
+    "QualityReportData",
+    "Request",
+    "Resume",
+    "Subscribe",
+    "TextMessage",
+    "Unsubscribe",
+    "read_message",
+    "read_request_id",
+]
+
+MAX_TEXT_CHARS: Final = 16_000
+"""Upper bound of the configurable length of a text message, code points."""
+
+_MAX_FIELD_CHARS: Final = 120
+_MAX_DESCRIBED: Final = 100
+"""Errors of one message that are looked at; describing each costs microseconds."""
+
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Mid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,16}$")]
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Request(_Strict):
+    id: RequestId
+
+
+class Empty(_Strict):
+    """No fields."""
+
+
+class SoftwareInfo(_Strict):
+    """What the client runs; for support, not for decisions."""
+
+    name: str = Field(max_length=64)
+    version: str = Field(max_length=64)
+
+
+class JoinData(_Strict):
+    """Fields of ``join``."""
+
+    token: str = Field(min_length=1, max_length=8_192)
+    client: SoftwareInfo | None = None
+    language: str = Field(
+        default="zh-CN", max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
+    )
+    auto_subscribe: bool = True
+
+
+class Join(_Request):
+    """First message of a new participation."""
+
+    type: Literal["join"]
+    data: JoinData
+
+
+class ResumeData(_Strict):
+    """Fields of ``resume``; ``last_seq`` is null after a page reload."""
+
+    resume_token: str = Field(min_length=1, max_length=128)
+    last_seq: Count | None
+
+
+class Resume(_Request):
+    """First message that continues a participation."""
+
+    type: Literal["resume"]
+    data: ResumeData
+
+
+class DeclaredTrack(_Strict):
+    """What a sending m-line carries."""
+
+    mid: Mid
+    source: Source
+    muted: bool = False
+
+
+class OfferData(_Strict):
+    """Fields of ``offer``."""
+
+    sdp: str = Field(min_length=1, max_length=65_536)
+    # Telling all that is wrong with thousands of items would take the loop half a second.
+    tracks: Annotated[tuple[DeclaredTrack, ...], FailFast()] = Field(max_length=32)
+
+
+class OfferMessage(_Request):
+    """The full description of the participant's connection."""
+
+    type: Literal["offer"]
+    data: OfferData
+
+
+class TrackData(_Strict):
+    """One track."""
+
+    track_id: Identifier
+
+
+class Subscribe(_Request):
+    """Wish to receive a track."""
+
+    type: Literal["subscribe"]
+    data: TrackData
+
+
+class Unsubscribe(_Request):
+    """End of such a wish."""
+
+    type: Literal["unsubscribe"]
+    data: TrackData
+
+
+class MuteData(_Strict):
+    """Fields of ``mute``."""
+
+    track_id: Identifier
+    muted: bool
+
+
+class Mute(_Request):
+    """Mutes or unmutes the participant's own track."""
+
+    type: Literal["mute"]
+    data: MuteData
+
+
+class MuteRequest(_Request):
+    """Wish of an RM to mute somebody else's track."""
+
+    type: Literal["mute.request"]
+    data: TrackData
+
+
+class MuteAnswerData(_Strict):
+    """Fields of ``mute.answer``."""
+
+    request_id: Identifier
+    accept: bool
+
+
+class MuteAnswer(_Request):
+    """Answer of the asked participant."""
+
+    type: Literal["mute.answer"]
+    data: MuteAnswerData
+
+
+class TextData(_Strict):
+    """Fields of ``message``."""
+
+    text: str = Field(min_length=1, max_length=MAX_TEXT_CHARS)
+    to: Identifier | None = None
+
+
+class TextMessage(_Request):
+    """Text to the room or to one participant."""
+
+    type: Literal["message"]
+    data: TextData
+
+
+class TrackQuality(_Strict):
+    """What the client measured on one track since its last report."""
+
+    track_id: Identifier
+    packets_lost: Count
+    packets_received: Count
+    jitter_ms: Milliseconds
+    concealed_ratio: Ratio | None = None
+    frames_per_second: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)] | None = None
+    freeze_count: Count | None = None
+    jitter_buffer_ms: Milliseconds | None = None
+
+
+class QualityReportData(_Strict):
+    """Fields of ``quality.report``."""
+
+    tracks: Annotated[tuple[TrackQuality, ...], FailFast()] = Field(max_length=64)
+    rtt_ms: Milliseconds | None = None
+    available_outgoing_bps: Count | None = None
+
+
+class QualityReport(_Request):
+    """Periodic measurements of the client."""
+
+    type: Literal["quality.report"]
+    data: QualityReportData
+
+
+class Leave(_Request):
+    """End of the participation."""
+
+    type: Literal["leave"]
+    data: Empty
+
+
+class AckData(_Strict):
+    """Highest number processed."""
+
+    seq: Count
+
+
+class Ack(_Strict):
+    """Acknowledges everything up to ``seq``."""
+
+    type: Literal["ack"]
+    data: AckData
+
+
+class Ping(_Strict):
+    """Asks for a ``pong``."""
+
+    type: Literal["ping"]
+    data: Empty
+
+
+Request = (
+    Join
+    | Resume
+    | OfferMessage
+    | Subscribe
+    | Unsubscribe
+    | Mute
+    | MuteRequest
+    | MuteAnswer
+    | TextMessage
+    | QualityReport
+    | Leave
+)
+ClientMessage = Request | Ack | Ping
+
+CLIENT_ADAPTER: Final[TypeAdapter[ClientMessage]] = TypeAdapter(
+    Annotated[ClientMessage, Field(discriminator="type")]
+)
+
+
+class _Envelope(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    id: RequestId
+
+
+def read_message(text: str) -> ClientMessage:
+    """Reads one text frame.
+
+    Raises:
+        RefusedError: ``bad_message`` with the field, or ``unknown_type``.
+    """
+    try:
+        return CLIENT_ADAPTER.validate_json(text)
+    except ValidationError as error:
+        raise _refusal(error) from None
+    except (ValueError, TypeError, RecursionError):
+        # Text that can't be encoded, or nested too deeply for the reader.
+        raise RefusedError(ErrorCode.BAD_MESSAGE, "not a JSON object") from None
+
+
+def read_request_id(text: str) -> str | None:
+    """The request id of a frame that is otherwise wrong, if it has a usable one."""
+    try:
+        envelope: Any = from_json(text)
+        return _Envelope.model_validate(envelope).id
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _refusal(error: ValidationError) -> RefusedError:
+    if error.error_count() > _MAX_DESCRIBED:
+        return RefusedError(ErrorCode.BAD_MESSAGE, f"more than {_MAX_DESCRIBED} fields are wrong")
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    kind, path = first["type"], first["loc"]
+    if kind == "union_tag_invalid":
+        return RefusedError(ErrorCode.UNKNOWN_TYPE, "no such message type", field="type")
+    if kind == "union_tag_not_found":
+        return RefusedError(ErrorCode.BAD_MESSAGE, "a message needs a type", field="type")
+    if kind in {"json_invalid", "model_attributes_type", "dict_type"} or not path:
+        return RefusedError(ErrorCode.BAD_MESSAGE, "not a JSON object")
+    # The first part of the path is the message type.
+    field = ".".join(str(part) for part in path[1:])[:_MAX_FIELD_CHARS]
+    return RefusedError(ErrorCode.BAD_MESSAGE, first["msg"], field=field or None)

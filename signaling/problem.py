@@ -1,0 +1,65 @@
+"""Errors of HTTP requests as ``application/problem+json`` (RFC 9457)."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+from signaling.errors import ErrorCode
+
+__all__ = ["problem", "problem_middleware"]
+
+log = logging.getLogger(__name__)
+
+_CODES = {
+    400: ErrorCode.BAD_MESSAGE,
+    401: ErrorCode.UNAUTHORIZED,
+    403: ErrorCode.FORBIDDEN,
+    413: ErrorCode.TOO_LARGE,
+    429: ErrorCode.RATE_LIMITED,
+    503: ErrorCode.SERVER_FULL,
+}
+
+
+def problem(
+    status: int,
+    code: ErrorCode | None = None,
+    detail: str | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """An error response.
+
+    Args:
+        status: HTTP status; its phrase is the title.
+        code: stable code of the protocol, where one fits.
+        detail: English, for developers.
+        headers: further ones, such as ``Retry-After``.
+    """
+    body: dict[str, object] = {"title": HTTPStatus(status).phrase, "status": status}
+    code = code or _CODES.get(status)
+    if code is not None:
+        body["code"] = code.value
+    if detail is not None:
+        body["detail"] = detail
+    return web.json_response(
+        body, status=status, headers=headers, content_type="application/problem+json"
+    )
+
+
+@web.middleware
+async def problem_middleware(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Gives every error the same form; a fault is logged and told without its cause."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        kept = {k: v for k, v in error.headers.items() if k in {"Allow", "Retry-After"}}
+        return problem(error.status, headers=kept)
+    except Exception:  # one request's fault must not show its cause, nor end the others
+        log.exception("request failed", extra={"method": request.method})
+        return problem(500, ErrorCode.INTERNAL)
