@@ -1,0 +1,61 @@
+//! Limits and timeouts of one engine.
+
+use std::time::Duration;
+
+/// Limits and timeouts of one [`Plane`](crate::Plane).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaneConfig {
+    /// Rooms on this engine; `CreateRoom` beyond fails.
+    pub max_rooms: usize,
+    /// Transports on this engine; `CreateTransport` beyond fails.
+    pub max_transports: usize,
+    /// Transports of one room; `CreateTransport` beyond fails.
+    pub max_transports_per_room: usize,
+    /// Published tracks of one transport; `AddProducer` beyond fails.
+    pub max_producers_per_transport: usize,
+    /// Subscriptions of one transport; `AddConsumer` beyond fails.
+    pub max_consumers_per_transport: usize,
+    /// Largest datagram the plane makes by itself (DTLS, RTCP), in bytes of UDP payload.
+    pub mtu: usize,
+    /// Largest media datagram sent, in bytes of UDP payload. Publishers choose the size of their
+    /// packets and rewriting adds a few bytes; what exceeds this is dropped and counted.
+    pub max_forwarded_len: usize,
+    /// Silence after which a transport counts as disconnected.
+    pub disconnected_after: Duration,
+    /// Silence after which consent to send has expired (RFC 7675); the transport fails.
+    pub consent_timeout: Duration,
+    /// Time from the creation of a transport until DTLS must have finished.
+    pub handshake_timeout: Duration,
+    /// Shortest time between two keyframe requests to one producer.
+    pub keyframe_interval: Duration,
+    /// Mean time between two RTCP reports of a transport; each is spread by ±50 %.
+    pub report_interval: Duration,
+    /// Time between two transport-wide congestion feedbacks of a transport.
+    pub feedback_interval: Duration,
+    /// Seed of the plane's own random choices (SSRCs, report spread). Never used for keys.
+    pub seed: u64,
+    /// Accepts `InjectPanic`. For tests only.
+    pub fault_injection: bool,
+}
+
+impl Default for PlaneConfig {
+    fn default() -> Self {
+        PlaneConfig {
+            max_rooms: 1_000,
+            max_transports: 4_000,
+            max_transports_per_room: 64,
+            max_producers_per_transport: 16,
+            max_consumers_per_transport: 256,
+            mtu: 1_200,
+            max_forwarded_len: 1_472,
+            disconnected_after: Duration::from_secs(6),
+            consent_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(40),
+            keyframe_interval: Duration::from_millis(500),
+            report_interval: Duration::from_secs(1),
+            feedback_interval: Duration::from_millis(100),
+            seed: 0,
+            fault_injection: false,
+        }
+    }
+}

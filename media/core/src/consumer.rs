@@ -1,0 +1,201 @@
+//! The send side of one subscription.
+
+use std::time::{Duration, Instant};
+
+use crate::api::{ConsumerId, ConsumerParameters, ConsumerStats, MediaKind};
+use crate::producer::Producer;
+use crate::resend::{NackResponder, ResendConfig};
+use crate::rewrite::StreamRewriter;
+use crate::rtp::SeqNo;
+use crate::sent::SentPackets;
+use crate::table::Key;
+use crate::window::SlidingSum;
+
+/// Why forwarding stops for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interruption {
+    /// The same source goes on later.
+    Pause,
+    /// Another source comes next, whose numbers have nothing to do with those before.
+    Switch,
+}
+
+/// Payload types of one codec, here and there.
+#[derive(Debug, Clone, Copy)]
+struct PayloadMapping {
+    incoming: u8,
+    outgoing: u8,
+    rtx: Option<u8>,
+}
+
+/// What the subscriber reported last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reported {
+    pub(crate) loss_ratio: Option<f64>,
+    pub(crate) jitter_s: Option<f64>,
+    pub(crate) round_trip: Option<Duration>,
+}
+
+/// A subscription.
+pub(crate) struct Consumer {
+    pub(crate) id: ConsumerId,
+    pub(crate) transport: Key,
+    pub(crate) producer: Option<Key>,
+    pub(crate) kind: MediaKind,
+    pub(crate) parameters: ConsumerParameters,
+    payload_map: Vec<PayloadMapping>,
+    pub(crate) rewriter: StreamRewriter,
+    pub(crate) responder: NackResponder,
+    /// Packets to send again as they were, where there is no RTX.
+    pub(crate) sent: Option<SentPackets>,
+    pub(crate) rtx_sequence: SeqNo,
+    /// The encoding being forwarded; `None` until it can start.
+    pub(crate) encoding: Option<usize>,
+    pub(crate) paused: bool,
+    /// [`Event::ConsumerStarted`](crate::api::Event::ConsumerStarted) was sent.
+    pub(crate) started: bool,
+    pub(crate) packets: u64,
+    pub(crate) payload_bytes: u64,
+    pub(crate) retransmitted: u64,
+    /// A sender report is due only for what was sent since the last one.
+    pub(crate) packets_reported: u64,
+    pub(crate) rate: SlidingSum,
+    pub(crate) reported: Reported,
+}
+
+const AUDIO_HISTORY: usize = 256;
+const VIDEO_HISTORY: usize = 1_024;
+
+impl Consumer {
+    pub(crate) fn new(
+        id: ConsumerId,
+        transport: Key,
+        kind: MediaKind,
+        parameters: ConsumerParameters,
+        first: (SeqNo, SeqNo),
+    ) -> Consumer {
+        let clock_rate_hz = parameters.codecs.first().map_or(90_000, |codec| codec.clock_rate_hz);
+        let history = match kind {
+            MediaKind::Audio => AUDIO_HISTORY,
+            MediaKind::Video => VIDEO_HISTORY,
+        };
+        let mut consumer = Consumer {
+            id,
+            transport,
+            producer: None,
+            kind,
+            paused: parameters.paused,
+            parameters,
+            payload_map: Vec::new(),
+            rewriter: StreamRewriter::new(clock_rate_hz, first.0, history),
+            responder: NackResponder::new(ResendConfig::default()),
+            sent: None,
+            rtx_sequence: first.1,
+            encoding: None,
+            started: false,
+            packets: 0,
+            payload_bytes: 0,
+            retransmitted: 0,
+            packets_reported: 0,
+            rate: SlidingSum::default(),
+            reported: Reported::default(),
+        };
+        consumer.update_resending();
+        consumer
+    }
+
+    /// Takes over renegotiated parameters. The stream itself goes on.
+    pub(crate) fn update(&mut self, parameters: ConsumerParameters) {
+        self.parameters = parameters;
+        self.update_resending();
+    }
+
+    /// Whether lost packets are sent again in a stream of their own.
+    pub(crate) fn has_rtx(&self) -> bool {
+        self.parameters.rtx_ssrc.is_some()
+            && self.parameters.codecs.iter().any(|codec| codec.rtx_payload_type.is_some())
+    }
+
+    fn update_resending(&mut self) {
+        if !self.parameters.nack || self.has_rtx() {
+            self.sent = None;
+        } else if self.sent.is_none() {
+            self.sent = Some(SentPackets::new(self.kind));
+        }
+    }
+
+    /// Attaches the consumer to a producer whose payload types it maps to its own.
+    pub(crate) fn attach(&mut self, key: Key, producer: &Producer) {
+        self.producer = Some(key);
+        self.interrupt(Interruption::Switch);
+        self.map_payload_types(producer);
+    }
+
+    /// Maps each payload type of the producer to that of the same codec and variant.
+    pub(crate) fn map_payload_types(&mut self, producer: &Producer) {
+        let wanted = &self.parameters.codecs;
+        self.payload_map = producer
+            .codecs
+            .iter()
+            .filter_map(|theirs| {
+                let ours = wanted.iter().find(|ours| {
+                    ours.codec == theirs.codec
+                        && ours.variant == theirs.variant
+                        && ours.clock_rate_hz == theirs.clock_rate_hz
+                })?;
+                Some(PayloadMapping {
+                    incoming: theirs.payload_type,
+                    outgoing: ours.payload_type,
+                    rtx: ours.rtx_payload_type,
+                })
+            })
+            .collect();
+    }
+
+    /// Forwarding stops; going on begins with a keyframe and leaves no gap.
+    pub(crate) fn interrupt(&mut self, interruption: Interruption) {
+        match interruption {
+            Interruption::Pause => self.rewriter.resume(),
+            Interruption::Switch => self.rewriter.switch_source(),
+        }
+        self.encoding = None;
+        self.started = false;
+    }
+
+    #[inline]
+    pub(crate) fn outgoing_payload_type(&self, incoming: u8) -> Option<u8> {
+        self.payload_map.iter().find(|m| m.incoming == incoming).map(|m| m.outgoing)
+    }
+
+    /// SSRC and payload type for sending a packet of this payload type again.
+    pub(crate) fn rtx(&self, incoming: u8) -> Option<(u32, u8)> {
+        let mapping = self.payload_map.iter().find(|m| m.incoming == incoming)?;
+        Some((self.parameters.rtx_ssrc?, mapping.rtx?))
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let sent = self.sent.as_ref().map_or(0, SentPackets::memory_bytes);
+        let repair = self.rewriter.memory_bytes() + self.responder.memory_bytes();
+        (size_of::<Consumer>() + repair + sent) as u64
+    }
+
+    pub(crate) fn stats(
+        &mut self,
+        transport: u64,
+        producer: Option<u64>,
+        now: Instant,
+    ) -> ConsumerStats {
+        ConsumerStats {
+            consumer: self.id,
+            transport,
+            producer,
+            packets: self.packets,
+            bytes: self.payload_bytes,
+            retransmitted: self.retransmitted,
+            loss_ratio: self.reported.loss_ratio,
+            jitter_s: self.reported.jitter_s,
+            rtt_s: self.reported.round_trip.map(|rtt| rtt.as_secs_f64()),
+            bitrate_bps: self.rate.bits_per_second(now),
+        }
+    }
+}

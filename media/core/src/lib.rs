@@ -1,0 +1,42 @@
+//! The media plane: everything that happens to a packet between two sockets.
+//!
+//! Sans-IO: datagrams and the current time come in as arguments; datagrams to send, events and
+//! the next timeout come out. No socket, clock or thread is used in here, so a whole call can
+//! be tested in virtual time.
+
+pub mod api;
+pub mod cache;
+pub mod certificate;
+pub mod clock;
+pub mod codec;
+pub mod config;
+mod consumer;
+pub mod demux;
+pub mod ext;
+pub mod nack;
+#[cfg(any(test, feature = "testing"))]
+pub mod netem;
+pub mod ntp;
+pub mod plane;
+mod producer;
+pub mod reception;
+pub mod resend;
+pub mod rewrite;
+mod room;
+pub mod rtcp;
+pub mod rtp;
+mod sent;
+mod shared;
+pub mod speaker;
+pub mod srtp;
+mod table;
+pub mod throttle;
+mod timers;
+pub mod transport;
+pub mod twcc;
+pub mod window;
+
+pub use api::{Command, DropReason, EngineCounters, Event, Snapshot};
+pub use certificate::{Certificate, CertificateError};
+pub use config::PlaneConfig;
+pub use plane::{Output, Plane};

@@ -1,0 +1,292 @@
+//! Asking for lost packets, again and again until it is too late for them (RFC 4585, 6.2.1).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::rtp::SeqNo;
+
+/// How a lost packet is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NackConfig {
+    /// A packet is given up this long after it was found missing.
+    pub deadline: Duration,
+    /// Waiting time before the first request, because packets may overtake each other.
+    pub reorder_wait: Duration,
+    /// Packets after the gap that end the waiting time early.
+    pub reorder_packets: u64,
+    /// Shortest time between two requests for one packet.
+    pub min_retry: Duration,
+    /// Time between two requests while the round-trip time is unknown.
+    pub default_retry: Duration,
+    /// Missing packets kept; 48 bytes each. When full, the oldest are given up.
+    pub max_missing: usize,
+    /// Giving up means that a keyframe is needed.
+    pub keyframe_on_loss: bool,
+}
+
+impl NackConfig {
+    /// For video: up to one second, then a keyframe.
+    pub fn video() -> NackConfig {
+        NackConfig {
+            deadline: Duration::from_secs(1),
+            reorder_wait: Duration::from_millis(10),
+            reorder_packets: 2,
+            min_retry: Duration::from_millis(20),
+            default_retry: Duration::from_millis(100),
+            max_missing: 1_024,
+            keyframe_on_loss: true,
+        }
+    }
+
+    /// For audio: later than 400 ms nobody plays it any more.
+    pub fn audio() -> NackConfig {
+        NackConfig {
+            deadline: Duration::from_millis(400),
+            max_missing: 128,
+            keyframe_on_loss: false,
+            ..NackConfig::video()
+        }
+    }
+}
+
+/// What a packet was to the [`NackGenerator`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NackArrival {
+    /// Newer than all before.
+    New,
+    /// Was missing. `after` counts from when that was noticed.
+    Recovered {
+        /// Time since the gap was seen.
+        after: Duration,
+    },
+    /// Neither: known already, given up, or from before the first packet.
+    NotMissing,
+}
+
+/// What [`NackGenerator::poll`] found besides the packets to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NackOutcome {
+    /// Packets given up since the last call.
+    pub given_up: u64,
+    /// One of them was needed for decoding: ask for a keyframe.
+    pub needs_keyframe: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    ext_seq: u64,
+    since: Instant,
+    due: Instant,
+    /// Value of `NackGenerator::arrived` when it was found missing.
+    arrived_before: u32,
+    requests: u16,
+    recovered: bool,
+}
+
+/// Finds gaps in one RTP stream and says when to ask for what.
+///
+/// A packet costs constant time, plus one step for each packet newly found missing.
+#[derive(Debug, Clone)]
+pub struct NackGenerator {
+    config: NackConfig,
+    newest: Option<u64>,
+    /// Sorted by sequence number; recovered ones stay until they are the oldest.
+    missing: VecDeque<Missing>,
+    open: usize,
+    /// Packets that moved `newest`. Wraps.
+    arrived: u32,
+    /// `arrived_before` of the oldest packet never asked for.
+    unasked: Option<u32>,
+    next_due: Option<Instant>,
+    newest_keyframe: u64,
+    outcome: NackOutcome,
+}
+
+impl NackGenerator {
+    /// Starts before the first packet. Memory is taken when packets are lost.
+    pub fn new(config: NackConfig) -> NackGenerator {
+        NackGenerator {
+            config,
+            newest: None,
+            missing: VecDeque::new(),
+            open: 0,
+            arrived: 0,
+            unasked: None,
+            next_due: None,
+            newest_keyframe: 0,
+            outcome: NackOutcome::default(),
+        }
+    }
+
+    /// Takes a packet that arrived, as an original or by repair of any kind.
+    pub fn on_packet(&mut self, ext_seq: u64, now: Instant) -> NackArrival {
+        let Some(newest) = self.newest else {
+            self.newest = Some(ext_seq);
+            return NackArrival::New;
+        };
+        if ext_seq <= newest {
+            return self.recover(ext_seq, now);
+        }
+        self.arrived = self.arrived.wrapping_add(1);
+        self.end_waiting(now);
+        self.add_gap(newest + 1, ext_seq, now);
+        self.newest = Some(ext_seq);
+        NackArrival::New
+    }
+
+    /// A picture that needs none before it starts at `ext_seq`: what was lost before it does
+    /// not call for a keyframe any more. It is still asked for, others may have use for it.
+    pub fn on_keyframe(&mut self, ext_seq: u64) {
+        self.newest_keyframe = self.newest_keyframe.max(ext_seq);
+    }
+
+    /// Appends the packets to ask for now to `due` and gives up those past the deadline.
+    pub fn poll(
+        &mut self,
+        now: Instant,
+        round_trip: Option<Duration>,
+        due: &mut Vec<SeqNo>,
+    ) -> NackOutcome {
+        if self.next_due.is_some_and(|next| next <= now) {
+            self.expire(now);
+            let retry = self.retry_interval(round_trip);
+            self.collect(now, retry, due);
+        }
+        std::mem::take(&mut self.outcome)
+    }
+
+    /// When [`NackGenerator::poll`] has something to do; may lie in the past.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.next_due
+    }
+
+    /// Packets missing and not given up.
+    pub fn missing(&self) -> usize {
+        self.open
+    }
+
+    /// Bytes on the heap.
+    pub fn memory_bytes(&self) -> usize {
+        self.missing.capacity() * size_of::<Missing>()
+    }
+
+    fn recover(&mut self, ext_seq: u64, now: Instant) -> NackArrival {
+        let at = self.missing.partition_point(|entry| entry.ext_seq < ext_seq);
+        match self.missing.get_mut(at) {
+            Some(entry) if entry.ext_seq == ext_seq && !entry.recovered => {
+                entry.recovered = true;
+                let after = now.saturating_duration_since(entry.since);
+                self.open -= 1;
+                self.trim();
+                NackArrival::Recovered { after }
+            }
+            _ => NackArrival::NotMissing,
+        }
+    }
+
+    /// Makes the unasked packets due if enough others came after them.
+    fn end_waiting(&mut self, now: Instant) {
+        if self.unasked.is_some_and(|before| self.waited_enough(before)) {
+            self.next_due = self.next_due.map(|next| next.min(now));
+        }
+    }
+
+    fn waited_enough(&self, arrived_before: u32) -> bool {
+        u64::from(self.arrived.wrapping_sub(arrived_before)) >= self.config.reorder_packets
+    }
+
+    fn add_gap(&mut self, from: u64, to: u64, now: Instant) {
+        let count = to - from;
+        if count == 0 {
+            return;
+        }
+        if count > self.config.max_missing as u64 {
+            self.give_up_all(count);
+            return;
+        }
+        while self.missing.len() + count as usize > self.config.max_missing {
+            self.give_up_oldest();
+        }
+        self.trim();
+        let due = now + self.config.reorder_wait;
+        let arrived_before = self.arrived;
+        self.missing.extend((from..to).map(|ext_seq| Missing {
+            ext_seq,
+            since: now,
+            due,
+            arrived_before,
+            requests: 0,
+            recovered: false,
+        }));
+        self.open += count as usize;
+        self.unasked.get_or_insert(arrived_before);
+        self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
+    }
+
+    fn give_up_all(&mut self, beyond: u64) {
+        self.outcome.given_up += self.open as u64 + beyond;
+        self.outcome.needs_keyframe = self.config.keyframe_on_loss;
+        self.missing.clear();
+        self.open = 0;
+        self.trim();
+    }
+
+    fn give_up_oldest(&mut self) {
+        let Some(entry) = self.missing.pop_front() else { return };
+        if !entry.recovered {
+            self.open -= 1;
+            self.outcome.given_up += 1;
+            self.outcome.needs_keyframe |=
+                self.config.keyframe_on_loss && entry.ext_seq >= self.newest_keyframe;
+        }
+    }
+
+    /// Removes recovered packets from the old end.
+    fn trim(&mut self) {
+        while self.missing.front().is_some_and(|entry| entry.recovered) {
+            self.missing.pop_front();
+        }
+        if self.missing.is_empty() {
+            self.next_due = None;
+            self.unasked = None;
+        }
+    }
+
+    /// Entries are sorted by sequence number and thereby by age.
+    fn expire(&mut self, now: Instant) {
+        let deadline = self.config.deadline;
+        while self.missing.front().is_some_and(|e| e.recovered || now >= e.since + deadline) {
+            self.give_up_oldest();
+        }
+        self.trim();
+    }
+
+    fn retry_interval(&self, round_trip: Option<Duration>) -> Duration {
+        round_trip.map_or(self.config.default_retry, |rtt| rtt * 11 / 10).max(self.config.min_retry)
+    }
+
+    fn collect(&mut self, now: Instant, retry: Duration, due: &mut Vec<SeqNo>) {
+        let (arrived, enough) = (self.arrived, self.config.reorder_packets);
+        let mut unasked = None;
+        let mut next: Option<Instant> = None;
+        for entry in self.missing.iter_mut().filter(|entry| !entry.recovered) {
+            let overtaken = u64::from(arrived.wrapping_sub(entry.arrived_before)) >= enough;
+            if entry.due <= now || entry.requests == 0 && overtaken {
+                due.push(SeqNo(entry.ext_seq as u16));
+                // Each further request waits an eighth longer, up to twice the interval.
+                let growth = u32::from(entry.requests.min(8));
+                entry.due = now + retry + retry * growth / 8;
+                entry.requests = entry.requests.saturating_add(1);
+            } else if entry.requests == 0 {
+                unasked = unasked.or(Some(entry.arrived_before));
+            }
+            let wake = entry.due.min(entry.since + self.config.deadline);
+            next = Some(next.map_or(wake, |next| next.min(wake)));
+        }
+        self.unasked = unasked;
+        self.next_due = next;
+    }
+}
+
+#[cfg(test)]
+mod tests;

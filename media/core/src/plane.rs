@@ -1,0 +1,420 @@
+//! One engine's media plane: all rooms of one thread and one UDP socket.
+
+use std::any::Any;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::api::{Command, DropReason, Event, RoomId, Snapshot};
+use crate::certificate::Certificate;
+use crate::config::PlaneConfig;
+use crate::demux::{PacketKind, classify};
+use crate::room::{CommandResult, Room, subject};
+use crate::shared::{Cx, Location, Shared};
+use crate::table::{FastMap, FastState, Key, Slab};
+use crate::transport::TransportParameters;
+use crate::transport::dtls;
+use crate::transport::stun::Check;
+
+/// Where the plane puts the datagrams it wants sent.
+pub trait Output {
+    /// Sends one datagram.
+    ///
+    /// Args: `source` is the local address to send from, where known (multi-homed hosts must
+    /// answer from the address they were asked at); `datagram` is only valid during the call.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it could not be sent; the plane counts it.
+    fn send(
+        &mut self,
+        source: Option<IpAddr>,
+        destination: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), DropReason>;
+}
+
+/// All rooms of one engine.
+///
+/// Work for one room runs under `catch_unwind`: a panic removes that room, with an event, and
+/// leaves the others alone.
+pub struct Plane {
+    rooms: Slab<Box<Room>>,
+    room_keys: FastMap<RoomId, Key>,
+    shared: Shared,
+}
+
+impl Plane {
+    /// Makes an empty plane. `wall` is the wall-clock time at `now`: it only sets the NTP
+    /// timestamps of sender reports.
+    ///
+    /// # Panics
+    ///
+    /// If the configuration's MTU is below 64 bytes or a timeout is zero.
+    pub fn new(
+        config: PlaneConfig,
+        certificate: Arc<Certificate>,
+        now: Instant,
+        wall: SystemTime,
+    ) -> Plane {
+        let dtls = dtls::shared_config(config.mtu, config.handshake_timeout)
+            .expect("the configuration was checked by the caller");
+        let mut shared = Shared::new(config, certificate, dtls, now, wall);
+        let hash = FastState::new(shared.random.next_u64());
+        Plane { rooms: Slab::default(), room_keys: FastMap::with_hasher(hash), shared }
+    }
+
+    /// Takes one received datagram. `local` is the address it arrived at, where known. The
+    /// buffer is decrypted in place.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        local: Option<IpAddr>,
+        remote: SocketAddr,
+        datagram: &mut [u8],
+        output: &mut impl Output,
+    ) {
+        let Some(kind) = classify(datagram) else {
+            return self.shared.drop_packet(DropReason::Malformed);
+        };
+        if kind == PacketKind::Stun {
+            return self.receive_check(now, local, remote, datagram, output);
+        }
+        let Some(location) = self.shared.addresses.get(&remote).copied() else {
+            return self.shared.drop_packet(DropReason::UnknownSource);
+        };
+        self.with_room(now, location.room, output, |room, cx| {
+            room.receive(cx, location.item, remote, kind, datagram);
+        });
+    }
+
+    fn receive_check(
+        &mut self,
+        now: Instant,
+        local: Option<IpAddr>,
+        remote: SocketAddr,
+        datagram: &[u8],
+        output: &mut impl Output,
+    ) {
+        let check = Check::parse(datagram);
+        let found = check.as_ref().and_then(|check| {
+            let (ours, _) = check.ufrags()?;
+            self.shared.ufrags.get(ours).copied()
+        });
+        let (Some(check), Some(location)) = (check, found) else {
+            return self.shared.drop_packet(DropReason::StunUnauthenticated);
+        };
+        let owner = self.shared.addresses.get(&remote).copied().filter(|owner| *owner != location);
+        let is_foreign = owner.is_some_and(|owner| self.is_alive(now, owner, output));
+        self.with_room(now, location.room, output, |room, cx| {
+            if let Some(transport) = room.transports.get_mut(location.item) {
+                transport.on_check(cx, local, remote, &check, is_foreign);
+            }
+        });
+        if let Some(owner) = owner
+            && self.shared.addresses.get(&remote) == Some(&location)
+            && let Some(room) = self.rooms.get_mut(owner.room)
+            && let Some(transport) = room.transports.get_mut(owner.item)
+        {
+            transport.ice.forget(remote);
+        }
+    }
+
+    /// Whether the transport heard from its remote side lately: nobody can take its address
+    /// away by forging the source of a check.
+    fn is_alive(&mut self, now: Instant, owner: Location, output: &mut impl Output) -> bool {
+        let Some(room) = self.rooms.get(owner.room) else { return false };
+        let cx = Cx { now, shared: &mut self.shared, output };
+        room.transports.get(owner.item).is_some_and(|transport| transport.is_alive(&cx))
+    }
+
+    /// Carries out one command. What cannot be done yields [`Event::CommandFailed`].
+    pub fn execute(&mut self, now: Instant, command: Command, output: &mut impl Output) {
+        let (name, id) = subject(&command);
+        if let Err(message) = self.try_execute(now, command, output) {
+            self.shared.fail(name, id, message);
+        }
+    }
+
+    fn try_execute(
+        &mut self,
+        now: Instant,
+        command: Command,
+        output: &mut impl Output,
+    ) -> CommandResult {
+        match command {
+            Command::CreateRoom { room } => self.create_room(room),
+            Command::CloseRoom { room } => self.close_room(now, room, output),
+            Command::InjectPanic { room } => {
+                if !self.shared.config.fault_injection {
+                    return Err("fault injection is off");
+                }
+                let key = self.room_key(room)?;
+                self.command_room(now, key, output, |room, _| {
+                    room.arm_panic();
+                    Ok(())
+                })
+            }
+            Command::CreateTransport { room, .. } => {
+                let key = self.room_key(room)?;
+                self.create_transport(now, key, command, output)
+            }
+            command => {
+                let location = self.locate(&command)?;
+                let other = self.locate_other(&command)?;
+                if other.is_some_and(|other| other.room != location.room) {
+                    return Err("producer and consumer are in different rooms");
+                }
+                let other = other.map(|other| other.item);
+                self.command_room(now, location.room, output, |room, cx| {
+                    execute_in_room(room, cx, location.item, other, command)
+                })
+            }
+        }
+    }
+
+    fn room_key(&self, room: RoomId) -> Result<Key, &'static str> {
+        self.room_keys.get(&room).copied().ok_or("no such room")
+    }
+
+    /// What the command works on, by the identifier it names first.
+    fn locate(&self, command: &Command) -> Result<Location, &'static str> {
+        let Shared { transports, producers, consumers, .. } = &self.shared;
+        let transport = |id| transports.get(id).copied().ok_or("no such transport");
+        let producer = |id| producers.get(id).copied().ok_or("no such producer");
+        let consumer = |id| consumers.get(id).copied().ok_or("no such consumer");
+        match command {
+            Command::RestartIce { transport: id, .. }
+            | Command::SetExtensions { transport: id, .. }
+            | Command::CloseTransport { transport: id } => transport(id),
+            Command::AddProducer { transport: id, producer, .. } => {
+                if producers.contains_key(producer) {
+                    return Err("the producer exists");
+                }
+                transport(id)
+            }
+            Command::AddConsumer { transport: id, consumer, .. } => {
+                if consumers.contains_key(consumer) {
+                    return Err("the consumer exists");
+                }
+                transport(id)
+            }
+            Command::UpdateProducer { producer: id, .. }
+            | Command::RemoveProducer { producer: id }
+            | Command::SetProducerPaused { producer: id, .. }
+            | Command::RequestKeyframe { producer: id } => producer(id),
+            Command::UpdateConsumer { consumer: id, .. }
+            | Command::SetConsumerSource { consumer: id, .. }
+            | Command::SetConsumerPaused { consumer: id, .. }
+            | Command::RemoveConsumer { consumer: id } => consumer(id),
+            Command::CreateRoom { .. }
+            | Command::CloseRoom { .. }
+            | Command::CreateTransport { .. }
+            | Command::InjectPanic { .. } => Err("not a command about a track or transport"),
+        }
+    }
+
+    /// The producer a consumer is attached to by the command.
+    fn locate_other(&self, command: &Command) -> Result<Option<Location>, &'static str> {
+        match command {
+            Command::AddConsumer { producer, .. } | Command::SetConsumerSource { producer, .. } => {
+                self.shared.producers.get(producer).copied().map(Some).ok_or("no such producer")
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn create_room(&mut self, id: RoomId) -> CommandResult {
+        if self.room_keys.contains_key(&id) {
+            return Err("the room exists");
+        }
+        if self.rooms.len() >= self.shared.config.max_rooms {
+            return Err("the engine has too many rooms");
+        }
+        let key = self.rooms.insert_with(|key| Box::new(Room::new(id, key)));
+        self.room_keys.insert(id, key);
+        Ok(())
+    }
+
+    fn close_room(&mut self, now: Instant, id: RoomId, output: &mut impl Output) -> CommandResult {
+        let key = self.room_key(id)?;
+        self.with_room(now, key, output, |room, cx| room.close(cx));
+        self.forget_room(key);
+        Ok(())
+    }
+
+    fn create_transport(
+        &mut self,
+        now: Instant,
+        room: Key,
+        command: Command,
+        output: &mut impl Output,
+    ) -> CommandResult {
+        let parameters =
+            TransportParameters::from_command(command).ok_or("not a command for a transport")?;
+        if self.shared.transports.contains_key(&parameters.id) {
+            return Err("the transport exists");
+        }
+        if self.shared.transports.len() >= self.shared.config.max_transports {
+            return Err("the engine has too many transports");
+        }
+        if self.shared.ufrags.contains_key(&parameters.local_ice.ufrag) {
+            return Err("the ufrag is in use");
+        }
+        self.command_room(now, room, output, |room, cx| room.create_transport(cx, parameters))
+    }
+
+    /// When [`Plane::handle_timeout`] must be called next, at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.shared.timers.next()
+    }
+
+    /// Does what has become due by `now`. Calling it early is harmless.
+    pub fn handle_timeout(&mut self, now: Instant, output: &mut impl Output) {
+        while let Some((at, key)) = self.shared.timers.pop_due(now) {
+            self.with_room(now, key.location.room, output, |room, cx| room.on_timer(cx, key, at));
+        }
+    }
+
+    /// The next event, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.shared.events.pop()
+    }
+
+    /// Counters and the state of everything. Costs time in proportion to the number of
+    /// transports, producers and consumers: take it about once a second.
+    pub fn snapshot(&mut self, now: Instant) -> Snapshot {
+        let mut snapshot = Snapshot {
+            counters: self.shared.counters.clone(),
+            rooms: self.rooms.len() as u64,
+            ..Snapshot::default()
+        };
+        snapshot.counters.rtp_lost = self.shared.lost_before;
+        let mut cx = Cx { now, shared: &mut self.shared, output: &mut Nowhere };
+        for (_, room) in self.rooms.iter_mut() {
+            room.snapshot(&mut cx, &mut snapshot);
+        }
+        // Late packets and repairs lower what is lost; a counter must not fall.
+        let reported = &mut self.shared.counters.rtp_lost;
+        for (reported, now) in reported.iter_mut().zip(&mut snapshot.counters.rtp_lost) {
+            *reported = (*reported).max(*now);
+            *now = *reported;
+        }
+        snapshot
+    }
+
+    /// Adds one packet's time between kernel receipt and send to the histogram.
+    pub fn record_forward_delay(&mut self, delay: Duration) {
+        self.shared.record_forward_delay(delay);
+    }
+
+    /// Entries of all tables together: zero when every room is gone.
+    pub fn table_entries(&self) -> usize {
+        let Shared { addresses, ufrags, transports, producers, consumers, .. } = &self.shared;
+        self.rooms.len()
+            + self.room_keys.len()
+            + addresses.len()
+            + ufrags.len()
+            + transports.len()
+            + producers.len()
+            + consumers.len()
+    }
+
+    fn command_room(
+        &mut self,
+        now: Instant,
+        room: Key,
+        output: &mut impl Output,
+        action: impl FnOnce(&mut Room, &mut Cx) -> CommandResult,
+    ) -> CommandResult {
+        self.with_room(now, room, output, action).unwrap_or(Err("the room is gone"))
+    }
+
+    /// Runs work of one room. `None` if there is no such room, or none any more.
+    #[inline]
+    fn with_room<T>(
+        &mut self,
+        now: Instant,
+        key: Key,
+        output: &mut impl Output,
+        action: impl FnOnce(&mut Room, &mut Cx) -> T,
+    ) -> Option<T> {
+        let room = self.rooms.get_mut(key)?;
+        let mut cx = Cx { now, shared: &mut self.shared, output };
+        // What may be left inconsistent by a panic is the room, and that is removed. Of what
+        // rooms share, tables are cleaned then, and the rest consists of single values.
+        match catch_unwind(AssertUnwindSafe(|| action(room, &mut cx))) {
+            Ok(value) => Some(value),
+            Err(panic) => {
+                self.remove_panicked(key, &message_of(panic.as_ref()));
+                None
+            }
+        }
+    }
+
+    #[cold]
+    fn remove_panicked(&mut self, key: Key, message: &str) {
+        let Some(id) = self.rooms.get(key).map(|room| room.id) else { return };
+        self.shared.counters.room_panics += 1;
+        self.shared.reset_scratch();
+        self.forget_room(key);
+        self.shared.events.push(Event::RoomPanicked { room: id, message: message.into() });
+    }
+
+    fn forget_room(&mut self, key: Key) {
+        if let Some(room) = self.rooms.remove(key) {
+            self.room_keys.remove(&room.id);
+            self.shared.forget_room(key);
+        }
+    }
+}
+
+fn execute_in_room(
+    room: &mut Room,
+    cx: &mut Cx,
+    item: Key,
+    other: Option<Key>,
+    command: Command,
+) -> CommandResult {
+    let source = other.ok_or("no such producer");
+    match command {
+        Command::RestartIce { local_ice, remote_ice, .. } => {
+            room.restart_ice(cx, item, local_ice, remote_ice)
+        }
+        Command::SetExtensions { extensions, .. } => room.set_extensions(item, &extensions),
+        Command::CloseTransport { .. } => room.close_transport(cx, item),
+        Command::AddProducer { producer, parameters, .. } => {
+            room.add_producer(cx, item, producer, parameters)
+        }
+        Command::UpdateProducer { parameters, .. } => room.update_producer(cx, item, parameters),
+        Command::RemoveProducer { .. } => room.remove_producer(cx, item),
+        Command::SetProducerPaused { paused, .. } => room.pause_producer(cx, item, paused),
+        Command::RequestKeyframe { .. } => room.keyframe_command(cx, item),
+        Command::AddConsumer { consumer, parameters, .. } => {
+            room.add_consumer(cx, item, source?, consumer, parameters)
+        }
+        Command::UpdateConsumer { parameters, .. } => room.update_consumer(item, parameters),
+        Command::SetConsumerSource { .. } => room.set_consumer_source(cx, item, source?),
+        Command::SetConsumerPaused { paused, .. } => room.pause_consumer(cx, item, paused),
+        Command::RemoveConsumer { .. } => room.remove_consumer(cx, item),
+        Command::CreateRoom { .. }
+        | Command::CloseRoom { .. }
+        | Command::CreateTransport { .. }
+        | Command::InjectPanic { .. } => Err("not a command about a track or transport"),
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".into())
+}
+
+/// For work that sends nothing.
+struct Nowhere;
+
+impl Output for Nowhere {
+    fn send(&mut self, _: Option<IpAddr>, _: SocketAddr, _: &[u8]) -> Result<(), DropReason> {
+        Err(DropReason::SendFailed)
+    }
+}

@@ -1,0 +1,283 @@
+//! From a datagram to media: decryption, RTX, loss accounting.
+
+use std::net::SocketAddr;
+
+use crate::api::{DropReason, Event, ExtensionKind, MediaKind};
+use crate::codec;
+use crate::demux::PacketKind;
+use crate::ext::{AudioLevel, ExtensionMap, StreamId, transport_sequence};
+use crate::reception::Arrival;
+use crate::rtp::{RtpHeader, SeqNo};
+use crate::shared::{Cx, TimerKind};
+use crate::table::Key;
+use crate::transport::{Checked, Stream};
+
+use super::Room;
+
+/// Header extensions passed on to subscribers under their own ids.
+const MAX_PASSED: usize = 6;
+
+/// An element that is passed on: where it is in the packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passed {
+    pub(super) kind: ExtensionKind,
+    start: u16,
+    len: u8,
+}
+
+impl Passed {
+    /// The value in the packet the element was found in.
+    pub(super) fn value<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        let start = usize::from(self.start);
+        packet.get(start..start + usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// What the header extensions of one packet say.
+#[derive(Debug, Default)]
+pub(super) struct Elements {
+    pub(super) mid: Option<StreamId>,
+    pub(super) rid: Option<StreamId>,
+    pub(super) repaired_rid: Option<StreamId>,
+    transport_sequence: Option<SeqNo>,
+    audio_level: Option<AudioLevel>,
+    passed: [Option<Passed>; MAX_PASSED],
+    passed_count: usize,
+}
+
+impl Elements {
+    /// Reads the elements the map knows. Values that do not fit their kind are ignored.
+    pub(super) fn read(header: &RtpHeader, packet: &[u8], map: &ExtensionMap) -> Elements {
+        let mut elements = Elements::default();
+        for element in header.extensions(packet).map_while(Result::ok) {
+            let Some(kind) = map.kind(element.id) else { continue };
+            let data = element.data;
+            match kind {
+                ExtensionKind::Mid => elements.mid = StreamId::parse(data).ok(),
+                ExtensionKind::Rid => elements.rid = StreamId::parse(data).ok(),
+                ExtensionKind::RepairedRid => elements.repaired_rid = StreamId::parse(data).ok(),
+                ExtensionKind::TransportCc => {
+                    elements.transport_sequence = transport_sequence(data).ok();
+                }
+                ExtensionKind::AbsSendTime => {}
+                ExtensionKind::AudioLevel => {
+                    elements.audio_level = AudioLevel::parse(data).ok();
+                    elements.pass(kind, packet, data);
+                }
+                ExtensionKind::VideoOrientation
+                | ExtensionKind::PlayoutDelay
+                | ExtensionKind::AbsCaptureTime
+                | ExtensionKind::DependencyDescriptor => elements.pass(kind, packet, data),
+            }
+        }
+        elements
+    }
+
+    fn pass(&mut self, kind: ExtensionKind, packet: &[u8], data: &[u8]) {
+        let start = (data.as_ptr() as usize).wrapping_sub(packet.as_ptr() as usize);
+        let Some(slot) = self.passed.get_mut(self.passed_count) else { return };
+        if let (Ok(start), Ok(len)) = (start.try_into(), data.len().try_into()) {
+            *slot = Some(Passed { kind, start, len });
+            self.passed_count += 1;
+        }
+    }
+
+    /// What subscribers get.
+    pub(super) fn passed(&self) -> impl Iterator<Item = Passed> {
+        self.passed.iter().map_while(|passed| *passed)
+    }
+}
+
+/// A decrypted media packet, RTX undone, without padding.
+pub(super) struct Packet<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) header: RtpHeader,
+    pub(super) elements: Elements,
+    pub(super) encoding: usize,
+    pub(super) ext_seq: u64,
+    /// A decoder can begin here.
+    pub(super) can_start: bool,
+    /// Newer packets came before it.
+    pub(super) is_late: bool,
+}
+
+impl Room {
+    /// Takes a datagram from `remote`, an address of the transport.
+    pub(crate) fn receive(
+        &mut self,
+        cx: &mut Cx,
+        transport: Key,
+        remote: SocketAddr,
+        kind: PacketKind,
+        datagram: &mut [u8],
+    ) {
+        assert!(!std::mem::take(&mut self.panic_armed), "injected fault");
+        match kind {
+            PacketKind::Rtp => self.receive_rtp(cx, transport, remote, datagram),
+            PacketKind::Rtcp => self.receive_rtcp(cx, transport, remote, datagram),
+            PacketKind::Dtls => self.receive_dtls(cx, transport, datagram),
+            PacketKind::Stun => {}
+        }
+    }
+
+    fn receive_dtls(&mut self, cx: &mut Cx, key: Key, datagram: &[u8]) {
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        if transport.on_dtls(cx, datagram) == Checked::Connected {
+            self.on_connected(cx, key);
+        }
+    }
+
+    fn receive_rtp(&mut self, cx: &mut Cx, key: Key, remote: SocketAddr, datagram: &mut [u8]) {
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        let Some(len) = transport.unprotect_rtp(cx, remote, datagram) else { return };
+        let datagram = &mut datagram[..len];
+        let Ok(header) = RtpHeader::parse(datagram) else {
+            return cx.drop_packet(DropReason::Malformed);
+        };
+        let elements = Elements::read(&header, datagram, &transport.extensions);
+        if let Some(sequence) = elements.transport_sequence {
+            transport.twcc.on_packet(sequence, cx.now);
+            if let Some(at) = transport.twcc.next_timeout() {
+                transport.schedule(cx, TimerKind::Repair, at);
+            }
+        }
+        let stream = match transport.stream(header.ssrc) {
+            Some(stream) => stream,
+            None => match self.learn(cx, key, &header, &elements) {
+                Ok(stream) => stream,
+                Err(reason) => return cx.drop_packet(reason),
+            },
+        };
+        self.count_incoming(cx, stream, len);
+        match self.unwrap_rtx(stream, header, datagram) {
+            Ok(Some(header)) => self.on_media(cx, key, stream, header, elements, datagram),
+            Ok(None) => {}
+            Err(reason) => cx.drop_packet(reason),
+        }
+    }
+
+    fn count_incoming(&self, cx: &mut Cx, stream: Stream, len: usize) {
+        let Some(producer) = self.producers.get(stream.producer) else { return };
+        let kind = producer.kind as usize;
+        cx.shared.counters.rtp_packets_in[kind] += 1;
+        cx.shared.counters.rtp_bytes_in[kind] += len as u64;
+        cx.shared.counters.retransmissions_in += u64::from(stream.is_rtx);
+    }
+
+    /// Turns an RTX packet into the one it repairs, in place (RFC 4588, section 4). `None` for
+    /// RTX without content, which only probes for bandwidth.
+    fn unwrap_rtx(
+        &self,
+        stream: Stream,
+        mut header: RtpHeader,
+        packet: &mut [u8],
+    ) -> Result<Option<RtpHeader>, DropReason> {
+        if !stream.is_rtx {
+            return Ok(Some(header));
+        }
+        let payload = header.payload_range();
+        let Some(&[high, low]) = packet[payload.clone()].first_chunk() else { return Ok(None) };
+        let producer = self.producers.get(stream.producer).ok_or(DropReason::UnknownSsrc)?;
+        let payload_type =
+            producer.repaired(header.payload_type).ok_or(DropReason::UnknownPayloadType)?;
+        let ssrc = producer
+            .encodings
+            .get(stream.encoding)
+            .and_then(|encoding| encoding.ssrc)
+            .ok_or(DropReason::UnknownSsrc)?;
+        packet.copy_within(payload.start + 2..payload.end, payload.start);
+        header.payload_end -= 2;
+        header.payload_type = payload_type;
+        header.sequence_number = SeqNo(u16::from_be_bytes([high, low]));
+        header.ssrc = ssrc;
+        packet[1] = packet[1] & 0x80 | payload_type;
+        packet[2..4].copy_from_slice(&[high, low]);
+        packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        Ok(Some(header))
+    }
+
+    fn on_media(
+        &mut self,
+        cx: &mut Cx,
+        transport: Key,
+        stream: Stream,
+        header: RtpHeader,
+        elements: Elements,
+        packet: &mut [u8],
+    ) {
+        let now = cx.now;
+        let Some(producer) = self.producers.get_mut(stream.producer) else { return };
+        let Some(codec) = producer.codec(header.payload_type) else {
+            return cx.drop_packet(DropReason::UnknownPayloadType);
+        };
+        let Some(encoding) = producer.encodings.get_mut(stream.encoding) else { return };
+        let (number, len) = (header.sequence_number, header.payload_end);
+        let received = match stream.is_rtx {
+            true => encoding.reception.on_repaired(number, len, now),
+            false => encoding.reception.on_packet(number, header.timestamp, len, now),
+        };
+        if received.arrival == Arrival::Duplicate {
+            return cx.drop_packet(DropReason::Duplicate);
+        }
+        let ext_seq = received.ext_seq;
+        if let Some(nack) = &mut encoding.nack {
+            nack.on_packet(ext_seq, now);
+            if let Some(at) = nack.next_timeout()
+                && let Some(transport) = self.transports.get_mut(transport)
+            {
+                transport.schedule(cx, TimerKind::Repair, at);
+            }
+        }
+        // Padding is not forwarded; the P bit goes with it.
+        packet[0] &= !0x20;
+        let bytes = &packet[..len];
+        let payload = header.payload(bytes);
+        if payload.is_empty() {
+            return self.skip(stream, ext_seq);
+        }
+        let mut can_start = true;
+        if producer.kind == MediaKind::Video {
+            can_start = codec::inspect(codec, payload).keyframe_start;
+            if can_start {
+                if let Some(nack) = &mut encoding.nack {
+                    nack.on_keyframe(ext_seq);
+                }
+                producer.on_keyframe(stream.encoding, header.timestamp);
+            }
+        }
+        let is_reselected = producer.on_media(stream.encoding, now);
+        if producer.paused {
+            return cx.drop_packet(DropReason::ProducerPaused);
+        }
+        if !producer.started {
+            producer.started = true;
+            cx.shared.events.push(Event::ProducerStarted { producer: producer.id, codec });
+        }
+        if producer.keeps_packets {
+            producer.encodings[stream.encoding].cache.insert(ext_seq, bytes, now);
+        }
+        if let Some(level) = elements.audio_level {
+            self.speaker.on_level(producer.id, level.level, now);
+            self.schedule_levels(cx);
+        }
+        let is_late = received.arrival == Arrival::Late;
+        let encoding = stream.encoding;
+        let packet = Packet { bytes, header, elements, encoding, ext_seq, can_start, is_late };
+        self.forward(cx, stream.producer, &packet);
+        if is_reselected {
+            self.request_keyframe(cx, stream.producer);
+        }
+    }
+
+    /// A packet that carries nothing leaves no gap for subscribers.
+    fn skip(&mut self, stream: Stream, ext_seq: u64) {
+        let Some(producer) = self.producers.get(stream.producer) else { return };
+        for consumer in &producer.consumers {
+            if let Some(consumer) = self.consumers.get_mut(*consumer)
+                && consumer.encoding == Some(stream.encoding)
+            {
+                consumer.rewriter.skip(ext_seq);
+            }
+        }
+    }
+}

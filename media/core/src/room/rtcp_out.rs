@@ -1,0 +1,190 @@
+//! RTCP that is sent: reports and feedback, always as whole compound packets (RFC 3550,
+//! section 6.1), because not every remote side negotiates reduced size.
+
+use super::Room;
+use crate::producer::Producer;
+use crate::rtcp::{
+    Pli, ReportBlock, SenderInfo, write_cnames, write_nack, write_pli, write_receiver_report,
+    write_sender_report,
+};
+use crate::shared::{Cx, TimerKind};
+use crate::table::Key;
+use crate::transport::Transport;
+use crate::twcc::TwccRecorder;
+
+/// The name under which we send feedback. No one synchronizes with it.
+const FEEDBACK_CNAME: &str = "witness";
+/// Sender reports in one compound, so that it stays below the MTU with all its names.
+const REPORTS_PER_COMPOUND: usize = 8;
+/// Receiver report blocks in one compound.
+const BLOCKS_PER_COMPOUND: usize = 24;
+/// Numbers in one NACK: four bytes each at worst.
+const LOST_PER_NACK: usize = 200;
+
+impl Room {
+    /// Reports on everything the transport receives and sends.
+    pub(super) fn send_reports(&mut self, cx: &mut Cx, key: Key) {
+        let Some(transport) = self.transports.get(key) else { return };
+        if transport.srtp.is_none() {
+            return;
+        }
+        let feedback_ssrc = transport.feedback_ssrc;
+        let blocks = self.report_blocks(cx, key);
+        let reports = self.sender_reports(cx, key);
+        let mut blocks = blocks.chunks(BLOCKS_PER_COMPOUND);
+        let mut reports = reports.chunks(REPORTS_PER_COMPOUND);
+        let mut is_first = true;
+        loop {
+            let (blocks, reports) = (blocks.next(), reports.next());
+            if blocks.is_none() && reports.is_none() && !is_first {
+                return;
+            }
+            is_first = false;
+            let out = &mut cx.shared.scratch.rtcp;
+            write_receiver_report(out, feedback_ssrc, blocks.unwrap_or_default());
+            let mut names = vec![(feedback_ssrc, FEEDBACK_CNAME)];
+            for (info, consumer) in reports.unwrap_or_default() {
+                write_sender_report(out, info, &[]);
+                if let Some(consumer) = self.consumers.get(*consumer) {
+                    names.push((info.ssrc, &consumer.parameters.cname));
+                }
+            }
+            // Names were checked when they were commanded.
+            let _ = write_cnames(out, &names);
+            if let Some(transport) = self.transports.get_mut(key) {
+                transport.send_rtcp(cx);
+            }
+        }
+    }
+
+    fn report_blocks(&mut self, cx: &mut Cx, key: Key) -> Vec<ReportBlock> {
+        let mut blocks = Vec::new();
+        let Some(transport) = self.transports.get(key) else { return blocks };
+        for producer in &transport.producers {
+            let Some(producer) = self.producers.get_mut(*producer) else { continue };
+            for encoding in &mut producer.encodings {
+                let Some(ssrc) = encoding.ssrc else { continue };
+                let Some(report) = encoding.reception.report() else { continue };
+                let (last_sr, delay_since_last_sr) =
+                    encoding.reports.last(cx.now).unwrap_or_default();
+                blocks.push(ReportBlock {
+                    ssrc,
+                    fraction_lost: report.fraction_lost,
+                    cumulative_lost: report.cumulative_lost,
+                    highest_sequence: report.highest_seq,
+                    jitter: report.jitter,
+                    last_sr,
+                    delay_since_last_sr,
+                });
+            }
+        }
+        blocks
+    }
+
+    /// Sender reports of what was sent since the last ones. The NTP time is the server's and the
+    /// RTP timestamp follows the publisher's own reports, so tracks of one publisher stay in
+    /// sync. Without a report of the publisher there is none to send.
+    fn sender_reports(&mut self, cx: &mut Cx, key: Key) -> Vec<(SenderInfo, Key)> {
+        let mut reports = Vec::new();
+        let ntp = cx.ntp();
+        let Some(transport) = self.transports.get(key) else { return reports };
+        for key in &transport.consumers {
+            let Some(consumer) = self.consumers.get_mut(*key) else { continue };
+            if consumer.packets == consumer.packets_reported {
+                continue;
+            }
+            let source = consumer.producer.and_then(|key| self.producers.get(key));
+            let mapped = source.zip(consumer.encoding).and_then(|(producer, index)| {
+                let clock = &self.transports.get(producer.transport)?.publisher_clock;
+                let offset = consumer.rewriter.timestamp_offset()?;
+                producer.encodings.get(index)?.reports.outgoing(ntp, clock, offset)
+            });
+            let Some(rtp_timestamp) = mapped else { continue };
+            consumer.packets_reported = consumer.packets;
+            let info = SenderInfo {
+                ssrc: consumer.parameters.ssrc,
+                ntp,
+                rtp_timestamp,
+                packet_count: consumer.packets as u32,
+                octet_count: consumer.payload_bytes as u32,
+            };
+            reports.push((info, *key));
+        }
+        reports
+    }
+
+    /// Asks the publisher for a keyframe if somebody waits and the interval has passed.
+    pub(super) fn send_keyframe_request(&mut self, cx: &mut Cx, key: Key) {
+        let Some(producer) = self.producers.get_mut(key) else { return };
+        let Some(media_ssrc) = producer.keyframe_ssrc() else { return };
+        let Some(transport) = self.transports.get_mut(producer.transport) else { return };
+        if producer.paused || transport.srtp.is_none() {
+            return;
+        }
+        if producer.throttle.poll(cx.now) {
+            let pli = Pli { sender_ssrc: transport.feedback_ssrc, media_ssrc };
+            begin_feedback(cx, transport);
+            write_pli(&mut cx.shared.scratch.rtcp, pli);
+            transport.send_rtcp(cx);
+            cx.shared.counters.pli_sent += 1;
+        }
+        if let Some(at) = producer.throttle.next_timeout() {
+            transport.schedule(cx, TimerKind::Repair, at);
+        }
+    }
+
+    /// Asks for what is missing in the producer's streams. Returns whether a keyframe is needed
+    /// because something was given up.
+    pub(super) fn send_nacks(&mut self, cx: &mut Cx, key: Key) -> bool {
+        let Some(producer) = self.producers.get_mut(key) else { return false };
+        let Some(transport) = self.transports.get_mut(producer.transport) else { return false };
+        let rtt = transport.rtt.get();
+        let mut needs_keyframe = false;
+        let selected = producer.selected;
+        let Producer { encodings, .. } = producer;
+        for (index, encoding) in encodings.iter_mut().enumerate() {
+            let (Some(nack), Some(ssrc)) = (&mut encoding.nack, encoding.ssrc) else { continue };
+            let mut lost = std::mem::take(&mut cx.shared.scratch.lost);
+            let outcome = nack.poll(cx.now, rtt, &mut lost);
+            needs_keyframe |= outcome.needs_keyframe && index == selected;
+            for lost in lost.chunks(LOST_PER_NACK) {
+                begin_feedback(cx, transport);
+                write_nack(&mut cx.shared.scratch.rtcp, transport.feedback_ssrc, ssrc, lost);
+                transport.send_rtcp(cx);
+                cx.shared.counters.nack_sent += 1;
+            }
+            lost.clear();
+            cx.shared.scratch.lost = lost;
+        }
+        needs_keyframe
+    }
+}
+
+/// Starts a compound packet for feedback.
+fn begin_feedback(cx: &mut Cx, transport: &Transport) {
+    let out = &mut cx.shared.scratch.rtcp;
+    write_receiver_report(out, transport.feedback_ssrc, &[]);
+    // The name is short.
+    let _ = write_cnames(out, &[(transport.feedback_ssrc, FEEDBACK_CNAME)]);
+}
+
+/// Sends the transport-wide congestion feedback that is due.
+pub(super) fn send_congestion_feedback(cx: &mut Cx, transport: &mut Transport) {
+    let media_ssrc = transport.streams.first().map_or(0, |stream| stream.ssrc);
+    let ssrc = transport.feedback_ssrc;
+    let empty = TwccRecorder::new(cx.shared.config.feedback_interval);
+    // Out of the transport while its reports are sent through it.
+    let mut twcc = std::mem::replace(&mut transport.twcc, empty);
+    while let Some(report) = twcc.poll(cx.now) {
+        let (mut base, mut rest) = (report.base, report.arrivals);
+        while !rest.is_empty() {
+            begin_feedback(cx, transport);
+            let out = &mut cx.shared.scratch.rtcp;
+            let written = transport.twcc_writer.write(out, ssrc, media_ssrc, base, rest);
+            transport.send_rtcp(cx);
+            base = base.add(written as u16);
+            rest = &rest[written.clamp(1, rest.len())..];
+        }
+    }
+    transport.twcc = twcc;
+}

@@ -1,0 +1,236 @@
+//! One direction of an SRTP association: keys, rollover counters, replay windows.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::mem::size_of;
+
+use super::cipher::{Cipher, ENCRYPTED_FLAG, INDEX_LEN, RTCP_HEADER_LEN};
+use super::index::{ReplayWindow, estimate};
+use super::keys::{RTCP_LABELS, RTP_LABELS, SrtpKeys};
+use super::{MAX_OVERHEAD, SrtpError};
+use crate::api::SrtpProfile;
+use crate::rtp::bytes::{u8_at, u32_at};
+use crate::rtp::{FIXED_HEADER_LEN, RtpHeader};
+
+/// Largest RTP packet index: 32 bits of rollover counter, 16 of sequence number.
+const MAX_RTP_INDEX: u64 = (1 << 48) - 1;
+
+/// Protects what is sent, or unprotects what arrives: one direction each.
+///
+/// State per source is created and advanced only after authentication, so forged packets
+/// change nothing.
+pub struct SrtpContext {
+    profile: SrtpProfile,
+    rtp: Cipher,
+    rtcp: Cipher,
+    max_ssrcs: usize,
+    rtp_sources: HashMap<u32, ReplayWindow>,
+    rtcp_sources: HashMap<u32, ReplayWindow>,
+    /// Index of the next RTCP packet sent: one counter for all sources.
+    next_rtcp_index: u32,
+}
+
+impl fmt::Debug for SrtpContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SrtpContext")
+            .field("profile", &self.profile)
+            .field("rtp_sources", &self.rtp_sources.len())
+            .field("rtcp_sources", &self.rtcp_sources.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SrtpContext {
+    /// Derives the session keys. `max_ssrcs` bounds the sources of RTP and of RTCP, each.
+    ///
+    /// # Errors
+    ///
+    /// [`SrtpError::KeyLength`] if the crypto library refuses the keys.
+    pub fn new(keys: &SrtpKeys, max_ssrcs: usize) -> Result<SrtpContext, SrtpError> {
+        let rtp = Cipher::derive(keys, RTP_LABELS)?;
+        let rtcp = Cipher::derive(keys, RTCP_LABELS)?;
+        Ok(SrtpContext::from_ciphers(keys.profile(), rtp, rtcp, max_ssrcs))
+    }
+
+    pub(super) fn from_ciphers(
+        profile: SrtpProfile,
+        rtp: Cipher,
+        rtcp: Cipher,
+        max_ssrcs: usize,
+    ) -> SrtpContext {
+        SrtpContext {
+            profile,
+            rtp,
+            rtcp,
+            max_ssrcs,
+            rtp_sources: HashMap::new(),
+            rtcp_sources: HashMap::new(),
+            next_rtcp_index: 0,
+        }
+    }
+
+    /// The protection profile.
+    pub fn profile(&self) -> SrtpProfile {
+        self.profile
+    }
+
+    /// Changes how many sources of RTP and of RTCP are kept, each. Known ones stay.
+    pub fn set_max_ssrcs(&mut self, max_ssrcs: usize) {
+        self.max_ssrcs = max_ssrcs;
+    }
+
+    /// Forgets a source that ended, to make room for another.
+    ///
+    /// When sending, the SSRC must never be used again with this context: its indices would
+    /// start over. When receiving, its old packets would be accepted once more.
+    pub fn forget_ssrc(&mut self, ssrc: u32) {
+        self.rtp_sources.remove(&ssrc);
+        self.rtcp_sources.remove(&ssrc);
+    }
+
+    /// Bytes held by the per-source tables.
+    pub fn memory_bytes(&self) -> usize {
+        let entries = self.rtp_sources.capacity() + self.rtcp_sources.capacity();
+        size_of::<SrtpContext>() + entries * size_of::<(u32, ReplayWindow)>()
+    }
+
+    /// Protects the RTP packet in `buf[..len]` in place; returns the protected length.
+    ///
+    /// `header_len` includes CSRCs and extension block. The rollover counter follows from the
+    /// sequence numbers, so packets may be sent out of order by up to half a cycle. A stream
+    /// should start below 32768: a receiver that misses packets before the first rollover
+    /// cannot know of it (RFC 3711, section 3.3.1).
+    ///
+    /// # Errors
+    ///
+    /// [`SrtpError::Malformed`] if `buf` lacks room for the tag ([`MAX_OVERHEAD`] suffices) or
+    /// holds no RTP header; [`SrtpError::LimitReached`] for one source too many. With AES-GCM
+    /// [`SrtpError::Replay`] for a sequence number that was sent before, or is more than 1023
+    /// behind: encrypting anything else under the same index would expose the key.
+    pub fn protect_rtp(
+        &mut self,
+        header_len: usize,
+        buf: &mut [u8],
+        len: usize,
+    ) -> Result<usize, SrtpError> {
+        let out_len = len.checked_add(self.rtp.tag_len()).ok_or(SrtpError::Malformed)?;
+        let buf = buf.get_mut(..out_len).ok_or(SrtpError::Malformed)?;
+        if header_len < FIXED_HEADER_LEN || header_len > len || buf[0] >> 6 != 2 {
+            return Err(SrtpError::Malformed);
+        }
+        let sequence_number = u16::from_be_bytes([buf[2], buf[3]]);
+        let ssrc = u32::from_be_bytes([buf[8], buf[9], buf[10], buf[11]]);
+        with_source(&mut self.rtp_sources, self.max_ssrcs, ssrc, |window| {
+            let index = estimate(window.newest(), sequence_number);
+            if index > MAX_RTP_INDEX {
+                return Err(SrtpError::LimitReached);
+            }
+            if self.rtp.index_must_be_unique() && !window.is_fresh(index) {
+                return Err(SrtpError::Replay);
+            }
+            self.rtp.seal_rtp(ssrc, index, header_len, buf)?;
+            window.accept(index);
+            Ok(out_len)
+        })
+    }
+
+    /// Authenticates and decrypts the RTP packet that fills `buf`; returns the plain length.
+    ///
+    /// # Errors
+    ///
+    /// [`SrtpError::Malformed`], [`SrtpError::Replay`] or [`SrtpError::Authentication`] for the
+    /// packet, [`SrtpError::LimitReached`] for one source too many. State is then unchanged,
+    /// the contents of `buf` behind the header unspecified.
+    pub fn unprotect_rtp(&mut self, buf: &mut [u8]) -> Result<usize, SrtpError> {
+        let header = RtpHeader::parse_protected(buf).map_err(|_| SrtpError::Malformed)?;
+        let plain_len = buf.len().checked_sub(self.rtp.tag_len()).ok_or(SrtpError::Malformed)?;
+        if header.header_len > plain_len {
+            return Err(SrtpError::Malformed);
+        }
+        with_source(&mut self.rtp_sources, self.max_ssrcs, header.ssrc, |window| {
+            let index = estimate(window.newest(), header.sequence_number.0);
+            if index > MAX_RTP_INDEX || !window.is_fresh(index) {
+                return Err(SrtpError::Replay);
+            }
+            self.rtp.open_rtp(header.ssrc, index, header.header_len, buf)?;
+            window.accept(index);
+            Ok(plain_len)
+        })
+    }
+
+    /// Protects the compound RTCP packet in `buf[..len]` in place; returns the protected length.
+    ///
+    /// # Errors
+    ///
+    /// [`SrtpError::Malformed`] if `buf` lacks room for tag and index ([`MAX_OVERHEAD`]
+    /// suffices) or holds no RTCP header; [`SrtpError::LimitReached`] after 2³¹ packets.
+    pub fn protect_rtcp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SrtpError> {
+        debug_assert!(self.rtcp.tag_len() + INDEX_LEN <= MAX_OVERHEAD);
+        let out_len =
+            len.checked_add(self.rtcp.tag_len() + INDEX_LEN).ok_or(SrtpError::Malformed)?;
+        let buf = buf.get_mut(..out_len).ok_or(SrtpError::Malformed)?;
+        if len < RTCP_HEADER_LEN || buf[0] >> 6 != 2 {
+            return Err(SrtpError::Malformed);
+        }
+        if self.next_rtcp_index >= ENCRYPTED_FLAG {
+            return Err(SrtpError::LimitReached);
+        }
+        let ssrc = u32::from_be_bytes([buf[4], buf[5], buf[6], buf[7]]);
+        self.rtcp.seal_rtcp(ssrc, self.next_rtcp_index, len, buf)?;
+        self.next_rtcp_index += 1;
+        Ok(out_len)
+    }
+
+    /// Authenticates and decrypts the RTCP packet that fills `buf`; returns the plain length.
+    /// Packets that are authenticated but not encrypted are accepted (RFC 3711, section 3.4).
+    ///
+    /// # Errors
+    ///
+    /// As [`SrtpContext::unprotect_rtp`].
+    pub fn unprotect_rtcp(&mut self, buf: &mut [u8]) -> Result<usize, SrtpError> {
+        if u8_at(buf, 0).is_none_or(|byte| byte >> 6 != 2) {
+            return Err(SrtpError::Malformed);
+        }
+        let word = self.rtcp.rtcp_word(buf).ok_or(SrtpError::Malformed)?;
+        let ssrc = u32_at(buf, 4).ok_or(SrtpError::Malformed)?;
+        with_source(&mut self.rtcp_sources, self.max_ssrcs, ssrc, |window| {
+            let index = u64::from(word & !ENCRYPTED_FLAG);
+            if !window.is_fresh(index) {
+                return Err(SrtpError::Replay);
+            }
+            let plain_len = self.rtcp.open_rtcp(ssrc, word, buf)?;
+            window.accept(index);
+            Ok(plain_len)
+        })
+    }
+}
+
+#[cfg(test)]
+impl SrtpContext {
+    pub(super) fn has_no_sources(&self) -> bool {
+        self.rtp_sources.is_empty() && self.rtcp_sources.is_empty()
+    }
+
+    pub(super) fn set_next_rtcp_index(&mut self, index: u32) {
+        self.next_rtcp_index = index;
+    }
+}
+
+/// Runs `action` on the window of a source; a new source is kept only if it succeeds.
+fn with_source<T>(
+    sources: &mut HashMap<u32, ReplayWindow>,
+    max_ssrcs: usize,
+    ssrc: u32,
+    action: impl FnOnce(&mut ReplayWindow) -> Result<T, SrtpError>,
+) -> Result<T, SrtpError> {
+    if let Some(window) = sources.get_mut(&ssrc) {
+        return action(window);
+    }
+    if sources.len() >= max_ssrcs {
+        return Err(SrtpError::LimitReached);
+    }
+    let mut window = ReplayWindow::default();
+    let result = action(&mut window)?;
+    sources.insert(ssrc, window);
+    Ok(result)
+}

@@ -1,0 +1,274 @@
+//! From the first connectivity check to the end: the states of a transport.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::dtls::{DtlsAssociation, Progress, Secured};
+use super::ice::Generation;
+use super::stun::{Check, MAX_STUN_LEN};
+use super::{MAX_SENT_SSRCS, SrtpPair, Transport};
+use crate::api::{CloseReason, DropReason, Event, TransportState};
+use crate::shared::{Cx, TimerKind};
+use crate::srtp::SrtpKeys;
+
+/// How a connectivity check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// Nothing the room has to know.
+    Done,
+    /// The transport can send from now on.
+    Connected,
+}
+
+impl Transport {
+    /// Whether the transport has not ended.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.state, TransportState::Failed | TransportState::Closed)
+    }
+
+    fn set_state(&mut self, cx: &mut Cx, state: TransportState, reason: CloseReason) {
+        self.state = state;
+        cx.shared.report_state(self.id, state, reason);
+    }
+
+    /// Answers a connectivity check, if it is authentic and its address is not someone else's.
+    pub(crate) fn on_check(
+        &mut self,
+        cx: &mut Cx,
+        local: Option<IpAddr>,
+        remote: SocketAddr,
+        check: &Check<'_>,
+        is_foreign: bool,
+    ) {
+        let Some(generation) = self.ice.authenticate(check) else {
+            cx.drop_packet(DropReason::StunUnauthenticated);
+            return;
+        };
+        if is_foreign || !self.is_open() {
+            cx.drop_packet(DropReason::StunUnauthenticated);
+            return;
+        }
+        let mut answer = [0; MAX_STUN_LEN];
+        let password = self.ice.password(generation);
+        if check.has_role_conflict() {
+            if let Ok(len) = check.write_role_conflict(password, &mut answer) {
+                self.answer(cx, local, remote, &answer[..len]);
+            }
+            return;
+        }
+        if let Ok(len) = check.write_success(remote, password, &mut answer) {
+            self.answer(cx, local, remote, &answer[..len]);
+        }
+        self.adopt(cx, (local, remote), generation, check.nominates());
+        self.on_alive(cx);
+        if self.state == TransportState::New {
+            self.connect(cx);
+        }
+    }
+
+    fn answer(&mut self, cx: &mut Cx, local: Option<IpAddr>, remote: SocketAddr, answer: &[u8]) {
+        match cx.output.send(local, remote, answer) {
+            Ok(()) => self.bytes_out += answer.len() as u64,
+            Err(reason) => cx.drop_packet(reason),
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        cx: &mut Cx,
+        path: (Option<IpAddr>, SocketAddr),
+        generation: Generation,
+        nominates: bool,
+    ) {
+        let accepted = self.ice.accept(cx.now, path, generation, nominates);
+        // Also where it is known already: another transport may have had it in between.
+        cx.shared.addresses.insert(path.1, self.location);
+        if let Some(evicted) = accepted.evicted {
+            cx.shared.forget_address(evicted, self.location);
+        }
+        if let Some(ufrag) = accepted.retired_ufrag {
+            cx.shared.ufrags.remove(&ufrag);
+        }
+        if accepted.moved && self.srtp.is_some() {
+            cx.shared.events.push(Event::TransportMoved { transport: self.id, remote: path.1 });
+        }
+    }
+
+    fn connect(&mut self, cx: &mut Cx) {
+        self.set_state(cx, TransportState::Connecting, CloseReason::None);
+        let now = cx.now;
+        self.step_dtls(cx, |dtls, send| dtls.start(now, send));
+    }
+
+    /// Takes a DTLS record that came from one of the transport's addresses.
+    pub(crate) fn on_dtls(&mut self, cx: &mut Cx, datagram: &[u8]) -> Checked {
+        if self.dtls.is_none() {
+            cx.drop_packet(DropReason::NotSecured);
+            return Checked::Done;
+        }
+        self.bytes_in += datagram.len() as u64;
+        let now = cx.now;
+        self.step_dtls(cx, |dtls, send| dtls.handle_packet(now, datagram, send))
+    }
+
+    fn step_dtls(
+        &mut self,
+        cx: &mut Cx,
+        step: impl FnOnce(&mut DtlsAssociation, &mut dyn FnMut(&[u8])) -> Progress,
+    ) -> Checked {
+        let Some(mut dtls) = self.dtls.take() else { return Checked::Done };
+        let progress = step(&mut dtls, &mut |record| {
+            if let Err(reason) = self.send_raw(cx.output, record) {
+                cx.shared.drop_packet(reason);
+            }
+        });
+        let is_client = dtls.is_client();
+        if let Some(at) = dtls.next_timeout() {
+            self.schedule(cx, TimerKind::Control, at);
+        }
+        self.dtls = Some(dtls);
+        match progress {
+            Progress::Pending => Checked::Done,
+            Progress::Secured(secured) => self.secure(cx, secured, is_client),
+            Progress::RemoteClosed => {
+                self.end(cx, TransportState::Closed, CloseReason::RemoteClosed);
+                Checked::Done
+            }
+            Progress::Failed(reason) => {
+                self.fail(cx, reason);
+                Checked::Done
+            }
+        }
+    }
+
+    fn secure(&mut self, cx: &mut Cx, secured: Secured, is_client: bool) -> Checked {
+        let Secured { version, profile, material } = secured;
+        let Ok((mut local, remote)) = SrtpKeys::from_dtls(profile, &material, is_client) else {
+            self.fail(cx, CloseReason::NoSrtpProfile);
+            return Checked::Done;
+        };
+        local.set_max_ssrcs(MAX_SENT_SSRCS);
+        self.srtp = Some(SrtpPair { local, remote });
+        cx.shared.counters.dtls_handshakes += 1;
+        cx.shared.events.push(Event::TransportSecured {
+            transport: self.id,
+            dtls_version: version,
+            profile,
+        });
+        self.set_state(cx, TransportState::Connected, CloseReason::None);
+        self.last_alive = cx.now;
+        let first_report = cx.now + cx.shared.random.spread(cx.shared.config.report_interval) / 2;
+        self.next_report = Some(first_report);
+        self.schedule(cx, TimerKind::Control, first_report);
+        Checked::Connected
+    }
+
+    /// Something authentic arrived: consent to send goes on (RFC 7675).
+    #[inline]
+    pub(crate) fn on_alive(&mut self, cx: &mut Cx) {
+        self.last_alive = cx.now;
+        if self.state == TransportState::Disconnected {
+            self.set_state(cx, TransportState::Connected, CloseReason::None);
+            let at = cx.now + cx.shared.config.disconnected_after;
+            self.schedule(cx, TimerKind::Control, at);
+        }
+    }
+
+    /// Whether something authentic arrived lately.
+    pub(crate) fn is_alive(&self, cx: &Cx) -> bool {
+        self.is_open()
+            && cx.now.saturating_duration_since(self.last_alive)
+                < cx.shared.config.disconnected_after
+    }
+
+    /// Handshake, liveness: does what is due and schedules the rest. Reports are the room's.
+    pub(crate) fn on_control_timeout(&mut self, cx: &mut Cx) -> Checked {
+        let mut checked = Checked::Done;
+        let now = cx.now;
+        if self.state != TransportState::New
+            && let Some(dtls) = &self.dtls
+            && dtls.next_timeout().is_some_and(|at| at <= now)
+        {
+            checked = self.step_dtls(cx, |dtls, send| dtls.handle_timeout(now, send));
+        }
+        match self.state {
+            TransportState::New | TransportState::Connecting => self.check_handshake(cx),
+            TransportState::Connected | TransportState::Disconnected => self.check_liveness(cx),
+            TransportState::Failed | TransportState::Closed => {}
+        }
+        checked
+    }
+
+    fn check_handshake(&mut self, cx: &mut Cx) {
+        let deadline = self.created_at + cx.shared.config.handshake_timeout;
+        if cx.now >= deadline {
+            let reason = match self.state {
+                TransportState::New => CloseReason::ConsentExpired,
+                _ => CloseReason::DtlsTimeout,
+            };
+            return self.fail(cx, reason);
+        }
+        self.schedule(cx, TimerKind::Control, deadline);
+        self.schedule_dtls(cx);
+    }
+
+    fn check_liveness(&mut self, cx: &mut Cx) {
+        let silence = cx.now.saturating_duration_since(self.last_alive);
+        if silence >= cx.shared.config.consent_timeout {
+            return self.fail(cx, CloseReason::ConsentExpired);
+        }
+        let mut next = self.last_alive + cx.shared.config.consent_timeout;
+        if silence < cx.shared.config.disconnected_after {
+            next = self.last_alive + cx.shared.config.disconnected_after;
+        } else if self.state == TransportState::Connected {
+            self.set_state(cx, TransportState::Disconnected, CloseReason::None);
+        }
+        self.schedule(cx, TimerKind::Control, next);
+        self.schedule_dtls(cx);
+    }
+
+    fn schedule_dtls(&mut self, cx: &mut Cx) {
+        if self.state != TransportState::New
+            && let Some(at) = self.dtls.as_ref().and_then(DtlsAssociation::next_timeout)
+        {
+            self.schedule(cx, TimerKind::Control, at);
+        }
+    }
+
+    fn fail(&mut self, cx: &mut Cx, reason: CloseReason) {
+        if self.srtp.is_none() {
+            cx.shared.counters.dtls_failures += 1;
+        }
+        self.end(cx, TransportState::Failed, reason);
+    }
+
+    /// Says goodbye and ends, as commanded.
+    pub(crate) fn close(&mut self, cx: &mut Cx, reason: CloseReason) {
+        if !self.is_open() {
+            return;
+        }
+        let now = cx.now;
+        if let Some(mut dtls) = self.dtls.take() {
+            dtls.close(now, |record| {
+                if let Err(reason) = self.send_raw(cx.output, record) {
+                    cx.shared.drop_packet(reason);
+                }
+            });
+        }
+        self.end(cx, TransportState::Closed, reason);
+    }
+
+    /// Frees what only a living transport needs. Tracks stay until they are removed.
+    fn end(&mut self, cx: &mut Cx, state: TransportState, reason: CloseReason) {
+        for remote in self.ice.remotes() {
+            cx.shared.forget_address(remote, self.location);
+        }
+        for ufrag in self.ice.ufrags() {
+            cx.shared.ufrags.remove(ufrag);
+        }
+        self.ice.clear();
+        self.dtls = None;
+        self.srtp = None;
+        self.next_report = None;
+        self.set_state(cx, state, reason);
+    }
+}

@@ -1,0 +1,316 @@
+//! One ICE + DTLS + SRTP association.
+
+pub mod dtls;
+pub mod ice;
+mod lifecycle;
+pub mod stun;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::api::{
+    Command, DropReason, DtlsRole, EngineCounters, Event, Fingerprint, IceCredentials, TransportId,
+    TransportState, TransportStats,
+};
+use crate::clock::{PublisherClock, RttEstimate};
+use crate::ext::ExtensionMap;
+use crate::plane::Output;
+use crate::rtcp::TwccWriter;
+use crate::shared::{Cx, Location, TIMER_RESOLUTION, TimerKey, TimerKind};
+use crate::srtp::{MAX_OVERHEAD, SrtpContext, SrtpError};
+use crate::table::Key;
+use crate::timers::Deadline;
+use crate::twcc::TwccRecorder;
+use dtls::DtlsAssociation;
+use ice::IceLite;
+
+pub(crate) use lifecycle::Checked;
+
+/// SSRCs one transport may receive, RTX included.
+pub(crate) const MAX_STREAMS: usize = 128;
+/// Sources one transport may send over its life: an SSRC that was used keeps its SRTP state,
+/// because its packet indices must never start over.
+const MAX_SENT_SSRCS: usize = 4_096;
+
+/// A received SSRC and what it carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stream {
+    pub(crate) ssrc: u32,
+    pub(crate) producer: Key,
+    pub(crate) encoding: usize,
+    pub(crate) is_rtx: bool,
+}
+
+/// What became of an outgoing packet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SentRtp {
+    /// Length after protection, even if sending failed then.
+    pub(crate) protected_len: Option<usize>,
+    pub(crate) is_sent: bool,
+}
+
+/// Keys of both directions.
+pub(crate) struct SrtpPair {
+    pub(crate) local: SrtpContext,
+    pub(crate) remote: SrtpContext,
+}
+
+/// One association and what it carries.
+pub(crate) struct Transport {
+    pub(crate) id: TransportId,
+    pub(crate) location: Location,
+    pub(crate) state: TransportState,
+    pub(crate) ice: IceLite,
+    pub(crate) dtls: Option<DtlsAssociation>,
+    pub(crate) srtp: Option<SrtpPair>,
+    pub(crate) extensions: ExtensionMap,
+    created_at: Instant,
+    last_alive: Instant,
+    pub(crate) next_report: Option<Instant>,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) producers: Vec<Key>,
+    pub(crate) consumers: Vec<Key>,
+    pub(crate) twcc: TwccRecorder,
+    pub(crate) twcc_writer: TwccWriter,
+    pub(crate) publisher_clock: PublisherClock,
+    pub(crate) rtt: RttEstimate,
+    /// SSRC under which we send feedback.
+    pub(crate) feedback_ssrc: u32,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) control: Deadline,
+    pub(crate) repair: Deadline,
+}
+
+/// Parameters of [`Command::CreateTransport`].
+pub(crate) struct TransportParameters {
+    pub(crate) id: TransportId,
+    pub(crate) local_ice: IceCredentials,
+    pub(crate) remote_ice: IceCredentials,
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    pub(crate) role: DtlsRole,
+}
+
+impl TransportParameters {
+    /// Takes the parameters out of the command.
+    pub(crate) fn from_command(command: Command) -> Option<TransportParameters> {
+        match command {
+            Command::CreateTransport {
+                transport,
+                local_ice,
+                remote_ice,
+                remote_fingerprints,
+                dtls_role,
+                ..
+            } => Some(TransportParameters {
+                id: transport,
+                local_ice,
+                remote_ice,
+                fingerprints: remote_fingerprints,
+                role: dtls_role,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(
+        parameters: TransportParameters,
+        location: Location,
+        cx: &mut Cx,
+    ) -> Transport {
+        let TransportParameters { id, local_ice, remote_ice, fingerprints, role } = parameters;
+        let shared = &mut *cx.shared;
+        let dtls = DtlsAssociation::new(
+            shared.dtls.clone(),
+            &shared.certificate,
+            role,
+            fingerprints,
+            cx.now,
+        );
+        Transport {
+            id,
+            location,
+            state: TransportState::New,
+            ice: IceLite::new(local_ice, remote_ice),
+            dtls: Some(dtls),
+            srtp: None,
+            extensions: ExtensionMap::default(),
+            created_at: cx.now,
+            last_alive: cx.now,
+            next_report: None,
+            streams: Vec::new(),
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            twcc: TwccRecorder::new(shared.config.feedback_interval),
+            twcc_writer: TwccWriter::default(),
+            publisher_clock: PublisherClock::default(),
+            rtt: RttEstimate::default(),
+            feedback_ssrc: shared.random.next_u32(),
+            bytes_in: 0,
+            bytes_out: 0,
+            control: Deadline::default(),
+            repair: Deadline::default(),
+        }
+    }
+
+    /// Makes sure the work of `kind` is done at `at` or earlier, but not within this call.
+    #[inline]
+    pub(crate) fn schedule(&mut self, cx: &mut Cx, kind: TimerKind, at: Instant) {
+        let deadline = match kind {
+            TimerKind::Repair => &mut self.repair,
+            _ => &mut self.control,
+        };
+        let key = TimerKey { location: self.location, kind };
+        cx.shared.timers.schedule(deadline, at.max(cx.now + TIMER_RESOLUTION), key);
+    }
+
+    pub(crate) fn stream(&self, ssrc: u32) -> Option<Stream> {
+        self.streams.iter().find(|stream| stream.ssrc == ssrc).copied()
+    }
+
+    /// Decrypts an RTP packet in place; counts and returns `None` if it is refused.
+    #[inline]
+    pub(crate) fn unprotect_rtp(
+        &mut self,
+        cx: &mut Cx,
+        remote: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Option<usize> {
+        let result = match &mut self.srtp {
+            Some(srtp) => srtp.remote.unprotect_rtp(datagram).map_err(drop_reason),
+            None => Err(DropReason::NotSecured),
+        };
+        self.admit(cx, remote, datagram.len(), result)
+    }
+
+    /// Decrypts a compound RTCP packet in place; counts and returns `None` if it is refused.
+    pub(crate) fn unprotect_rtcp(
+        &mut self,
+        cx: &mut Cx,
+        remote: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Option<usize> {
+        let result = match &mut self.srtp {
+            Some(srtp) => srtp.remote.unprotect_rtcp(datagram).map_err(drop_reason),
+            None => Err(DropReason::NotSecured),
+        };
+        self.admit(cx, remote, datagram.len(), result)
+    }
+
+    #[inline]
+    fn admit(
+        &mut self,
+        cx: &mut Cx,
+        remote: SocketAddr,
+        len: usize,
+        result: Result<usize, DropReason>,
+    ) -> Option<usize> {
+        match result {
+            Ok(plain_len) => {
+                self.bytes_in += len as u64;
+                self.on_alive(cx);
+                if self.ice.hear(cx.now, remote) {
+                    cx.shared.events.push(Event::TransportMoved { transport: self.id, remote });
+                }
+                Some(plain_len)
+            }
+            Err(reason) => {
+                cx.drop_packet(reason);
+                None
+            }
+        }
+    }
+
+    /// Protects and sends the RTP packet in `packet[..len]`.
+    #[inline]
+    pub(crate) fn send_rtp(
+        &mut self,
+        output: &mut dyn Output,
+        counters: &mut EngineCounters,
+        limit: usize,
+        packet: &mut [u8],
+        (header_len, len): (usize, usize),
+    ) -> SentRtp {
+        let protected = match &mut self.srtp {
+            Some(srtp) => srtp.local.protect_rtp(header_len, packet, len).map_err(drop_reason),
+            None => Err(DropReason::NotSecured),
+        };
+        let result = protected.and_then(|len| match len <= limit {
+            true => self.send_raw(output, &packet[..len]),
+            false => Err(DropReason::TooLarge),
+        });
+        if let Err(reason) = result {
+            counters.dropped[reason as usize] += 1;
+        }
+        SentRtp { protected_len: protected.ok(), is_sent: result.is_ok() }
+    }
+
+    /// Protects and sends the compound RTCP packet in the scratch buffer.
+    pub(crate) fn send_rtcp(&mut self, cx: &mut Cx) {
+        let mut rtcp = std::mem::take(&mut cx.shared.scratch.rtcp);
+        let len = rtcp.len();
+        rtcp.resize(len + MAX_OVERHEAD, 0);
+        let result = match &mut self.srtp {
+            Some(srtp) => srtp.local.protect_rtcp(&mut rtcp, len).map_err(drop_reason),
+            None => Err(DropReason::NotSecured),
+        };
+        match result.and_then(|len| self.send_raw(cx.output, &rtcp[..len])) {
+            Ok(()) => cx.shared.counters.rtcp_packets_out += 1,
+            Err(reason) => cx.drop_packet(reason),
+        }
+        rtcp.clear();
+        cx.shared.scratch.rtcp = rtcp;
+    }
+
+    /// Sends bytes that need no protection, or have it.
+    #[inline]
+    pub(crate) fn send_raw(
+        &mut self,
+        output: &mut dyn Output,
+        datagram: &[u8],
+    ) -> Result<(), DropReason> {
+        let path = self.ice.selected().ok_or(DropReason::NotSecured)?;
+        output.send(path.local, path.remote, datagram)?;
+        self.bytes_out += datagram.len() as u64;
+        Ok(())
+    }
+
+    /// What the transport itself holds; caches and rings of its tracks come on top.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let srtp = self
+            .srtp
+            .as_ref()
+            .map_or(0, |srtp| srtp.local.memory_bytes() + srtp.remote.memory_bytes());
+        let tables = self.streams.capacity() * size_of::<Stream>()
+            + (self.producers.capacity() + self.consumers.capacity()) * size_of::<Key>();
+        let dtls = if self.dtls.is_some() { DTLS_MEMORY_BYTES } else { 0 };
+        let feedback = self.twcc.memory_bytes();
+        (size_of::<Transport>() + srtp + tables + dtls + feedback + self.ice.memory_bytes()) as u64
+    }
+
+    pub(crate) fn stats(&self, room: u64, memory_bytes: u64) -> TransportStats {
+        TransportStats {
+            transport: self.id,
+            room,
+            state: self.state,
+            rtt_s: self.rtt.get().map(|rtt| rtt.as_secs_f64()),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            memory_bytes,
+        }
+    }
+}
+
+/// What a DTLS association keeps in its queues and buffers, as measured after the handshake.
+const DTLS_MEMORY_BYTES: usize = 24 * 1024;
+
+pub(crate) fn drop_reason(error: SrtpError) -> DropReason {
+    match error {
+        SrtpError::Authentication | SrtpError::KeyLength => DropReason::SrtpAuthentication,
+        SrtpError::Replay => DropReason::SrtpReplay,
+        SrtpError::Malformed => DropReason::Malformed,
+        SrtpError::LimitReached => DropReason::LimitReached,
+    }
+}

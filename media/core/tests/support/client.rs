@@ -1,0 +1,299 @@
+//! The remote side of one transport: a full ICE agent in small, DTLS, SRTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest;
+use dimpl::{Dtls, DtlsCertificate, Output, ProtocolVersion};
+use is::stun::{StunMessage, TransId};
+use media_core::api::{Fingerprint, IceCredentials, SrtpProfile};
+use media_core::demux::{PacketKind, classify};
+use media_core::srtp::{MAX_OVERHEAD, SrtpContext, SrtpKeys};
+use media_core::transport::stun::hmac_sha1;
+
+use super::media::Media;
+
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Which DTLS versions the client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DtlsVersion {
+    V12,
+    V13,
+    Auto,
+}
+
+/// What a client is made of.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    pub address: SocketAddr,
+    pub version: DtlsVersion,
+    /// Offered in this order.
+    pub profiles: Vec<dimpl::SrtpProfile>,
+    pub is_dtls_client: bool,
+}
+
+impl ClientConfig {
+    pub fn at(address: &str) -> ClientConfig {
+        ClientConfig {
+            address: address.parse().unwrap(),
+            version: DtlsVersion::Auto,
+            // The order of Chromium.
+            profiles: vec![
+                dimpl::SrtpProfile::AES128_CM_SHA1_80,
+                dimpl::SrtpProfile::AEAD_AES_256_GCM,
+                dimpl::SrtpProfile::AEAD_AES_128_GCM,
+            ],
+            is_dtls_client: true,
+        }
+    }
+}
+
+pub struct Srtp {
+    pub local: SrtpContext,
+    pub remote: SrtpContext,
+}
+
+pub struct Client {
+    pub config: ClientConfig,
+    /// Where its packets come from now.
+    pub address: SocketAddr,
+    pub local_ice: IceCredentials,
+    pub remote_ice: IceCredentials,
+    certificate: DtlsCertificate,
+    dtls: Dtls,
+    dtls_timeout: Option<Instant>,
+    keys: Option<(dimpl::KeyingMaterial, dimpl::SrtpProfile)>,
+    pub dtls_error: Option<dimpl::Error>,
+    pub close_notified: bool,
+    pub srtp: Option<Srtp>,
+    pub profile: Option<SrtpProfile>,
+    pub version: Option<ProtocolVersion>,
+    /// Sends connectivity checks.
+    pub checks: bool,
+    /// Its checks nominate the path they test.
+    pub nominates: bool,
+    /// Sends anything at all.
+    pub alive: bool,
+    next_check: Instant,
+    pub answers: usize,
+    pub role_conflicts: usize,
+    /// Answers protected with another password.
+    pub unverified_answers: usize,
+    pub mapped: Option<SocketAddr>,
+    started: bool,
+    pub media: Media,
+    outbox: Vec<Vec<u8>>,
+}
+
+impl Client {
+    pub fn new(
+        config: ClientConfig,
+        local_ice: IceCredentials,
+        remote_ice: IceCredentials,
+        now: Instant,
+    ) -> Client {
+        let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
+        let dtls_config = dimpl::Config::builder()
+            .srtp_profiles(&config.profiles)
+            .flight_start_rto(Duration::from_millis(150))
+            .flight_max_rto(Duration::from_millis(800))
+            .flight_retries(200)
+            .build()
+            .unwrap();
+        let dtls_config = Arc::new(dtls_config);
+        let mut dtls = match config.version {
+            DtlsVersion::V12 => Dtls::new_12(dtls_config, certificate.clone(), now),
+            DtlsVersion::V13 => Dtls::new_13(dtls_config, certificate.clone(), now),
+            DtlsVersion::Auto => Dtls::new_auto(dtls_config, certificate.clone(), now),
+        };
+        dtls.set_active(config.is_dtls_client);
+        Client {
+            address: config.address,
+            config,
+            local_ice,
+            remote_ice,
+            certificate,
+            dtls,
+            dtls_timeout: None,
+            keys: None,
+            dtls_error: None,
+            close_notified: false,
+            srtp: None,
+            profile: None,
+            version: None,
+            checks: true,
+            nominates: true,
+            alive: true,
+            next_check: now,
+            answers: 0,
+            role_conflicts: 0,
+            unverified_answers: 0,
+            mapped: None,
+            started: false,
+            media: Media::new(now),
+            outbox: Vec::new(),
+        }
+    }
+
+    pub fn fingerprint(&self, algorithm: &str) -> Fingerprint {
+        let hash = match algorithm {
+            "sha-256" => &digest::SHA256,
+            "sha-384" => &digest::SHA384,
+            _ => &digest::SHA512,
+        };
+        let digest = digest::digest(hash, &self.certificate.certificate).as_ref().to_vec();
+        Fingerprint { algorithm: algorithm.into(), digest }
+    }
+
+    /// A connectivity check as this client would send it.
+    pub fn check(&self, nominate: bool, controlling: bool) -> Vec<u8> {
+        let username = format!("{}:{}", self.remote_ice.ufrag, self.local_ice.ufrag);
+        let request = StunMessage::binding_request(
+            &username,
+            TransId::new(),
+            controlling,
+            7,
+            2_130_706_431,
+            nominate,
+        );
+        let mut out = vec![0; 256];
+        let password = self.remote_ice.password.as_bytes();
+        let len = request.to_bytes(Some(password), &mut out, hmac_sha1).unwrap();
+        out.truncate(len);
+        out
+    }
+
+    /// Moves to another address, as after a change of network.
+    pub fn move_to(&mut self, address: &str, now: Instant) {
+        self.address = address.parse().unwrap();
+        self.next_check = now;
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.srtp.is_some()
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        if !self.alive {
+            return None;
+        }
+        let check = self.checks.then_some(self.next_check);
+        let dtls = self.dtls_timeout.filter(|_| self.started);
+        let media = self.srtp.is_some().then(|| self.media.next_timeout()).flatten();
+        [check, dtls, media].into_iter().flatten().min()
+    }
+
+    /// Does what is due and returns what to send.
+    pub fn poll(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        if !self.alive {
+            return Vec::new();
+        }
+        if self.checks && self.next_check <= now {
+            self.next_check = now + CHECK_INTERVAL;
+            let check = self.check(self.nominates, true);
+            self.outbox.push(check);
+        }
+        if self.started && self.dtls_timeout.is_some_and(|at| at <= now) {
+            self.step_dtls(now, None);
+        }
+        if let Some(srtp) = &mut self.srtp {
+            self.media.poll(now, srtp, &mut self.outbox);
+        }
+        std::mem::take(&mut self.outbox)
+    }
+
+    pub fn handle(&mut self, now: Instant, mut datagram: Vec<u8>) {
+        match classify(&datagram).expect("the plane sends nothing else") {
+            PacketKind::Stun => self.handle_stun(now, &datagram),
+            PacketKind::Dtls => self.step_dtls(now, Some(&datagram)),
+            PacketKind::Rtp => {
+                let Some(srtp) = &mut self.srtp else { return };
+                let len = srtp.remote.unprotect_rtp(&mut datagram).expect("authentic rtp");
+                self.media.on_rtp(now, &datagram[..len]);
+            }
+            PacketKind::Rtcp => {
+                let Some(srtp) = &mut self.srtp else { return };
+                let len = srtp.remote.unprotect_rtcp(&mut datagram).expect("authentic rtcp");
+                let Client { media, outbox, .. } = self;
+                media.on_rtcp(now, &datagram[..len], self.srtp.as_mut().unwrap(), outbox);
+            }
+        }
+    }
+
+    fn handle_stun(&mut self, now: Instant, datagram: &[u8]) {
+        let message = StunMessage::parse(datagram).unwrap();
+        let is_authentic = message.verify(self.remote_ice.password.as_bytes(), hmac_sha1);
+        if !is_authentic {
+            self.unverified_answers += 1;
+            return;
+        }
+        if message.is_failed_binding_response() {
+            self.role_conflicts += 1;
+            return;
+        }
+        self.answers += 1;
+        self.mapped = message.mapped_address();
+        if !self.started {
+            self.started = true;
+            self.step_dtls(now, None);
+        }
+    }
+
+    fn step_dtls(&mut self, now: Instant, packet: Option<&[u8]>) {
+        let mut result = self.dtls.handle_timeout(now);
+        if let Some(packet) = packet {
+            result = result.and_then(|()| self.dtls.handle_packet(packet));
+        }
+        self.dtls_error = self.dtls_error.take().or(result.err());
+        let mut buffer = [0; 2_048];
+        let mut connected = false;
+        loop {
+            match self.dtls.poll_output(&mut buffer) {
+                Output::Packet(packet) => self.outbox.push(packet.to_vec()),
+                Output::KeyingMaterial(material, profile) => self.keys = Some((material, profile)),
+                Output::Connected => connected = true,
+                Output::CloseNotify => self.close_notified = true,
+                Output::Timeout(at) => {
+                    self.dtls_timeout = Some(at.max(now + Duration::from_millis(1)));
+                    break;
+                }
+                _ => {}
+            }
+        }
+        if let Some((material, profile)) = self.keys.take().filter(|_| connected) {
+            self.secure(&material, profile);
+        }
+    }
+
+    fn secure(&mut self, material: &[u8], profile: dimpl::SrtpProfile) {
+        let profile = match profile {
+            dimpl::SrtpProfile::AEAD_AES_128_GCM => SrtpProfile::AeadAes128Gcm,
+            dimpl::SrtpProfile::AEAD_AES_256_GCM => SrtpProfile::AeadAes256Gcm,
+            _ => SrtpProfile::Aes128CmSha1_80,
+        };
+        let is_client = self.config.is_dtls_client;
+        let (local, remote) = SrtpKeys::from_dtls(profile, material, is_client).unwrap();
+        self.srtp = Some(Srtp { local, remote });
+        self.profile = Some(profile);
+        self.version = self.dtls.protocol_version();
+    }
+
+    /// Says close_notify.
+    pub fn close(&mut self, now: Instant) {
+        self.dtls.close().unwrap();
+        self.step_dtls(now, None);
+    }
+
+    /// Protects and queues an RTP packet made by the test.
+    pub fn send_rtp(&mut self, header_len: usize, mut packet: Vec<u8>) -> Vec<u8> {
+        let len = packet.len();
+        packet.resize(len + MAX_OVERHEAD, 0);
+        let srtp = self.srtp.as_mut().expect("connected");
+        let len = srtp.local.protect_rtp(header_len, &mut packet, len).unwrap();
+        packet.truncate(len);
+        self.outbox.push(packet.clone());
+        packet
+    }
+}

@@ -1,0 +1,539 @@
+//! Tracks a client sends and streams it receives.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use media_core::api::{ExtensionId, MediaKind};
+use media_core::ext::{AudioLevel, ExtensionBuilder, ExtensionMap, write_transport_sequence};
+use media_core::nack::{NackConfig, NackGenerator};
+use media_core::ntp::{NtpTime, WallClock};
+use media_core::rtcp::{self, ReportBlock, RtcpPacket, SenderInfo};
+use media_core::rtp::{OutgoingHeader, RtpHeader, SeqNo, SeqUnwrapper};
+use media_core::srtp::MAX_OVERHEAD;
+
+use super::client::Srtp;
+
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+const NACK_INTERVAL: Duration = Duration::from_millis(10);
+pub const CLOCK_AUDIO: u32 = 48_000;
+pub const CLOCK_VIDEO: u32 = 90_000;
+
+/// How a track is sent.
+#[derive(Debug, Clone)]
+pub struct TrackConfig {
+    pub kind: MediaKind,
+    pub ssrc: u32,
+    pub rtx: Option<(u32, u8)>,
+    pub payload_type: u8,
+    pub first: SeqNo,
+    pub first_timestamp: u32,
+    pub interval: Duration,
+    pub packets_per_frame: usize,
+    pub payload_len: usize,
+    /// Sent with every packet.
+    pub extensions: Vec<(u8, Vec<u8>)>,
+    pub audio_level: Option<(u8, u8)>,
+    /// Id of the transport-wide sequence number.
+    pub transport_cc: Option<u8>,
+    /// A keyframe every so many frames, without being asked.
+    pub keyframe_every: Option<u64>,
+}
+
+impl TrackConfig {
+    /// Opus in frames of 20 ms.
+    pub fn audio(ssrc: u32) -> TrackConfig {
+        TrackConfig {
+            kind: MediaKind::Audio,
+            ssrc,
+            rtx: None,
+            payload_type: 111,
+            first: SeqNo(65_530),
+            first_timestamp: 4_000_000_000,
+            interval: Duration::from_millis(20),
+            packets_per_frame: 1,
+            payload_len: 80,
+            extensions: Vec::new(),
+            audio_level: None,
+            transport_cc: None,
+            keyframe_every: None,
+        }
+    }
+
+    /// VP8 with 25 frames a second of three packets.
+    pub fn video(ssrc: u32, rtx_ssrc: u32) -> TrackConfig {
+        TrackConfig {
+            kind: MediaKind::Video,
+            rtx: Some((rtx_ssrc, 97)),
+            payload_type: 96,
+            first: SeqNo(32_760),
+            first_timestamp: 77,
+            interval: Duration::from_millis(40),
+            packets_per_frame: 3,
+            payload_len: 1_000,
+            ..TrackConfig::audio(ssrc)
+        }
+    }
+
+    fn clock_rate_hz(&self) -> u32 {
+        match self.kind {
+            MediaKind::Audio => CLOCK_AUDIO,
+            MediaKind::Video => CLOCK_VIDEO,
+        }
+    }
+}
+
+/// A track being sent.
+pub struct Track {
+    pub config: TrackConfig,
+    pub active: bool,
+    next_frame: Instant,
+    started: Instant,
+    pub frames: u64,
+    pub packets: u64,
+    next: SeqNo,
+    rtx_next: SeqNo,
+    cache: HashMap<u16, (usize, Vec<u8>)>,
+    pub plis: u64,
+    pub nacked: u64,
+    pub resent: u64,
+    pub keyframes: u64,
+    wants_keyframe: bool,
+}
+
+impl Track {
+    fn timestamp(&self, at: Instant) -> u32 {
+        let ticks = (at - self.started).as_secs_f64() * f64::from(self.config.clock_rate_hz());
+        self.config.first_timestamp.wrapping_add(ticks.round() as u32)
+    }
+}
+
+/// A packet as a subscriber got it.
+#[derive(Debug, Clone)]
+pub struct Got {
+    pub at: Instant,
+    pub payload_type: u8,
+    pub marker: bool,
+    pub ext_seq: u64,
+    pub timestamp: u32,
+    /// Number the publisher counted it by, over all its tracks' lives.
+    pub serial: u64,
+    pub ssrc_of_publisher: u32,
+    pub extensions: Vec<(u8, Vec<u8>)>,
+    pub by_rtx: bool,
+    pub is_keyframe: bool,
+}
+
+/// A stream being received.
+pub struct Inbound {
+    pub kind: MediaKind,
+    pub rtx_ssrc: Option<u32>,
+    unwrapper: SeqUnwrapper,
+    nack: Option<NackGenerator>,
+    pub got: BTreeMap<u64, Got>,
+    pub duplicates: u64,
+    pub sender_reports: Vec<(Instant, SenderInfo)>,
+    pub cname: Option<String>,
+    pub requests_keyframes: bool,
+}
+
+impl Inbound {
+    /// Sequence numbers missing between the first and the last.
+    pub fn gaps(&self) -> Vec<u64> {
+        let (Some(first), Some(last)) = (self.got.keys().next(), self.got.keys().next_back())
+        else {
+            return Vec::new();
+        };
+        (*first..*last).filter(|number| !self.got.contains_key(number)).collect()
+    }
+
+    pub fn serials(&self) -> Vec<u64> {
+        self.got.values().map(|got| got.serial).collect()
+    }
+}
+
+pub struct Media {
+    pub tracks: Vec<Track>,
+    pub inbound: BTreeMap<u32, Inbound>,
+    /// Packets under an SSRC nobody announced.
+    pub unknown: u64,
+    pub feedback_packets: u64,
+    pub feedback_reported: BTreeSet<u16>,
+    pub receiver_reports: Vec<ReportBlock>,
+    wall: WallClock,
+    next_report: Instant,
+    next_nack: Instant,
+    transport_sequence: SeqNo,
+    last_reports: HashMap<u32, (NtpTime, Instant)>,
+    pub extensions: ExtensionMap,
+}
+
+impl Media {
+    pub fn new(now: Instant) -> Media {
+        // A wall clock that is wrong by years: only differences may count.
+        let wall: SystemTime = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        Media {
+            tracks: Vec::new(),
+            inbound: BTreeMap::new(),
+            unknown: 0,
+            feedback_packets: 0,
+            feedback_reported: BTreeSet::new(),
+            receiver_reports: Vec::new(),
+            wall: WallClock::new(now, wall),
+            next_report: now + Duration::from_millis(200),
+            next_nack: now,
+            transport_sequence: SeqNo(65_000),
+            last_reports: HashMap::new(),
+            extensions: ExtensionMap::default(),
+        }
+    }
+
+    pub fn set_extensions(&mut self, extensions: &[ExtensionId]) {
+        self.extensions = ExtensionMap::new(extensions).unwrap();
+    }
+
+    pub fn add_track(&mut self, config: TrackConfig, now: Instant) -> usize {
+        self.tracks.push(Track {
+            active: true,
+            next_frame: now,
+            started: now,
+            frames: 0,
+            packets: 0,
+            next: config.first,
+            rtx_next: SeqNo(100),
+            cache: HashMap::new(),
+            plis: 0,
+            nacked: 0,
+            resent: 0,
+            keyframes: 0,
+            wants_keyframe: true,
+            config,
+        });
+        self.tracks.len() - 1
+    }
+
+    pub fn expect(&mut self, ssrc: u32, rtx_ssrc: Option<u32>, kind: MediaKind) {
+        let nack = match kind {
+            MediaKind::Audio => NackConfig::audio(),
+            MediaKind::Video => NackConfig::video(),
+        };
+        self.inbound.insert(
+            ssrc,
+            Inbound {
+                kind,
+                rtx_ssrc,
+                unwrapper: SeqUnwrapper::default(),
+                nack: Some(NackGenerator::new(nack)),
+                got: BTreeMap::new(),
+                duplicates: 0,
+                sender_reports: Vec::new(),
+                cname: None,
+                requests_keyframes: false,
+            },
+        );
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let frames = self.tracks.iter().filter(|track| track.active).map(|track| track.next_frame);
+        let reports = [self.next_report, self.next_nack];
+        frames.chain(reports).min()
+    }
+
+    pub fn poll(&mut self, now: Instant, srtp: &mut Srtp, out: &mut Vec<Vec<u8>>) {
+        for index in 0..self.tracks.len() {
+            while self.tracks[index].active && self.tracks[index].next_frame <= now {
+                self.send_frame(index, srtp, out);
+            }
+        }
+        if self.next_nack <= now {
+            self.next_nack = now + NACK_INTERVAL;
+            self.send_nacks(now, srtp, out);
+        }
+        if self.next_report <= now {
+            self.next_report = now + REPORT_INTERVAL;
+            self.send_reports(now, srtp, out);
+        }
+    }
+
+    fn send_frame(&mut self, index: usize, srtp: &mut Srtp, out: &mut Vec<Vec<u8>>) {
+        let track = &mut self.tracks[index];
+        let at = track.next_frame;
+        track.next_frame += track.config.interval;
+        let timestamp = track.timestamp(at);
+        let periodic =
+            track.config.keyframe_every.is_some_and(|every| track.frames.is_multiple_of(every));
+        let is_video = track.config.kind == MediaKind::Video;
+        let keyframe = is_video && (std::mem::take(&mut track.wants_keyframe) || periodic);
+        track.keyframes += u64::from(keyframe);
+        track.frames += 1;
+        for part in 0..track.config.packets_per_frame {
+            let track = &mut self.tracks[index];
+            let mut payload = vec![0xa5; track.config.payload_len];
+            if is_video {
+                // VP8 payload descriptor, then the first byte of the frame (RFC 7741, 4.2, 4.3).
+                payload[0] = if part == 0 { 0x10 } else { 0x00 };
+                payload[1] = u8::from(!keyframe);
+                payload[4..7].copy_from_slice(&[0x9d, 0x01, 0x2a]);
+            }
+            payload[11] = u8::from(keyframe);
+            payload[12..20].copy_from_slice(&track.packets.to_be_bytes());
+            payload[20..24].copy_from_slice(&track.config.ssrc.to_be_bytes());
+            track.packets += 1;
+            let header = OutgoingHeader {
+                marker: part + 1 == track.config.packets_per_frame,
+                payload_type: track.config.payload_type,
+                sequence_number: track.next,
+                timestamp,
+                ssrc: track.config.ssrc,
+            };
+            track.next = track.next.next();
+            let extensions = extensions(&track.config, &mut self.transport_sequence);
+            let (header_len, packet) = assemble(&header, &extensions, &payload);
+            track.cache.insert(header.sequence_number.0, (header_len, packet.clone()));
+            out.push(protect(srtp, header_len, packet));
+        }
+    }
+
+    fn send_nacks(&mut self, now: Instant, srtp: &mut Srtp, out: &mut Vec<Vec<u8>>) {
+        for (ssrc, inbound) in &mut self.inbound {
+            let Some(nack) = &mut inbound.nack else { continue };
+            let mut lost = Vec::new();
+            nack.poll(now, Some(Duration::from_millis(60)), &mut lost);
+            if lost.is_empty() {
+                continue;
+            }
+            let mut compound = Vec::new();
+            rtcp::write_receiver_report(&mut compound, 1, &[]);
+            rtcp::write_nack(&mut compound, 1, *ssrc, &lost);
+            out.push(protect_rtcp(srtp, compound));
+        }
+    }
+
+    fn send_reports(&mut self, now: Instant, srtp: &mut Srtp, out: &mut Vec<Vec<u8>>) {
+        let ntp = self.wall.ntp(now);
+        let blocks: Vec<ReportBlock> = self
+            .inbound
+            .keys()
+            .map(|ssrc| {
+                let last = self.last_reports.get(ssrc);
+                ReportBlock {
+                    ssrc: *ssrc,
+                    fraction_lost: 64,
+                    jitter: 480,
+                    last_sr: last.map_or(0, |(ntp, _)| ntp.middle()),
+                    delay_since_last_sr: last
+                        .map_or(0, |(_, at)| rtcp::duration_to_short(now - *at)),
+                    ..ReportBlock::default()
+                }
+            })
+            .collect();
+        for track in self.tracks.iter().filter(|track| track.active) {
+            let info = SenderInfo {
+                ssrc: track.config.ssrc,
+                ntp,
+                rtp_timestamp: track.timestamp(now),
+                packet_count: track.packets as u32,
+                octet_count: 0,
+            };
+            let mut compound = Vec::new();
+            rtcp::write_sender_report(&mut compound, &info, &[]);
+            rtcp::write_cnames(&mut compound, &[(info.ssrc, "client")]).unwrap();
+            out.push(protect_rtcp(srtp, compound));
+        }
+        let mut compound = Vec::new();
+        rtcp::write_receiver_report(&mut compound, 1, &blocks);
+        out.push(protect_rtcp(srtp, compound));
+    }
+
+    /// Asks for a keyframe of a stream.
+    pub fn send_pli(&mut self, ssrc: u32, srtp: &mut Srtp) -> Vec<u8> {
+        let mut compound = Vec::new();
+        rtcp::write_receiver_report(&mut compound, 1, &[]);
+        rtcp::write_pli(&mut compound, rtcp::Pli { sender_ssrc: 1, media_ssrc: ssrc });
+        protect_rtcp(srtp, compound)
+    }
+
+    pub fn on_rtp(&mut self, now: Instant, packet: &[u8]) {
+        let header = RtpHeader::parse(packet).unwrap();
+        let rtx = self.inbound.values().any(|inbound| inbound.rtx_ssrc == Some(header.ssrc));
+        let found = self
+            .inbound
+            .iter_mut()
+            .find(|(ssrc, inbound)| **ssrc == header.ssrc || inbound.rtx_ssrc == Some(header.ssrc));
+        let Some((_, inbound)) = found else {
+            self.unknown += 1;
+            return;
+        };
+        let mut payload = header.payload(packet);
+        let mut number = header.sequence_number;
+        if rtx {
+            number = SeqNo(u16::from_be_bytes([payload[0], payload[1]]));
+            payload = &payload[2..];
+        }
+        let ext_seq = inbound.unwrapper.unwrap(number);
+        if let Some(nack) = &mut inbound.nack {
+            nack.on_packet(ext_seq, now);
+        }
+        let got = Got {
+            at: now,
+            payload_type: header.payload_type,
+            marker: header.marker,
+            ext_seq,
+            timestamp: header.timestamp,
+            serial: u64::from_be_bytes(payload[12..20].try_into().unwrap()),
+            ssrc_of_publisher: u32::from_be_bytes(payload[20..24].try_into().unwrap()),
+            extensions: header
+                .extensions(packet)
+                .map(|element| element.unwrap())
+                .map(|element| (element.id, element.data.to_vec()))
+                .collect(),
+            by_rtx: rtx,
+            is_keyframe: payload[11] == 1,
+        };
+        match inbound.got.entry(ext_seq) {
+            Entry::Occupied(_) => inbound.duplicates += 1,
+            Entry::Vacant(place) => {
+                place.insert(got);
+            }
+        }
+    }
+
+    pub fn on_rtcp(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        srtp: &mut Srtp,
+        out: &mut Vec<Vec<u8>>,
+    ) {
+        let packets: Vec<RtcpPacket<'_>> =
+            rtcp::parse(datagram).collect::<Result<_, _>>().expect("well-formed rtcp");
+        let starts_with_report = matches!(
+            packets.first(),
+            Some(RtcpPacket::SenderReport(_) | RtcpPacket::ReceiverReport(_))
+        );
+        let has_names = packets.iter().any(|packet| matches!(packet, RtcpPacket::Sdes(_)));
+        assert!(starts_with_report && has_names, "not a compound packet");
+        for packet in packets {
+            match packet {
+                RtcpPacket::SenderReport(report) => {
+                    let info = report.info;
+                    self.last_reports.insert(info.ssrc, (info.ntp, now));
+                    if let Some(inbound) = self.inbound.get_mut(&info.ssrc) {
+                        inbound.sender_reports.push((now, info));
+                    }
+                }
+                RtcpPacket::ReceiverReport(report) => self.receiver_reports.extend(report.blocks()),
+                RtcpPacket::Sdes(names) => {
+                    for (ssrc, name) in names.cnames() {
+                        if let Some(inbound) = self.inbound.get_mut(&ssrc) {
+                            inbound.cname = Some(String::from_utf8(name.to_vec()).unwrap());
+                        }
+                    }
+                }
+                RtcpPacket::Nack(nack) => {
+                    let Some(track) =
+                        self.tracks.iter_mut().find(|t| t.config.ssrc == nack.media_ssrc)
+                    else {
+                        panic!("nack for an unknown ssrc");
+                    };
+                    for number in nack.lost() {
+                        track.nacked += 1;
+                        resend(track, number, srtp, out, &mut self.transport_sequence);
+                    }
+                }
+                RtcpPacket::Pli(pli) => {
+                    for track in &mut self.tracks {
+                        if track.config.ssrc == pli.media_ssrc {
+                            track.plis += 1;
+                            track.wants_keyframe = true;
+                        }
+                    }
+                }
+                RtcpPacket::TransportFeedback(feedback) => {
+                    self.feedback_packets += 1;
+                    let arrived = feedback.packets().filter(|status| status.arrival_us.is_some());
+                    self.feedback_reported.extend(arrived.map(|status| status.sequence.0));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn extensions(config: &TrackConfig, transport_sequence: &mut SeqNo) -> ExtensionBuilder {
+    let mut builder = ExtensionBuilder::default();
+    for (id, value) in &config.extensions {
+        builder.push(*id, value).unwrap();
+    }
+    if let Some((id, level)) = config.audio_level {
+        builder.push(id, &AudioLevel { level, voice: true }.to_bytes()).unwrap();
+    }
+    if let Some(id) = config.transport_cc {
+        builder.push(id, &write_transport_sequence(*transport_sequence)).unwrap();
+        *transport_sequence = transport_sequence.next();
+    }
+    builder
+}
+
+fn resend(
+    track: &mut Track,
+    number: SeqNo,
+    srtp: &mut Srtp,
+    out: &mut Vec<Vec<u8>>,
+    transport_sequence: &mut SeqNo,
+) {
+    let Some((header_len, packet)) = track.cache.get(&number.0) else { return };
+    track.resent += 1;
+    let Some((ssrc, payload_type)) = track.config.rtx else {
+        // Only AES-CM may protect the same index again.
+        let mut copy = packet.clone();
+        let len = copy.len();
+        copy.resize(len + MAX_OVERHEAD, 0);
+        if let Ok(len) = srtp.local.protect_rtp(*header_len, &mut copy, len) {
+            out.push(copy[..len].to_vec());
+        }
+        return;
+    };
+    let original = RtpHeader::parse(packet).unwrap();
+    let mut payload = number.0.to_be_bytes().to_vec();
+    payload.extend_from_slice(original.payload(packet));
+    let header = OutgoingHeader {
+        marker: original.marker,
+        payload_type,
+        sequence_number: track.rtx_next,
+        timestamp: original.timestamp,
+        ssrc,
+    };
+    track.rtx_next = track.rtx_next.next();
+    let extensions = extensions(&track.config, transport_sequence);
+    let (header_len, packet) = assemble(&header, &extensions, &payload);
+    out.push(protect(srtp, header_len, packet));
+}
+
+pub fn assemble(
+    header: &OutgoingHeader,
+    extensions: &ExtensionBuilder,
+    payload: &[u8],
+) -> (usize, Vec<u8>) {
+    let mut packet = vec![0; 12 + 600 + payload.len()];
+    let header_len = header.write(extensions, &mut packet).unwrap();
+    packet.truncate(header_len);
+    packet.extend_from_slice(payload);
+    (header_len, packet)
+}
+
+fn protect(srtp: &mut Srtp, header_len: usize, mut packet: Vec<u8>) -> Vec<u8> {
+    let len = packet.len();
+    packet.resize(len + MAX_OVERHEAD, 0);
+    let len = srtp.local.protect_rtp(header_len, &mut packet, len).unwrap();
+    packet.truncate(len);
+    packet
+}
+
+fn protect_rtcp(srtp: &mut Srtp, mut compound: Vec<u8>) -> Vec<u8> {
+    let len = compound.len();
+    compound.resize(len + MAX_OVERHEAD, 0);
+    let len = srtp.local.protect_rtcp(&mut compound, len).unwrap();
+    compound.truncate(len);
+    compound
+}
