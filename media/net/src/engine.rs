@@ -1,0 +1,207 @@
+//! The control side's face of an engine.
+
+use std::any::Any;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use media_core::{Certificate, Command, Plane, PlaneConfig};
+
+use crate::bind::{self, SocketBuffers};
+use crate::config::EngineConfig;
+use crate::endpoint::Endpoint;
+use crate::error::{CloseTimeout, CommandError, EngineError};
+use crate::shared::{EngineEvent, EngineSnapshot, Shared};
+use crate::worker::Worker;
+
+/// How long [`Engine::close`] waits for the media thread.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A running engine. All methods may be called from any thread; dropping it closes it.
+pub struct Engine {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<Running>>,
+    local_addresses: Vec<SocketAddr>,
+    buffers: SocketBuffers,
+}
+
+/// The media thread and the news of its end.
+struct Running {
+    thread: JoinHandle<()>,
+    /// Disconnects when the thread is done.
+    ended: Receiver<()>,
+}
+
+impl Engine {
+    /// Binds the sockets and starts the media thread.
+    pub fn start(
+        config: EngineConfig,
+        certificate: Arc<Certificate>,
+    ) -> Result<Engine, EngineError> {
+        config.validate()?;
+        let sockets = bind::bind(&config.listen)?;
+        let buffers = bind::granted_buffers(&sockets);
+        let local_addresses = local_addresses(&sockets)?;
+        let endpoints = endpoints(sockets)?;
+        let shared = Shared::new(config.event_queue)
+            .map(Arc::new)
+            .map_err(|source| EngineError::Resource { what: "eventfd", source })?;
+        let (end, ended) = mpsc::channel::<()>();
+        let for_thread = Arc::clone(&shared);
+        let plane_config = PlaneConfig { seed: random_seed(), ..config.plane };
+        let thread = thread::Builder::new()
+            .name(config.name)
+            .spawn(move || {
+                let _end = end;
+                supervise(&Arc::clone(&for_thread), move || {
+                    let (now, wall) = (Instant::now(), SystemTime::now());
+                    let plane = Plane::new(plane_config, certificate, now, wall);
+                    Worker::new(plane, endpoints, for_thread).run();
+                });
+            })
+            .map_err(|source| EngineError::Resource { what: "the media thread", source })?;
+        Ok(Engine {
+            shared,
+            thread: Mutex::new(Some(Running { thread, ended })),
+            local_addresses,
+            buffers,
+        })
+    }
+
+    /// The bound addresses, one per family, all with one port.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.local_addresses
+    }
+
+    /// The UDP port.
+    pub fn port(&self) -> u16 {
+        self.local_addresses[0].port()
+    }
+
+    /// What the kernel granted of the buffers asked for.
+    pub fn socket_buffers(&self) -> SocketBuffers {
+        self.buffers
+    }
+
+    /// Hands a command to the media thread; what becomes of it is reported by events.
+    pub fn command(&self, command: Command) -> Result<(), CommandError> {
+        self.shared.submit(command)
+    }
+
+    /// Takes all events queued so far. Works after [`Engine::close`], too.
+    pub fn drain_events(&self) -> Vec<EngineEvent> {
+        self.shared.drain()
+    }
+
+    /// The latest snapshot. Never waits for the media thread.
+    pub fn snapshot(&self) -> EngineSnapshot {
+        self.shared.snapshot()
+    }
+
+    /// Whether the engine was closed or its thread died.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Executes the commands accepted so far, closes all transports (DTLS `close_notify`), ends
+    /// the thread and frees the port. Blocks for at most [`CLOSE_TIMEOUT`]; idempotent.
+    pub fn close(&self) -> Result<(), CloseTimeout> {
+        self.shared.request_close();
+        let mut slot = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = slot.take() else { return Ok(()) };
+        match running.ended.recv_timeout(CLOSE_TIMEOUT) {
+            Err(RecvTimeoutError::Timeout) => {
+                *slot = Some(running);
+                Err(CloseTimeout)
+            }
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                // Panics were caught and reported inside the thread.
+                let _ = running.thread.join();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Readable while there are events: watch it and call [`Engine::drain_events`] then.
+impl AsFd for Engine {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.event_wake.as_fd()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A thread that doesn't end keeps its share of the state alive: nothing dangles.
+        let _ = self.close();
+    }
+}
+
+/// Runs the thread's work and reports its panic as the engine's last event.
+fn supervise(shared: &Shared, work: impl FnOnce()) {
+    // Nothing of `work` is used after a panic; `Shared` holds no broken state (see its queues).
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        shared.fail(panic_text(&*panic));
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic without a message".to_owned())
+}
+
+fn local_addresses(sockets: &[UdpSocket]) -> Result<Vec<SocketAddr>, EngineError> {
+    sockets
+        .iter()
+        .map(UdpSocket::local_addr)
+        .collect::<Result<_, _>>()
+        .map_err(|source| EngineError::Resource { what: "a UDP socket", source })
+}
+
+fn endpoints(sockets: Vec<UdpSocket>) -> Result<Vec<Endpoint>, EngineError> {
+    sockets
+        .into_iter()
+        .map(Endpoint::new)
+        .collect::<Result<_, _>>()
+        .map_err(|source| EngineError::Resource { what: "a UDP socket", source })
+}
+
+/// Differs between engines and runs. Not for keys.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panic_of_the_thread_is_the_last_event() {
+        for (panic, message) in [
+            (Box::new("text") as Box<dyn Any + Send>, "text"),
+            (Box::new("owned".to_owned()), "owned"),
+            (Box::new(7), "panic without a message"),
+        ] {
+            let shared = Shared::new(16).unwrap();
+            supervise(&shared, || std::panic::resume_unwind(panic));
+            assert!(shared.is_closed());
+            assert_eq!(shared.drain(), [EngineEvent::Failed { message: message.into() }]);
+        }
+    }
+
+    #[test]
+    fn orderly_end_reports_nothing() {
+        let shared = Shared::new(16).unwrap();
+        supervise(&shared, || ());
+        assert!(shared.drain().is_empty());
+    }
+}

@@ -1,0 +1,79 @@
+//! What can go wrong with an engine as a whole.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// The engine could not be started.
+#[derive(Debug)]
+pub enum EngineError {
+    /// A setting is out of range or contradicts another; the text names it and the rule.
+    Config(String),
+    /// An address could not be bound.
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel refused a resource other than the address.
+    Resource {
+        /// What was asked for.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EngineError::Config(text) => f.write_str(text),
+            EngineError::Bind { address, source } => {
+                write!(f, "listen: cannot bind UDP {address}: {source}")
+            }
+            EngineError::Resource { what, source } => write!(f, "cannot create {what}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for EngineError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            EngineError::Config(_) => None,
+            EngineError::Bind { source, .. } | EngineError::Resource { source, .. } => Some(source),
+        }
+    }
+}
+
+/// A command was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandError {
+    /// The command queue is full: the media thread can't keep up.
+    Busy,
+    /// The engine was closed or its thread died.
+    Closed,
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CommandError::Busy => "the command queue is full",
+            CommandError::Closed => "the engine is closed",
+        })
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+/// The media thread did not end in time; it is left alone and its port stays taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseTimeout;
+
+impl fmt::Display for CloseTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the media thread did not end in time")
+    }
+}
+
+impl std::error::Error for CloseTimeout {}

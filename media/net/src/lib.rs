@@ -1,0 +1,30 @@
+//! The media engine: one thread, one UDP port, many rooms.
+//!
+//! [`Engine`] is the control side's face of an engine. Commands go in through a bounded
+//! queue, events come out through another, and a snapshot is published once a second. The media
+//! thread owns the sockets and the [`Plane`](media_core::Plane): forwarding takes no lock and
+//! never waits for the control side.
+//!
+//! | queue | size | when full |
+//! |---|---|---|
+//! | commands | [`COMMAND_QUEUE`] | [`CommandError::Busy`], counted in `commands_rejected` |
+//! | events | [`EngineConfig::event_queue`] | newest dropped, counted, reported by `EventsDropped` |
+//! | socket, in | about [`RECEIVE_BUFFER_BYTES`] | the kernel drops |
+//! | socket, out | about [`SEND_BUFFER_BYTES`] | dropped as `send_buffer_full` |
+
+mod bind;
+mod config;
+mod endpoint;
+mod engine;
+mod error;
+mod event_sender;
+mod load;
+mod shared;
+mod wake;
+mod worker;
+
+pub use bind::{RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SocketBuffers};
+pub use config::{EVENT_QUEUE_RANGE, EngineConfig, MAX_NAME_BYTES};
+pub use engine::{CLOSE_TIMEOUT, Engine};
+pub use error::{CloseTimeout, CommandError, EngineError};
+pub use shared::{COMMAND_QUEUE, EngineEvent, EngineSnapshot};

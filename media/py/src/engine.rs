@@ -1,0 +1,317 @@
+//! The engine as Python sees it.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+
+use media_core::{Command, PlaneConfig};
+use media_net::EngineConfig;
+use pyo3::prelude::*;
+use pyo3::types::PyMapping;
+
+use crate::errors::Error;
+use crate::event::Event;
+use crate::names;
+use crate::parameters::{self, Certificate, CodecParameters, EncodingParameters};
+use crate::parse::{self, Int};
+use crate::stats::Snapshot;
+
+/// One media thread with one UDP port.
+#[pyclass(module = "sfu._media", frozen)]
+pub(crate) struct Engine {
+    engine: media_net::Engine,
+    fault_injection: bool,
+}
+
+impl Engine {
+    fn send(&self, command: Command) -> Result<(), Error> {
+        self.engine.command(command).map_err(Error::Command)
+    }
+}
+
+/// Largest value of a limit: bounds what a typing error can allocate.
+const MAX_LIMIT: u64 = 1_000_000;
+
+fn limit(name: &str, value: Int) -> Result<usize, Error> {
+    parse::integer(name, value, 1..=MAX_LIMIT).map(|value| value as usize).map_err(Error::of_config)
+}
+
+fn address(text: &str) -> Result<SocketAddr, Error> {
+    text.parse().map_err(|_| {
+        Error::Config(format!(
+            "listen: must be an address like 0.0.0.0:3478 or [::]:3478, not {text:?}"
+        ))
+    })
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(
+        signature = (
+            *, certificate, listen, name = "engine", max_rooms = Int::of(1000),
+            max_transports = Int::of(5000), event_queue = Int::of(16384), fault_injection = false,
+        ),
+        text_signature = "(*, certificate, listen, name='engine', max_rooms=1000, \
+                          max_transports=5000, event_queue=16384, fault_injection=False)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only settings")]
+    fn new(
+        py: Python<'_>,
+        certificate: &Certificate,
+        listen: Vec<String>,
+        name: &str,
+        max_rooms: Int,
+        max_transports: Int,
+        event_queue: Int,
+        fault_injection: bool,
+    ) -> Result<Engine, Error> {
+        let config = EngineConfig {
+            name: name.to_owned(),
+            listen: listen.iter().map(|text| address(text)).collect::<Result<_, _>>()?,
+            event_queue: parse::id("event_queue", event_queue)
+                .map_err(Error::of_config)?
+                .try_into()
+                .unwrap_or(usize::MAX),
+            plane: PlaneConfig {
+                max_rooms: limit("max_rooms", max_rooms)?,
+                max_transports: limit("max_transports", max_transports)?,
+                fault_injection,
+                ..PlaneConfig::default()
+            },
+        };
+        let certificate = certificate.0.clone();
+        let engine =
+            py.detach(|| media_net::Engine::start(config, certificate)).map_err(Error::Engine)?;
+        Ok(Engine { engine, fault_injection })
+    }
+
+    #[getter]
+    fn port(&self) -> u16 {
+        self.engine.port()
+    }
+
+    /// The bound addresses, as ``host:port``.
+    #[getter]
+    fn local_addresses(&self) -> Vec<String> {
+        self.engine.local_addresses().iter().map(SocketAddr::to_string).collect()
+    }
+
+    /// ``(receive, send)`` buffer of the sockets as granted by the kernel, in bytes.
+    #[getter]
+    fn socket_buffers(&self) -> (usize, usize) {
+        let buffers = self.engine.socket_buffers();
+        (buffers.receive, buffers.send)
+    }
+
+    fn fileno(&self) -> i32 {
+        self.engine.as_fd().as_raw_fd()
+    }
+
+    fn drain_events(&self) -> Vec<Event> {
+        self.engine.drain_events().into_iter().map(Event::from).collect()
+    }
+
+    /// The latest snapshot, at most about a second old; never blocks on the media thread.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        let snapshot = py.detach(|| self.engine.snapshot());
+        Snapshot::new(py, snapshot)
+    }
+
+    /// Closes all transports (DTLS close_notify), stops the thread, frees the port. Idempotent.
+    fn close(&self, py: Python<'_>) -> Result<(), Error> {
+        py.detach(|| self.engine.close()).map_err(Error::Close)
+    }
+
+    #[pyo3(signature = (*, room))]
+    fn create_room(&self, room: Int) -> Result<(), Error> {
+        self.send(Command::CreateRoom { room: parse::id("room", room)? })
+    }
+
+    #[pyo3(signature = (*, room))]
+    fn close_room(&self, room: Int) -> Result<(), Error> {
+        self.send(Command::CloseRoom { room: parse::id("room", room)? })
+    }
+
+    /// Adds an association.
+    #[pyo3(signature = (
+        *, room, transport, local_ufrag, local_password, remote_ufrag, remote_password,
+        remote_fingerprints, dtls_role
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only arguments of one command")]
+    fn create_transport(
+        &self,
+        room: Int,
+        transport: Int,
+        local_ufrag: &str,
+        local_password: &str,
+        remote_ufrag: &str,
+        remote_password: &str,
+        remote_fingerprints: Vec<(String, String)>,
+        dtls_role: &str,
+    ) -> Result<(), Error> {
+        self.send(Command::CreateTransport {
+            room: parse::id("room", room)?,
+            transport: parse::id("transport", transport)?,
+            local_ice: parse::credentials("local", local_ufrag, local_password)?,
+            remote_ice: parse::credentials("remote", remote_ufrag, remote_password)?,
+            remote_fingerprints: parse::fingerprints(&remote_fingerprints)?,
+            dtls_role: parse::word("dtls_role", dtls_role, names::DTLS_ROLES)?,
+        })
+    }
+
+    #[pyo3(signature = (
+        *, transport, local_ufrag, local_password, remote_ufrag, remote_password
+    ))]
+    fn restart_ice(
+        &self,
+        transport: Int,
+        local_ufrag: &str,
+        local_password: &str,
+        remote_ufrag: &str,
+        remote_password: &str,
+    ) -> Result<(), Error> {
+        self.send(Command::RestartIce {
+            transport: parse::id("transport", transport)?,
+            local_ice: parse::credentials("local", local_ufrag, local_password)?,
+            remote_ice: parse::credentials("remote", remote_ufrag, remote_password)?,
+        })
+    }
+
+    /// Replaces the header extension table.
+    #[pyo3(signature = (*, transport, extensions))]
+    fn set_extensions(&self, transport: Int, extensions: &Bound<'_, PyMapping>) -> PyResult<()> {
+        let pairs: Vec<(String, Int)> = extensions.items()?.extract()?;
+        Ok(self.send(Command::SetExtensions {
+            transport: parse::id("transport", transport)?,
+            extensions: parse::extensions(pairs)?,
+        })?)
+    }
+
+    #[pyo3(signature = (*, transport))]
+    fn close_transport(&self, transport: Int) -> Result<(), Error> {
+        self.send(Command::CloseTransport { transport: parse::id("transport", transport)? })
+    }
+
+    #[pyo3(signature = (*, transport, producer, kind, mid, codecs, encodings, nack))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only arguments of one command")]
+    fn add_producer(
+        &self,
+        transport: Int,
+        producer: Int,
+        kind: &str,
+        mid: &str,
+        codecs: Vec<Py<CodecParameters>>,
+        encodings: Vec<Py<EncodingParameters>>,
+        nack: bool,
+    ) -> Result<(), Error> {
+        self.send(Command::AddProducer {
+            transport: parse::id("transport", transport)?,
+            producer: parse::id("producer", producer)?,
+            parameters: parameters::producer(kind, mid, &codecs, &encodings, nack)?,
+        })
+    }
+
+    #[pyo3(signature = (*, producer, kind, mid, codecs, encodings, nack))]
+    fn update_producer(
+        &self,
+        producer: Int,
+        kind: &str,
+        mid: &str,
+        codecs: Vec<Py<CodecParameters>>,
+        encodings: Vec<Py<EncodingParameters>>,
+        nack: bool,
+    ) -> Result<(), Error> {
+        self.send(Command::UpdateProducer {
+            producer: parse::id("producer", producer)?,
+            parameters: parameters::producer(kind, mid, &codecs, &encodings, nack)?,
+        })
+    }
+
+    #[pyo3(signature = (*, producer))]
+    fn remove_producer(&self, producer: Int) -> Result<(), Error> {
+        self.send(Command::RemoveProducer { producer: parse::id("producer", producer)? })
+    }
+
+    #[pyo3(signature = (*, producer, paused))]
+    fn set_producer_paused(&self, producer: Int, paused: bool) -> Result<(), Error> {
+        self.send(Command::SetProducerPaused { producer: parse::id("producer", producer)?, paused })
+    }
+
+    #[pyo3(signature = (*, producer))]
+    fn request_keyframe(&self, producer: Int) -> Result<(), Error> {
+        self.send(Command::RequestKeyframe { producer: parse::id("producer", producer)? })
+    }
+
+    #[pyo3(signature = (
+        *, transport, consumer, producer, mid, ssrc, rtx_ssrc, codecs, nack, cname, paused = false
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only arguments of one command")]
+    fn add_consumer(
+        &self,
+        transport: Int,
+        consumer: Int,
+        producer: Int,
+        mid: &str,
+        ssrc: Int,
+        rtx_ssrc: Option<Int>,
+        codecs: Vec<Py<CodecParameters>>,
+        nack: bool,
+        cname: &str,
+        paused: bool,
+    ) -> Result<(), Error> {
+        self.send(Command::AddConsumer {
+            transport: parse::id("transport", transport)?,
+            consumer: parse::id("consumer", consumer)?,
+            producer: parse::id("producer", producer)?,
+            parameters: parameters::consumer(mid, ssrc, rtx_ssrc, &codecs, nack, cname, paused)?,
+        })
+    }
+
+    #[pyo3(signature = (
+        *, consumer, mid, ssrc, rtx_ssrc, codecs, nack, cname, paused = false
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only arguments of one command")]
+    fn update_consumer(
+        &self,
+        consumer: Int,
+        mid: &str,
+        ssrc: Int,
+        rtx_ssrc: Option<Int>,
+        codecs: Vec<Py<CodecParameters>>,
+        nack: bool,
+        cname: &str,
+        paused: bool,
+    ) -> Result<(), Error> {
+        self.send(Command::UpdateConsumer {
+            consumer: parse::id("consumer", consumer)?,
+            parameters: parameters::consumer(mid, ssrc, rtx_ssrc, &codecs, nack, cname, paused)?,
+        })
+    }
+
+    #[pyo3(signature = (*, consumer, producer))]
+    fn set_consumer_source(&self, consumer: Int, producer: Int) -> Result<(), Error> {
+        self.send(Command::SetConsumerSource {
+            consumer: parse::id("consumer", consumer)?,
+            producer: parse::id("producer", producer)?,
+        })
+    }
+
+    #[pyo3(signature = (*, consumer, paused))]
+    fn set_consumer_paused(&self, consumer: Int, paused: bool) -> Result<(), Error> {
+        self.send(Command::SetConsumerPaused { consumer: parse::id("consumer", consumer)?, paused })
+    }
+
+    #[pyo3(signature = (*, consumer))]
+    fn remove_consumer(&self, consumer: Int) -> Result<(), Error> {
+        self.send(Command::RemoveConsumer { consumer: parse::id("consumer", consumer)? })
+    }
+
+    /// Makes the room's next packet panic; only with ``fault_injection``.
+    #[pyo3(signature = (*, room))]
+    fn inject_panic(&self, room: Int) -> Result<(), Error> {
+        if !self.fault_injection {
+            return Err(Error::Config("inject_panic: needs fault_injection=True".into()));
+        }
+        self.send(Command::InjectPanic { room: parse::id("room", room)? })
+    }
+}

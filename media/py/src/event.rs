@@ -1,0 +1,116 @@
+//! Events as Python sees them.
+
+use media_core::api;
+use media_net::EngineEvent;
+use pyo3::prelude::*;
+
+use crate::names;
+
+/// What the plane reports; use with ``match``.
+#[pyclass(module = "sfu._media", frozen, eq, hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Event {
+    TransportStateChanged { transport: u64, state: String, reason: String },
+    TransportSecured { transport: u64, dtls_version: String, profile: String },
+    TransportMoved { transport: u64, remote: String },
+    ProducerStarted { producer: u64, codec: String },
+    ConsumerStarted { consumer: u64 },
+    AudioLevels { room: u64, levels: Vec<(u64, u8)> },
+    ActiveSpeaker { room: u64, producer: Option<u64> },
+    RoomPanicked { room: u64, message: String },
+    CommandFailed { command: String, id: u64, message: String },
+    EventsDropped { count: u64 },
+    EngineFailed { message: String },
+}
+
+#[pymethods]
+impl Event {
+    /// Python syntax. The remote address is left out: it is personal data.
+    fn __repr__(&self) -> String {
+        let text = |value: &str| format!("'{}'", value.escape_debug());
+        match self {
+            Event::TransportStateChanged { transport, state, reason } => format!(
+                "Event.TransportStateChanged(transport={transport}, state={}, reason={})",
+                text(state),
+                text(reason)
+            ),
+            Event::TransportSecured { transport, dtls_version, profile } => format!(
+                "Event.TransportSecured(transport={transport}, dtls_version={}, profile={})",
+                text(dtls_version),
+                text(profile)
+            ),
+            Event::TransportMoved { transport, .. } => {
+                format!("Event.TransportMoved(transport={transport}, remote=...)")
+            }
+            Event::ProducerStarted { producer, codec } => {
+                format!("Event.ProducerStarted(producer={producer}, codec={})", text(codec))
+            }
+            Event::ConsumerStarted { consumer } => {
+                format!("Event.ConsumerStarted(consumer={consumer})")
+            }
+            Event::AudioLevels { room, levels } => {
+                format!("Event.AudioLevels(room={room}, levels={levels:?})")
+            }
+            Event::ActiveSpeaker { room, producer } => {
+                let producer = producer.map_or("None".into(), |id| id.to_string());
+                format!("Event.ActiveSpeaker(room={room}, producer={producer})")
+            }
+            Event::RoomPanicked { room, message } => {
+                format!("Event.RoomPanicked(room={room}, message={})", text(message))
+            }
+            Event::CommandFailed { command, id, message } => format!(
+                "Event.CommandFailed(command={}, id={id}, message={})",
+                text(command),
+                text(message)
+            ),
+            Event::EventsDropped { count } => format!("Event.EventsDropped(count={count})"),
+            Event::EngineFailed { message } => {
+                format!("Event.EngineFailed(message={})", text(message))
+            }
+        }
+    }
+}
+
+impl From<EngineEvent> for Event {
+    fn from(event: EngineEvent) -> Event {
+        match event {
+            EngineEvent::Plane(event) => event.into(),
+            EngineEvent::Failed { message } => Event::EngineFailed { message },
+        }
+    }
+}
+
+impl From<api::Event> for Event {
+    fn from(event: api::Event) -> Event {
+        match event {
+            api::Event::TransportStateChanged { transport, state, reason } => {
+                Event::TransportStateChanged {
+                    transport,
+                    state: names::state(state).into(),
+                    reason: names::reason(reason).into(),
+                }
+            }
+            api::Event::TransportSecured { transport, dtls_version, profile } => {
+                Event::TransportSecured {
+                    transport,
+                    dtls_version: dtls_version.into(),
+                    profile: names::profile(profile).into(),
+                }
+            }
+            api::Event::TransportMoved { transport, remote } => {
+                Event::TransportMoved { transport, remote: remote.to_string() }
+            }
+            api::Event::ProducerStarted { producer, codec } => {
+                Event::ProducerStarted { producer, codec: names::codec(codec).into() }
+            }
+            api::Event::ConsumerStarted { consumer } => Event::ConsumerStarted { consumer },
+            api::Event::AudioLevels { room, levels } => Event::AudioLevels { room, levels },
+            api::Event::ActiveSpeaker { room, producer } => Event::ActiveSpeaker { room, producer },
+            api::Event::RoomPanicked { room, message } => Event::RoomPanicked { room, message },
+            api::Event::CommandFailed { command, id, message } => {
+                Event::CommandFailed { command: command.into(), id, message }
+            }
+            api::Event::EventsDropped { count } => Event::EventsDropped { count },
+        }
+    }
+}

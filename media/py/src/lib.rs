@@ -1,0 +1,42 @@
+//! `sfu._media`: conversions between Python and the media engine. No decisions in here.
+//!
+//! The Python side of the contract is `sfu/_media.pyi`.
+
+use pyo3::prelude::*;
+
+mod engine;
+mod errors;
+mod event;
+mod names;
+mod parameters;
+mod parse;
+mod stats;
+
+/// The media plane: one `Engine` is one thread with one UDP port.
+#[pymodule(gil_used = false)]
+mod _media {
+    use media_core::DropReason;
+    use media_core::api::FORWARD_DELAY_BOUNDS_S;
+    use pyo3::prelude::*;
+    use pyo3::types::PyTuple;
+
+    #[pymodule_export]
+    use crate::engine::Engine;
+    #[pymodule_export]
+    use crate::errors::{EngineBusyError, EngineClosedError, EngineConfigError, MediaError};
+    #[pymodule_export]
+    use crate::event::Event;
+    #[pymodule_export]
+    use crate::parameters::{Certificate, CodecParameters, EncodingParameters};
+    #[pymodule_export]
+    use crate::stats::{ConsumerStats, Counters, ProducerStats, Snapshot, TransportStats};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        module.add("ParameterError", crate::errors::parameter_error(py)?)?;
+        let reasons = DropReason::ALL.map(DropReason::as_str);
+        module.add("DROP_REASONS", PyTuple::new(py, reasons)?)?;
+        module.add("FORWARD_DELAY_BOUNDS_S", PyTuple::new(py, FORWARD_DELAY_BOUNDS_S)?)
+    }
+}

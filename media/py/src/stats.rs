@@ -1,0 +1,187 @@
+//! Snapshots as Python sees them.
+
+use media_core::DropReason;
+use media_core::api;
+use media_net::EngineSnapshot;
+use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict, PyDict, PyList};
+
+use crate::names;
+
+/// Totals of one engine since it started. Pairs are ``(audio, video)``.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct Counters {
+    rtp_packets_in: (u64, u64),
+    rtp_packets_out: (u64, u64),
+    rtp_bytes_in: (u64, u64),
+    rtp_bytes_out: (u64, u64),
+    rtcp_packets_in: u64,
+    rtcp_packets_out: u64,
+    rtp_lost: (u64, u64),
+    nack_sent: u64,
+    nack_received: u64,
+    pli_sent: u64,
+    pli_received: u64,
+    retransmissions_in: u64,
+    retransmissions_out: u64,
+    retransmissions_missed: u64,
+    dropped: Py<PyDict>,
+    forward_delay_buckets: Py<PyList>,
+    forward_delay_sum_s: f64,
+    dtls_handshakes: u64,
+    dtls_failures: u64,
+    room_panics: u64,
+    events_dropped: u64,
+    commands_rejected: u64,
+}
+
+/// State of one transport.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct TransportStats {
+    transport: u64,
+    room: u64,
+    state: &'static str,
+    rtt_s: Option<f64>,
+    bytes_in: u64,
+    bytes_out: u64,
+    memory_bytes: u64,
+}
+
+/// State of one producer.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct ProducerStats {
+    producer: u64,
+    transport: u64,
+    kind: &'static str,
+    packets: u64,
+    bytes: u64,
+    lost: u64,
+    repaired: u64,
+    loss_ratio: f64,
+    jitter_s: f64,
+    bitrate_bps: u64,
+    keyframes: u64,
+}
+
+/// State of one consumer.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct ConsumerStats {
+    consumer: u64,
+    transport: u64,
+    producer: Option<u64>,
+    packets: u64,
+    bytes: u64,
+    retransmitted: u64,
+    loss_ratio: Option<f64>,
+    jitter_s: Option<f64>,
+    rtt_s: Option<f64>,
+    bitrate_bps: u64,
+}
+
+/// State of one engine.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct Snapshot {
+    counters: Py<Counters>,
+    rooms: u64,
+    load: f64,
+    transports: Py<PyList>,
+    producers: Py<PyList>,
+    consumers: Py<PyList>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(py: Python<'_>, snapshot: EngineSnapshot) -> PyResult<Snapshot> {
+        let plane = &snapshot.plane;
+        Ok(Snapshot {
+            counters: Py::new(py, Counters::new(py, &snapshot)?)?,
+            rooms: plane.rooms,
+            load: snapshot.load,
+            transports: PyList::new(py, plane.transports.iter().map(TransportStats::from))?
+                .unbind(),
+            producers: PyList::new(py, plane.producers.iter().map(ProducerStats::from))?.unbind(),
+            consumers: PyList::new(py, plane.consumers.iter().map(ConsumerStats::from))?.unbind(),
+        })
+    }
+}
+
+impl Counters {
+    fn new(py: Python<'_>, snapshot: &EngineSnapshot) -> PyResult<Counters> {
+        let counters = &snapshot.plane.counters;
+        let pair = |[audio, video]: [u64; 2]| (audio, video);
+        let dropped =
+            DropReason::ALL.map(|reason| (reason.as_str(), counters.dropped[reason as usize]));
+        Ok(Counters {
+            rtp_packets_in: pair(counters.rtp_packets_in),
+            rtp_packets_out: pair(counters.rtp_packets_out),
+            rtp_bytes_in: pair(counters.rtp_bytes_in),
+            rtp_bytes_out: pair(counters.rtp_bytes_out),
+            rtcp_packets_in: counters.rtcp_packets_in,
+            rtcp_packets_out: counters.rtcp_packets_out,
+            rtp_lost: pair(counters.rtp_lost),
+            nack_sent: counters.nack_sent,
+            nack_received: counters.nack_received,
+            pli_sent: counters.pli_sent,
+            pli_received: counters.pli_received,
+            retransmissions_in: counters.retransmissions_in,
+            retransmissions_out: counters.retransmissions_out,
+            retransmissions_missed: counters.retransmissions_missed,
+            dropped: dropped.into_py_dict(py)?.unbind(),
+            forward_delay_buckets: PyList::new(py, counters.forward_delay_buckets)?.unbind(),
+            forward_delay_sum_s: counters.forward_delay_sum_s,
+            dtls_handshakes: counters.dtls_handshakes,
+            dtls_failures: counters.dtls_failures,
+            room_panics: counters.room_panics,
+            events_dropped: snapshot.events_dropped,
+            commands_rejected: snapshot.commands_rejected,
+        })
+    }
+}
+
+impl From<&api::TransportStats> for TransportStats {
+    fn from(stats: &api::TransportStats) -> TransportStats {
+        TransportStats {
+            transport: stats.transport,
+            room: stats.room,
+            state: names::state(stats.state),
+            rtt_s: stats.rtt_s,
+            bytes_in: stats.bytes_in,
+            bytes_out: stats.bytes_out,
+            memory_bytes: stats.memory_bytes,
+        }
+    }
+}
+
+impl From<&api::ProducerStats> for ProducerStats {
+    fn from(stats: &api::ProducerStats) -> ProducerStats {
+        ProducerStats {
+            producer: stats.producer,
+            transport: stats.transport,
+            kind: names::kind(stats.kind),
+            packets: stats.packets,
+            bytes: stats.bytes,
+            lost: stats.lost,
+            repaired: stats.repaired,
+            loss_ratio: stats.loss_ratio,
+            jitter_s: stats.jitter_s,
+            bitrate_bps: stats.bitrate_bps,
+            keyframes: stats.keyframes,
+        }
+    }
+}
+
+impl From<&api::ConsumerStats> for ConsumerStats {
+    fn from(stats: &api::ConsumerStats) -> ConsumerStats {
+        ConsumerStats {
+            consumer: stats.consumer,
+            transport: stats.transport,
+            producer: stats.producer,
+            packets: stats.packets,
+            bytes: stats.bytes,
+            retransmitted: stats.retransmitted,
+            loss_ratio: stats.loss_ratio,
+            jitter_s: stats.jitter_s,
+            rtt_s: stats.rtt_s,
+            bitrate_bps: stats.bitrate_bps,
+        }
+    }
+}
