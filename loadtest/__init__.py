@@ -1,0 +1,1 @@
+"""Synthetic participants on an independent WebRTC stack (aiortc), for the demo and for tests."""

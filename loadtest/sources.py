@@ -1,0 +1,136 @@
+"""What synthetic participants send: a looped clip with a time stamp, and looped speech."""
+
+import asyncio
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from numpy.typing import NDArray
+
+from loadtest.stamp import STRIP_HEIGHT, write_stamp
+
+__all__ = ["MEDIA_DIR", "ClipVideo", "SpeechAudio", "load_clip", "load_speech", "now_ms"]
+
+MEDIA_DIR = Path(__file__).parent / "media"
+AUDIO_RATE_HZ = 48_000
+AUDIO_FRAME_S = 0.02
+_VIDEO_CLOCK_HZ = 90_000
+_SAMPLES = int(AUDIO_RATE_HZ * AUDIO_FRAME_S)
+
+
+def now_ms() -> int:
+    """The clock of the stamps: monotonic, shared by all processes of a machine."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def load_clip(path: Path, scale: int = 2) -> list[NDArray[np.uint8]]:
+    """Decodes a clip into pictures with room for the stamp above them.
+
+    Returns:
+        YUV 4:2:0 planes as ``(1.5 * height, width)``, one array a frame.
+    """
+    pictures = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            scaled = frame.reformat(frame.width * scale, frame.height * scale, "yuv420p")
+            pictures.append(_with_strip(scaled))
+    return pictures
+
+
+def load_speech(path: Path) -> NDArray[np.int16]:
+    """Decodes a sound file to mono, 48 kHz, with a pause at its end."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE_HZ)
+    parts = []
+    with av.open(str(path)) as container:
+        for frame in [*container.decode(audio=0), None]:
+            parts += [out.to_ndarray().ravel() for out in resampler.resample(frame)]
+    samples = np.concatenate(parts).astype(np.int16)
+    whole = -(-len(samples) // _SAMPLES) * _SAMPLES + AUDIO_RATE_HZ // 2
+    return np.pad(samples, (0, whole - len(samples)))
+
+
+def _with_strip(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    planes = frame.to_ndarray(format="yuv420p")
+    height, width = frame.height, frame.width
+    luma = np.full((STRIP_HEIGHT, width), 16, dtype=np.uint8)
+    chroma = np.full((STRIP_HEIGHT // 4, width), 128, dtype=np.uint8)
+    quarter = height // 4
+    parts = [luma, planes[:height]]
+    parts += [chroma, planes[height : height + quarter]]
+    parts += [chroma, planes[height + quarter : height + 2 * quarter]]
+    return np.concatenate(parts)
+
+
+class _Paced(MediaStreamTrack):
+    """Gives out frames at their time; after a stall it goes on from now instead of catching up."""
+
+    def __init__(self, interval_s: float) -> None:
+        super().__init__()
+        self._interval_s = interval_s
+        self._start_s: float | None = None
+        self._index = -1
+
+    async def _next(self) -> int:
+        """Waits for the next frame's time and returns its index."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        now = time.monotonic()
+        if self._start_s is None:
+            self._start_s = now
+        self._index += 1
+        due = self._start_s + self._index * self._interval_s
+        if now - due > 1.0:
+            self._index += int((now - due) / self._interval_s)
+        elif due > now:
+            await asyncio.sleep(due - now)
+        return self._index
+
+
+class ClipVideo(_Paced):
+    """A looped clip; every picture carries the time at which it was given to the encoder."""
+
+    kind = "video"
+
+    def __init__(self, pictures: list[NDArray[np.uint8]], frames_per_s: int = 25) -> None:
+        super().__init__(1 / frames_per_s)
+        self._pictures = pictures
+        self._ticks = _VIDEO_CLOCK_HZ // frames_per_s
+
+    async def recv(self) -> av.VideoFrame:
+        """The next picture."""
+        index = await self._next()
+        planes = self._pictures[index % len(self._pictures)].copy()
+        write_stamp(planes[: planes.shape[0] * 2 // 3], now_ms())
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame.pts = index * self._ticks
+        frame.time_base = Fraction(1, _VIDEO_CLOCK_HZ)
+        return frame
+
+
+class SpeechAudio(_Paced):
+    """Looped speech in frames of 20 ms."""
+
+    kind = "audio"
+
+    def __init__(self, samples: NDArray[np.int16]) -> None:
+        super().__init__(AUDIO_FRAME_S)
+        self.samples = samples
+
+    @property
+    def start_s(self) -> float | None:
+        """Monotonic time at which sample 0 was given out; ``None`` before."""
+        return self._start_s
+
+    async def recv(self) -> av.AudioFrame:
+        """The next 20 ms."""
+        index = await self._next()
+        at = index * _SAMPLES % len(self.samples)
+        part = np.take(self.samples, range(at, at + _SAMPLES), mode="wrap")
+        frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = AUDIO_RATE_HZ
+        frame.pts = index * _SAMPLES
+        frame.time_base = Fraction(1, AUDIO_RATE_HZ)
+        return frame

@@ -1,0 +1,158 @@
+"""The command as people start it: a process of its own, real signals, exit codes."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from loadtest.addresses import local_addresses
+from loadtest.participant import Participant
+from loadtest.signal import SignalConfig
+
+pytestmark = [pytest.mark.net, pytest.mark.timeout(90)]
+
+ENVIRONMENT = {
+    **{k: v for k, v in os.environ.items() if not k.startswith("WITNESS_")},
+    "LANG": "C.UTF-8",
+    "WITNESS_SERVER__PORT": "0",
+    "WITNESS_MEDIA__ENGINES": "1",
+    "WITNESS_MEDIA__LISTEN": "127.0.0.1",
+    "WITNESS_LOG__FORMAT": "json",
+    "WITNESS_SIGNALING__AUTH__DEMO_KEY": "true",
+}
+
+
+@asynccontextmanager
+async def running(**environment: str) -> AsyncIterator[tuple[Process, str]]:
+    """A server process and its URL; killed at the end if it is still there."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "witness", "serve",
+        env={**ENVIRONMENT, **environment}, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        found = re.search(r"https?://\S+", line)
+        assert found, line
+        yield process, found[0]
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def join(session: aiohttp.ClientSession, url: str) -> Participant:
+    body = {"room": "r1", "role": "rm", "name": "王小明"}
+    async with session.post(f"{url}/v1/demo/tokens", json=body) as response:
+        token = (await response.json())["token"]
+    person = Participant(SignalConfig(url, token), session, {})
+    with local_addresses(["127.0.0.1"]):
+        await person.start()
+    return person
+
+
+async def finished(process: Process) -> tuple[int, str]:
+    assert process.stderr is not None
+    errors = (await process.stderr.read()).decode()
+    return await process.wait(), errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_idle_server_stops_at_once(number: signal.Signals) -> None:
+    async with running(WITNESS_SERVER__DRAIN_S="600") as (process, _):
+        process.send_signal(number)
+        async with asyncio.timeout(10):
+            code, _ = await finished(process)
+        assert code == 0
+
+
+async def test_call_goes_on_while_draining_and_its_end_ends_the_server() -> None:
+    async with (
+        running(WITNESS_SERVER__DRAIN_S="600") as (process, url),
+        aiohttp.ClientSession() as session,
+    ):
+        person = await join(session, url)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while "draining" not in [kind for kind, _ in person.notices]:
+                await asyncio.sleep(0.02)
+        reply = await person.signal.request("message", {"text": "还在", "to": None})
+        assert reply["message_id"]
+        assert process.returncode is None
+        await person.leave()
+        async with asyncio.timeout(10):
+            code, errors = await finished(process)
+        assert code == 0
+        assert "王小明" not in errors
+        assert "127.0.0.1" not in errors
+        lines = [json.loads(line) for line in errors.splitlines()]
+        assert "draining" in [line["message"] for line in lines]
+
+
+@pytest.mark.parametrize(("drain_s", "signals"), [("0.3", 1), ("600", 2)])
+async def test_deadline_or_second_signal_ends_the_call(drain_s: str, signals: int) -> None:
+    async with (
+        running(WITNESS_SERVER__DRAIN_S=drain_s) as (process, url),
+        aiohttp.ClientSession() as session,
+    ):
+        person = await join(session, url)
+        process.send_signal(signal.SIGTERM)
+        if signals == 2:
+            async with asyncio.timeout(10):
+                while "draining" not in [kind for kind, _ in person.notices]:
+                    await asyncio.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            code, _ = await finished(process)
+        assert code == 0
+        assert person.failure is not None
+        assert person.failure.startswith("draining")
+        await person.leave()
+
+
+async def command(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "witness", *arguments,
+        env={**ENVIRONMENT, **environment}, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    out, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), errors.decode()
+
+
+async def test_wrong_variable_is_one_sentence_and_code_2() -> None:
+    code, _, errors = await command("serve", WITNESS_SERVER__PROT="1")
+    assert code == 2
+    assert errors == (
+        "witness: WITNESS_SERVER__PROT: there is no such setting;"
+        " did you mean WITNESS_SERVER__PORT?\n"
+    )
+
+
+async def test_taken_port_is_one_sentence_and_code_3() -> None:
+    async with running() as (_, url):
+        port = url.rpartition(":")[2]
+        code, _, errors = await command("serve", WITNESS_SERVER__PORT=port)
+    assert code == 3
+    assert errors.splitlines()[-1].startswith(f"witness: can't listen on 127.0.0.1:{port}")
+    assert "Traceback" not in errors
+
+
+async def test_demo_reports_what_everybody_received() -> None:
+    code, out, errors = await command("demo", "--seconds", "4", "--port", "0", "--json")
+    assert code == 0, errors
+    report = json.loads(out)
+    assert report["problems"] == []
+    received = {(r["receiver"], r["sender"], r["kind"]): r for r in report["received"]}
+    assert len(received) == 4
+    for line in received.values():
+        assert line["frames"] > 0
+        assert line["delay_s"] is None or 0 < line["delay_s"] < 5

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Gets what only some tests need. What can't be had is named; those tests then skip themselves.
+set -euo pipefail
+
+missing=()
+command -v chromium >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
+command -v ip >/dev/null || missing+=(iproute2)
+command -v nft >/dev/null || missing+=(nftables)
+
+if [[ ${#missing[@]} -gt 0 ]]; then
+    if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
+        echo "installing for the browser and network tests: ${missing[*]}"
+        if ! { apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+                "${missing[@]}"; } >/dev/null 2>&1; then
+            echo "could not install ${missing[*]}: the tests that need them are skipped"
+        fi
+    else
+        echo "missing: ${missing[*]}; the tests that need them are skipped." \
+            "To run them: sudo apt-get install ${missing[*]}"
+    fi
+fi

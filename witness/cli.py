@@ -1,0 +1,215 @@
+"""The ``witness`` command: what it understands, and how errors become one sentence."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from witness import commands
+from witness.errors import WitnessError
+from witness.i18n import t
+from witness.parser import LocalParser
+
+__all__ = ["build_parser", "main"]
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code of the process.
+
+    0 done, 1 failed, 2 wrong usage or configuration, 3 the server can't start, 4 the
+    demonstration did not work, 130 interrupted.
+    """
+    parsed = build_parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+    except WitnessError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"witness: {line}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away; a second failure at exit would print a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands, in the language of the environment."""
+    parser = LocalParser(
+        prog="witness",
+        description=t("Media server for recorded financial sales."),
+        epilog=t("`witness COMMAND --help` explains a command."),
+    )
+    commands_ = parser.add_subparsers(
+        title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
+    )
+    _add_serve(commands_)
+    _add_demo(commands_)
+    _add_token(commands_)
+    _add_cert(commands_)
+    _add_config(commands_)
+    _add(commands_, "schema", t("print the JSON Schema of the signaling messages"), commands.schema)
+    health = _add(
+        commands_, "health", t("say whether the server on this machine is alive"), commands.health
+    )
+    _add_config_option(health)
+    _add(commands_, "version", t("print the version"), commands.show_version)
+    return parser
+
+
+if TYPE_CHECKING:
+    # argparse has no public name for what add_subparsers() returns.
+    _Commands = argparse._SubParsersAction[LocalParser]  # noqa: SLF001
+
+
+def _add(
+    to: "_Commands", name: str, text: str, run: commands.Command, more: str = ""
+) -> LocalParser:
+    parser = to.add_parser(name, help=text, description=more or text[:1].upper() + text[1:])
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_config_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("configuration file (default: $WITNESS_CONFIG, else built-in defaults)"),
+    )
+
+
+def _add_serve(to: "_Commands") -> None:
+    parser = _add(
+        to,
+        "serve",
+        t("run the server"),
+        commands.serve,
+        t(
+            "Runs the server until SIGTERM or SIGINT. Then new rooms are refused and running"
+            " calls may end by themselves, at most server.drain_s seconds; a second signal ends"
+            " them at once."
+        ),
+    )
+    _add_config_option(parser)
+
+
+def _add_demo(to: "_Commands") -> None:
+    parser = _add(
+        to,
+        "demo",
+        t("a call on this machine: server, two participants, a report"),
+        commands.demo,
+        t(
+            "Starts a server for this machine only, joins an RM and a customer who send real"
+            " sound and pictures, and reports what each of them received."
+        ),
+    )
+    parser.add_argument("--keep", action="store_true", help=t("stay up until interrupted"))
+    parser.add_argument(
+        "--port", type=int, default=8080, help=t("preferred TCP port; another one if it is taken")
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help=t("length of the call before the report")
+    )
+    parser.add_argument("--json", action="store_true", help=t("print the report as JSON"))
+
+
+def _add_token(to: "_Commands") -> None:
+    parser = _add(
+        to,
+        "token",
+        t("sign a token that lets somebody into a room"),
+        commands.token,
+        t(
+            "Signs a token with an HS256 key of the configuration and prints it. Tokens signed"
+            " with EdDSA or ES256 are made by your own system: the server only knows their public"
+            " key."
+        ),
+    )
+    _add_config_option(parser)
+    parser.add_argument("--room", required=True, metavar="ID", help=t("room id"))
+    parser.add_argument(
+        "--role",
+        required=True,
+        choices=("rm", "customer", "expert", "supervisor"),
+        help=t("rm, customer, expert or supervisor"),
+    )
+    parser.add_argument("--name", default="", help=t("name shown to the others"))
+    parser.add_argument(
+        "--id", dest="participant_id", metavar="ID", help=t("participant id (default: random)")
+    )
+    parser.add_argument(
+        "--ttl", default="1h", metavar=t("TIME"), help=t("validity: 90s, 30m, 1h (default: 1h)")
+    )
+    parser.add_argument("--kid", help=t("key id (default: the first HS256 key)"))
+
+
+def _add_cert(to: "_Commands") -> None:
+    parser = _add(
+        to,
+        "cert",
+        t("make a self-signed certificate for tests on a local network"),
+        commands.cert,
+        t(
+            "Browsers give camera and microphone only to https pages (and localhost). This makes"
+            " a certificate for a server on your own network; the browser will ask whether to"
+            " trust it. Not for production."
+        ),
+    )
+    parser.add_argument(
+        "--host",
+        action="append",
+        required=True,
+        metavar=t("NAME"),
+        help=t("host name or IP address; may be repeated"),
+    )
+    parser.add_argument("--days", type=int, default=90, help=t("validity in days (default: 90)"))
+    parser.add_argument(
+        "--cert",
+        type=Path,
+        default=Path("witness-cert.pem"),
+        metavar=t("FILE"),
+        dest="cert_path",
+        help=t("certificate to write (default: witness-cert.pem)"),
+    )
+    parser.add_argument(
+        "--key",
+        type=Path,
+        default=Path("witness-key.pem"),
+        metavar=t("FILE"),
+        dest="key_path",
+        help=t("key to write, readable by you only (default: witness-key.pem)"),
+    )
+
+
+def _add_config(to: "_Commands") -> None:
+    parser = to.add_parser(
+        "config",
+        help=t("check, show or explain the configuration"),
+        description=t("Check, show or explain the configuration."),
+    )
+    actions = parser.add_subparsers(
+        title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
+    )
+    check = _add(
+        actions, "check", t("name every wrong key or value with its place"), commands.config_check
+    )
+    check.add_argument("file", type=Path, nargs="?", metavar=t("FILE"), help=t("file to check"))
+    show = _add(
+        actions, "show", t("print the settings in force, secrets hidden"), commands.config_show
+    )
+    _add_config_option(show)
+    _add(
+        actions,
+        "reference",
+        t("print a commented file with every key and its default"),
+        commands.config_reference,
+    )

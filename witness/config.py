@@ -1,0 +1,186 @@
+"""Settings of the process: ``configs/witness.yaml``, overridden by environment variables.
+
+Every section is one pydantic model; those of ``sfu`` and ``signaling`` come from these packages.
+A field marked ``env_only`` holds a secret: it may be given by an environment variable or by the
+``*_file`` field beside it, never in the file.
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from sfu.config import SfuConfig
+from signaling.config import SignalingConfig
+
+__all__ = [
+    "LogConfig",
+    "LogFormat",
+    "LogLevel",
+    "MediaConfig",
+    "ServerConfig",
+    "Settings",
+    "read_secret",
+    "socket_address",
+]
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ServerConfig(_Section):
+    """HTTP, WebSocket and the life of the process."""
+
+    MIN_TOKEN_CHARS: ClassVar[int] = 16
+
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on for HTTP and WebSocket; 0.0.0.0 or :: for all.",
+    )
+    port: Port = Field(default=8080, description="TCP port; 0 lets the kernel choose.")
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/]+$",
+        description="How browsers reach this server, when a proxy is in front of it.",
+    )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="Certificate chain (PEM). With it the server speaks HTTPS, which browsers"
+        " demand for camera and microphone on anything but localhost.",
+    )
+    tls_key: Path | None = Field(default=None, description="Private key of the certificate (PEM).")
+    admin_token: SecretStr | None = Field(
+        default=None,
+        min_length=MIN_TOKEN_CHARS,
+        description="Bearer token for /debug/rooms; without one that page is off.",
+        json_schema_extra={"env_only": True},
+    )
+    admin_token_file: Path | None = Field(
+        default=None, description="File with the bearer token for /debug/rooms."
+    )
+    drain_s: float = Field(
+        default=300.0,
+        ge=0,
+        le=86_400,
+        description="After SIGTERM running calls may go on for this many seconds.",
+    )
+
+    @model_validator(mode="after")
+    def _complete_tls(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together: give both or neither")
+        return self
+
+    @property
+    def tls(self) -> bool:
+        """Whether the server speaks HTTPS itself."""
+        return self.tls_cert is not None
+
+    def load_admin_token(self) -> str | None:
+        """The bearer token, from whichever place holds it."""
+        if self.admin_token is not None:
+            return self.admin_token.get_secret_value()
+        return read_secret(self.admin_token_file) if self.admin_token_file else None
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """Lines below this are not written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogConfig(_Section):
+    """Log lines go to standard error."""
+
+    format: LogFormat = Field(
+        default=LogFormat.CONSOLE, description="console for people, json for machines."
+    )
+    level: LogLevel = Field(default=LogLevel.INFO, description="The least that is written.")
+    pii: bool = Field(
+        default=False,
+        description="Write personal data too (names, addresses). For a test system only.",
+    )
+
+
+class MediaConfig(_Section):
+    """The media plane: engines are threads, each with one UDP port."""
+
+    engines: int = Field(
+        default=0, ge=0, le=128, description="Media threads; 0 means one for each CPU core."
+    )
+    listen: tuple[str, ...] = Field(
+        default=("0.0.0.0",),  # noqa: S104 - browsers come from other machines
+        min_length=1,
+        max_length=2,
+        description="Addresses to receive media on: at most one IPv4 and one IPv6, without port.",
+    )
+    port: Port = Field(
+        default=0,
+        description="UDP port of the first engine, the next ones follow; 0 lets the kernel choose.",
+    )
+    event_queue: int = Field(
+        default=16_384,
+        ge=64,
+        le=1 << 20,
+        description="Events an engine keeps for the event loop; more are dropped and counted.",
+    )
+    max_rooms_per_engine: int = Field(
+        default=1_000, ge=1, le=100_000, description="Rooms on one engine."
+    )
+    max_transports_per_engine: int = Field(
+        default=5_000, ge=1, le=100_000, description="Participants with media on one engine."
+    )
+
+    @model_validator(mode="after")
+    def _port_range(self) -> Self:
+        if self.port and self.port + self.engine_count() - 1 > 65_535:
+            raise ValueError("port plus the number of engines goes beyond 65535")
+        return self
+
+    def engine_count(self) -> int:
+        """How many engines to start."""
+        return self.engines or os.cpu_count() or 1
+
+
+class Settings(_Section):
+    """All sections."""
+
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    log: LogConfig = Field(default_factory=LogConfig)
+    media: MediaConfig = Field(default_factory=MediaConfig)
+    sfu: SfuConfig = Field(default_factory=SfuConfig)
+    signaling: SignalingConfig = Field(default_factory=SignalingConfig)
+
+
+def socket_address(host: str, port: int) -> str:
+    """``host:port``, with the brackets an IPv6 address needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def read_secret(path: Path) -> str:
+    """First line of a file, without the line end.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: it is empty.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if not lines or not lines[0].strip():
+        raise ValueError(f"{path} is empty")
+    return lines[0].strip()

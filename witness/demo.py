@@ -1,0 +1,253 @@
+"""``witness demo``: a server for this machine, two participants with real media, and a report."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+
+import aiohttp
+
+from loadtest.addresses import local_addresses
+from loadtest.errors import LoadtestError
+from loadtest.participant import Participant, ReceivedTrack, TrackReport
+from loadtest.signal import SignalConfig
+from loadtest.sinks import AudioSink, VideoSink, audio_delay_s
+from loadtest.sources import MEDIA_DIR, ClipVideo, SpeechAudio, load_clip, load_speech
+from sfu.addresses import host_addresses
+from sfu.config import SfuConfig
+from signaling.config import AuthConfig, SignalingConfig
+from witness.config import LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
+from witness.demo_report import Line, problems, render_json, render_table
+from witness.errors import DemoError
+from witness.i18n import t
+from witness.logs import configure_logging
+from witness.runner import run_until_complete
+from witness.server import WitnessServer
+
+__all__ = ["DemoOptions", "run"]
+
+_ROOM = "demo"
+_ROLES = (("rm", "zh_tts1.wav"), ("customer", "zh_tts0.wav"))
+_FRAMES_PER_S = {"audio": 50, "video": 25}
+_CONNECT_TIMEOUT_S = 20.0
+_PROGRESS_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """Command line of ``witness demo``."""
+
+    port: int = 8080
+    seconds: float = 20.0
+    keep: bool = False
+    as_json: bool = False
+
+
+def run(options: DemoOptions) -> int:
+    """Runs the demonstration; returns the exit code.
+
+    Raises:
+        DemoError: the call did not work; the text says what is missing.
+    """
+    return run_until_complete(_demo(options))
+
+
+async def _demo(options: DemoOptions) -> int:
+    configure_logging(LogConfig(level=LogLevel.WARNING))
+    # A decoder that starts between two keyframes complains; it has what it needs a moment later.
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    server = WitnessServer(_settings(options.port))
+    await server.start()
+    try:
+        _say(options, t("server:      {url}").format(url=server.url))
+        _say(
+            options,
+            t("join it with a browser on this machine: {url}").format(
+                url=f"{server.url}/?room={_ROOM}&role=expert"
+            ),
+        )
+        return await _call(server.url, options)
+    finally:
+        await server.stop()
+
+
+async def _call(url: str, options: DemoOptions) -> int:
+    people: dict[str, Participant] = {}
+    async with aiohttp.ClientSession() as session:
+        try:
+            with local_addresses(["127.0.0.1"]):
+                people = await _join(url, session)
+                await _connected(people)
+            _say(options, t("{count} participants are connected").format(count=len(people)))
+            started_s = time.monotonic()
+            await _wait(people, options)
+            lines = await _lines(people, time.monotonic() - started_s)
+            failures = _failures(people, lines)
+            _print_report(lines, failures, as_json=options.as_json)
+            if options.keep and not failures:
+                _say(options, t("staying up; Ctrl+C ends it"))
+                await _interrupted()
+        except LoadtestError as error:
+            raise DemoError(t("the call failed: {reason}").format(reason=error)) from error
+        finally:
+            await asyncio.gather(*(person.leave() for person in people.values()))
+    if failures:
+        raise DemoError("\n".join(failures))
+    return 0
+
+
+async def _join(url: str, session: aiohttp.ClientSession) -> dict[str, Participant]:
+    """Both participants, joined and negotiated."""
+    pictures = load_clip(MEDIA_DIR / "carphone.mp4")
+    people = {}
+    for role, speech in _ROLES:
+        sources = {
+            "microphone": SpeechAudio(load_speech(MEDIA_DIR / speech)),
+            "camera": ClipVideo(pictures, _FRAMES_PER_S["video"]),
+        }
+        token = await _token(url, session, role)
+        people[role] = Participant(SignalConfig(url, token), session, sources)
+        await people[role].start()
+    return people
+
+
+async def _token(url: str, session: aiohttp.ClientSession, role: str) -> str:
+    body = {"room": _ROOM, "role": role, "name": role.upper()}
+    async with session.post(f"{url}/v1/demo/tokens", json=body) as response:
+        if response.status != 200:
+            raise DemoError(
+                t("the server signs no token (HTTP {status})").format(status=response.status)
+            )
+        return str((await response.json())["token"])
+
+
+async def _connected(people: dict[str, Participant]) -> None:
+    """Waits until everyone is connected and subscribed to the other's two tracks."""
+    deadline_s = time.monotonic() + _CONNECT_TIMEOUT_S
+    while True:
+        missing = [
+            role
+            for role, person in people.items()
+            if person.connection_state != "connected" or len(person.received) < 2
+        ]
+        if not missing:
+            return
+        broken = [person.failure for person in people.values() if person.failure]
+        if broken or time.monotonic() > deadline_s:
+            reason = (
+                broken[0]
+                if broken
+                else t("no connection within {seconds} s").format(seconds=int(_CONNECT_TIMEOUT_S))
+            )
+            raise DemoError(f"{', '.join(missing)}: {reason}")
+        await asyncio.sleep(0.05)
+
+
+async def _wait(people: dict[str, Participant], options: DemoOptions) -> None:
+    end_s = time.monotonic() + options.seconds
+    # A timer may be a little early; a hundredth of a second is not worth a line.
+    while (left_s := end_s - time.monotonic()) > 0.01:
+        await asyncio.sleep(min(_PROGRESS_S, left_s))
+        counts = ", ".join(
+            f"{role} {sum(track.sink.frames for track in person.received.values())}"
+            for role, person in people.items()
+        )
+        _say(options, t("frames decoded so far: {counts}").format(counts=counts))
+
+
+async def _lines(people: dict[str, Participant], elapsed_s: float) -> list[Line]:
+    roles = {person.participant_id: role for role, person in people.items()}
+    lines = []
+    for role, person in people.items():
+        rtt_s = await person.rtt_s()
+        for report in sorted(await person.reports(), key=lambda r: (r.participant_id, r.kind)):
+            track = person.received[report.track_id]
+            sender = people.get(roles.get(report.participant_id, ""))
+            lines.append(
+                Line(
+                    receiver=role,
+                    sender=roles.get(report.participant_id, report.participant_id),
+                    kind=report.kind,
+                    packets=report.packets,
+                    lost=report.lost,
+                    frames=report.frames,
+                    expected=int(elapsed_s * _FRAMES_PER_S[report.kind]),
+                    frames_per_s=_rate(track, report),
+                    delay_s=_delay(track, sender),
+                    rtt_s=rtt_s,
+                    detail=_detail(track),
+                )
+            )
+    return lines
+
+
+def _rate(track: ReceivedTrack, report: TrackReport) -> float:
+    first_s = track.sink.first_frame_s
+    return report.frames / max(time.monotonic() - first_s, 0.001) if first_s else 0.0
+
+
+def _delay(track: ReceivedTrack, sender: Participant | None) -> float | None:
+    if isinstance(track.sink, VideoSink):
+        return track.sink.delay_s()
+    source = sender.source("microphone") if sender else None
+    return audio_delay_s(source, track.sink) if isinstance(source, SpeechAudio) else None
+
+
+def _detail(track: ReceivedTrack) -> str:
+    if isinstance(track.sink, AudioSink):
+        level = track.sink.level_dbov()
+        return t("silence") if level is None else f"{level:.0f} dBov"
+    return f"{track.sink.width}x{track.sink.height}"
+
+
+def _failures(people: dict[str, Participant], lines: list[Line]) -> list[str]:
+    wanted = [(a, b, kind) for a in people for b in people if a != b for kind in ("audio", "video")]
+    broken = [f"{role}: {person.failure}" for role, person in people.items() if person.failure]
+    return broken + problems(lines, wanted)
+
+
+def _settings(preferred_port: int) -> Settings:
+    """Embedded defaults on loopback, with the demo key."""
+    return Settings(
+        server=ServerConfig(port=_free_port(preferred_port), drain_s=0),
+        # Not every browser uses loopback for media, so the other addresses are offered too.
+        media=MediaConfig(listen=("0.0.0.0",)),  # noqa: S104
+        sfu=SfuConfig(advertised_addresses=("127.0.0.1", *host_addresses()[:15])),
+        signaling=SignalingConfig(auth=AuthConfig(demo_key=True)),
+    )
+
+
+def _free_port(preferred: int) -> int:
+    """The preferred TCP port, or 0 (any) if something listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            return 0
+    return preferred
+
+
+async def _interrupted() -> None:
+    """Until SIGINT or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+def _print_report(lines: list[Line], failures: list[str], *, as_json: bool) -> None:
+    text = render_json(lines, failures) if as_json else "\n" + render_table(lines) + "\n"
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _say(options: DemoOptions, text: str) -> None:
+    """Progress; on standard error when standard output holds JSON."""
+    stream = sys.stderr if options.as_json else sys.stdout
+    stream.write(text + "\n")
+    stream.flush()

@@ -1,0 +1,114 @@
+"""The demonstration's result: a table for people, JSON for machines, and the verdict."""
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from witness.i18n import t
+
+__all__ = ["Line", "problems", "render_json", "render_table"]
+
+MIN_SHARE = 0.25
+"""Of the frames sent, so many must have been decoded, or the call did not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one participant received of one track. ``None``: not known.
+
+    Attributes:
+        expected: frames the sender made while this was received.
+        delay_s: from before the encoder to after the decoder.
+        rtt_s: between the receiver and the server.
+    """
+
+    receiver: str
+    sender: str
+    kind: str
+    packets: int
+    lost: int
+    frames: int
+    expected: int
+    frames_per_s: float
+    delay_s: float | None
+    rtt_s: float | None
+    detail: str
+
+
+def problems(lines: Sequence[Line], wanted: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Why the call did not work; empty if it did.
+
+    Args:
+        lines: what was received.
+        wanted: ``(receiver, sender, kind)`` that must be among them.
+    """
+    found = {(line.receiver, line.sender, line.kind): line for line in lines}
+    result = []
+    for receiver, sender, kind in wanted:
+        line = found.get((receiver, sender, kind))
+        names = {"receiver": receiver, "sender": sender, "kind": t(kind)}
+        if line is None or line.packets == 0:
+            result.append(t("{receiver} received no {kind} from {sender}").format(**names))
+        elif line.frames < line.expected * MIN_SHARE:
+            result.append(
+                t("{receiver} could decode only {frames} of {expected} {kind} frames").format(
+                    **names, frames=line.frames, expected=line.expected
+                )
+            )
+    return result
+
+
+def render_table(lines: Sequence[Line]) -> str:
+    """Aligned columns; wide characters count as two."""
+    head = [
+        t("receiver"), t("from"), t("track"), t("packets"), t("lost"), t("frames"),
+        t("per s"), t("delay"), t("round trip"), "",
+    ]  # fmt: skip
+    rows = [head, *(_cells(line) for line in lines)]
+    widths = [max(_width(row[i]) for row in rows) for i in range(len(head))]
+    text_columns = {0, 1, 2, len(head) - 1}
+    out = []
+    for row in rows:
+        cells = [
+            _pad(cell, width, left=i in text_columns)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        out.append("  ".join(cells).rstrip())
+    return "\n".join(out)
+
+
+def render_json(lines: Sequence[Line], failures: Sequence[str]) -> str:
+    """One JSON object: ``received`` and ``problems``."""
+    data = {"received": [asdict(line) for line in lines], "problems": list(failures)}
+    return json.dumps(data, ensure_ascii=False, indent=2)
+
+
+def _cells(line: Line) -> list[str]:
+    return [
+        line.receiver,
+        line.sender,
+        t(line.kind),
+        str(line.packets),
+        str(line.lost),
+        str(line.frames),
+        f"{line.frames_per_s:.1f}",
+        _milliseconds(line.delay_s),
+        _milliseconds(line.rtt_s),
+        line.detail,
+    ]
+
+
+def _milliseconds(value_s: float | None) -> str:
+    if value_s is None:
+        return t("unknown")
+    return f"{value_s * 1000:.1f} ms" if value_s < 0.01 else f"{value_s * 1000:.0f} ms"
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _pad(text: str, width: int, *, left: bool) -> str:
+    space = " " * (width - _width(text))
+    return text + space if left else space + text

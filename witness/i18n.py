@@ -1,0 +1,29 @@
+"""User-facing text in English and Chinese.
+
+English stands in the code, ``t("start the server")``; :mod:`witness.i18n_zh` maps it to Chinese.
+A test holds that every such text has its counterpart. The language is that of the environment
+(``LC_ALL``, ``LC_MESSAGES``, ``LANG``, in this order, as in POSIX).
+"""
+
+import os
+from collections.abc import Mapping
+
+from witness.i18n_zh import CATALOGUE
+
+__all__ = ["language", "t"]
+
+
+def language(environ: Mapping[str, str]) -> str:
+    """``zh`` or ``en``."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        value = environ.get(name, "")
+        if value:
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"
+
+
+def t(text: str) -> str:
+    """The text in the language of the environment; English where there is no translation."""
+    if language(os.environ) == "zh":
+        return CATALOGUE.get(text, text)
+    return text

@@ -1,0 +1,108 @@
+"""Log lines for people (console) or machines (JSON), without personal data.
+
+A record's ``extra`` values become fields. Keys that begin with ``pii.`` carry personal data and
+are left out unless the configuration asks for them; the texts of exceptions are treated alike,
+because they may quote remote input.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import TextIO
+
+from witness.config import LogConfig, LogFormat
+
+__all__ = ["ConsoleFormatter", "JsonFormatter", "configure_logging"]
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_PII_PREFIX = "pii."
+_MAX_FRAMES = 20
+
+
+def configure_logging(config: LogConfig, stream: TextIO | None = None) -> None:
+    """Sends everything at ``config.level`` or above to ``stream`` (standard error)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    formatter = JsonFormatter if config.format is LogFormat.JSON else ConsoleFormatter
+    handler.setFormatter(formatter(pii=config.pii))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(config.level.upper())
+    # One line per request would hold addresses and says nothing that /metrics does not.
+    logging.getLogger("aiohttp.access").disabled = True
+    logging.captureWarnings(capture=True)
+
+
+class _FieldFormatter(logging.Formatter):
+    """What both formats share: the fields of a record, and exceptions without their text."""
+
+    def __init__(self, *, pii: bool) -> None:
+        super().__init__()
+        self._pii = pii
+
+    def fields(self, record: logging.LogRecord) -> dict[str, object]:
+        """The ``extra`` values that may be written."""
+        return {
+            key: value
+            for key, value in vars(record).items()
+            if key not in _STANDARD and (self._pii or not key.startswith(_PII_PREFIX))
+        }
+
+    def exception(self, record: logging.LogRecord) -> list[str]:
+        """Type and frames of the exception, innermost last."""
+        if not record.exc_info or record.exc_info[1] is None:
+            return []
+        error = record.exc_info[1]
+        frames = traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
+        lines = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        name = f"{type(error).__module__}.{type(error).__qualname__}"
+        return [*lines, f"{name}: {error}" if self._pii else name]
+
+    @staticmethod
+    def time(record: logging.LogRecord) -> str:
+        """RFC 3339, UTC, milliseconds."""
+        moment = datetime.fromtimestamp(record.created, tz=UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class JsonFormatter(_FieldFormatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        entry: dict[str, object] = {
+            "time": self.time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self.fields(record),
+        }
+        trace = self.exception(record)
+        if trace:
+            entry["exception"] = trace
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+class ConsoleFormatter(_FieldFormatter):
+    """Time, level, logger, message, then ``key=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and further ones for an exception."""
+        head = f"{self.time(record)} {record.levelname.lower():7} {record.name}: "
+        values = "".join(f" {key}={_plain(value)}" for key, value in self.fields(record).items())
+        return "\n    ".join(
+            [head + _one_line(record.getMessage()) + values, *self.exception(record)]
+        )
+
+
+def _plain(value: object) -> str:
+    text = _one_line(str(value))
+    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
+
+
+def _one_line(text: str) -> str:
+    """Control characters escaped: remote input must not forge log lines."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

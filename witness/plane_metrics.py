@@ -1,0 +1,197 @@
+"""Metrics of the media engines, from their snapshots."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from sfu._media import DROP_REASONS, FORWARD_DELAY_BOUNDS_S, Counters, Snapshot
+from sfu.snapshot import EngineView
+
+__all__ = ["PlaneMetrics"]
+
+_KINDS = ("audio", "video")
+_TRANSPORT_STATES = ("new", "connecting", "connected", "disconnected", "failed", "closed")
+
+
+class PlaneMetrics:
+    """Sums over all engines, and load, rooms and memory of each.
+
+    An engine that failed keeps its last numbers, so that totals never go down.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[int, Snapshot] = {}
+
+    def families(self, engines: Sequence[EngineView]) -> Iterator[Metric]:
+        """Everything, from one view per engine."""
+        for engine in engines:
+            if engine.snapshot is not None:
+                self._latest[engine.index] = engine.snapshot
+        counters = [snapshot.counters for snapshot in self._latest.values()]
+        yield from _engines(engines)
+        yield from _commands(engines)
+        yield _transports([e.snapshot for e in engines if e.snapshot is not None])
+        yield from _rtp(counters)
+        yield from _feedback(counters)
+        yield from _losses(counters)
+        yield _forward_delay(counters)
+
+
+def _engines(engines: Sequence[EngineView]) -> Iterable[Metric]:
+    up = GaugeMetricFamily("sfu_engine_up", "1 while the media thread runs.", labels=["engine"])
+    load = GaugeMetricFamily(
+        "sfu_engine_load_ratio",
+        "Share of the last second the media thread was busy.",
+        labels=["engine"],
+    )
+    rooms = GaugeMetricFamily("sfu_engine_rooms", "Rooms on the engine.", labels=["engine"])
+    memory = GaugeMetricFamily(
+        "sfu_engine_transport_memory_bytes",
+        "Bytes held for participants: caches, tables and buffers.",
+        labels=["engine"],
+    )
+    for engine in engines:
+        label = [str(engine.index)]
+        up.add_metric(label, 0 if engine.failed else 1)
+        rooms.add_metric(label, engine.rooms)
+        if engine.snapshot is not None:
+            load.add_metric(label, engine.snapshot.load)
+            memory.add_metric(label, sum(item.memory_bytes for item in engine.snapshot.transports))
+    return up, load, rooms, memory
+
+
+def _commands(engines: Sequence[EngineView]) -> Iterable[Metric]:
+    """What went from Python to the engines."""
+    outcomes = CounterMetricFamily(
+        "sfu_engine_commands", "Commands to the engines, by what became of them.", labels=["result"]
+    )
+    outcomes.add_metric(["sent"], sum(e.commands for e in engines))
+    outcomes.add_metric(["deferred"], sum(e.deferred for e in engines))
+    outcomes.add_metric(["refused"], sum(e.refused for e in engines))
+    outcomes.add_metric(["failed"], sum(e.commands_failed for e in engines))
+    return (
+        outcomes,
+        GaugeMetricFamily(
+            "sfu_engine_waiting_commands",
+            "Commands that wait for room in an engine's queue.",
+            sum(e.backlog for e in engines),
+        ),
+    )
+
+
+def _transports(snapshots: Sequence[Snapshot]) -> Metric:
+    states = dict.fromkeys(_TRANSPORT_STATES, 0)
+    for snapshot in snapshots:
+        for transport in snapshot.transports:
+            states[transport.state] = states.get(transport.state, 0) + 1
+    family = GaugeMetricFamily("sfu_transport_transports", "Transports.", labels=["state"])
+    for state, count in states.items():
+        family.add_metric([state], count)
+    return family
+
+
+def _rtp(counters: Sequence[Counters]) -> Iterable[Metric]:
+    packets = CounterMetricFamily(
+        "witness_rtp_packets", "RTP packets, retransmissions included.", labels=["dir", "kind"]
+    )
+    octets = CounterMetricFamily("sfu_rtp_bytes", "Bytes of RTP.", labels=["dir", "kind"])
+    lost = CounterMetricFamily(
+        "sfu_rtp_lost_packets", "Packets that never arrived, by kind.", labels=["kind"]
+    )
+    for index, kind in enumerate(_KINDS):
+        packets.add_metric(["in", kind], sum(c.rtp_packets_in[index] for c in counters))
+        packets.add_metric(["out", kind], sum(c.rtp_packets_out[index] for c in counters))
+        octets.add_metric(["in", kind], sum(c.rtp_bytes_in[index] for c in counters))
+        octets.add_metric(["out", kind], sum(c.rtp_bytes_out[index] for c in counters))
+        lost.add_metric([kind], sum(c.rtp_lost[index] for c in counters))
+    total = sum(sum(c.rtp_lost) for c in counters)
+    return (
+        packets,
+        octets,
+        lost,
+        CounterMetricFamily("witness_rtp_lost", "Packets that never arrived.", total),
+    )
+
+
+def _feedback(counters: Sequence[Counters]) -> Iterable[Metric]:
+    def both(name: str, text: str, received: int, sent: int) -> Metric:
+        family = CounterMetricFamily(name, text, labels=["dir"])
+        family.add_metric(["in"], received)
+        family.add_metric(["out"], sent)
+        return family
+
+    nacks = (sum(c.nack_received for c in counters), sum(c.nack_sent for c in counters))
+    plis = (sum(c.pli_received for c in counters), sum(c.pli_sent for c in counters))
+    return (
+        both(
+            "sfu_rtcp_packets",
+            "RTCP packets.",
+            sum(c.rtcp_packets_in for c in counters),
+            sum(c.rtcp_packets_out for c in counters),
+        ),
+        CounterMetricFamily("witness_nack", "NACKs, both directions.", sum(nacks)),
+        both("sfu_rtcp_nack_packets", "NACKs by direction.", *nacks),
+        CounterMetricFamily("witness_pli", "Keyframe requests, both directions.", sum(plis)),
+        both("sfu_rtcp_pli_packets", "Keyframe requests by direction.", *plis),
+        both(
+            "sfu_rtx_packets",
+            "Retransmitted packets.",
+            sum(c.retransmissions_in for c in counters),
+            sum(c.retransmissions_out for c in counters),
+        ),
+        CounterMetricFamily(
+            "sfu_rtx_missed_packets",
+            "Packets asked for that had left the cache.",
+            sum(c.retransmissions_missed for c in counters),
+        ),
+    )
+
+
+def _losses(counters: Sequence[Counters]) -> Iterable[Metric]:
+    """What was dropped or went wrong, by reason."""
+    dropped = CounterMetricFamily(
+        "sfu_forward_dropped_packets", "Packets not forwarded.", labels=["reason"]
+    )
+    for reason in DROP_REASONS:
+        dropped.add_metric([reason], sum(c.dropped.get(reason, 0) for c in counters))
+    handshakes = CounterMetricFamily("sfu_dtls_handshakes", "DTLS handshakes.", labels=["result"])
+    handshakes.add_metric(["done"], sum(c.dtls_handshakes for c in counters))
+    handshakes.add_metric(["failed"], sum(c.dtls_failures for c in counters))
+    return (
+        dropped,
+        handshakes,
+        CounterMetricFamily(
+            "sfu_room_panics",
+            "Rooms ended by a broken invariant.",
+            sum(c.room_panics for c in counters),
+        ),
+        CounterMetricFamily(
+            "sfu_engine_dropped_events",
+            "Events lost because the event loop was too slow.",
+            sum(c.events_dropped for c in counters),
+        ),
+    )
+
+
+def _forward_delay(counters: Sequence[Counters]) -> Metric:
+    """Cumulative buckets, as Prometheus wants them."""
+    totals = [
+        sum(column) for column in zip(*(c.forward_delay_buckets for c in counters), strict=True)
+    ]
+    totals = totals or [0] * (len(FORWARD_DELAY_BOUNDS_S) + 1)
+    buckets: list[tuple[str, float]] = []
+    running = 0
+    for bound, count in zip([*map(str, FORWARD_DELAY_BOUNDS_S), "+Inf"], totals, strict=True):
+        running += count
+        buckets.append((bound, running))
+    return HistogramMetricFamily(
+        "witness_forward_latency_seconds",
+        "From a packet's arrival to its last copy being handed to the kernel.",
+        buckets=buckets,
+        sum_value=sum(c.forward_delay_sum_s for c in counters),
+    )
