@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { WitnessError } from "../../web/sdk/errors.js";
+import { Media } from "../../web/sdk/media.js";
+import { FakePeer, fakeTrack } from "./fake_peer.mjs";
+import { settle } from "./virtual_clock.mjs";
+
+function setup() {
+  const peers = [];
+  const offers = [];
+  const parts = {
+    peers, offers,
+    answer: ({ tracks }) => ({
+      sdp: "answer",
+      published: tracks.map(({ mid, source }) => ({ mid, track_id: `t-${source}` })),
+      subscribed: [],
+    }),
+  };
+  parts.media = new Media({
+    createPeer: (config) => {
+      const peer = new FakePeer();
+      peer.config = config;
+      peers.push(peer);
+      return peer;
+    },
+    sendOffer: async (offer) => {
+      offers.push(offer);
+      return parts.answer(offer);
+    },
+  });
+  return parts;
+}
+
+test("no peer connection is made while there is nothing to send or receive", async () => {
+  const { media, peers } = setup();
+  media.setLines({ audio: 0, video: 0 });
+  await settle();
+  assert.equal(peers.length, 0);
+  assert.equal(media.state, "none");
+});
+
+test("microphone, camera and receiving lines share the first offer", async () => {
+  const { media, offers, peers } = setup();
+  media.setLines({ audio: 1, video: 2 });
+  await Promise.all([media.publish("microphone", fakeTrack("audio"), false), media.publish("camera", fakeTrack("video"), true)]);
+  assert.equal(offers.length, 1);
+  assert.deepEqual(offers[0].tracks, [
+    { mid: "0", source: "microphone", muted: false }, { mid: "1", source: "camera", muted: true },
+  ]);
+  assert.deepEqual(peers[0].transceivers.map(({ direction }) => direction), ["sendonly", "sendonly", "recvonly", "recvonly", "recvonly"]);
+  assert.equal(media.sending.get("camera").trackId, "t-camera");
+});
+
+test("wishes during an outstanding offer are served by one more offer", async () => {
+  const { media, offers, peers } = setup();
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const parts = setup();
+  const slow = new Media({
+    createPeer: () => (peers.push(new FakePeer()), peers.at(-1)),
+    sendOffer: async (offer) => {
+      offers.push(offer);
+      await held;
+      return parts.answer(offer);
+    },
+  });
+  slow.setLines({ audio: 1, video: 0 });
+  await settle();
+  slow.setLines({ audio: 2, video: 1 });
+  slow.setLines({ audio: 2, video: 2 });
+  await settle();
+  assert.equal(offers.length, 1);
+  release();
+  await settle();
+  assert.equal(offers.length, 2);
+  assert.equal(peers[0].transceivers.length, 4);
+  assert.equal(media.state, "none");
+});
+
+test("receiving lines are never removed", async () => {
+  const { media, peers } = setup();
+  media.setLines({ audio: 3, video: 1 });
+  await settle();
+  media.setLines({ audio: 1, video: 0 });
+  await settle();
+  assert.equal(peers[0].transceivers.length, 4);
+});
+
+test("received tracks are found by the line the answer names", async () => {
+  const parts = setup();
+  parts.answer = () => ({
+    sdp: "", published: [], subscribed: [{ mid: "1", track_id: "t-9", participant_id: "c" }, { mid: "7", track_id: "gone", participant_id: "c" }],
+  });
+  parts.media.setLines({ audio: 1, video: 1 });
+  await settle();
+  const received = parts.media.receiving;
+  assert.deepEqual([...received.keys()], ["t-9"]);
+  assert.equal(received.get("t-9").track, parts.peers[0].transceivers[1].receiver.track);
+});
+
+test("an unpublished line is used again for the next source of its kind", async () => {
+  const { media, peers, offers } = setup();
+  await media.publish("camera", fakeTrack("video"), false);
+  await media.unpublish("camera");
+  assert.equal(peers[0].transceivers[0].direction, "inactive");
+  assert.deepEqual(offers.at(-1).tracks, []);
+  const screen = fakeTrack("video");
+  await media.publish("screen", screen, false);
+  assert.equal(peers[0].transceivers.length, 1);
+  assert.equal(peers[0].transceivers[0].sender.track, screen);
+  assert.equal(peers[0].transceivers[0].direction, "sendonly");
+});
+
+test("another device replaces the track without an offer and keeps it muted", async () => {
+  const { media, peers, offers } = setup();
+  await media.publish("microphone", fakeTrack("audio"), true);
+  const other = fakeTrack("audio");
+  await media.replace("microphone", other);
+  assert.equal(offers.length, 1);
+  assert.equal(peers[0].transceivers[0].sender.track, other);
+  assert.equal(other.enabled, false);
+});
+
+test("an ICE restart is one offer with new credentials", async () => {
+  const { media, peers } = setup();
+  await media.publish("microphone", fakeTrack("audio"), false);
+  await media.restartIce();
+  assert.equal(peers[0].iceRestarts, 1);
+  media.setLines({ audio: 1, video: 0 });
+  await settle();
+  assert.equal(peers[0].iceRestarts, 1);
+});
+
+test("an ICE restart whose offer failed is still wanted by the next offer", async () => {
+  const parts = setup();
+  await parts.media.publish("microphone", fakeTrack("audio"), false);
+  const answer = parts.answer;
+  parts.answer = () => {
+    throw new WitnessError("timeout");
+  };
+  await assert.rejects(parts.media.restartIce(), { code: "timeout" });
+  assert.equal(parts.peers[0].signalingState, "stable");
+  parts.answer = answer;
+  parts.media.setLines({ audio: 1, video: 0 });
+  await settle();
+  assert.equal(parts.peers[0].iceRestarts, 2);
+});
+
+test("a rebuilt peer connection offers the same sources and lines", async () => {
+  const { media, peers, offers } = setup();
+  media.setLines({ audio: 1, video: 1 });
+  await media.publish("microphone", fakeTrack("audio"), true);
+  await media.rebuild();
+  assert.equal(peers.length, 2);
+  assert.ok(peers[0].closed);
+  assert.deepEqual(offers.at(-1).tracks, [{ mid: "0", source: "microphone", muted: true }]);
+  assert.equal(peers[1].transceivers.length, 3);
+});
+
+test("what a replaced peer connection reports is ignored", async () => {
+  const { media, peers } = setup();
+  await media.publish("microphone", fakeTrack("audio"), false);
+  await media.rebuild();
+  peers[1].change("connected");
+  peers[0].change("failed");
+  assert.equal(media.state, "connected");
+});
+
+test("a refused offer gets one new peer connection, then is reported", async () => {
+  const parts = setup();
+  parts.answer = () => {
+    throw new WitnessError("bad_sdp");
+  };
+  await assert.rejects(parts.media.publish("microphone", fakeTrack("audio"), false), { code: "bad_sdp" });
+  assert.equal(parts.peers.length, 2);
+});
+
+test("an answer the browser refuses counts as a refused offer", async () => {
+  const { media, peers } = setup();
+  await media.publish("microphone", fakeTrack("audio"), false);
+  peers[0].refuseAnswer = true;
+  media.setLines({ audio: 1, video: 0 });
+  await settle();
+  assert.equal(peers.length, 2);
+  assert.equal(peers[1].transceivers.length, 2);
+});
+
+test("a path on which nothing arrives any more is disconnected before the browser says so", async () => {
+  const { media, peers } = setup();
+  await media.publish("microphone", fakeTrack("audio"), false);
+  peers[0].change("connected");
+  for (const received of [10, 20, 30, 30, 30, 30]) media.pulse(received);
+  assert.equal(media.state, "connected");
+  media.pulse(30);
+  assert.equal(media.state, "disconnected");
+  media.pulse(31);
+  assert.equal(media.state, "connected");
+});
+
+test("a browser that doesn't count what arrives is believed", async () => {
+  const { media, peers } = setup();
+  await media.publish("microphone", fakeTrack("audio"), false);
+  peers[0].change("connected");
+  for (let sample = 0; sample < 10; sample += 1) media.pulse(null);
+  assert.equal(media.state, "connected");
+});

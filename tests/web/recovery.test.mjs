@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Backoff } from "../../web/sdk/backoff.js";
+import { connectionStatus } from "../../web/sdk/connection.js";
+import { MediaRecovery } from "../../web/sdk/recovery.js";
+import { VirtualClock } from "./virtual_clock.mjs";
+
+function setup() {
+  const clock = new VirtualClock();
+  const remedies = [];
+  const recovery = new MediaRecovery(clock, (remedy) => remedies.push(remedy));
+  recovery.signaling(true);
+  return { clock, remedies, recovery };
+}
+
+test("a short disconnection is left alone", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connected");
+  recovery.media("disconnected");
+  await clock.advance(3500);
+  recovery.media("connected");
+  await clock.advance(60_000);
+  assert.deepEqual(remedies, []);
+});
+
+test("a long disconnection restarts ICE, then makes new peer connections", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connected");
+  recovery.media("disconnected");
+  await clock.advance(4000);
+  assert.deepEqual(remedies, ["restart_ice"]);
+  await clock.advance(8000);
+  assert.deepEqual(remedies, ["restart_ice", "rebuild"]);
+  await clock.advance(40_000);
+  assert.ok(remedies.length >= 4);
+});
+
+test("a failure restarts ICE at once", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connected");
+  recovery.media("failed");
+  await clock.advance(0);
+  assert.deepEqual(remedies, ["restart_ice"]);
+});
+
+test("states on the way to recovery don't start another remedy", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connected");
+  recovery.media("failed");
+  await clock.advance(100);
+  for (const state of ["connecting", "disconnected", "connecting", "connected"]) recovery.media(state);
+  await clock.advance(60_000);
+  assert.deepEqual(remedies, ["restart_ice"]);
+});
+
+test("nothing is tried while signaling is down, and at once when it is back", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connected");
+  recovery.signaling(false);
+  recovery.media("failed");
+  await clock.advance(120_000);
+  assert.deepEqual(remedies, []);
+  recovery.signaling(true);
+  assert.deepEqual(remedies, ["restart_ice"]);
+});
+
+test("media that never connects gets a remedy", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connecting");
+  await clock.advance(12_000);
+  assert.deepEqual(remedies, ["restart_ice"]);
+});
+
+test("remedies during ten hours without media stay spaced", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("failed");
+  await clock.advance(36_000_000);
+  assert.ok(remedies.length < 36_000 / 25, `${remedies.length}`);
+});
+
+test("closing ends all waiting", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("disconnected");
+  recovery.close();
+  await clock.advance(60_000);
+  assert.deepEqual(remedies, []);
+  assert.equal(clock.pending, 0);
+});
+
+test("waits double up to the maximum, with jitter between half and all", () => {
+  for (const random of [0, 0.5, 0.999]) {
+    const backoff = new Backoff({ baseMs: 500, maxMs: 8000 }, () => random);
+    for (const full of [500, 1000, 2000, 4000, 8000, 8000]) {
+      const wait = backoff.next();
+      assert.ok(wait >= full / 2 && wait <= full, `${wait} of ${full}`);
+    }
+    for (let attempt = 0; attempt < 5000; attempt += 1) assert.ok(backoff.next() <= 8000);
+    backoff.reset();
+    assert.ok(backoff.next() <= 500);
+  }
+});
+
+test("the connection state says what is true of both connections", () => {
+  const table = [
+    ["idle", "none", false, "connecting"],
+    ["connecting", "none", false, "connecting"],
+    ["open", "none", false, "connected"],
+    ["open", "connecting", false, "media_connecting"],
+    ["open", "connected", true, "connected"],
+    ["open", "connecting", true, "media_lost"],
+    ["open", "disconnected", true, "media_lost"],
+    ["open", "failed", false, "media_lost"],
+    ["retrying", "connected", true, "signaling_lost"],
+    ["retrying", "disconnected", true, "lost"],
+    ["retrying", "none", false, "lost"],
+    ["closed", "connected", true, "closed"],
+  ];
+  for (const [state, media, hadMedia, expected] of table) {
+    const status = connectionStatus({ state, attempts: 0, retryInMs: 0 }, media, hadMedia);
+    assert.equal(status.state, expected, `${state}, ${media}`);
+    assert.equal(status.audible, media === "connected");
+  }
+});

@@ -1,0 +1,102 @@
+import { h, icon, initials } from "./dom.js";
+import { say } from "./language.js";
+
+/**
+ * @typedef {import("/sdk/protocol.js").ParticipantInfo} ParticipantInfo
+ * @typedef {import("/sdk/protocol.js").Score} Score
+ */
+
+/** One person, or one shared screen, in the call. */
+export class Tile {
+  element;
+  #video = h("video", { class: "tile-video", playsinline: true, autoplay: true });
+  #avatar = h("div", { class: "avatar", "aria-hidden": "true" });
+  #muted = h("span", { class: "tile-muted", role: "img", label: "call.muted" }, icon("mic-off"));
+  #bars;
+  #note = h("p", { class: "tile-note" });
+  #ask;
+
+  /**
+   * @param {object} options
+   * @param {string} options.name
+   * @param {import("/sdk/protocol.js").Role} options.role
+   * @param {"person" | "self" | "screen"} options.kind
+   * @param {(() => void) | null} [options.askMute]
+   */
+  constructor({ name, role, kind, askMute = null }) {
+    this.#video.muted = true;
+    this.#bars = h("span", { class: "bars", role: "img" }, h("i"), h("i"), h("i"));
+    this.#bars.hidden = kind === "screen";
+    if (kind === "self") say(this.#avatar, "call.you");
+    else this.#avatar.textContent = initials(name) || "·";
+    const title = h("span", { class: "tile-name" });
+    if (kind === "screen") say(title, "call.screen_of", { name });
+    else if (kind === "self") say(title, "call.you");
+    else title.textContent = name;
+    const badge = kind === "screen" ? null : h("span", { class: `badge badge-${role}`, t: `role.${role}` });
+    this.#ask = h(
+      "button",
+      { type: "button", class: "tile-ask", label: "mute.ask_person", values: { name }, on: { click: askMute ?? (() => {}) } },
+      icon("mic-off"),
+      h("span", { t: "mute.ask" }),
+    );
+    this.#ask.hidden = true;
+    this.#canAsk = askMute !== null;
+    this.element = h(
+      "article",
+      { class: `tile tile-${kind}` },
+      this.#avatar,
+      this.#video,
+      this.#note,
+      h("div", { class: "tile-bar" }, this.#muted, title, badge, this.#bars),
+      this.#ask,
+    );
+    this.setAudio({ published: false, muted: kind !== "screen" });
+    this.setScore("unknown");
+    this.setNote(null);
+    this.setPicture(null);
+  }
+
+  #canAsk;
+
+  /** @param {MediaStreamTrack | null} track Null while there is no picture. */
+  setPicture(track) {
+    const shown = this.#video.srcObject instanceof MediaStream ? this.#video.srcObject.getVideoTracks()[0] : null;
+    if ((shown ?? null) !== track) {
+      this.#video.srcObject = track ? new MediaStream([track]) : null;
+      if (track) this.#video.play().catch(() => {});
+    }
+    this.#video.hidden = track === null;
+    this.#avatar.hidden = track !== null;
+  }
+
+  /** @param {{ published: boolean, muted: boolean }} audio */
+  setAudio({ published, muted }) {
+    this.#muted.hidden = !muted;
+    this.#ask.hidden = !this.#canAsk || !published || muted;
+  }
+
+  /** @param {boolean} speaking */
+  setSpeaking(speaking) {
+    this.element.classList.toggle("is-speaking", speaking);
+  }
+
+  /** @param {Score} score */
+  setScore(score) {
+    this.#bars.dataset.score = score;
+    say(this.#bars, `quality.${score}`, undefined, "tLabel");
+    say(this.#bars, `quality.${score}`, undefined, "tTitle");
+  }
+
+  /** @param {string | null} key Text over the picture. */
+  setNote(key) {
+    this.#note.hidden = key === null;
+    if (key) say(this.#note, key);
+    this.element.classList.toggle("is-away", key === "call.person_reconnecting");
+  }
+
+  close() {
+    this.#video.srcObject = null;
+    this.element.remove();
+  }
+}

@@ -1,0 +1,516 @@
+import { Timer } from "./clock.js";
+import { connectionStatus } from "./connection.js";
+import { cameraConstraints, deviceError, microphoneConstraints } from "./devices.js";
+import { Emitter } from "./emitter.js";
+import { WitnessError } from "./errors.js";
+import { KIND_OF, MAX_TEXT } from "./protocol.js";
+import { MediaRecovery } from "./recovery.js";
+import { Roster } from "./roster.js";
+import { StatsReader } from "./stats.js";
+
+/**
+ * @typedef {import("./protocol.js").ParticipantInfo} ParticipantInfo
+ * @typedef {import("./protocol.js").TrackInfo} TrackInfo
+ * @typedef {import("./protocol.js").Source} Source
+ * @typedef {import("./protocol.js").Joined} Joined
+ * @typedef {import("./protocol.js").TextMessage} TextMessage
+ * @typedef {import("./protocol.js").PersonQuality} PersonQuality
+ * @typedef {import("./protocol.js").QualityReport} QualityReport
+ * @typedef {import("./connection.js").ConnectionStatus} ConnectionStatus
+ * @typedef {import("./recovery.js").MediaState} MediaState
+ *
+ * @typedef {object} Initial What the first offer sends, as far as the grant allows.
+ * @property {Partial<Record<Source, MediaStreamTrack | null>>} tracks
+ * @property {readonly Source[]} muted Sources to begin muted.
+ *
+ * @typedef {object} MuteQuestion Somebody asks this participant to mute a track; nobody can be unmuted by another.
+ * @property {string} requestId
+ * @property {TrackInfo} track
+ * @property {ParticipantInfo | undefined} by
+ * @property {number} expiresInS
+ *
+ * @typedef {object} CallEvents
+ * @property {ConnectionStatus} connection
+ * @property {{ change: "joined" | "left" | "presence", participant: ParticipantInfo, reason?: string }} participants
+ * @property {{ change: "published" | "unpublished" | "muted", track: TrackInfo, by?: string }} tracks
+ * @property {void} media Which tracks are received or sent changed; read them with `mediaTrack`.
+ * @property {{ active: string | null, levels: Map<string, number> }} speakers Levels in dBov, by track id.
+ * @property {PersonQuality[]} quality
+ * @property {TextMessage} message From somebody else.
+ * @property {MuteQuestion} mute_asked
+ * @property {{ requestId: string, trackId: string, accepted: boolean, reason: string }} mute_result
+ * @property {{ trackId: string, reason: string }} track_unavailable
+ * @property {{ source: Source }} device_lost The device was unplugged or taken away.
+ * @property {{ deadlineS: number }} draining
+ * @property {QualityReport} stats
+ * @property {WitnessError} error Something failed that nobody waits for; the call goes on.
+ * @property {WitnessError} closed The call is over.
+ */
+
+const STATS_MS = 2000;
+
+/**
+ * One participation in a room.
+ *
+ * Made by `join` and `resume` of `witness.js`; data objects have the shapes of docs/protocol.md.
+ *
+ * @extends {Emitter<CallEvents>}
+ */
+export class Call extends Emitter {
+  /** @type {Joined | null} */
+  #joined = null;
+  /** What the server says of the media; null while it hasn't said anything that still holds. @type {string | null} */
+  #serverMedia = null;
+  #hadMedia = false;
+  #reporting = false;
+  #stats = new StatsReader();
+  #roster = new Roster();
+  #signal;
+  #media;
+  #recovery;
+  #statsTimer;
+  #initial;
+  /** @type {ConnectionStatus} */
+  #connection;
+
+  /**
+   * @param {object} parts
+   * @param {import("./signal.js").Signal} parts.signal
+   * @param {import("./media.js").Media} parts.media
+   * @param {import("./clock.js").Clock} parts.clock
+   * @param {Initial} [parts.initial]
+   */
+  constructor({ signal, media, clock, initial = { tracks: {}, muted: [] } }) {
+    super();
+    this.#initial = initial;
+    this.#signal = signal;
+    this.#media = media;
+    this.#statsTimer = new Timer(clock);
+    this.#recovery = new MediaRecovery(clock, (remedy) => void this.#remedy(remedy));
+    this.#connection = connectionStatus(signal.status, "none", false);
+    signal.on("state", ({ state }) => {
+      if (state !== "open") this.#serverMedia = null;
+      this.#recovery.signaling(state === "open");
+      this.#refresh();
+    });
+    signal.on("joined", ({ data, how }) => this.#onJoined(data, how));
+    signal.on("notice", (notice) => this.#onNotice(notice));
+    signal.on("closed", (reason) => this.#onClosed(reason));
+    media.on("state", () => this.#refresh());
+    media.on("sending", () => this.#onSending());
+    media.on("receiving", () => this.emit("media", undefined));
+    media.on("error", (error) => this.#report(error));
+    this.#followRoster();
+  }
+
+  // --- who and what
+
+  /** The last `joined` or `resumed` reply. @throws {WitnessError} `not_joined`. @returns {Joined} */
+  get info() {
+    if (!this.#joined) throw new WitnessError("not_joined", "the call was not joined yet");
+    return this.#joined;
+  }
+
+  get selfId() {
+    return this.#roster.selfId;
+  }
+
+  get connection() {
+    return this.#connection;
+  }
+
+  /** Everybody else, in the order they came. */
+  get participants() {
+    return [...this.#roster.participants.values()];
+  }
+
+  /** @param {string} participantId */
+  participant(participantId) {
+    return this.#roster.participants.get(participantId);
+  }
+
+  /** Published tracks of one participant, one's own included. @param {string} participantId */
+  tracksOf(participantId) {
+    return this.#roster.tracksOf(participantId);
+  }
+
+  /** @param {string} trackId */
+  track(trackId) {
+    return this.#roster.tracks.get(trackId);
+  }
+
+  /** What can be played for a track: received, or one's own. @param {string} trackId */
+  mediaTrack(trackId) {
+    const own = [...this.#media.sending.values()].find((sending) => sending.trackId === trackId);
+    return own?.track ?? this.#media.receiving.get(trackId)?.track ?? null;
+  }
+
+  /** What is sent for a source. @param {Source} source */
+  localTrack(source) {
+    return this.#media.sending.get(source)?.track ?? null;
+  }
+
+  /** @param {Source} source */
+  isMuted(source) {
+    return this.#media.sending.get(source)?.muted ?? true;
+  }
+
+  /** @param {Source} source */
+  mayPublish(source) {
+    return this.#joined?.grant.publish.includes(source) ?? false;
+  }
+
+  /** The peer connection, for measurements; null before media is needed. */
+  get peer() {
+    return this.#media.peer;
+  }
+
+  // --- own media
+
+  /**
+   * Starts sending tracks; a source that is already published gets the new track.
+   *
+   * @param {Partial<Record<Source, MediaStreamTrack | null>>} tracks
+   * @param {{ muted?: Source[] }} [options] Sources to begin muted.
+   * @returns {Promise<void>} Settles when the server has answered the offer.
+   * @throws {WitnessError} `forbidden`, `bad_sdp`, `no_common_codec`, `timeout`.
+   */
+  async publish(tracks, { muted = [] } = {}) {
+    const wanted = /** @type {[Source, MediaStreamTrack | null][]} */ (Object.entries(tracks));
+    await Promise.all(
+      wanted.map(([source, track]) => {
+        if (!track) return undefined;
+        if (!this.mayPublish(source)) throw new WitnessError("forbidden", `the grant has no ${source}`);
+        this.#watch(source, track);
+        return this.#media.publish(source, track, muted.includes(source));
+      }),
+    );
+  }
+
+  /**
+   * Stops sending a source and releases its device.
+   *
+   * @param {Source} source
+   */
+  async unpublish(source) {
+    const track = this.localTrack(source);
+    await this.#media.unpublish(source);
+    track?.stop();
+  }
+
+  /**
+   * Mutes or unmutes one's own source. Muting works at once, whatever the network does; unmuting holds when the server
+   * has agreed.
+   *
+   * @param {Source} source
+   * @param {boolean} muted
+   */
+  async setMuted(source, muted) {
+    const trackId = this.#media.sending.get(source)?.trackId;
+    if (muted || !trackId) this.#media.setMuted(source, muted);
+    if (!trackId) return;
+    if (muted) this.#roster.setOwnMuted(trackId, true);
+    await this.#signal.request("mute", { track_id: trackId, muted });
+    if (muted) return;
+    this.#media.setMuted(source, false);
+    this.#roster.setOwnMuted(trackId, false);
+  }
+
+  /**
+   * Sends from another microphone or camera, without interrupting the call.
+   *
+   * @param {"microphone" | "camera"} source
+   * @param {string} deviceId
+   * @returns {Promise<MediaStreamTrack>} The new track.
+   * @throws {WitnessError} A device error; then the old device goes on, unless the system can only open one at a time.
+   */
+  async switchDevice(source, deviceId) {
+    const constraints =
+      source === "microphone" ? { audio: microphoneConstraints(deviceId) } : { video: cameraConstraints(deviceId) };
+    const old = this.localTrack(source);
+    const track = await openTrack(constraints).catch((error) => {
+      if (error.code !== "device_busy" || !old) throw error;
+      // Phones open one camera at a time.
+      old.stop();
+      return openTrack(constraints);
+    });
+    this.#watch(source, track);
+    await this.#media.replace(source, track);
+    old?.stop();
+    this.emit("media", undefined);
+    return track;
+  }
+
+  // --- others
+
+  /** @param {string} trackId */
+  async subscribe(trackId) {
+    await this.#signal.request("subscribe", { track_id: trackId });
+  }
+
+  /** @param {string} trackId */
+  async unsubscribe(trackId) {
+    await this.#signal.request("unsubscribe", { track_id: trackId });
+  }
+
+  /**
+   * Asks for another's track to be muted (RM only).
+   *
+   * @param {string} trackId
+   * @returns {Promise<"muted" | "asked">} What happened depends on the policy for the other's role.
+   */
+  async requestMute(trackId) {
+    const reply = await this.#signal.request("mute.request", { track_id: trackId });
+    return reply.state;
+  }
+
+  /**
+   * Answers a `mute_asked` event.
+   *
+   * @param {MuteQuestion} question
+   * @param {boolean} accept
+   */
+  async answerMute({ requestId, track }, accept) {
+    if (accept) this.#media.setMuted(track.source, true);
+    await this.#signal.request("mute.answer", { request_id: requestId, accept });
+    if (accept) this.#roster.setOwnMuted(track.track_id, true);
+  }
+
+  /**
+   * @param {string} text At most `info.limits.text_chars` characters.
+   * @param {string | null} [to] One participant, or null for the room.
+   * @returns {Promise<TextMessage>} As the others get it.
+   */
+  async sendMessage(text, to = null) {
+    const limit = this.#joined?.limits?.text_chars ?? MAX_TEXT;
+    if ([...text].length > limit) throw new WitnessError("too_large", `more than ${limit} characters`);
+    const { message_id, at } = await this.#signal.request("message", { text, to });
+    return { message_id, at, from: this.selfId, to, text };
+  }
+
+  /** Leaves for good. */
+  leave() {
+    this.#signal.leave();
+  }
+
+  // --- what the server says
+
+  /**
+   * @param {Joined} data
+   * @param {"joined" | "resumed" | "rejoined"} how
+   */
+  #onJoined(data, how) {
+    const first = this.#joined === null;
+    this.#joined = data;
+    if (data.replay && !first) return;
+    this.#serverMedia = how === "resumed" ? data.media : null;
+    this.#media.iceServers = data.ice_servers ?? [];
+    this.#roster.replace(data);
+    if (first) this.#prepare(data);
+    this.#media.setLines(data.lines);
+    if (how === "rejoined") this.#media.rebuild().catch((error) => this.#report(error));
+    if (first) this.#measureLater();
+  }
+
+  /**
+   * What is to be sent goes into the very first offer: after a reload an offer without it would end the tracks others
+   * are still showing. What was muted stays muted.
+   *
+   * @param {Joined} data
+   */
+  #prepare(data) {
+    const { tracks, muted } = this.#initial;
+    const silent = new Set([...muted, ...this.#roster.ownTracks.filter((track) => track.muted).map(({ source }) => source)]);
+    this.#initial = { tracks: {}, muted: [] };
+    for (const source of data.grant.publish) {
+      const track = tracks[source];
+      if (!track) continue;
+      this.#watch(source, track);
+      this.#media.prepare(source, track, silent.has(source));
+    }
+  }
+
+  /** @param {import("./protocol.js").Incoming} notice */
+  #onNotice(notice) {
+    const { type, data } = notice;
+    if (this.#roster.apply(notice)) return;
+    switch (type) {
+      case "negotiate":
+        this.#media.setLines({ audio: Number(data.audio) || 0, video: Number(data.video) || 0 });
+        break;
+      case "media.state":
+        this.#serverMedia = data.state;
+        this.#refresh();
+        break;
+      case "speakers":
+        this.emit("speakers", { active: data.active ?? null, levels: new Map(data.levels ?? []) });
+        break;
+      case "quality":
+        this.emit("quality", data.participants ?? []);
+        break;
+      case "message":
+        this.emit("message", /** @type {TextMessage} */ (/** @type {unknown} */ (data)));
+        break;
+      case "mute.asked":
+        this.#onMuteAsked(data);
+        break;
+      case "mute.result": {
+        const { request_id: requestId, track_id: trackId, accepted, reason } = data;
+        this.emit("mute_result", { requestId, trackId, accepted, reason: reason ?? "answered" });
+        break;
+      }
+      case "track.unavailable":
+        this.emit("track_unavailable", { trackId: data.track_id, reason: data.reason });
+        break;
+      case "draining":
+        this.emit("draining", { deadlineS: data.deadline_s });
+        break;
+      case "error":
+        this.#report(WitnessError.fromMessage(data));
+        break;
+      default:
+      // A newer server's notice: ignored, as the protocol asks.
+    }
+  }
+
+  /** @param {Record<string, any>} data */
+  #onMuteAsked(data) {
+    const track = this.#roster.tracks.get(data.track_id);
+    if (!track) return;
+    const by = this.#roster.participants.get(data.by);
+    this.emit("mute_asked", { requestId: data.request_id, track, by, expiresInS: data.expires_in_s ?? 30 });
+  }
+
+  /** @param {WitnessError} reason */
+  #onClosed(reason) {
+    this.#statsTimer.clear();
+    this.#recovery.close();
+    for (const { track } of this.#media.sending.values()) track.stop();
+    this.#media.close();
+    this.emit("closed", reason);
+  }
+
+  // --- keeping state in step
+
+  #followRoster() {
+    const roster = this.#roster;
+    roster.on("joined", (participant) => this.emit("participants", { change: "joined", participant }));
+    roster.on("left", ({ participant, reason }) => this.emit("participants", { change: "left", participant, reason }));
+    roster.on("presence", (participant) => this.emit("participants", { change: "presence", participant }));
+    roster.on("published", (track) => this.emit("tracks", { change: "published", track }));
+    roster.on("unpublished", (track) => this.emit("tracks", { change: "unpublished", track }));
+    roster.on("muted", ({ track, by }) => {
+      // Muted by somebody else: what the server drops must not be recorded by the browser either.
+      if (track.muted && track.participant_id === this.selfId) this.#media.setMuted(track.source, true);
+      this.emit("tracks", { change: "muted", track, by });
+    });
+  }
+
+  /** The server tells nobody about his own tracks, so the answer does. */
+  #onSending() {
+    const own = [...this.#media.sending].flatMap(([source, { trackId, muted }]) =>
+      trackId ? [{ track_id: trackId, participant_id: this.selfId, kind: KIND_OF[source], source, muted }] : [],
+    );
+    this.#roster.setOwnTracks(own);
+    this.emit("media", undefined);
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack} track
+   */
+  #watch(source, track) {
+    track.addEventListener("ended", () => {
+      if (this.localTrack(source) !== track) return;
+      if (source === "screen" || source === "screen_audio") {
+        this.unpublish(source).catch((error) => this.#report(error));
+      } else {
+        this.emit("device_lost", { source });
+      }
+    });
+  }
+
+  // --- connection
+
+  /** @returns {MediaState} What is true at both ends: this browser may still send into a path the server gave up. */
+  get #mediaState() {
+    const local = this.#media.state;
+    if (local !== "connected") return local;
+    const server = this.#serverMedia;
+    return server === "disconnected" || server === "failed" ? server : local;
+  }
+
+  #refresh() {
+    const media = this.#mediaState;
+    if (media === "connected") this.#hadMedia = true;
+    this.#recovery.media(media);
+    const status = connectionStatus(this.#signal.status, media, this.#hadMedia);
+    const before = this.#connection;
+    this.#connection = status;
+    const same = before.state === status.state && before.media === media && before.signaling === status.signaling;
+    if (!same) this.emit("connection", status);
+  }
+
+  /** @param {import("./recovery.js").Remedy} remedy */
+  async #remedy(remedy) {
+    try {
+      await (remedy === "restart_ice" ? this.#media.restartIce() : this.#media.rebuild());
+    } catch (error) {
+      // The recovery's own timer tries again.
+      this.#report(error);
+    }
+  }
+
+  /** @param {unknown} error */
+  #report(error) {
+    const known = WitnessError.from(error);
+    // Requests cut short by the end of the call, or by joining anew, aren't news.
+    if (known.code !== "closed" && known.code !== "connection_lost") this.emit("error", known);
+  }
+
+  // --- measurements
+
+  #measureLater() {
+    this.#statsTimer.set(STATS_MS, () => {
+      this.#measureLater();
+      this.#measure().catch((error) => this.#report(error));
+    });
+  }
+
+  async #measure() {
+    const peer = this.#media.peer;
+    if (!peer) return;
+    const stats = await peer.getStats();
+    const ids = new Map();
+    for (const { mid, track, trackId } of this.#media.receiving.values()) ids.set(mid, trackId).set(track.id, trackId);
+    /** @type {import("./stats.js").StatsEntry[]} */
+    const entries = [];
+    stats.forEach((entry) => entries.push(entry));
+    const { report, received } = this.#stats.read(entries, (entry) => ids.get(entry.mid) ?? ids.get(entry.trackIdentifier));
+    if (peer !== this.#media.peer) return;
+    this.#media.pulse(received);
+    this.emit("stats", report);
+    if (this.#reporting || !this.#signal.ready) return;
+    this.#reporting = true;
+    try {
+      await this.#signal.request("quality.report", report);
+    } finally {
+      this.#reporting = false;
+    }
+  }
+}
+
+/**
+ * @param {MediaStreamConstraints} constraints
+ * @returns {Promise<MediaStreamTrack>}
+ */
+async function openTrack(constraints) {
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia(constraints);
+    const track = stream.getTracks()[0];
+    if (track) return track;
+  } catch (error) {
+    throw deviceError(error);
+  }
+  throw new WitnessError("device_missing", "the device gave no track");
+}

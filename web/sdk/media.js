@@ -1,0 +1,356 @@
+import { applyCodecPreference } from "./codecs.js";
+import { PulseCheck } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import { WitnessError } from "./errors.js";
+import { NegotiationQueue } from "./negotiation.js";
+import { KIND_OF } from "./protocol.js";
+
+/**
+ * @typedef {import("./protocol.js").Source} Source
+ * @typedef {import("./protocol.js").Kind} Kind
+ * @typedef {import("./protocol.js").Offer} Offer
+ * @typedef {import("./protocol.js").Answer} Answer
+ * @typedef {import("./protocol.js").Lines} Lines
+ * @typedef {import("./recovery.js").MediaState} MediaState
+ *
+ * @typedef {object} Sending
+ * @property {MediaStreamTrack} track
+ * @property {boolean} muted
+ * @property {RTCRtpTransceiver | null} transceiver
+ * @property {string | null} trackId Given by the server.
+ *
+ * @typedef {object} Receiving
+ * @property {string} trackId
+ * @property {string} mid
+ * @property {string} participantId
+ * @property {MediaStreamTrack} track
+ * @property {RTCRtpReceiver} receiver
+ *
+ * @typedef {object} MediaEvents
+ * @property {MediaState} state
+ * @property {Map<string, Receiving>} receiving Changed; by track id.
+ * @property {Map<Source, Sending>} sending Changed, or got their ids.
+ * @property {WitnessError} error A negotiation nobody waits for failed.
+ */
+
+/**
+ * The one peer connection: what is sent, what is received, and the offers between.
+ *
+ * @extends {Emitter<MediaEvents>}
+ */
+export class Media extends Emitter {
+  /** @type {MediaState} */
+  state = "none";
+  /** @type {Map<Source, Sending>} */
+  sending = new Map();
+  /** @type {Map<string, Receiving>} */
+  receiving = new Map();
+  /** @type {RTCPeerConnection | null} */
+  peer = null;
+  /** @type {RTCIceServer[]} */
+  iceServers = [];
+  /** @type {Lines} */
+  #lines = { audio: 0, video: 0 };
+  /** @type {Record<Kind, RTCRtpTransceiver[]>} */
+  #receivers = { audio: [], video: [] };
+  /** Sending lines whose source was unpublished, for the next of their kind. @type {RTCRtpTransceiver[]} */
+  #spare = [];
+  #restart = false;
+  #closed = false;
+  /** Offers in a row that were refused as `bad_sdp`. */
+  #refusals = 0;
+  #pulse = new PulseCheck();
+  #queue = new NegotiationQueue(() => this.#negotiate());
+  #createPeer;
+  #sendOffer;
+  #codec;
+
+  /**
+   * @param {object} parts
+   * @param {(config: RTCConfiguration) => RTCPeerConnection} parts.createPeer
+   * @param {(offer: Offer) => Promise<Answer>} parts.sendOffer
+   * @param {string | null} [parts.codec] Preferred video codec, such as `vp9`.
+   */
+  constructor({ createPeer, sendOffer, codec = null }) {
+    super();
+    this.#createPeer = createPeer;
+    this.#sendOffer = sendOffer;
+    this.#codec = codec;
+  }
+
+  /**
+   * The receiving lines the server wants; more than before means another offer.
+   *
+   * @param {Lines} lines
+   */
+  setLines(lines) {
+    this.#lines = { audio: lines.audio, video: lines.video };
+    this.#negotiateLater();
+  }
+
+  /**
+   * Makes a track part of the next offer, without asking for one.
+   *
+   * @param {Source} source
+   * @param {MediaStreamTrack} track
+   * @param {boolean} muted
+   */
+  prepare(source, track, muted) {
+    track.enabled = !muted;
+    this.sending.set(source, { track, muted, transceiver: null, trackId: null });
+  }
+
+  /**
+   * Starts sending, or replaces what is sent for this source.
+   *
+   * @param {Source} source
+   * @param {MediaStreamTrack} track
+   * @param {boolean} muted
+   */
+  async publish(source, track, muted) {
+    const sending = this.sending.get(source);
+    if (sending) {
+      sending.muted = muted;
+      await this.replace(source, track);
+      return;
+    }
+    this.prepare(source, track, muted);
+    await this.#queue.request();
+  }
+
+  /** @param {Source} source */
+  async unpublish(source) {
+    const sending = this.sending.get(source);
+    if (!sending) return;
+    this.sending.delete(source);
+    if (sending.transceiver) {
+      sending.transceiver.direction = "inactive";
+      this.#spare.push(sending.transceiver);
+      await sending.transceiver.sender.replaceTrack(null);
+    }
+    await this.#queue.request();
+  }
+
+  /**
+   * Sends another device's track in place of the present one, without negotiation.
+   *
+   * @param {Source} source
+   * @param {MediaStreamTrack} track
+   */
+  async replace(source, track) {
+    const sending = this.sending.get(source);
+    if (!sending) throw new WitnessError("unknown_track", `${source} is not published`);
+    track.enabled = !sending.muted;
+    sending.track = track;
+    await sending.transceiver?.sender.replaceTrack(track);
+  }
+
+  /**
+   * Stops or resumes sending at once, on this side.
+   *
+   * @param {Source} source
+   * @param {boolean} muted
+   */
+  setMuted(source, muted) {
+    const sending = this.sending.get(source);
+    if (!sending) return;
+    sending.muted = muted;
+    sending.track.enabled = !muted;
+  }
+
+  /** Finds new network paths for the same peer connection. */
+  async restartIce() {
+    if (!this.peer) return;
+    this.#restart = true;
+    await this.#queue.request();
+  }
+
+  /** Starts over with a new peer connection; the server keeps the track ids. */
+  async rebuild() {
+    this.#dropPeer();
+    this.#setState("connecting");
+    await this.#queue.request();
+  }
+
+  /** @param {number | null} received See `PulseCheck`. */
+  pulse(received) {
+    if (!this.peer || this.peer.connectionState !== "connected") return;
+    this.#setState(this.#pulse.sample(received) ? "connected" : "disconnected");
+  }
+
+  close() {
+    this.#closed = true;
+    this.#dropPeer();
+    this.sending.clear();
+    this.#setState("none");
+  }
+
+  #negotiateLater() {
+    this.#queue.request().catch((error) => this.emit("error", WitnessError.from(error)));
+  }
+
+  // --- peer connection
+
+  #openPeer() {
+    if (this.peer) return this.peer;
+    const peer = this.#createPeer({ iceServers: this.iceServers, bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
+    this.peer = peer;
+    this.#pulse.reset();
+    // Firefox before 113 has no connectionState; what ICE says is the nearest.
+    const event = "onconnectionstatechange" in peer ? "connectionstatechange" : "iceconnectionstatechange";
+    peer.addEventListener(event, () => {
+      if (peer === this.peer) this.#peerChanged(peer);
+    });
+    this.#setState("connecting");
+    return peer;
+  }
+
+  /** @param {RTCPeerConnection} peer */
+  #peerChanged(peer) {
+    /** @type {Record<string, MediaState>} */
+    const states = {
+      new: "connecting", connecting: "connecting", checking: "connecting", connected: "connected",
+      completed: "connected", disconnected: "disconnected", failed: "failed", closed: "failed",
+    };
+    this.#pulse.reset();
+    this.#setState(states[peer.connectionState ?? peer.iceConnectionState] ?? "connecting");
+  }
+
+  /** @param {MediaState} state */
+  #setState(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this.emit("state", state);
+  }
+
+  #dropPeer() {
+    const peer = this.peer;
+    this.peer = null;
+    this.#receivers = { audio: [], video: [] };
+    this.#spare = [];
+    this.#restart = false;
+    for (const sending of this.sending.values()) sending.transceiver = null;
+    // Listeners are still attached, but compare with the present peer connection.
+    peer?.close();
+    if (this.receiving.size > 0) {
+      this.receiving = new Map();
+      this.emit("receiving", this.receiving);
+    }
+  }
+
+  // --- offers
+
+  get #hasLines() {
+    return this.sending.size + this.#lines.audio + this.#lines.video > 0;
+  }
+
+  async #negotiate() {
+    if (this.#closed || (!this.peer && !this.#hasLines)) return;
+    const peer = this.#openPeer();
+    const restart = this.#restart;
+    this.#restart = false;
+    try {
+      await this.#exchange(peer, restart);
+      this.#refusals = 0;
+    } catch (error) {
+      // A peer connection that was replaced meanwhile may fail as it likes.
+      if (peer !== this.peer) return;
+      this.#restart ||= restart;
+      await this.#afterFailure(peer, WitnessError.from(error));
+    }
+  }
+
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {boolean} iceRestart
+   */
+  async #exchange(peer, iceRestart) {
+    this.#addLines(peer);
+    await peer.setLocalDescription(await peer.createOffer({ iceRestart }));
+    const tracks = [...this.sending].flatMap(([source, { transceiver, muted }]) =>
+      transceiver?.mid ? [{ mid: transceiver.mid, source, muted }] : [],
+    );
+    const answer = await this.#sendOffer({ sdp: peer.localDescription?.sdp ?? "", tracks });
+    if (peer !== this.peer) return;
+    try {
+      await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+    } catch (error) {
+      throw new WitnessError("bad_sdp", "the browser refused the answer", { cause: error });
+    }
+    this.#learn(peer, answer);
+  }
+
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {WitnessError} error
+   */
+  async #afterFailure(peer, error) {
+    if (error.code === "bad_sdp" && this.#refusals === 0) {
+      this.#refusals += 1;
+      this.#dropPeer();
+      await this.#negotiate();
+      return;
+    }
+    if (peer.signalingState === "have-local-offer") await peer.setLocalDescription({ type: "rollback" });
+    throw error;
+  }
+
+  /** @param {RTCPeerConnection} peer */
+  #addLines(peer) {
+    for (const [source, sending] of this.sending) {
+      if (!sending.transceiver) sending.transceiver = this.#sendingLine(peer, source, sending.track);
+    }
+    for (const kind of /** @type {const} */ (["audio", "video"])) {
+      const receivers = this.#receivers[kind];
+      while (receivers.length < this.#lines[kind]) {
+        const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
+        if (kind === "video" && this.#codec) applyCodecPreference(transceiver, this.#codec);
+        receivers.push(transceiver);
+      }
+    }
+  }
+
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {Source} source
+   * @param {MediaStreamTrack} track
+   */
+  #sendingLine(peer, source, track) {
+    const spare = this.#spare.findIndex((line) => line.sender.track === null && kindOf(line) === KIND_OF[source]);
+    const reused = spare >= 0 ? this.#spare.splice(spare, 1)[0] : undefined;
+    if (reused) {
+      reused.direction = "sendonly";
+      void reused.sender.replaceTrack(track);
+      return reused;
+    }
+    const transceiver = peer.addTransceiver(track, { direction: "sendonly" });
+    if (track.kind === "video" && this.#codec) applyCodecPreference(transceiver, this.#codec);
+    return transceiver;
+  }
+
+  /**
+   * Takes over which line carries what.
+   *
+   * @param {RTCPeerConnection} peer
+   * @param {Answer} answer
+   */
+  #learn(peer, answer) {
+    const lines = new Map(peer.getTransceivers().map((transceiver) => [transceiver.mid, transceiver]));
+    for (const { mid, track_id: trackId } of answer.published) {
+      const sending = [...this.sending.values()].find(({ transceiver }) => transceiver?.mid === mid);
+      if (sending) sending.trackId = trackId;
+    }
+    this.receiving = new Map();
+    for (const { mid, track_id: trackId, participant_id: participantId } of answer.subscribed) {
+      const receiver = lines.get(mid)?.receiver;
+      if (receiver) this.receiving.set(trackId, { trackId, mid, participantId, track: receiver.track, receiver });
+    }
+    this.emit("sending", this.sending);
+    this.emit("receiving", this.receiving);
+  }
+}
+
+/** @param {RTCRtpTransceiver} transceiver */
+function kindOf(transceiver) {
+  return transceiver.receiver.track.kind;
+}

@@ -1,0 +1,79 @@
+import { Backoff } from "./backoff.js";
+import { Timer } from "./clock.js";
+
+/**
+ * @typedef {"none" | "connecting" | "connected" | "disconnected" | "failed"} MediaState
+ * @typedef {"restart_ice" | "rebuild"} Remedy
+ */
+
+/**
+ * Decides when a broken media connection gets an ICE restart, and when a new peer connection.
+ *
+ * A short disconnection often heals itself. Then ICE is restarted; if that doesn't help, a new peer connection is made,
+ * again and again with growing waits. Remedies need signaling, so nothing is tried while it is down.
+ */
+export class MediaRecovery {
+  static DISCONNECTED_MS = 4000;
+  static RESTART_MS = 8000;
+  static REBUILD_MS = 12_000;
+  static BACKOFF = { baseMs: 2000, maxMs: 30_000 };
+
+  /** Remedies since media was last connected. */
+  attempts = 0;
+  /** @type {MediaState} */
+  #state = "none";
+  #signaling = false;
+  /** A remedy fell due while signaling was down. */
+  #due = false;
+  #timer;
+  #backoff;
+  #apply;
+
+  /**
+   * @param {import("./clock.js").Clock} clock
+   * @param {(remedy: Remedy) => void} apply
+   */
+  constructor(clock, apply) {
+    this.#timer = new Timer(clock);
+    this.#backoff = new Backoff(MediaRecovery.BACKOFF, clock.random);
+    this.#apply = apply;
+  }
+
+  /** @param {MediaState} state */
+  media(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    if (state === "connected" || state === "none") {
+      this.attempts = 0;
+      this.#due = false;
+      this.#backoff.reset();
+      this.#timer.clear();
+    } else if (this.attempts === 0) {
+      const waits = { failed: 0, disconnected: MediaRecovery.DISCONNECTED_MS, connecting: MediaRecovery.REBUILD_MS };
+      this.#timer.set(waits[state], () => this.#remedy());
+    }
+    // While a remedy is under way its own time limit counts, whatever the states in between.
+  }
+
+  /** @param {boolean} open */
+  signaling(open) {
+    this.#signaling = open;
+    if (open && this.#due) this.#remedy();
+  }
+
+  close() {
+    this.#timer.clear();
+    this.#due = false;
+    this.#state = "none";
+  }
+
+  #remedy() {
+    this.#due = !this.#signaling;
+    if (this.#due) return;
+    this.attempts += 1;
+    const remedy = this.attempts === 1 ? "restart_ice" : "rebuild";
+    const wait = remedy === "restart_ice" ? MediaRecovery.RESTART_MS : MediaRecovery.REBUILD_MS + this.#backoff.next();
+    this.#timer.set(wait, () => this.#remedy());
+    this.#apply(remedy);
+  }
+}

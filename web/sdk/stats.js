@@ -1,0 +1,103 @@
+/**
+ * @typedef {import("./protocol.js").QualityReport} QualityReport
+ * @typedef {import("./protocol.js").TrackReport} TrackReport
+ *
+ * @typedef {Record<string, any> & { id: string, type: string }} StatsEntry One entry of `getStats()`.
+ *
+ * @typedef {object} Measured
+ * @property {QualityReport} report For the server.
+ * @property {number | null} received Counts everything the network brought; null where the browser doesn't tell.
+ */
+
+/**
+ * Turns cumulative WebRTC statistics into what happened since the last call.
+ *
+ * Spec: https://www.w3.org/TR/webrtc-stats/ (members a browser lacks are left out of the report).
+ */
+export class StatsReader {
+  /** As many tracks as a report may carry. */
+  static MAX_TRACKS = 64;
+
+  /** @type {Map<string, StatsEntry>} */
+  #previous = new Map();
+
+  /**
+   * @param {Iterable<StatsEntry>} entries
+   * @param {(entry: StatsEntry) => string | undefined} trackIdOf Track id of an `inbound-rtp` entry, if it is known.
+   * @returns {Measured}
+   */
+  read(entries, trackIdOf) {
+    const present = new Map([...entries].map((entry) => [entry.id, entry]));
+    /** @type {TrackReport[]} */
+    const tracks = [];
+    for (const entry of present.values()) {
+      if (entry.type !== "inbound-rtp" || tracks.length >= StatsReader.MAX_TRACKS) continue;
+      const trackId = trackIdOf(entry);
+      if (trackId) tracks.push(this.#track(trackId, entry));
+    }
+    const pair = selectedPair(present);
+    /** @type {QualityReport} */
+    const report = { tracks };
+    if (isNumber(pair?.currentRoundTripTime)) report.rtt_ms = clampMs(pair.currentRoundTripTime * 1000);
+    if (isNumber(pair?.availableOutgoingBitrate)) {
+      report.available_outgoing_bps = Math.max(0, Math.round(pair.availableOutgoingBitrate));
+    }
+    this.#previous = present;
+    const received = isNumber(pair?.responsesReceived) ? pair.responsesReceived + (pair.bytesReceived ?? 0) : null;
+    return { report, received };
+  }
+
+  /**
+   * @param {string} trackId
+   * @param {StatsEntry} entry
+   * @returns {TrackReport}
+   */
+  #track(trackId, entry) {
+    const before = this.#previous.get(entry.id);
+    const since = (/** @type {string} */ member) => {
+      if (!isNumber(entry[member])) return undefined;
+      return Math.max(0, entry[member] - (isNumber(before?.[member]) ? before[member] : 0));
+    };
+    /** @type {TrackReport} */
+    const report = {
+      track_id: trackId,
+      packets_lost: Math.round(since("packetsLost") ?? 0),
+      packets_received: Math.round(since("packetsReceived") ?? 0),
+      jitter_ms: clampMs((entry.jitter ?? 0) * 1000),
+    };
+    const samples = since("totalSamplesReceived");
+    const concealed = since("concealedSamples");
+    if (samples && concealed !== undefined) {
+      report.concealed_ratio = Math.min(1, Math.max(0, concealed - (since("silentConcealedSamples") ?? 0)) / samples);
+    }
+    if (entry.kind === "video") {
+      report.frames_per_second = entry.framesPerSecond ?? 0;
+      const freezes = since("freezeCount");
+      if (freezes !== undefined) report.freeze_count = Math.round(freezes);
+    }
+    const emitted = since("jitterBufferEmittedCount");
+    const delayS = since("jitterBufferDelay");
+    if (emitted && delayS !== undefined) report.jitter_buffer_ms = clampMs((delayS / emitted) * 1000);
+    return report;
+  }
+}
+
+/** @param {Map<string, StatsEntry>} entries */
+function selectedPair(entries) {
+  const all = [...entries.values()];
+  const transport = all.find((entry) => entry.type === "transport" && entry.selectedCandidatePairId);
+  if (transport) return entries.get(transport.selectedCandidatePairId);
+  // Firefox marks the pair itself.
+  const pairs = all.filter((entry) => entry.type === "candidate-pair");
+  return pairs.find((pair) => pair.selected) ?? pairs.find((pair) => pair.nominated && pair.state === "succeeded");
+}
+
+/** @param {unknown} value @returns {value is number} */
+function isNumber(value) {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+/** @param {number} ms */
+function clampMs(ms) {
+  return Math.min(600_000, Math.max(0, ms));
+}

@@ -1,0 +1,153 @@
+/**
+ * Witness in the browser.
+ *
+ * ```js
+ * import { Witness } from "/sdk/witness.js";
+ *
+ * const { microphone, camera } = await openCapture({ microphone: microphoneConstraints(), camera: cameraConstraints() });
+ * const call = await Witness.join({ token, language: "zh-CN", tracks: { microphone, camera } });
+ * call.on("media", () => {
+ *   for (const { participant_id } of call.participants) {
+ *     for (const { track_id, kind } of call.tracksOf(participant_id)) show(kind, call.mediaTrack(track_id));
+ *   }
+ * });
+ * ```
+ *
+ * The token comes from the bank's own server. A page that was reloaded calls `Witness.resume` with the same tracks.
+ */
+import { Call } from "./call.js";
+import { browserClock } from "./clock.js";
+import { WitnessError } from "./errors.js";
+import { Media } from "./media.js";
+import { SUBPROTOCOL, socketUrl } from "./protocol.js";
+import { ResumeStore } from "./resume_store.js";
+import { Signal } from "./signal.js";
+
+export { Call } from "./call.js";
+export {
+  cameraConstraints, canShareScreen, environmentProblem, listDevices, microphoneConstraints, openCapture, openScreen,
+  watchDevices,
+} from "./devices.js";
+export { WitnessError } from "./errors.js";
+export { describeError, pickLanguage } from "./i18n.js";
+export { LevelMeter } from "./level.js";
+
+/**
+ * @typedef {object} CallOptions
+ * @property {string} [url] The server; the page's own by default.
+ * @property {string} [language] `zh-CN` or `en`.
+ * @property {boolean} [autoSubscribe] Receive every permitted track as it appears; true by default.
+ * @property {string | null} [codec] Preferred video codec, such as `vp9`.
+ * @property {Partial<Record<import("./protocol.js").Source, MediaStreamTrack | null>>} [tracks] Sent from the first
+ *   offer on, as far as the grant allows. A resumed participation keeps only those of its tracks that are given here.
+ * @property {import("./protocol.js").Source[]} [muted] Which of them begin muted.
+ */
+
+/**
+ * Joins a room.
+ *
+ * @param {CallOptions & { token: string }} options The token stays in memory.
+ * @returns {Promise<Call>} Joined; publish with `call.publish`.
+ * @throws {WitnessError} The server's refusal, or `connection_lost` when it can't be reached.
+ */
+export function join(options) {
+  if (!options.token) throw new WitnessError("unauthorized", "a token is required");
+  return start(options, (signal) => signal.join());
+}
+
+/**
+ * Comes back into the call this tab was in before the page was reloaded.
+ *
+ * @param {CallOptions & { token?: string }} [options]
+ * @returns {Promise<Call | null>} Null when there is no call to come back to.
+ * @throws {WitnessError} `resume_unknown` when the server has given the place away.
+ */
+export async function resume(options = {}) {
+  const saved = ResumeStore.forTab().load();
+  if (!saved || saved.url !== addressOf(options)) return null;
+  return start(options, (signal) => signal.resume(saved));
+}
+
+/**
+ * Whether `resume` has something to come back to.
+ *
+ * @param {CallOptions & { room?: string | null }} [options] With a room: whether it is a call in that room.
+ */
+export function canResume(options = {}) {
+  const saved = ResumeStore.forTab().load();
+  return saved?.url === addressOf(options) && (options.room ?? saved.roomId) === saved.roomId;
+}
+
+/** @param {CallOptions} options */
+function addressOf(options) {
+  return socketUrl(options.url ?? "/", location.href);
+}
+
+/**
+ * @param {CallOptions & { token?: string }} options
+ * @param {(signal: Signal) => void} begin
+ * @returns {Promise<Call>}
+ */
+function start(options, begin) {
+  const url = addressOf(options);
+  const signal = new Signal({
+    url,
+    clock: browserClock,
+    open: () => new WebSocket(url, SUBPROTOCOL),
+    store: ResumeStore.forTab(),
+    idPrefix: randomPrefix(),
+    identity: {
+      token: options.token,
+      language: options.language ?? "zh-CN",
+      autoSubscribe: options.autoSubscribe ?? true,
+    },
+  });
+  const media = new Media({
+    createPeer: (config) => new RTCPeerConnection(config),
+    sendOffer: (offer) => signal.request("offer", offer),
+    codec: options.codec ?? null,
+  });
+  const initial = { tracks: options.tracks ?? {}, muted: options.muted ?? [] };
+  const call = new Call({ signal, media, clock: browserClock, initial });
+  const unwatch = watchPage(signal);
+  call.on("closed", unwatch);
+  return new Promise((resolve, reject) => {
+    const stop = [
+      signal.on("joined", () => {
+        for (const off of stop) off();
+        resolve(call);
+      }),
+      signal.on("closed", (error) => reject(error)),
+    ];
+    begin(signal);
+  });
+}
+
+/**
+ * Tells the signaling connection what the page learns about the network and its own end.
+ *
+ * @param {Signal} signal
+ * @returns {() => void} Stops it.
+ */
+function watchPage(signal) {
+  const changed = () => signal.networkChanged();
+  const visible = () => {
+    if (document.visibilityState === "visible" && signal.status.state !== "open") signal.networkChanged();
+  };
+  const hiding = () => signal.save();
+  addEventListener("online", changed);
+  addEventListener("pagehide", hiding);
+  document.addEventListener("visibilitychange", visible);
+  return () => {
+    removeEventListener("online", changed);
+    removeEventListener("pagehide", hiding);
+    document.removeEventListener("visibilitychange", visible);
+  };
+}
+
+function randomPrefix() {
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export const Witness = Object.freeze({ join, resume, canResume });
