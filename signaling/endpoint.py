@@ -98,7 +98,10 @@ class SocketEndpoint:
             max_msg_size=self._limits.message_bytes + 1024,
             compress=False,
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:
+            return problem(400, ErrorCode.BAD_MESSAGE, "the client went away during the upgrade")
         link = _Link(socket, request.transport)
         self._links.add(link)
         connection = link.connection = self._hub.open(remote, link.wake, self._clock())

@@ -1,0 +1,32 @@
+"""Camera and microphone of a test browser: real pictures and real speech as files."""
+
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+
+from loadtest.sources import MEDIA_DIR, load_speech
+
+__all__ = ["PICTURE_SIZE", "write_clip", "write_speech"]
+
+PICTURE_SIZE = (352, 288)
+"""Width and height of what the file camera gives."""
+
+
+def write_clip(target: Path) -> None:
+    """The clip as Chromium's file camera reads it."""
+    with av.open(str(MEDIA_DIR / "carphone.mp4")) as container, target.open("wb") as out:
+        out.write(b"YUV4MPEG2 W%d H%d F30:1 Ip A1:1 C420jpeg\n" % PICTURE_SIZE)
+        for frame in container.decode(video=0):
+            planes = frame.reformat(*PICTURE_SIZE, "yuv420p").to_ndarray()
+            out.write(b"FRAME\n" + planes.astype(np.uint8).tobytes())
+
+
+def write_speech(target: Path) -> None:
+    """Speech as Chromium's file microphone reads it."""
+    with wave.open(str(target), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(48_000)
+        out.writeframes(load_speech(MEDIA_DIR / "zh_tts0.wav").astype("<i2").tobytes())

@@ -1,0 +1,129 @@
+"""A small network for tests: client — router — server, each in a network namespace of its own.
+
+The router translates the client's address without keeping state, so a test can move the client
+to another public address between two packets, as a NAT rebinding or a switch from Wi-Fi to
+mobile data does::
+
+    client 10.77.1.2 ── 10.77.1.1 router 10.77.2.1 ── 10.77.2.2 server
+                        (seen by the server as 10.77.2.11, later 10.77.2.12)
+
+Needs root, iproute2 and nftables. Nothing leaves the namespaces.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+CLIENT_ADDRESS = "10.77.1.2"
+SERVER_ADDRESS = "10.77.2.2"
+PUBLIC_ADDRESSES = ("10.77.2.11", "10.77.2.12")
+
+
+def why_unavailable() -> str | None:
+    """Says why namespaces can't be used here, or ``None`` if they can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    for tool in ("ip", "nft"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed"
+    probe = f"witness-probe-{os.getpid()}"
+    made = subprocess.run(
+        ["ip", "netns", "add", probe], capture_output=True, text=True, check=False
+    )
+    if made.returncode != 0:
+        return f"the kernel refuses network namespaces: {made.stderr.strip()}"
+    subprocess.run(["ip", "netns", "delete", probe], check=True)
+    return None
+
+
+class Path:
+    """Client, router and server namespaces; a context manager that removes what it made."""
+
+    def __init__(self) -> None:
+        tag = f"w{os.getpid()}"
+        self.client = f"{tag}-client"
+        self.router = f"{tag}-router"
+        self.server = f"{tag}-server"
+
+    def __enter__(self) -> Self:
+        try:
+            self._build()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._remove()
+
+    def command(self, namespace: str, arguments: Sequence[str]) -> list[str]:
+        """The command line that runs ``arguments`` inside ``namespace``."""
+        return ["ip", "netns", "exec", namespace, *arguments]
+
+    def move_client(self, public_address: str) -> None:
+        """From the next packet on, the server sees the client at ``public_address``."""
+        self._nft(
+            "flush chain ip path outward\n"
+            "flush chain ip path inward\n"
+            f"add rule ip path outward ip saddr {CLIENT_ADDRESS} ip saddr set {public_address}\n"
+            f"add rule ip path inward ip daddr {public_address} ip daddr set {CLIENT_ADDRESS}\n"
+        )
+
+    def set_loss(self, percent: int, *, udp_only: bool = True) -> None:
+        """Drops ``percent`` of the packets at random, in both directions."""
+        match = "meta l4proto udp " if udp_only else ""
+        rule = f"add rule ip path lossy {match}numgen random mod 100 < {percent} drop\n"
+        self._nft("flush chain ip path lossy\n" + (rule if percent else ""))
+
+    def _build(self) -> None:
+        for name in (self.client, self.router, self.server):
+            _ip("netns", "add", name)
+            _ip("-n", name, "link", "set", "lo", "up")
+        self._link(self.client, f"{CLIENT_ADDRESS}/24", self.router, "10.77.1.1/24", "c")
+        self._link(self.server, f"{SERVER_ADDRESS}/24", self.router, "10.77.2.1/24", "s")
+        _ip("-n", self.client, "route", "add", "default", "via", "10.77.1.1")
+        for address in PUBLIC_ADDRESSES:
+            # The server is on this segment and asks by ARP who has the public address.
+            _ip("-n", self.router, "address", "add", f"{address}/24", "dev", "s-router")
+        subprocess.run(
+            self.command(self.router, ["sysctl", "-qw", "net.ipv4.ip_forward=1"]), check=True
+        )
+        self._nft(
+            "add table ip path\n"
+            "add chain ip path inward { type filter hook prerouting priority -300; }\n"
+            "add chain ip path outward { type filter hook postrouting priority 300; }\n"
+            "add chain ip path lossy { type filter hook forward priority 0; }\n"
+        )
+        self.move_client(PUBLIC_ADDRESSES[0])
+
+    def _link(self, end: str, address: str, router: str, gateway: str, tag: str) -> None:
+        near, far = f"{tag}-end", f"{tag}-router"
+        _ip("-n", end, "link", "add", near, "type", "veth", "peer", "name", far, "netns", router)
+        _ip("-n", end, "address", "add", address, "dev", near)
+        _ip("-n", router, "address", "add", gateway, "dev", far)
+        _ip("-n", end, "link", "set", near, "up")
+        _ip("-n", router, "link", "set", far, "up")
+
+    def _nft(self, script: str) -> None:
+        command = self.command(self.router, ["nft", "-f", "-"])
+        done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"nft refused the rules: {done.stderr.strip()}")
+
+    def _remove(self) -> None:
+        for name in (self.client, self.router, self.server):
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
