@@ -150,6 +150,11 @@ def _add_token(to: "_Commands") -> None:
         "--ttl", default="1h", metavar=t("TIME"), help=t("validity: 90s, 30m, 1h (default: 1h)")
     )
     parser.add_argument("--kid", help=t("key id (default: the first HS256 key)"))
+    parser.add_argument(
+        "--page",
+        metavar="URL",
+        help=t("print a link to the call page of the server at URL instead of the bare token"),
+    )
 
 
 def _add_cert(to: "_Commands") -> None:

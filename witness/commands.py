@@ -98,7 +98,8 @@ def token(arguments: argparse.Namespace) -> int:
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
-    _print(signed)
+    # In the fragment, which browsers send to nobody.
+    _print(f"{arguments.page.rstrip('/')}/#token={signed}" if arguments.page else signed)
     return 0
 
 

@@ -46,6 +46,9 @@ CATALOGUE: dict[str, str] = {
     "participant id (default: random)": "参与者编号（默认随机）",
     "validity: 90s, 30m, 1h (default: 1h)": "有效期：90s、30m、1h（默认 1h）",
     "key id (default: the first HS256 key)": "密钥编号（默认为第一个 HS256 密钥）",
+    "print a link to the call page of the server at URL instead of the bare token": (
+        "打印指向 URL 处服务器通话页面的链接，而不只是令牌"
+    ),
     "make a self-signed certificate for tests on a local network": "制作用于局域网测试的自签名证书",
     "Browsers give camera and microphone only to https pages (and localhost). This makes a"
     " certificate for a server on your own network; the browser will ask whether to trust it. Not"

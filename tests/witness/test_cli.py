@@ -100,6 +100,16 @@ def test_token_is_accepted_by_the_configured_key(
     assert jwt.get_unverified_header(token)["kid"] == "bank"
 
 
+def test_token_can_be_printed_as_a_link(
+    key_config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["token", "-c", str(key_config), "--room", "r1", "--role", "rm"]
+    assert exit_code(*arguments, "--page", "https://192.0.2.1:8443/") == 0
+    page, token = capsys.readouterr().out.strip().split("#token=")
+    assert page == "https://192.0.2.1:8443/"
+    assert token.count(".") == 2
+
+
 def test_token_longer_than_the_server_accepts_is_refused(
     key_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
