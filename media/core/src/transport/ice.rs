@@ -15,6 +15,9 @@ pub const MAX_PATHS: usize = 8;
 /// Silence of the selected path after which media from another checked one is followed.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 
+/// While media came over the selected path this lately, a nomination alone moves nothing.
+const MEDIA_HOLDS: Duration = Duration::from_millis(300);
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CredentialPair {
     local: IceCredentials,
@@ -36,6 +39,16 @@ pub struct Path {
     /// The local address to send from, where known.
     pub local: Option<IpAddr>,
     last_heard: Instant,
+    /// When authentic media came from here last.
+    last_media: Option<Instant>,
+    /// When a check nominated it last.
+    nominated: Option<Instant>,
+}
+
+impl Path {
+    fn has_media(&self, now: Instant) -> bool {
+        self.last_media.is_some_and(|at| now.saturating_duration_since(at) < MEDIA_HOLDS)
+    }
 }
 
 /// Which credentials a check used.
@@ -112,7 +125,11 @@ impl IceLite {
         }
     }
 
-    /// Takes over what an authentic check says. A nomination counts at once, the latest wins.
+    /// Takes over what an authentic check says. The latest nomination wins: at once, or where
+    /// media flows, with the first packet of media from there.
+    ///
+    /// A check proves that somebody knew the password when it was made, not that it was sent from
+    /// where it came: a copy of it sent from elsewhere would otherwise lead media astray.
     pub fn accept(
         &mut self,
         now: Instant,
@@ -124,9 +141,15 @@ impl IceLite {
         if generation == Generation::Pending {
             accepted.retired_ufrag = self.complete_restart();
         }
-        let path = Path { local: path.0, remote: path.1, last_heard: now };
+        let nominated = nominates.then_some(now);
+        let (local, remote) = path;
+        let mut path = Path { remote, local, last_heard: now, last_media: None, nominated };
         match self.paths.iter_mut().find(|known| known.remote == path.remote) {
-            Some(known) => *known = path,
+            Some(known) => {
+                path.last_media = known.last_media;
+                path.nominated = nominated.or(known.nominated);
+                *known = path;
+            }
             None => {
                 accepted.is_new = true;
                 accepted.evicted = self.make_room();
@@ -134,7 +157,14 @@ impl IceLite {
             }
         }
         let previous = self.selected.map(|selected| selected.remote);
-        if nominates || !self.is_nominated || previous == Some(path.remote) {
+        if let Some(selected) = self.selected.filter(|selected| selected.remote == path.remote) {
+            path.last_media = selected.last_media;
+            path.nominated = path.nominated.max(selected.nominated);
+        }
+        let holds = generation == Generation::Active
+            && previous != Some(path.remote)
+            && self.selected.is_some_and(|selected| selected.has_media(now));
+        if !holds && (nominates || !self.is_nominated || previous == Some(path.remote)) {
             self.selected = Some(path);
             self.is_nominated |= nominates;
             accepted.moved = previous.is_some_and(|previous| previous != path.remote);
@@ -151,13 +181,16 @@ impl IceLite {
         let Some(selected) = &mut self.selected else { return false };
         if selected.remote == remote {
             selected.last_heard = now;
+            selected.last_media = Some(now);
             return false;
         }
-        if now.saturating_duration_since(selected.last_heard) < SILENT_AFTER {
-            return false;
-        }
+        let is_silent = now.saturating_duration_since(selected.last_heard) >= SILENT_AFTER;
         let Some(path) = self.paths.iter().find(|path| path.remote == remote) else { return false };
-        self.selected = Some(Path { last_heard: now, ..*path });
+        if !is_silent && path.nominated <= selected.nominated {
+            return false;
+        }
+        let at = Some(now);
+        self.selected = Some(Path { last_heard: now, last_media: at, nominated: at, ..*path });
         true
     }
 
@@ -251,6 +284,21 @@ mod tests {
         assert!(ice.hear(at(800), address(2).1));
         assert_eq!(ice.selected().unwrap().remote, address(2).1);
         assert!(!ice.hear(at(801), address(1).1), "a late packet does not turn it back");
+    }
+
+    #[test]
+    fn a_nomination_moves_nothing_while_media_comes_over_the_selected_path() {
+        let (mut ice, now) = agent();
+        let at = |milliseconds| now + Duration::from_millis(milliseconds);
+        ice.accept(now, address(1), Generation::Active, true);
+        ice.hear(at(10), address(1).1);
+        assert!(!ice.accept(at(20), address(2), Generation::Active, true).moved);
+        assert!(ice.hear(at(30), address(2).1), "media from there confirms it");
+        assert!(!ice.hear(at(31), address(1).1), "a late packet does not turn it back");
+        assert!(ice.accept(at(400), address(3), Generation::Active, true).moved, "nothing flows");
+        ice.hear(at(401), address(3).1);
+        ice.restart(credentials("ours2"), credentials("theirs2"));
+        assert!(ice.accept(at(410), address(4), Generation::Pending, true).moved, "a restart");
     }
 
     #[test]
