@@ -1,6 +1,7 @@
 """The hello: joining, taking over, resuming."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sfu.errors import SfuError
 from signaling.announcer import Announcer
 from signaling.auth import Identity, TokenVerifier
-from signaling.clock import Deadlines, Instant
+from signaling.clock import Allowance, Deadlines, Instant
 from signaling.config import SignalingConfig
 from signaling.connection import Connection
 from signaling.deadlines import Due, DueKey
@@ -40,6 +41,8 @@ __all__ = ["Admission"]
 log = logging.getLogger(__name__)
 
 _RETRY_FULL_S = 5.0
+_KEPT_ALLOWANCES = 4_096
+"""Participants whose allowance is remembered after they left; the oldest is forgotten."""
 _SUPERSEDED = (ErrorCode.RESUME_SUPERSEDED, "another socket took this participation over")
 
 
@@ -63,6 +66,7 @@ class Admission:
     dismiss: Callable[[Member, LeftReason, tuple[ErrorCode, str]], None]
     questions: MuteQuestions
     draining: bool = field(default=False)
+    _allowances: OrderedDict[tuple[str, str], Allowance] = field(default_factory=OrderedDict)
 
     def hello(self, connection: Connection, message: Join | Resume, now: Instant) -> None:
         """Lets in or refuses.
@@ -168,9 +172,18 @@ class Admission:
         if not replay:
             self._remind(member, now)
 
+    def _hand_on_allowance(self, member: Member, connection: Connection) -> None:
+        """A new socket brings no new burst: else reconnecting would get around every rate."""
+        key = (member.room_id, member.participant_id)
+        connection.allowance = self._allowances.setdefault(key, connection.allowance)
+        self._allowances.move_to_end(key)
+        if len(self._allowances) > _KEPT_ALLOWANCES:
+            self._allowances.popitem(last=False)
+
     def _attach(self, member: Member, connection: Connection, *, after_seq: int) -> None:
         old = member.connection
         connection.attach(member, after_seq=after_seq)
+        self._hand_on_allowance(member, connection)
         member.connection = connection
         member.overdue = False
         member.overflowed = False

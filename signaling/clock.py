@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Clock", "Deadlines", "Instant", "TokenBucket", "system_clock"]
+__all__ = ["Allowance", "Clock", "Deadlines", "Instant", "TokenBucket", "system_clock"]
 
 K = TypeVar("K", bound=Hashable)
 
@@ -122,3 +122,11 @@ class TokenBucket:
             self._level -= amount
             return 0.0
         return (amount - self._level) / self._rate_per_s
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a sender may still send. It belongs to the participant, not to its socket."""
+
+    messages: TokenBucket
+    bytes: TokenBucket

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from signaling.clock import Instant, TokenBucket
+from signaling.clock import Allowance, Instant, TokenBucket
 from signaling.config import LimitsConfig
 from signaling.errors import ErrorCode, IllegalTransitionError, RefusedError
 from signaling.messages import (
@@ -138,8 +138,10 @@ class Connection:
         self._volatile: dict[str, str] = {}
         self._cursor = 0
         self._failed_hellos = 0
-        self._messages = TokenBucket(limits.messages_per_s, limits.message_burst, now.steady_s)
-        self._bytes = TokenBucket(limits.bytes_per_s, limits.byte_burst, now.steady_s)
+        self.allowance = Allowance(
+            messages=TokenBucket(limits.messages_per_s, limits.message_burst, now.steady_s),
+            bytes=TokenBucket(limits.bytes_per_s, limits.byte_burst, now.steady_s),
+        )
         self._refusals = TokenBucket(limits.refusals_per_s, limits.refusal_burst, now.steady_s)
         self.remote = remote
         self.state = ConnectionState.AWAITING_HELLO
@@ -147,6 +149,16 @@ class Connection:
         self.close: Close | None = None
 
     # What the socket reports.
+
+    def receive_control(self, size: int, now: Instant) -> None:
+        """Takes a ping or pong frame; they cost what a message costs."""
+        if self.state is ConnectionState.CLOSED:
+            return
+        try:
+            self._check_rate(size, now)
+        except RefusedError as refused:
+            self._stats.errors[refused.code.value] += 1
+            self.end(refused.code, "too many control frames", now)
 
     def receive_text(self, text: str, now: Instant) -> None:
         """Takes one text frame; never raises for what the frame holds."""
@@ -291,8 +303,8 @@ class Connection:
 
     def _check_rate(self, size: int, now: Instant) -> None:
         for bucket, amount, what in (
-            (self._messages, 1, "messages"),
-            (self._bytes, size, "bytes"),
+            (self.allowance.messages, 1, "messages"),
+            (self.allowance.bytes, size, "bytes"),
         ):
             wait_s = bucket.take(amount, now.steady_s)
             if wait_s > 0:

@@ -99,6 +99,31 @@ def test_bytes_are_limited_too() -> None:
     assert rm.scene.hub.stats.rate_limited == {"bytes": 1}
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_reconnecting_brings_no_new_burst(leaves: bool) -> None:
+    scene = Scene()
+    rm = scene.join()
+    heard = 0
+    for _ in range(10):
+        customer = scene.join("customer-1", Role.CUSTOMER)
+        for index in range(100):
+            customer.post("message", f"m-{index}", text="x")
+        heard += len(rm.take("message"))
+        rm.clear()
+        if leaves and customer.closed is None:
+            customer.post("leave")
+    assert heard <= 60
+    assert rm.closed is None
+
+
+def test_control_frames_are_limited_like_messages() -> None:
+    scene = Scene(SignalingConfig(limits=LimitsConfig(message_burst=5, messages_per_s=10)))
+    rm = scene.join()
+    for _ in range(5):
+        rm.connection.receive_control(125, scene.now)
+    assert rm.closed == "rate_limited"
+
+
 def test_flood_ends_the_socket_and_costs_others_nothing() -> None:
     scene = Scene()
     rm, customer = scene.join(), scene.join("customer-1", Role.CUSTOMER)

@@ -210,6 +210,17 @@ async def test_binary_frame_ends_the_socket() -> None:
         assert (await socket.receive(timeout=5)).data == 1008
 
 
+async def test_pings_are_answered_and_a_flood_of_them_ends_the_socket() -> None:
+    async with site() as at:
+        socket = await at.join()
+        await socket.ping(b"one")
+        await send(socket, "message", "m-1", text="x")
+        assert (await until(socket, "ok"))["re"] == "m-1"
+        for _ in range(200):
+            await socket.ping(b"")
+        assert (await until(socket, "bye"))["data"]["code"] == "rate_limited"
+
+
 async def test_slow_reader_loses_its_socket_and_others_go_on() -> None:
     limits = LimitsConfig(outbox_messages=64, outbox_bytes=262_144, messages_per_s=1000)
     async with site(SignalingConfig(limits=limits)) as at:
