@@ -41,7 +41,8 @@ class ServerConfig(_Section):
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address to listen on for HTTP and WebSocket; 0.0.0.0 or :: for all.",
+        description="Address to listen on for HTTP and WebSocket; 0.0.0.0 for all of IPv4, "
+        ":: for all of IPv4 and IPv6.",
     )
     port: Port = Field(default=8080, description="TCP port; 0 lets the kernel choose.")
     public_url: str | None = Field(

@@ -152,7 +152,9 @@ class WitnessServer:
             app, access_log=None, handle_signals=False, shutdown_timeout=_FAREWELL_S
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, config.host, config.port, ssl_context=tls)
+        # asyncio makes a socket for :: deaf to IPv4; no host at all means both families.
+        host = None if config.host == "::" and config.port else config.host
+        site = web.TCPSite(self._runner, host, config.port, ssl_context=tls)
         try:
             await site.start()
         except OSError as error:
