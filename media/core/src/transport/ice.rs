@@ -39,7 +39,7 @@ pub struct Path {
     /// The local address to send from, where known.
     pub local: Option<IpAddr>,
     last_heard: Instant,
-    /// When authentic media came from here last.
+    /// When authentic media came from here last; kept for the selected path only.
     last_media: Option<Instant>,
     /// When a check nominated it last.
     nominated: Option<Instant>,
@@ -146,7 +146,6 @@ impl IceLite {
         let mut path = Path { remote, local, last_heard: now, last_media: None, nominated };
         match self.paths.iter_mut().find(|known| known.remote == path.remote) {
             Some(known) => {
-                path.last_media = known.last_media;
                 path.nominated = nominated.or(known.nominated);
                 *known = path;
             }
