@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import IPvAnyNetwork
 
-__all__ = ["client_address", "is_allowed_origin", "is_local"]
+__all__ = ["address_key", "client_address", "is_allowed_origin", "is_local", "is_trusted"]
 
 _FORWARDING = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip"})
 
@@ -64,10 +64,27 @@ def client_address(
     address = _parse(peer or "")
     if address is None:
         return "unknown"
-    if forwarded_for and any(address in network for network in trusted):
+    if forwarded_for and is_trusted(str(address), trusted):
         claimed = _parse(forwarded_for.rpartition(",")[2].strip())
         address = claimed or address
     return str(address)
+
+
+def address_key(address: str) -> str:
+    """What connections of an address are counted under: itself, or the /64 of an IPv6 one.
+
+    Whoever has one IPv6 address commonly has all of its /64 (RFC 6177, section 2).
+    """
+    parsed = _parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address) and not parsed.is_loopback:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed) if parsed else address
+
+
+def is_trusted(peer: str, trusted: Iterable[IPvAnyNetwork]) -> bool:
+    """Whether the socket's other end is one of the reverse proxies."""
+    address = _parse(peer)
+    return address is not None and any(address in network for network in trusted)
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -16,6 +16,7 @@ from sfu.config import SfuConfig
 from signaling.config import SignalingConfig
 
 __all__ = [
+    "HttpLimits",
     "LogConfig",
     "LogFormat",
     "LogLevel",
@@ -31,6 +32,46 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class HttpLimits(_Section):
+    """What TCP connections may cost before and beside their WebSocket."""
+
+    connections: int = Field(
+        default=4_096,
+        ge=1,
+        le=1_000_000,
+        description="Open TCP connections in all, WebSockets included; should be more than"
+        " signaling.limits.connections. The limit of open files (ulimit -n) lowers it.",
+    )
+    connections_per_address: int = Field(
+        default=128,
+        ge=1,
+        le=1_000_000,
+        description="Open TCP connections of one IPv4 address or IPv6 /64 that are not (yet)"
+        " WebSockets; those have signaling.limits.connections_per_address. Networks in"
+        " signaling.web.trusted_proxies are exempt.",
+    )
+    request_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="Time for a TLS handshake, for a complete request head, and for a request body"
+        " beyond what it takes at 1 KiB/s.",
+    )
+    keepalive_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=3_600,
+        description="A connection without a request is closed after so long; those of trusted"
+        " proxies after 75 seconds at the least.",
+    )
+    stall_timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=3_600,
+        description="A client that takes nothing of its response for so long is cut.",
+    )
 
 
 class ServerConfig(_Section):
@@ -71,6 +112,7 @@ class ServerConfig(_Section):
         le=86_400,
         description="After SIGTERM running calls may go on for this many seconds.",
     )
+    limits: HttpLimits = Field(default_factory=HttpLimits)
 
     @model_validator(mode="after")
     def _complete_tls(self) -> Self:

@@ -21,9 +21,10 @@ from prometheus_client.registry import Collector
 from sfu import Sfu
 from signaling.stats import Stats
 from witness import version
+from witness.gate import Gate
 from witness.plane_metrics import PlaneMetrics
 
-__all__ = ["CONTENT_TYPE_LATEST", "Metrics", "SfuCollector", "SignalingCollector"]
+__all__ = ["CONTENT_TYPE_LATEST", "HttpCollector", "Metrics", "SfuCollector", "SignalingCollector"]
 
 _LAG_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
@@ -106,6 +107,27 @@ class SignalingCollector(Collector):
         )
 
 
+class HttpCollector(Collector):
+    """TCP connections of the public port."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def collect(self) -> Iterable[Metric]:
+        """Present numbers and totals; every label value is present, if only with 0."""
+        gate = self._gate
+        yield _gauge("sfu_http_connections", "Open TCP connections.", "phase", gate.phases)
+        yield GaugeMetricFamily(
+            "sfu_http_connections_limit", "TCP connections allowed.", gate.limits.connections
+        )
+        yield _counter(
+            "sfu_http_connections_cut",
+            "TCP connections refused or ended by the server.",
+            "reason",
+            gate.cuts,
+        )
+
+
 class Metrics:
     """The registry of one process.
 
@@ -150,7 +172,7 @@ def _gauge(name: str, text: str, label: str, values: Mapping[Any, float]) -> Met
     return family
 
 
-def _counter(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+def _counter(name: str, text: str, label: str, values: Mapping[Any, float]) -> Metric:
     family = CounterMetricFamily(name, text, labels=[label])
     for key, value in values.items():
         family.add_metric([str(key)], value)

@@ -20,11 +20,15 @@ from witness.admin import AdminPages
 from witness.assets import web_dir
 from witness.certificates import server_context
 from witness.config import ServerConfig, Settings, socket_address
+from witness.descriptors import affordable, raise_limit
 from witness.engines import start_engines, stop_engines
 from witness.errors import ConfigError, StartError
+from witness.gate import Gate
+from witness.guarded import note_request
 from witness.i18n import t
+from witness.listener import Listener
 from witness.loop_lag import LoopLag
-from witness.metrics import Metrics
+from witness.metrics import HttpCollector, Metrics
 
 __all__ = ["WitnessServer"]
 
@@ -47,6 +51,7 @@ class WitnessServer:
         self._hub: Hub | None = None
         self._lag: LoopLag | None = None
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
         self._port = 0
 
     @property
@@ -93,9 +98,12 @@ class WitnessServer:
             self._hub = hub
             metrics = Metrics(hub.sfu, hub.stats)
             app = build_app(hub, web_root=web_dir(), demo_key=demo_key)
+            app.middlewares.insert(0, note_request)
             app.add_routes(AdminPages(hub, metrics, admin_token).routes())
             hub.sfu.attach(asyncio.get_running_loop())
-            await self._listen(app, tls)
+            gate = self._make_gate()
+            metrics.registry.register(HttpCollector(gate))
+            await self._listen(app, gate, tls)
         except BaseException:
             await self.stop()
             raise
@@ -126,6 +134,9 @@ class WitnessServer:
             self.drain(0)
             if self._runner is not None:
                 await self.wait_idle(_FAREWELL_S)
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -146,17 +157,28 @@ class WitnessServer:
         except SfuError as error:
             raise StartError(str(error)) from error
 
-    async def _listen(self, app: web.Application, tls: ssl.SSLContext | None) -> None:
+    def _make_gate(self) -> Gate:
+        signaling = self.settings.signaling
+        limits = affordable(self.settings.server.limits, raise_limit(), len(self._engines))
+        if limits.connections <= signaling.limits.connections:
+            _LOG.warning(
+                "fewer TCP connections than WebSockets are allowed",
+                extra={
+                    "server.limits.connections": limits.connections,
+                    "signaling.limits.connections": signaling.limits.connections,
+                },
+            )
+        return Gate(limits, signaling.web.trusted_proxies)
+
+    async def _listen(self, app: web.Application, gate: Gate, tls: ssl.SSLContext | None) -> None:
         config = self.settings.server
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=_FAREWELL_S
         )
         await self._runner.setup()
-        # asyncio makes a socket for :: deaf to IPv4; no host at all means both families.
-        host = None if config.host == "::" and config.port else config.host
-        site = web.TCPSite(self._runner, host, config.port, ssl_context=tls)
+        self._listener = Listener(self._runner, gate, tls)
         try:
-            await site.start()
+            await self._listener.open(config.host, config.port)
         except OSError as error:
             raise StartError(
                 t("can't listen on {address}: {reason}").format(
@@ -164,7 +186,7 @@ class WitnessServer:
                     reason=error.strerror or error,
                 )
             ) from error
-        self._port = self._runner.addresses[0][1]
+        self._port = self._listener.port
 
 
 def _tls(config: ServerConfig) -> ssl.SSLContext | None:
