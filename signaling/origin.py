@@ -1,14 +1,57 @@
 """Where a request comes from, as far as its socket and headers can tell."""
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
+from typing import Final
 
 from pydantic import IPvAnyNetwork
 
-__all__ = ["address_key", "client_address", "is_allowed_origin", "is_local", "is_trusted"]
+__all__ = [
+    "address_key",
+    "client_address",
+    "is_allowed_origin",
+    "is_local",
+    "is_loopback",
+    "is_trusted",
+]
 
-_FORWARDING = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip"})
+_FORWARDING: Final = frozenset(
+    {
+        "cdn-loop",
+        "client-ip",
+        "fastly-client-ip",
+        "forwarded",
+        "proxy-client-ip",
+        "true-client-ip",
+        "via",
+        "wl-proxy-client-ip",
+        "x-appengine-user-ip",
+        "x-arr-log-id",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-coming-from",
+        "x-host",
+        "x-real-ip",
+        "x-remote-addr",
+        "x-remote-ip",
+    }
+)
+_FORWARDING_FAMILIES: Final = (
+    "cf-",
+    "x-amz-cf-",
+    "x-amzn-",
+    "x-azure-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-original-",
+    "x-proxy",
+)
+"""What proxies and CDNs add, by name or by the beginning of it."""
+
+_LOOPBACK_HOST: Final = re.compile(
+    r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.ASCII
+)
 
 
 def is_local(address: str | None, headers: Mapping[str, str]) -> bool:
@@ -16,7 +59,8 @@ def is_local(address: str | None, headers: Mapping[str, str]) -> bool:
 
     A reverse proxy on this machine connects from loopback as well, so any header that proxies
     add makes a request foreign. So does a ``Host`` that is no loopback name, because a foreign
-    page may have had its name resolved to loopback.
+    page may have had its name resolved to loopback. A proxy that hides itself completely can't
+    be told from a program on this machine.
 
     Args:
         address: of the socket's other end, without port.
@@ -24,11 +68,17 @@ def is_local(address: str | None, headers: Mapping[str, str]) -> bool:
     """
     if address is None or not _is_loopback(address):
         return False
-    names = {name.lower() for name in headers}
-    if names & _FORWARDING or any(name.startswith("x-forwarded") for name in names):
+    # Some servers behind proxies make no difference between the two characters.
+    names = [name.lower().replace("_", "-") for name in headers]
+    if any(name in _FORWARDING or name.startswith(_FORWARDING_FAMILIES) for name in names):
         return False
-    host = next((value for name, value in headers.items() if name.lower() == "host"), "")
-    return _is_loopback_host(f"//{host}")
+    hosts = [value for name, value in headers.items() if name.lower() == "host"]
+    return len(hosts) == 1 and _is_loopback_authority(hosts[0])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address, without port and brackets, can only mean this machine."""
+    return host.lower() == "localhost" or _is_loopback(host)
 
 
 def is_allowed_origin(origin: str | None, host: str, allowed: Iterable[str]) -> bool:
@@ -47,7 +97,7 @@ def is_allowed_origin(origin: str | None, host: str, allowed: Iterable[str]) -> 
     scheme, separator, netloc = origin.partition("://")
     if scheme not in {"http", "https"} or not separator:
         return False
-    return netloc == host.lower() or _is_loopback_host(origin)
+    return netloc == host.lower() or _is_loopback_authority(netloc)
 
 
 def client_address(
@@ -101,9 +151,18 @@ def _is_loopback(address: str) -> bool:
     return parsed is not None and parsed.is_loopback
 
 
-def _is_loopback_host(url: str) -> bool:
-    try:
-        name = urlsplit(url).hostname or ""
-    except ValueError:
+def _is_loopback_authority(text: str) -> bool:
+    """``uri-host [":" port]`` of this machine (RFC 9110, section 7.2), and nothing around it.
+
+    Names below ``localhost`` are left out: not every resolver keeps them on this machine.
+    """
+    text = text.lower()
+    if _LOOPBACK_HOST.fullmatch(text) is None:
         return False
-    return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
+    host, port = text, ""
+    if not text.endswith("]"):
+        before, separator, after = text.rpartition(":")
+        host, port = (before, after) if separator else (text, "")
+    if port and int(port) > 65_535:
+        return False
+    return is_loopback(host.removeprefix("[").removesuffix("]"))

@@ -8,26 +8,34 @@ A field marked ``env_only`` holds a secret: it may be given by an environment va
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from sfu.config import SfuConfig
 from signaling.config import SignalingConfig
+from signaling.origin import is_loopback
+from witness.i18n import t
 
 __all__ = [
+    "MIN_TOKEN_CHARS",
     "HttpLimits",
     "LogConfig",
     "LogFormat",
     "LogLevel",
     "MediaConfig",
+    "MetricsConfig",
     "ServerConfig",
     "Settings",
     "read_secret",
     "socket_address",
+    "split_address",
 ]
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+MIN_TOKEN_CHARS: Final = 16
 
 
 class _Section(BaseModel):
@@ -77,8 +85,6 @@ class HttpLimits(_Section):
 class ServerConfig(_Section):
     """HTTP, WebSocket and the life of the process."""
 
-    MIN_TOKEN_CHARS: ClassVar[int] = 16
-
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
@@ -125,11 +131,32 @@ class ServerConfig(_Section):
         """Whether the server speaks HTTPS itself."""
         return self.tls_cert is not None
 
-    def load_admin_token(self) -> str | None:
-        """The bearer token, from whichever place holds it."""
-        if self.admin_token is not None:
-            return self.admin_token.get_secret_value()
-        return read_secret(self.admin_token_file) if self.admin_token_file else None
+
+class MetricsConfig(_Section):
+    """Who may read /metrics."""
+
+    token: SecretStr | None = Field(
+        default=None,
+        min_length=MIN_TOKEN_CHARS,
+        description="Bearer token for /metrics on server.port; programs on this machine need none,"
+        " unless server.public_url or signaling.web.trusted_proxies is set.",
+        json_schema_extra={"env_only": True},
+    )
+    token_file: Path | None = Field(
+        default=None, description="File with the bearer token for /metrics."
+    )
+    listen: str | None = Field(
+        default=None,
+        description="Serve /metrics, /livez and /readyz here as well, without a token, for a"
+        " network that only machines use: '127.0.0.1:9090', '10.0.0.1:9090', '[::1]:9090'.",
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, text: str | None) -> str | None:
+        if text is not None:
+            split_address(text)
+        return text
 
 
 class LogFormat(StrEnum):
@@ -205,15 +232,51 @@ class Settings(_Section):
     """All sections."""
 
     server: ServerConfig = Field(default_factory=ServerConfig)
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     log: LogConfig = Field(default_factory=LogConfig)
     media: MediaConfig = Field(default_factory=MediaConfig)
     sfu: SfuConfig = Field(default_factory=SfuConfig)
     signaling: SignalingConfig = Field(default_factory=SignalingConfig)
 
+    @model_validator(mode="after")
+    def _demo_key_stays_here(self) -> Self:
+        if self.signaling.auth.demo_key:
+            clashing = [
+                key
+                for key, there in (
+                    ("server.host", not is_loopback(self.server.host)),
+                    ("server.public_url", self.server.public_url is not None),
+                    ("signaling.web.trusted_proxies", bool(self.signaling.web.trusted_proxies)),
+                )
+                if there
+            ]
+            if clashing:
+                raise ValueError(
+                    t(
+                        "signaling.auth.demo_key lets in anybody and is for this machine only:"
+                        " turn it off, or leave out {keys}"
+                    ).format(keys=", ".join(clashing))
+                )
+        return self
+
 
 def socket_address(host: str, port: int) -> str:
     """``host:port``, with the brackets an IPv6 address needs."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """``host:port`` taken apart; the inverse of :func:`socket_address`.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else -1
+    if not host or (":" in host) != bracketed or not 0 <= number <= 65_535:
+        raise ValueError(t("write '127.0.0.1:9090' or '[::1]:9090'"))
+    return host.removeprefix("[").removesuffix("]"), number
 
 
 def read_secret(path: Path) -> str:

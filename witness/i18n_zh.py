@@ -140,6 +140,11 @@ CATALOGUE: dict[str, str] = {
     "must have at most {max_length} entries": "至多 {max_length} 项",
     "must have at least {min_length} characters": "至少要有 {min_length} 个字符",
     "does not have the expected form ({pattern})": "格式不符（{pattern}）",
+    "write '127.0.0.1:9090' or '[::1]:9090'": "请写成 '127.0.0.1:9090' 或 '[::1]:9090'",
+    "signaling.auth.demo_key lets in anybody and is for this machine only: turn it off, or leave"
+    " out {keys}": (
+        "signaling.auth.demo_key 允许任何人进入，只能用于本机: 请将其关闭，或去掉 {keys}"
+    ),
     # Start and life of the server.
     "the installation is incomplete: {path} is missing": "安装不完整: 缺少 {path}",
     "{cert} and {key} are not a certificate and its key in PEM form": (
@@ -148,6 +153,12 @@ CATALOGUE: dict[str, str] = {
     "can't read {cert} or {key}: {reason}": "无法读取 {cert} 或 {key}: {reason}",
     "can't listen on {address}: {reason}": "无法监听 {address}: {reason}",
     "listening on {url}": "正在监听 {url}",
+    "also at {url}": "也可访问 {url}",
+    "browsers give camera and microphone to https pages only, except on this machine; `witness"
+    " cert` makes a certificate": (
+        "除本机外，浏览器只允许 https 页面使用摄像头和麦克风；可用 `witness cert` 制作证书"
+    ),
+    "metrics at {url}": "指标位于 {url}",
     "the demo key is on: anybody on this machine may join": (
         "演示密钥已启用: 本机上的任何人都可以加入"
     ),

@@ -1,6 +1,7 @@
 """The composition root: engines, sfu, signaling and pages become one server."""
 
 import asyncio
+import ipaddress
 import logging
 import ssl
 from collections.abc import Sequence
@@ -9,17 +10,19 @@ from aiohttp import web
 
 from sfu import Sfu, SfuListener
 from sfu._media import Certificate, Engine
+from sfu.addresses import host_addresses
 from sfu.errors import SfuError
 from signaling.auth import MintingKey, TokenVerifier, VerificationKey, load_keys
 from signaling.clock import system_clock
 from signaling.config import AuthConfig
 from signaling.errors import KeyMaterialError
 from signaling.hub import Hub
+from signaling.problem import problem_middleware
 from signaling.server import build_app
-from witness.admin import AdminPages
+from witness.admin import Access, AdminPages
 from witness.assets import web_dir
 from witness.certificates import server_context
-from witness.config import ServerConfig, Settings, socket_address
+from witness.config import HttpLimits, ServerConfig, Settings, socket_address, split_address
 from witness.descriptors import affordable, raise_limit
 from witness.engines import start_engines, stop_engines
 from witness.errors import ConfigError, StartError
@@ -29,11 +32,15 @@ from witness.i18n import t
 from witness.listener import Listener
 from witness.loop_lag import LoopLag
 from witness.metrics import HttpCollector, Metrics
+from witness.tokens import load_token
 
 __all__ = ["WitnessServer"]
 
 _LOG = logging.getLogger(__name__)
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 _IDLE_POLL_S = 0.1
+_MACHINES = 64
+"""Connections to ``metrics.listen``."""
 _FAREWELL_S = 2.0
 """Time for the last messages to reach clients when the server closes."""
 
@@ -43,6 +50,9 @@ class WitnessServer:
 
     Args:
         settings: everything it needs to know.
+
+    Attributes:
+        metrics_url: where metrics are served without a token, while the server runs.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,8 +60,9 @@ class WitnessServer:
         self._engines: Sequence[Engine] = ()
         self._hub: Hub | None = None
         self._lag: LoopLag | None = None
-        self._runner: web.AppRunner | None = None
-        self._listener: Listener | None = None
+        self._runners: list[web.AppRunner] = []
+        self._listeners: list[Listener] = []
+        self.metrics_url: str | None = None
         self._port = 0
 
     @property
@@ -76,8 +87,24 @@ class WitnessServer:
         config = self.settings.server
         if config.public_url:
             return config.public_url
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
-        return f"{'https' if config.tls else 'http'}://{socket_address(host, self._port)}"
+        return self._url_at(_WILDCARDS.get(config.host, config.host))
+
+    @property
+    def lan_urls(self) -> list[str]:
+        """Where other machines find a server that listens on all addresses."""
+        config = self.settings.server
+        if config.public_url or config.host not in _WILDCARDS:
+            return []
+        found = [ipaddress.ip_address(text) for text in host_addresses()]
+        return [
+            self._url_at(str(address))
+            for address in found
+            if not address.is_loopback and (config.host == "::" or address.version == 4)
+        ]
+
+    def _url_at(self, host: str) -> str:
+        scheme = "https" if self.settings.server.tls else "http"
+        return f"{scheme}://{socket_address(host, self._port)}"
 
     async def start(self) -> None:
         """Starts engines and listens.
@@ -88,7 +115,7 @@ class WitnessServer:
         """
         config = self.settings.server
         tls = _tls(config)
-        admin_token = _admin_token(config)
+        access = self._access()
         demo_key = MintingKey.demo() if self.settings.signaling.auth.demo_key else None
         verifier = _verifier(self.settings.signaling.auth, demo_key)
         certificate = Certificate()
@@ -99,11 +126,14 @@ class WitnessServer:
             metrics = Metrics(hub.sfu, hub.stats)
             app = build_app(hub, web_root=web_dir(), demo_key=demo_key)
             app.middlewares.insert(0, note_request)
-            app.add_routes(AdminPages(hub, metrics, admin_token).routes())
+            pages = AdminPages(hub, metrics, access)
+            app.add_routes(pages.routes())
             hub.sfu.attach(asyncio.get_running_loop())
             gate = self._make_gate()
             metrics.registry.register(HttpCollector(gate))
-            await self._listen(app, gate, tls)
+            self._port = await self._listen(app, gate, (config.host, config.port), tls)
+            if self.settings.metrics.listen is not None:
+                await self._listen_for_machines(pages, self.settings.metrics.listen)
         except BaseException:
             await self.stop()
             raise
@@ -132,14 +162,14 @@ class WitnessServer:
         if self._hub is not None:
             # Sent before the sockets go: clients then know that it was no network failure.
             self.drain(0)
-            if self._runner is not None:
+            if self._listeners:
                 await self.wait_idle(_FAREWELL_S)
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
         if self._hub is not None:
             self._hub.sfu.close()
             self._hub = None
@@ -170,23 +200,50 @@ class WitnessServer:
             )
         return Gate(limits, signaling.web.trusted_proxies)
 
-    async def _listen(self, app: web.Application, gate: Gate, tls: ssl.SSLContext | None) -> None:
-        config = self.settings.server
-        self._runner = web.AppRunner(
+    async def _listen(
+        self,
+        app: web.Application,
+        gate: Gate,
+        address: tuple[str, int],
+        tls: ssl.SSLContext | None = None,
+    ) -> int:
+        """Serves an application; returns the port."""
+        runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=_FAREWELL_S
         )
-        await self._runner.setup()
-        self._listener = Listener(self._runner, gate, tls)
+        self._runners.append(runner)
+        await runner.setup()
+        listener = Listener(runner, gate, tls)
         try:
-            await self._listener.open(config.host, config.port)
+            await listener.open(*address)
         except OSError as error:
             raise StartError(
                 t("can't listen on {address}: {reason}").format(
-                    address=socket_address(config.host, config.port),
-                    reason=error.strerror or error,
+                    address=socket_address(*address), reason=error.strerror or error
                 )
             ) from error
-        self._port = self._listener.port
+        self._listeners.append(listener)
+        return listener.port
+
+    async def _listen_for_machines(self, pages: AdminPages, address: str) -> None:
+        host, port = split_address(address)
+        app = web.Application(middlewares=[note_request, problem_middleware])
+        app.add_routes(pages.machine_routes())
+        limits = HttpLimits(connections=_MACHINES, connections_per_address=_MACHINES)
+        port = await self._listen(app, Gate(limits), (host, port))
+        self.metrics_url = f"http://{socket_address(host, port)}/metrics"
+
+    def _access(self) -> Access:
+        config, metrics = self.settings.server, self.settings.metrics
+        proxied = config.public_url is not None or self.settings.signaling.web.trusted_proxies
+        return Access(
+            admin_token=load_token(
+                "server.admin_token", config.admin_token, config.admin_token_file
+            ),
+            metrics_token=load_token("metrics.token", metrics.token, metrics.token_file),
+            # A proxy on this machine may pass on the requests of others as if they were its own.
+            local_metrics=not proxied,
+        )
 
 
 def _tls(config: ServerConfig) -> ssl.SSLContext | None:
@@ -204,24 +261,3 @@ def _verifier(config: AuthConfig, demo_key: MintingKey | None) -> TokenVerifier:
     if demo_key is not None:
         keys.append(demo_key.verification())
     return TokenVerifier(keys, max_ttl_s=config.max_ttl_s, clock_skew_s=config.clock_skew_s)
-
-
-def _admin_token(config: ServerConfig) -> str | None:
-    try:
-        token = config.load_admin_token()
-    except OSError as error:
-        raise ConfigError(
-            [f"server.admin_token_file: {error.filename}: {error.strerror}"]
-        ) from error
-    except ValueError as error:
-        raise ConfigError([f"server.admin_token_file: {error}"]) from error
-    if token is not None and len(token) < ServerConfig.MIN_TOKEN_CHARS:
-        raise ConfigError(
-            [
-                "server.admin_token_file: "
-                + t("must have at least {min_length} characters").format(
-                    min_length=ServerConfig.MIN_TOKEN_CHARS
-                )
-            ]
-        )
-    return token

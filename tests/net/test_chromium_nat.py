@@ -65,7 +65,7 @@ async def scene(path: Path, chromium: Chromium) -> AsyncIterator[Stage]:
 
 
 async def test_media_goes_on_when_the_address_moves(path: Path, scene: Stage) -> None:
-    rm = await scene.call.join("rm")
+    rm = await scene.call.join("rm", token=_token("near", Role.RM))
     customer = await _join_far(scene)
     await scene.call.hears_and_sees(rm)
     before = await customer.sees_and_hears()
@@ -85,7 +85,7 @@ async def test_media_goes_on_when_the_address_moves(path: Path, scene: Stage) ->
 
 
 async def test_pictures_come_through_heavy_loss(path: Path, scene: Stage) -> None:
-    rm = await scene.call.join("rm")
+    rm = await scene.call.join("rm", token=_token("near", Role.RM))
     customer = await _join_far(scene)
     await scene.call.hears_and_sees(rm)
     await customer.sees_and_hears()
@@ -126,11 +126,14 @@ def _texts(person: Participant) -> list[object]:
     return [data["text"] for kind, data in person.notices if kind == "message"]
 
 
-async def _join_far(scene: Stage) -> Person:
-    token = mint_token(
-        KEY, room="call", participant_id="far", role=Role.CUSTOMER, now_unix_s=time.time()
+def _token(participant_id: str, role: Role) -> str:
+    return mint_token(
+        KEY, room="call", participant_id=participant_id, role=role, now_unix_s=time.time()
     )
-    return await scene.join("customer", url=URL, token=token)
+
+
+async def _join_far(scene: Stage) -> Person:
+    return await scene.join("customer", url=URL, token=_token("far", Role.CUSTOMER))
 
 
 def _settings() -> Settings:
@@ -139,5 +142,5 @@ def _settings() -> Settings:
         server=ServerConfig(host="0.0.0.0", port=PORT, drain_s=0),
         media=MediaConfig(engines=1, listen=(SERVER_ADDRESS,)),
         sfu=SfuConfig(advertised_addresses=(SERVER_ADDRESS,)),
-        signaling=SignalingConfig(auth=AuthConfig(demo_key=True, keys=(key,))),
+        signaling=SignalingConfig(auth=AuthConfig(keys=(key,))),
     )

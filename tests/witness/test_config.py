@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from witness.config import Settings
+from witness.config import Settings, split_address
 from witness.config_file import ConfigFile, parse_config
 from witness.config_load import load_settings, merge_settings
 from witness.config_reference import effective_yaml, reference_yaml
 from witness.errors import ConfigError
+from witness.tokens import load_token
 
 ROOT = Path(__file__).parents[2]
 
@@ -146,11 +147,82 @@ def test_secret_in_the_file_is_refused_and_not_repeated(text: str) -> None:
 
 def test_secret_comes_from_variable_or_file(tmp_path: Path) -> None:
     by_variable = merge_settings(ConfigFile(), {"WITNESS_SERVER__ADMIN_TOKEN": "s" * 20})
-    assert by_variable.server.load_admin_token() == "s" * 20
+    assert admin_token(by_variable) == "s" * 20
     path = tmp_path / "token"
     path.write_text("f" * 20 + "\nsecond line\n")
     by_file = merge_settings(ConfigFile(), {"WITNESS_SERVER__ADMIN_TOKEN_FILE": str(path)})
-    assert by_file.server.load_admin_token() == "f" * 20
+    assert admin_token(by_file) == "f" * 20
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(None, "No such file"), ("", "is empty"), ("short", "16 characters")]
+)
+def test_unusable_token_file_is_named(tmp_path: Path, text: str | None, reason: str) -> None:
+    path = tmp_path / "token"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"metrics\.token_file: .*{reason}"):
+        load_token("metrics.token", None, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9090", ("127.0.0.1", 9090)),
+        ("[::1]:0", ("::1", 0)),
+        ("metrics.internal:1", ("metrics.internal", 1)),
+        ("9090", None),
+        (":9090", None),
+        ("::1:9090", None),
+        ("127.0.0.1:", None),
+        ("127.0.0.1:65536", None),
+        ("127.0.0.1:-1", None),
+        ("127.0.0.1:９", None),
+    ],
+)
+def test_address_to_listen_on_is_taken_apart(text: str, address: tuple[str, int] | None) -> None:
+    if address is None:
+        with pytest.raises(ValueError, match="write"):
+            split_address(text)
+        assert "metrics.listen" in problems(f"metrics: {{listen: '{text}'}}")[0]
+    else:
+        assert split_address(text) == address
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_demo_key_is_good_on_loopback(host: str) -> None:
+    variables = {"WITNESS_SERVER__HOST": host, "WITNESS_SIGNALING__AUTH__DEMO_KEY": "true"}
+    assert merge_settings(ConfigFile(), variables).signaling.auth.demo_key
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("WITNESS_SERVER__HOST", "0.0.0.0", "server.host"),
+        ("WITNESS_SERVER__HOST", "::", "server.host"),
+        ("WITNESS_SERVER__HOST", "192.0.2.1", "server.host"),
+        ("WITNESS_SERVER__HOST", "witness.example", "server.host"),
+        ("WITNESS_SERVER__PUBLIC_URL", "https://a.example", "server.public_url"),
+        (
+            "WITNESS_SIGNALING__WEB__TRUSTED_PROXIES",
+            "127.0.0.1/32",
+            "signaling.web.trusted_proxies",
+        ),
+    ],
+)
+def test_demo_key_is_refused_where_others_may_come(variable: str, value: str, key: str) -> None:
+    variables = {variable: value, "WITNESS_SIGNALING__AUTH__DEMO_KEY": "true"}
+    with pytest.raises(ConfigError) as caught:
+        merge_settings(ConfigFile(), variables)
+    (problem,) = caught.value.problems
+    assert problem.startswith("signaling.auth.demo_key")
+    assert problem.endswith(f"leave out {key}")
+
+
+def admin_token(settings: Settings) -> str | None:
+    """The token as the server loads it."""
+    server = settings.server
+    return load_token("server.admin_token", server.admin_token, server.admin_token_file)
 
 
 def test_short_secret_is_refused_without_showing_it() -> None:

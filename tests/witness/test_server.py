@@ -1,6 +1,7 @@
 """The composed server over real sockets on loopback."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from loadtest.sources import MEDIA_DIR, ClipVideo, SpeechAudio, load_clip, load_
 from sfu.config import SfuConfig
 from signaling.config import AuthConfig, SignalingConfig
 from witness.certificates import create_certificate
-from witness.config import MediaConfig, ServerConfig, Settings
+from witness.config import MediaConfig, MetricsConfig, ServerConfig, Settings
 from witness.errors import ConfigError, StartError
 from witness.health import is_alive
 from witness.server import WitnessServer
@@ -27,13 +28,18 @@ pytestmark = [pytest.mark.net, pytest.mark.timeout(60)]
 ADMIN = "0123456789abcdef"
 
 
-def settings(**server: object) -> Settings:
+METRICS = "fedcba9876543210"
+
+
+def settings(*, metrics: MetricsConfig | None = None, **server: object) -> Settings:
     values: dict[str, object] = {"port": 0, "drain_s": 0, "admin_token": ADMIN, **server}
+    demo_key = "public_url" not in server
     return Settings(
         server=ServerConfig.model_validate(values),
+        metrics=metrics or MetricsConfig(),
         media=MediaConfig(engines=1, listen=("127.0.0.1",)),
         sfu=SfuConfig(),
-        signaling=SignalingConfig(auth=AuthConfig(demo_key=True)),
+        signaling=SignalingConfig(auth=AuthConfig(demo_key=demo_key)),
     )
 
 
@@ -93,6 +99,72 @@ async def test_probes_and_metrics_answer(
     assert status == 200
     names = {family.name for family in text_string_to_metric_families(text)}
     assert {"witness_rooms", "sfu_engine_load_ratio", "process_open_fds"} <= names
+
+
+@contextlib.asynccontextmanager
+async def started(used: Settings) -> AsyncIterator[WitnessServer]:
+    running = WitnessServer(used)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"X-Forwarded-For": "192.0.2.1"}, 403),
+        ({"Host": "call.bank.example"}, 403),
+        ({"Via": "1.1 proxy", "Authorization": f"Bearer {METRICS}"}, 403),
+    ],
+)
+async def test_metrics_are_for_this_machine(
+    server: WitnessServer, session: aiohttp.ClientSession, headers: dict[str, str], status: int
+) -> None:
+    async with session.get(f"{server.url}/metrics", headers=headers) as response:
+        assert response.status == status
+        assert ("witness_participants" in await response.text()) is (status == 200)
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_metrics_need_the_token_from_elsewhere(
+    session: aiohttp.ClientSession, proxied: bool
+) -> None:
+    server = {"public_url": "https://call.bank.example"} if proxied else {}
+    metrics = MetricsConfig.model_validate({"token": METRICS})
+    async with started(settings(metrics=metrics, **server)) as running:
+        url = f"http://127.0.0.1:{running.port}/metrics"
+        for headers, status in (
+            ({}, 401 if proxied else 200),
+            ({"Via": "1.1 proxy"}, 401),
+            ({"Via": "1.1 proxy", "Authorization": "Bearer wrong"}, 401),
+            ({"Via": "1.1 proxy", "Authorization": f"Bearer {ADMIN}"}, 401),
+            ({"Via": "1.1 proxy", "Authorization": f"Bearer {METRICS}"}, 200),
+        ):
+            async with session.get(url, headers=headers) as response:
+                assert response.status == status
+                assert ("WWW-Authenticate" in response.headers) is (status == 401)
+
+
+async def test_metrics_have_an_address_of_their_own(session: aiohttp.ClientSession) -> None:
+    async with started(settings(metrics=MetricsConfig(listen="127.0.0.1:0"))) as running:
+        assert running.metrics_url is not None
+        foreign = {"Host": "witness-1:9090", "Via": "1.1 proxy"}
+        async with session.get(running.metrics_url, headers=foreign) as response:
+            assert response.status == 200
+            assert "witness_participants" in await response.text()
+        base = running.metrics_url.removesuffix("/metrics")
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/", 404), ("/debug/rooms", 404)):
+            async with session.get(base + path) as response:
+                assert response.status == status
+
+
+async def test_taken_metrics_address_is_named(server: WitnessServer) -> None:
+    used = settings(metrics=MetricsConfig(listen=f"127.0.0.1:{server.port}"))
+    with pytest.raises(StartError, match=f"can't listen on 127.0.0.1:{server.port}"):
+        await WitnessServer(used).start()
 
 
 async def test_draining_server_is_alive_but_not_ready(
