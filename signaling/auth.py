@@ -39,7 +39,7 @@ DEFAULT_TTL_S: Final = 3_600.0
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _BIDI_CONTROLS: Final = frozenset(
-    "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
 _REQUIRED: Final = ("aud", "sub", "room", "role", "exp")
 

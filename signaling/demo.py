@@ -32,7 +32,7 @@ class DemoToken(BaseModel):
     token: str
     participant_id: str
     room: str
-    expires_at: float
+    expires_at: int
 
 
 def mint_demo_token(
@@ -57,5 +57,6 @@ def mint_demo_token(
         token=token,
         participant_id=participant_id,
         room=request.room,
-        expires_at=now_unix_s + ttl_s,
+        # Not later than the token itself says.
+        expires_at=int(now_unix_s + ttl_s),
     )

@@ -167,8 +167,9 @@ class Hub:
         """Refuses newcomers; ends all participations after ``deadline_s`` seconds."""
         self.sfu.refuse_new_rooms()
         self._deadlines.set((Due.DRAIN, None), now.steady_s + deadline_s)
+        if not self._admission.draining:
+            log.info("draining", extra={"deadline_s": deadline_s, "participants": len(self.roster)})
         self._admission.draining = True
-        log.info("draining", extra={"deadline_s": deadline_s, "participants": len(self.roster)})
         for member in self.roster:
             member.notify(Draining(deadline_s=deadline_s))
 

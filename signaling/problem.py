@@ -2,21 +2,35 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
 from signaling.errors import ErrorCode
 
-__all__ = ["problem", "problem_middleware"]
+__all__ = ["HttpCode", "problem", "problem_middleware"]
 
 log = logging.getLogger(__name__)
 
-_CODES = {
+
+class HttpCode(StrEnum):
+    """Codes of errors that only HTTP knows."""
+
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+
+
+_CODES: Final[Mapping[int, ErrorCode | HttpCode]] = {
     400: ErrorCode.BAD_MESSAGE,
     401: ErrorCode.UNAUTHORIZED,
     403: ErrorCode.FORBIDDEN,
+    404: HttpCode.NOT_FOUND,
+    405: HttpCode.METHOD_NOT_ALLOWED,
     413: ErrorCode.TOO_LARGE,
+    415: HttpCode.UNSUPPORTED_MEDIA_TYPE,
     429: ErrorCode.RATE_LIMITED,
     503: ErrorCode.SERVER_FULL,
 }
@@ -33,14 +47,16 @@ def problem(
 
     Args:
         status: HTTP status; its phrase is the title.
-        code: stable code of the protocol, where one fits.
+        code: stable code of the protocol; by default the one of the status.
         detail: English, for developers.
         headers: further ones, such as ``Retry-After``.
     """
-    body: dict[str, object] = {"title": HTTPStatus(status).phrase, "status": status}
-    code = code or _CODES.get(status)
-    if code is not None:
-        body["code"] = code.value
+    fallback = ErrorCode.BAD_MESSAGE if status < 500 else ErrorCode.INTERNAL
+    body: dict[str, object] = {
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": (code or _CODES.get(status, fallback)).value,
+    }
     if detail is not None:
         body["detail"] = detail
     return web.json_response(

@@ -11,7 +11,7 @@ from witness.logs import configure_logging
 from witness.runner import run_until_complete
 from witness.server import WitnessServer
 
-__all__ = ["run"]
+__all__ = ["announcement", "run"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,12 +68,26 @@ class _Stops:
 
 
 def _announce(server: WitnessServer) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in announcement(server)))
+    sys.stdout.flush()
+
+
+def announcement(server: WitnessServer) -> list[str]:
     """Where to go; and what keeps people out."""
     auth = server.settings.signaling.auth
     lines = [t("listening on {url}").format(url=server.url)]
+    lines += [t("also at {url}").format(url=url) for url in server.lan_urls]
+    if server.lan_urls and not server.settings.server.tls:
+        lines.append(
+            t(
+                "browsers give camera and microphone to https pages only, except on this machine;"
+                " `witness cert` makes a certificate"
+            )
+        )
+    if server.metrics_url is not None:
+        lines.append(t("metrics at {url}").format(url=server.metrics_url))
     if auth.demo_key:
         lines.append(t("the demo key is on: anybody on this machine may join"))
     elif not auth.keys:
         lines.append(t("nobody can join: signaling.auth.keys is empty"))
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+    return lines

@@ -282,3 +282,24 @@ def test_two_keys_of_one_id_are_refused() -> None:
     key = {"kid": "a", "algorithm": "HS256", "secret": "s" * 32}
     with pytest.raises(ValidationError, match="same kid"):
         AuthConfig.model_validate({"keys": [key, key]})
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        "\u061c", "\u200e", "\u200f", "\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066",
+        "\u2067", "\u2068", "\u2069",
+    ],
+)  # fmt: skip
+def test_name_may_not_turn_text_around(control: str) -> None:
+    # All of Unicode's Bidi_Control.
+    key = MintingKey.demo()
+    with pytest.raises(ValueError, match="name"):
+        mint_token(
+            key,
+            room="r",
+            participant_id="p",
+            role=Role.RM,
+            now_unix_s=0,
+            name=f"a{control}b",
+        )

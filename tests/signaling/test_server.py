@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from signaling import build_app, has_bearer
 from signaling.clock import Instant
 from signaling.config import AuthConfig, LimitsConfig, SignalingConfig, WebConfig
 from signaling.endpoint import SUBPROTOCOL
+from signaling.errors import ErrorCode
+from signaling.problem import HttpCode, problem
 from tests.signaling.scene import Scene, check_server_frame
 
 pytestmark = pytest.mark.net
@@ -305,6 +308,21 @@ async def test_demo_token_lets_in_on_loopback() -> None:
         assert (await receive(proxied))["data"]["code"] == "unauthorized"
 
 
+CODES = {
+    400: "bad_message",
+    403: "forbidden",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+
+@pytest.mark.parametrize("status", [s.value for s in HTTPStatus if s >= 400])
+def test_every_error_has_a_code(status: int) -> None:
+    code = json.loads(problem(status).body)["code"]
+    assert code in {*ErrorCode, *HttpCode}
+    assert CODES.get(status, code) == code
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [
@@ -326,8 +344,9 @@ async def test_demo_token_is_refused(body: str, headers: dict[str, str], status:
             "/v1/demo/tokens", data=body, headers={"Content-Type": "application/json"} | headers
         )
         assert response.status == status
-        problem = await response.json()
-        assert (response.content_type, problem["status"]) == ("application/problem+json", status)
+        answer = await response.json()
+        assert (response.content_type, answer["status"]) == ("application/problem+json", status)
+        assert answer["code"] == CODES[status]
 
 
 async def test_demo_route_is_absent_without_the_key() -> None:
@@ -340,7 +359,8 @@ async def test_token_of_the_demo_route_respects_the_longest_allowed_time() -> No
     async with site(SignalingConfig(auth=AuthConfig(max_ttl_s=600))) as at:
         response = await at.client.post("/v1/demo/tokens", json={"room": "a", "role": "rm"})
         answer = await response.json()
-        assert answer["expires_at"] == at.scene.now.unix_s + 600
+        assert answer["expires_at"] == int(at.scene.now.unix_s + 600)
+        assert isinstance(answer["expires_at"], int)
         socket = await at.socket()
         await send(socket, "join", "j-1", token=answer["token"])
         assert (await receive(socket))["type"] == "joined"
@@ -405,6 +425,7 @@ async def test_nothing_else_is_served(web_root: Path, path: str) -> None:
         response = await at.client.get(path)
         assert response.status == 404
         assert response.content_type == "application/problem+json"
+        assert (await response.json())["code"] == "not_found"
 
 
 async def test_wrong_method_is_a_problem() -> None:
@@ -412,7 +433,8 @@ async def test_wrong_method_is_a_problem() -> None:
         response = await at.client.delete("/v1/schema.json")
         assert response.status == 405
         assert "GET" in response.headers["Allow"]
-        assert (await response.json())["title"] == "Method Not Allowed"
+        answer = await response.json()
+        assert (answer["title"], answer["code"]) == ("Method Not Allowed", "method_not_allowed")
 
 
 async def test_fault_in_a_route_shows_no_cause(caplog: pytest.LogCaptureFixture) -> None:

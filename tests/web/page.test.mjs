@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
 
-import { bannerFor, minutesLeft } from "../../web/app/banner.js";
+import { bannerFor, timeLeft } from "../../web/app/banner.js";
 import { describeToken, readParams, withoutToken } from "../../web/app/params.js";
 import { STRINGS } from "../../web/app/strings.js";
 import { preferCodec } from "../../web/sdk/codecs.js";
@@ -11,7 +11,7 @@ import { meterLevel } from "../../web/sdk/level.js";
 import { socketUrl } from "../../web/sdk/protocol.js";
 
 const WEB = new URL("../../web/", import.meta.url);
-const quiet = { drainMinutes: null, expiryMinutes: null };
+const quiet = { drain: null, expiry: null };
 const status = (state, retryInMs = 0) => ({ state, media: "connected", audible: true, signaling: { state: "open", attempts: 0, retryInMs } });
 
 test("the address gives room, role, name and codec, and nonsense falls back", () => {
@@ -35,18 +35,27 @@ test("a token is read for display, a broken one says nothing", () => {
 
 test("the banner says the most urgent thing", () => {
   assert.equal(bannerFor(status("connected"), quiet), null);
-  assert.equal(bannerFor(status("lost", 3000), { drainMinutes: 4, expiryMinutes: 1 }).key, "banner.lost");
+  assert.equal(bannerFor(status("lost", 3000), { drain: { minutes: 4 }, expiry: { seconds: 60 } }).key, "banner.lost");
   assert.equal(bannerFor(status("lost", 3000), quiet).retryInMs, 3000);
   assert.equal(bannerFor(status("signaling_lost"), quiet).tone, "warn");
-  assert.equal(bannerFor(status("connected"), { drainMinutes: 4, expiryMinutes: 2 }).key, "banner.expiring");
-  assert.deepEqual(bannerFor(status("connected"), { drainMinutes: 4, expiryMinutes: null }).values, { minutes: 4 });
+  assert.equal(bannerFor(status("connected"), { drain: { minutes: 4 }, expiry: { minutes: 2 } }).key, "banner.expiring");
+  assert.deepEqual(bannerFor(status("connected"), { drain: { minutes: 4 }, expiry: null }).values, { minutes: 4 });
 });
 
-test("minutes are rounded up and only told when they are near", () => {
-  assert.equal(minutesLeft(61_000, 0, 5), 2);
-  assert.equal(minutesLeft(-1, 0, 5), 1);
-  assert.equal(minutesLeft(301_000, 0, 5), null);
-  assert.equal(minutesLeft(NaN, 0, 5), null);
+test("the last two minutes are told in seconds, in both languages", () => {
+  const banner = bannerFor(status("connected"), { drain: { seconds: 30 }, expiry: null });
+  assert.deepEqual([banner.key, banner.values], ["banner.draining_seconds", { seconds: 30 }]);
+  assert.equal(bannerFor(status("connected"), { drain: null, expiry: { seconds: 30 } }).key, "banner.expiring_seconds");
+  for (const text of STRINGS["banner.draining_seconds"]) assert.match(text, /\{seconds\} (秒|s)/);
+});
+
+test("the time left is rounded up and only told when it is near", () => {
+  for (const [leftMs, told] of [
+    [300_000, { minutes: 5 }], [299_000, { minutes: 5 }], [121_000, { minutes: 3 }], [120_000, { minutes: 2 }],
+    [119_999, { seconds: 120 }], [61_000, { seconds: 70 }], [10_000, { seconds: 10 }], [3_000, { seconds: 10 }],
+    [-1, { seconds: 10 }], [301_000, null], [NaN, null],
+  ]) assert.deepEqual(timeLeft(leftMs + 7, 7, 5), told, `${leftMs}`);
+  assert.deepEqual(timeLeft(3_600_000, 0, Infinity), { minutes: 60 });
 });
 
 test("the language follows the browser's preference", () => {

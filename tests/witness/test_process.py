@@ -1,6 +1,7 @@
 """The command as people start it: a process of its own, real signals, exit codes."""
 
 import asyncio
+import ipaddress
 import json
 import os
 import re
@@ -16,6 +17,8 @@ import pytest
 from loadtest.addresses import local_addresses
 from loadtest.participant import Participant
 from loadtest.signal import SignalConfig
+from sfu.addresses import host_addresses
+from witness.config import socket_address
 
 pytestmark = [pytest.mark.net, pytest.mark.timeout(90)]
 
@@ -94,7 +97,7 @@ async def test_call_goes_on_while_draining_and_its_end_ends_the_server() -> None
         assert "王小明" not in errors
         assert "127.0.0.1" not in errors
         lines = [json.loads(line) for line in errors.splitlines()]
-        assert "draining" in [line["message"] for line in lines]
+        assert [line["message"] for line in lines].count("draining") == 1
 
 
 @pytest.mark.parametrize(("drain_s", "signals"), [("0.3", 1), ("600", 2)])
@@ -116,6 +119,30 @@ async def test_deadline_or_second_signal_ends_the_call(drain_s: str, signals: in
         assert person.failure is not None
         assert person.failure.startswith("draining")
         await person.leave()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+async def test_addresses_for_others_are_told(host: str) -> None:
+    async with running(
+        WITNESS_SERVER__HOST=host,
+        WITNESS_SIGNALING__AUTH__DEMO_KEY="false",
+        WITNESS_METRICS__LISTEN="127.0.0.1:0",
+    ) as (process, url):
+        assert process.stdout is not None
+        told = []
+        while "nobody can join" not in (line := (await process.stdout.readline()).decode()):
+            assert line
+            told.append(line)
+    port = url.rpartition(":")[2]
+    families = (4,) if host == "0.0.0.0" else (4, 6)
+    others = [
+        f"also at http://{socket_address(text, int(port))}\n"
+        for text in host_addresses()
+        if (address := ipaddress.ip_address(text)).version in families and not address.is_loopback
+    ]
+    assert [line for line in told if line.startswith("also at")] == others
+    assert any("https pages only" in line for line in told) == bool(others)
+    assert any(line.startswith("metrics at http://127.0.0.1:") for line in told)
 
 
 async def command(*arguments: str, **environment: str) -> tuple[int, str, str]:

@@ -10,9 +10,14 @@
 
 /**
  * @typedef {object} Notices
- * @property {number | null} drainMinutes
- * @property {number | null} expiryMinutes
+ * @property {TimeLeft | null} drain
+ * @property {TimeLeft | null} expiry
  */
+
+/** @typedef {{ minutes: number } | { seconds: number }} TimeLeft */
+
+const SECONDS_BELOW_MS = 120_000;
+const SECONDS_STEP = 10;
 
 /**
  * Chooses what people need to know most.
@@ -21,7 +26,7 @@
  * @param {Notices} notices
  * @returns {Banner | null}
  */
-export function bannerFor(status, { drainMinutes, expiryMinutes }) {
+export function bannerFor(status, { drain, expiry }) {
   const retryInMs = status.signaling.retryInMs;
   switch (status.state) {
     case "lost":
@@ -36,20 +41,29 @@ export function bannerFor(status, { drainMinutes, expiryMinutes }) {
       return { tone: "info", key: "state.media_connecting", retryInMs: 0 };
     default:
   }
-  if (expiryMinutes !== null) return { tone: "warn", key: "banner.expiring", values: { minutes: expiryMinutes }, retryInMs: 0 };
-  if (drainMinutes !== null) return { tone: "warn", key: "banner.draining", values: { minutes: drainMinutes }, retryInMs: 0 };
+  if (expiry !== null) {
+    const key = "seconds" in expiry ? "banner.expiring_seconds" : "banner.expiring";
+    return { tone: "warn", key, values: expiry, retryInMs: 0 };
+  }
+  if (drain !== null) {
+    const key = "seconds" in drain ? "banner.draining_seconds" : "banner.draining";
+    return { tone: "warn", key, values: drain, retryInMs: 0 };
+  }
   return null;
 }
 
 /**
- * Whole minutes until a moment, at least 1; null when it is further away than `withinMinutes` or not known.
+ * The time until a moment, rounded up: in minutes, below two minutes in seconds; null when it is further away than
+ * `withinMinutes` or not known. Seconds come in steps of ten, because a screen reader says every change aloud.
  *
  * @param {number} atMs
  * @param {number} nowMs
  * @param {number} withinMinutes
+ * @returns {TimeLeft | null}
  */
-export function minutesLeft(atMs, nowMs, withinMinutes) {
-  const minutes = (atMs - nowMs) / 60_000;
-  if (!Number.isFinite(minutes) || minutes > withinMinutes) return null;
-  return Math.max(1, Math.ceil(minutes));
+export function timeLeft(atMs, nowMs, withinMinutes) {
+  const leftMs = atMs - nowMs;
+  if (!Number.isFinite(leftMs) || leftMs > withinMinutes * 60_000) return null;
+  if (leftMs >= SECONDS_BELOW_MS) return { minutes: Math.ceil(leftMs / 60_000) };
+  return { seconds: SECONDS_STEP * Math.max(1, Math.ceil(leftMs / 1000 / SECONDS_STEP)) };
 }

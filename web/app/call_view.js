@@ -1,5 +1,5 @@
 import { WitnessError, canShareScreen, describeError, openScreen } from "/sdk/witness.js";
-import { bannerFor, minutesLeft } from "./banner.js";
+import { bannerFor, timeLeft } from "./banner.js";
 import { ask, openDevices } from "./dialogs.js";
 import { control, h, icon } from "./dom.js";
 import { language, onLanguage, say, t } from "./language.js";
@@ -327,8 +327,8 @@ export class CallView {
     const now = Date.now();
     const expiresAt = Date.parse(this.#call.info.grant.expires_at);
     const banner = bannerFor(this.#call.connection, {
-      drainMinutes: this.#drainAt === null ? null : minutesLeft(this.#drainAt, now, Infinity),
-      expiryMinutes: minutesLeft(expiresAt, now, EXPIRY_NOTICE_MINUTES),
+      drain: this.#drainAt === null ? null : timeLeft(this.#drainAt, now, Infinity),
+      expiry: timeLeft(expiresAt, now, EXPIRY_NOTICE_MINUTES),
     });
     this.#banner.hidden = banner === null;
     if (!banner) return;

@@ -99,9 +99,17 @@ export const STRINGS = {
     "服务器将在 {minutes} 分钟内进行维护，请在此之前完成通话。",
     "The server goes into maintenance within {minutes} min. Please finish the call before.",
   ],
+  "banner.draining_seconds": [
+    "服务器将在 {seconds} 秒内进行维护，请尽快完成通话。",
+    "The server goes into maintenance within {seconds} s. Please finish the call now.",
+  ],
   "banner.expiring": [
     "您的链接将在 {minutes} 分钟内过期，届时通话会结束。",
     "Your link expires within {minutes} min; the call ends then.",
+  ],
+  "banner.expiring_seconds": [
+    "您的链接将在 {seconds} 秒内过期，届时通话会结束。",
+    "Your link expires within {seconds} s; the call ends then.",
   ],
 
   "mute.ask": ["请其静音", "Ask to mute"],
