@@ -108,8 +108,8 @@ class RemoteDescription:
 class _Section:
     """What the scan collects of one m-section before aiortc reads it.
 
-    ``late_lines`` refer to payload types; each is kept once, since reading them takes time in
-    proportion to the payload types of the section.
+    ``rtp_maps`` and ``late_lines`` describe payload types. Of the latter each is kept once, since
+    reading them takes time in proportion to the payload types of the section.
     """
 
     number: int
@@ -120,6 +120,7 @@ class _Section:
     formats: tuple[str, ...]
     kind: Kind | None
     lines: list[str] = field(default_factory=list)
+    rtp_maps: list[str] = field(default_factory=list)
     late_lines: dict[str, str] = field(default_factory=dict)
     payload_types: set[int] = field(default_factory=set)
     flags: set[str] = field(default_factory=set)
@@ -131,17 +132,20 @@ class _Section:
     def active(self) -> bool:
         return self.port != 0 or "bundle-only" in self.flags
 
-    def sanitized(self) -> list[str]:
-        """The section's lines as aiortc may read them."""
-        formats = [item for item in self.formats if self.kind and int(item) in self.payload_types]
-        head = f"m={self.kind or 'application'} 9 UDP/TLS/RTP/SAVPF {' '.join(formats) or '0'}"
+    def codec_lines(self) -> tuple[str, ...]:
+        """What describes payload types, as aiortc may read it."""
         usable = {"*", *map(str, self.payload_types)}
         late = [
             text
             for text in self.late_lines.values()
             if text.partition(":")[2].split(" ", 1)[0] in usable
         ]
-        return [head, *self.lines, *late]
+        return (*self.rtp_maps, *late)
+
+    def head(self) -> str:
+        """The m-line, as aiortc may read it."""
+        formats = [item for item in self.formats if self.kind and int(item) in self.payload_types]
+        return f"m={self.kind or 'application'} 9 UDP/TLS/RTP/SAVPF {' '.join(formats) or '0'}"
 
 
 @dataclass(slots=True)
@@ -166,17 +170,17 @@ def parse_offer(sdp: str) -> RemoteDescription:
             whatever the text.
     """
     scan = _scan(sdp)
-    text = "\r\n".join(
-        ["v=0", *scan.lines, *(line for item in scan.sections for line in item.sanitized())]
-    )
+    text, described_by = _sanitized(scan)
     try:
-        session = SessionDescription.parse(text + "\r\n")
+        session = SessionDescription.parse(text)
     except (ValueError, LookupError, AttributeError, TypeError, AssertionError, StopIteration):
         raise SdpError(
             "the description can't be understood; send what createOffer() gave"
         ) from None
+    maps = {index: _rtp_maps(session.media[index]) for index in set(described_by)}
     sections = tuple(
-        _section(item, media) for item, media in zip(scan.sections, session.media, strict=True)
+        _section(item, media, maps[index])
+        for item, media, index in zip(scan.sections, session.media, described_by, strict=True)
     )
     _check_mids(sections)
     bundle = scan.bundle or ()
@@ -191,6 +195,24 @@ def parse_offer(sdp: str) -> RemoteDescription:
         setup=setup,
         allow_mixed=scan.allow_mixed,
     )
+
+
+def _sanitized(scan: _Scan) -> tuple[str, list[int]]:
+    """The lines aiortc is to read, and which section describes the codecs of each.
+
+    Browsers describe the same codecs in every line of a kind. They are read once: that is most of
+    what an offer costs.
+    """
+    first_with: dict[tuple[object, ...], int] = {}
+    described_by: list[int] = []
+    lines = ["v=0", *scan.lines]
+    for index, item in enumerate(scan.sections):
+        codecs = item.codec_lines()
+        described_by.append(first_with.setdefault((item.kind, *codecs), index))
+        lines += [item.head(), *item.lines]
+        if described_by[-1] == index:
+            lines += codecs
+    return "\r\n".join([*lines, ""]), described_by
 
 
 def _scan(sdp: str) -> _Scan:
@@ -311,7 +333,7 @@ def _ruled_attribute(section: _Section, name: str, value: str, text: str, number
             raise SdpError("payload type described twice", line=number, section=section.number)
         if str(payload_type) in section.formats and payload_type not in _RTCP_PAYLOAD_TYPES:
             section.payload_types.add(payload_type)
-            section.lines.append(text)
+            section.rtp_maps.append(text)
     elif name == "rid":
         rid, way = value.split(" ")[:2]
         if way == "send" and section.rid is None:
@@ -337,10 +359,8 @@ def _checked(rule: Rule, name: str, value: str, number: int, section: int | None
     return f"a={name}:{value}"
 
 
-def _section(scan: _Section, media: MediaDescription) -> RemoteSection:
-    direction = media.direction or "sendrecv"
-    order = {int(item): index for index, item in enumerate(scan.formats)} if scan.kind else {}
-    maps = [
+def _rtp_maps(media: MediaDescription) -> list[RtpMap]:
+    return [
         RtpMap(
             payload_type=codec.payloadType or 0,
             name=codec.mimeType.partition("/")[2].lower(),
@@ -357,7 +377,11 @@ def _section(scan: _Section, media: MediaDescription) -> RemoteSection:
         )
         for codec in media.rtp.codecs
     ]
-    maps.sort(key=lambda item: order.get(item.payload_type, len(order)))
+
+
+def _section(scan: _Section, media: MediaDescription, maps: list[RtpMap]) -> RemoteSection:
+    direction = media.direction or "sendrecv"
+    order = {int(item): index for index, item in enumerate(scan.formats)} if scan.kind else {}
     return RemoteSection(
         number=scan.number,
         media=scan.media,
@@ -368,7 +392,7 @@ def _section(scan: _Section, media: MediaDescription) -> RemoteSection:
         active=scan.active,
         sends=direction in ("sendonly", "sendrecv"),
         receives=direction in ("recvonly", "sendrecv"),
-        rtp_maps=tuple(maps),
+        rtp_maps=tuple(sorted(maps, key=lambda item: order.get(item.payload_type, len(order)))),
         extensions=scan.extensions,
         ssrcs=_ssrcs(media) if scan.rid is None else (None, None),
         rid=scan.rid,

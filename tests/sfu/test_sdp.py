@@ -45,6 +45,28 @@ def test_payload_types_keep_the_order_of_the_m_line() -> None:
     assert names[:5] == ["vp8", "rtx", "vp9", "rtx", "h264"]
 
 
+def test_lines_with_the_same_codecs_are_read_alike_but_keep_their_own_order() -> None:
+    client = Client().receive(0, 3)
+    lines = client.sdp.split("\r\n")
+    heads = [index for index, line in enumerate(lines) if line.startswith("m=video")]
+    _, second, third = heads
+    formats = lines[second].split(" ")[3:]
+    assert len(formats) > 1
+    lines[second] = " ".join([*lines[second].split(" ")[:3], *reversed(formats)])
+    del lines[lines.index(f"a=rtcp-fb:{formats[0]} ccm fir", third)]
+    own = [
+        {item.payload_type: item for item in section.rtp_maps}
+        for section in parse_offer("\r\n".join(lines)).sections
+    ]
+    assert [list(item) for item in own[:2]] == [
+        [int(item) for item in formats],
+        [int(item) for item in reversed(formats)],
+    ]
+    assert own[0] == own[1]
+    assert "ccm fir" in own[1][int(formats[0])].feedback
+    assert "ccm fir" not in own[2][int(formats[0])].feedback
+
+
 def test_bundle_only_lines_are_active_and_stopped_lines_are_not() -> None:
     remote = parse_offer(recorded("firefox_call"))
     assert all(item.active for item in remote.sections)
