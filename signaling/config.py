@@ -146,7 +146,7 @@ class LimitsConfig(_Section):
     )
     connections: int = Field(default=2_000, ge=1, description="Open sockets in all.")
     connections_per_address: int = Field(
-        default=64, ge=1, description="Open sockets from one IP address."
+        default=64, ge=1, description="Open sockets from one IPv4 address or IPv6 /64."
     )
 
 

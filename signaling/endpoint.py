@@ -11,7 +11,7 @@ from signaling.clock import Clock
 from signaling.connection import Connection, Remote
 from signaling.errors import ErrorCode
 from signaling.hub import Hub
-from signaling.origin import client_address, is_allowed_origin, is_local
+from signaling.origin import address_key, client_address, is_allowed_origin, is_local
 from signaling.problem import problem
 
 __all__ = ["SUBPROTOCOL", "SocketEndpoint"]
@@ -41,10 +41,12 @@ class SocketEndpoint:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One socket from handshake to close."""
-        address = client_address(
-            request.remote,
-            request.headers.get("X-Forwarded-For"),
-            self._hub.config.web.trusted_proxies,
+        address = address_key(
+            client_address(
+                request.remote,
+                request.headers.get("X-Forwarded-For"),
+                self._hub.config.web.trusted_proxies,
+            )
         )
         local = is_local(request.remote, request.headers)
         refusal = self._refusal(request, address, local=local)

@@ -4,9 +4,11 @@ import ipaddress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from signaling.origin import client_address, is_allowed_origin, is_local
+from signaling.origin import address_key, client_address, is_allowed_origin, is_local
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,15 @@ def test_any_trace_of_a_proxy_is_foreign(name: str) -> None:
     for value in ("127.0.0.1", ""):
         for written in (name, name.lower(), name.upper()):
             assert not is_local("127.0.0.1", {"Host": "localhost", written: value})
+
+
+@given(st.text(), st.text())
+def test_no_text_is_a_fault(host: str, address: str) -> None:
+    is_local("127.0.0.1", {"Host": host})
+    is_allowed_origin(f"http://{host}", "call.bank.example", ())
+    if is_local(address, {"Host": "localhost"}):
+        assert ipaddress.ip_address(address.partition("%")[0]) is not None
+    address_key(client_address(address, host, [ipaddress.ip_network("0.0.0.0/0")]))
 
 
 def test_two_hosts_are_not_local() -> None:

@@ -372,6 +372,21 @@ def test_tls_connection_without_a_request_is_cut(run: Run, certificate: tuple[Pa
     run(scenario)
 
 
+def test_idle_tls_connection_is_closed_in_order(run: Run, certificate: tuple[Path, Path]) -> None:
+    async def scenario() -> None:
+        async with front(server_context(*certificate), keepalive_s=SHORT_S) as at:
+            trusting = ssl.create_default_context(cafile=str(certificate[0]))
+            reader, writer = await asyncio.open_connection("127.0.0.1", at.port, ssl=trusting)
+            writer.write(GET)
+            await reader.readuntil(b"hello")
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+            await at.cut(Cut.IDLE)
+            writer.transport.abort()
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
