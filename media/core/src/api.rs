@@ -272,7 +272,8 @@ pub enum Event {
         dtls_version: &'static str,
         profile: SrtpProfile,
     },
-    /// The remote side moved to another address (network switch). The address is personal data.
+    /// Where media goes: once per handshake, and whenever the remote side moves to another address
+    /// (network switch). The address is personal data.
     TransportMoved {
         transport: TransportId,
         remote: SocketAddr,

@@ -132,6 +132,7 @@ fn forged_packets_from_the_right_address_are_refused() {
 #[test]
 fn nobody_takes_over_the_address_of_a_living_transport() {
     let mut world = talking();
+    world.events.clear();
     let victim = world.client(0).address;
     let before = world.dropped(DropReason::StunUnauthenticated);
     let bytes = world.client(1).check(true, true);

@@ -154,6 +154,10 @@ impl Transport {
             dtls_version: version,
             profile,
         });
+        if let Some(path) = self.ice.selected() {
+            let remote = path.remote;
+            cx.shared.events.push(Event::TransportMoved { transport: self.id, remote });
+        }
         self.set_state(cx, TransportState::Connected, CloseReason::None);
         self.last_alive = cx.now;
         let first_report = cx.now + cx.shared.random.spread(cx.shared.config.report_interval) / 2;
