@@ -84,10 +84,11 @@ class EventDispatch:
         participant = self._registry.transports.get(event.transport)
         if participant is not None:
             log.info(
-                "client address changed",
+                "media path chosen",
                 extra={
                     "room_id": participant.room.room_id,
                     "participant_id": participant.participant_id,
+                    "pii.remote": event.remote,
                 },
             )
 

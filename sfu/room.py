@@ -103,6 +103,7 @@ class Room:
                 "room_id": self.room_id,
                 "participant_id": participant_id,
                 "role": grant.role.value,
+                "pii.name": name,
             },
         )
         self.registry.listener.participant_joined(participant)

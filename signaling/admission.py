@@ -184,6 +184,7 @@ class Admission:
         old = member.connection
         connection.attach(member, after_seq=after_seq)
         self._hand_on_allowance(member, connection)
+        log.info("socket joined", extra={**member.log_extra, **connection.remote.log_extra})
         member.connection = connection
         member.overdue = False
         member.overflowed = False

@@ -81,9 +81,18 @@ class Remote:
 
     Attributes:
         local: on this machine and not behind a proxy.
+        address: of the client, without port; personal data.
+        user_agent: what the client calls itself; personal data.
     """
 
     local: bool
+    address: str = "unknown"
+    user_agent: str = ""
+
+    @property
+    def log_extra(self) -> dict[str, str]:
+        """Personal data for log lines; written only where the configuration asks for it."""
+        return {"pii.remote": self.address, "pii.user_agent": self.user_agent}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ CLOSE_GRACE_S: Final = 2.0
 
 _RETRY_AFTER_S: Final = "5"
 
+_MAX_AGENT_CHARS: Final = 256
+
 _FRAMES_A_TURN: Final = 16
 """Frames of one socket that are read before others get a turn."""
 
@@ -57,7 +59,8 @@ class SocketEndpoint:
         stats.connections_opened += 1
         self._by_address[address] += 1
         try:
-            return await self._run(request, Remote(local=local))
+            agent = request.headers.get("User-Agent", "")[:_MAX_AGENT_CHARS]
+            return await self._run(request, Remote(local, address, agent))
         finally:
             stats.connections -= 1
             self._by_address[address] -= 1

@@ -136,6 +136,7 @@ class Hub:
         """A socket was opened; ``wake`` is called when it has to send or to be closed."""
         connection = Connection(self, self.config.limits, self.stats, remote, wake, now)
         self._awaiting.add(connection)
+        log.info("socket opened", extra=remote.log_extra)
         self._deadlines.set(
             (Due.HELLO, connection), now.steady_s + self.config.limits.hello_timeout_s
         )

@@ -1,14 +1,16 @@
 """Log lines for people (console) or machines (JSON), without personal data.
 
 A record's ``extra`` values become fields. Keys that begin with ``pii.`` carry personal data and
-are left out unless the configuration asks for them; the texts of exceptions are treated alike,
-because they may quote remote input.
+are left out unless the configuration asks for them; the texts of exceptions and what libraries
+log are treated alike, because they may quote remote input.
 """
 
 import json
 import logging
+import re
 import sys
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -19,6 +21,12 @@ __all__ = ["ConsoleFormatter", "JsonFormatter", "configure_logging"]
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PII_PREFIX = "pii."
 _MAX_FRAMES = 20
+_OWN = frozenset({"sfu", "signaling", "witness", "loadtest"})
+_ADDRESS = re.compile(
+    r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]\d)"
+    r"|(?<![\w:])(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:.]{2,45}(?:%\w+)?"
+)
+"""IPv4 and IPv6 addresses in the text of libraries; rather too many than too few."""
 
 
 def configure_logging(config: LogConfig, stream: TextIO | None = None) -> None:
@@ -51,6 +59,17 @@ class _FieldFormatter(logging.Formatter):
             if key not in _STANDARD and (self._pii or not key.startswith(_PII_PREFIX))
         }
 
+    def message(self, record: logging.LogRecord) -> str:
+        """The message; without personal data unless it is asked for.
+
+        Our own messages are constant. Those of libraries may quote a peer's address or what it
+        sent, so of their arguments only numbers are written, and of addresses nothing.
+        """
+        if self._pii or record.name.partition(".")[0] in _OWN:
+            return record.getMessage()
+        text = record.getMessage() if record.name == "py.warnings" else _with_numbers_only(record)
+        return _ADDRESS.sub("…", text.partition("\n")[0])
+
     def exception(self, record: logging.LogRecord) -> list[str]:
         """Type and frames of the exception, innermost last."""
         if not record.exc_info or record.exc_info[1] is None:
@@ -77,7 +96,7 @@ class JsonFormatter(_FieldFormatter):
             "time": self.time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self.message(record),
             **self.fields(record),
         }
         trace = self.exception(record)
@@ -94,8 +113,28 @@ class ConsoleFormatter(_FieldFormatter):
         head = f"{self.time(record)} {record.levelname.lower():7} {record.name}: "
         values = "".join(f" {key}={_plain(value)}" for key, value in self.fields(record).items())
         return "\n    ".join(
-            [head + _one_line(record.getMessage()) + values, *self.exception(record)]
+            [head + _one_line(self.message(record)) + values, *self.exception(record)]
         )
+
+
+def _with_numbers_only(record: logging.LogRecord) -> str:
+    """The message with all other arguments replaced."""
+    arguments = record.args
+    if not arguments:
+        return str(record.msg)
+    replaced: object
+    if isinstance(arguments, Mapping):
+        replaced = {key: _number(value) for key, value in arguments.items()}
+    else:
+        replaced = tuple(_number(value) for value in arguments)
+    try:
+        return str(record.msg) % replaced
+    except (TypeError, ValueError, KeyError):
+        return str(record.msg)
+
+
+def _number(value: object) -> object:
+    return value if isinstance(value, int | float) else "…"
 
 
 def _plain(value: object) -> str:

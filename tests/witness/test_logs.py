@@ -65,6 +65,35 @@ def test_console_line_quotes_values_with_spaces() -> None:
     assert ConsoleFormatter(pii=False).format(record(reason="no room")).endswith('reason="no room"')
 
 
+@pytest.mark.parametrize("formatter", [JsonFormatter, ConsoleFormatter])
+@pytest.mark.parametrize(
+    ("name", "message", "arguments", "expected"),
+    [
+        ("aiohttp.server", "Error handling request from %s", (ADDRESS,), "request from …"),
+        ("asyncio", f"Fatal error\nsocket: raddr=('{ADDRESS}', 5)", (), "Fatal error"),
+        ("asyncio", f"Exception in callback f('{ADDRESS}')", (), "in callback f('…')"),
+        ("asyncio", "closed [2001:db8::9]:443 after 2 s", (), "closed […]:443 after 2 s"),
+        ("asyncio", "took %.3f seconds by %r", (0.25, NAME), "took 0.250 seconds by"),
+        ("asyncio", "took %d seconds", (NAME,), "took %d seconds"),
+        ("asyncio", "by %(name)s", ({"name": NAME},), "by …"),
+        ("py.warnings", "%s", (f"a.py:1: unclosed <raddr=('{ADDRESS}', 5)>",), "a.py:1: unclosed"),
+        ("sfu.events", "took %s", ("static",), "took static"),
+    ],
+)
+def test_libraries_do_not_write_personal_data(
+    formatter: type[JsonFormatter],
+    name: str,
+    message: str,
+    arguments: tuple[object, ...],
+    expected: str,
+) -> None:
+    entry = logging.LogRecord(name, logging.ERROR, __file__, 1, message, arguments, None)
+    line = formatter(pii=False).format(entry)
+    assert expected in line
+    for mark in (NAME, ADDRESS, "2001:db8::9"):
+        assert mark not in line
+
+
 @pytest.mark.usefixtures("_logging_restored")
 def test_level_and_format_are_configurable() -> None:
     stream = io.StringIO()
