@@ -9,7 +9,7 @@ from sfu.config import SfuConfig, parse_advertised
 from sfu.engine import EngineLike
 from sfu.errors import AddressError
 
-__all__ = ["candidate_addresses", "host_addresses"]
+__all__ = ["candidate_addresses", "host_addresses", "reachable_at"]
 
 
 def candidate_addresses(
@@ -30,7 +30,32 @@ def candidate_addresses(
     Raises:
         AddressError: nothing is left, or a port is named although there are several engines.
     """
-    bound = [parse_bound(text) for text in engine.local_addresses]
+    return reachable_at(
+        config, engine.local_addresses, engine.port, engines=engines, interfaces=interfaces
+    )
+
+
+def reachable_at(
+    config: SfuConfig,
+    local_addresses: Sequence[str],
+    own_port: int,
+    *,
+    engines: int,
+    interfaces: "Callable[[], list[str]] | None" = None,
+) -> list[tuple[str, int]]:
+    """Like :func:`candidate_addresses`, for an engine that need not exist.
+
+    Args:
+        config: ``advertised_addresses``.
+        local_addresses: what it listens on, as ``host:port``.
+        own_port: its UDP port.
+        engines: number of engines.
+        interfaces: yields the machine's addresses.
+
+    Raises:
+        AddressError: as above.
+    """
+    bound = [parse_bound(text) for text in local_addresses]
     families = {ipaddress.ip_address(address).version for address, _ in bound}
     advertised = [parse_advertised(text) for text in config.advertised_addresses]
     if engines > 1 and any(port is not None for _, port in advertised):
@@ -38,7 +63,7 @@ def candidate_addresses(
             "advertised_addresses names a port, but every engine has its own; name addresses only"
         )
     if advertised:
-        found = [(address, port or engine.port) for address, port in advertised]
+        found = [(address, port or own_port) for address, port in advertised]
     else:
         list_interfaces = interfaces or host_addresses
         found = [

@@ -1,14 +1,21 @@
 """Settings of the ``sfu`` package."""
 
 import ipaddress
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from sfu.contradiction import contradiction
 
 __all__ = ["AudioCodec", "SfuConfig", "VideoCodec", "parse_advertised"]
 
 AudioCodec = Literal["opus"]
 VideoCodec = Literal["vp8", "vp9", "h264", "av1"]
+
+
+def _advertised(text: str) -> str:
+    parse_advertised(text)
+    return text
 
 
 class SfuConfig(BaseModel):
@@ -26,7 +33,7 @@ class SfuConfig(BaseModel):
         min_length=1,
         description="Video codecs that may be negotiated; the client's order of preference counts.",
     )
-    advertised_addresses: tuple[str, ...] = Field(
+    advertised_addresses: tuple[Annotated[str, AfterValidator(_advertised)], ...] = Field(
         default=(),
         max_length=16,
         description=(
@@ -52,13 +59,6 @@ class SfuConfig(BaseModel):
         description="Tracks one participant may publish: microphone, camera, screen, screen audio.",
     )
 
-    @field_validator("advertised_addresses")
-    @classmethod
-    def _addresses_parse(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for item in value:
-            parse_advertised(item)
-        return value
-
 
 def parse_advertised(text: str) -> tuple[str, int | None]:
     """Splits an advertised address into IP address and port.
@@ -78,14 +78,17 @@ def parse_advertised(text: str) -> tuple[str, int | None]:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        raise ValueError(
-            f"{text!r} is not an IP address; write '192.0.2.1', '2001:db8::1' or with a port "
-            "'192.0.2.1:40000', '[2001:db8::1]:40000'"
+        raise contradiction(
+            "{value} is not an IP address; write '192.0.2.1', '2001:db8::1' or with a port "
+            "'192.0.2.1:40000', '[2001:db8::1]:40000'",
+            value=repr(text),
         ) from None
     if address.is_unspecified or address.is_multicast:
-        raise ValueError(f"{text!r} can't be reached by a client; name a concrete address")
+        raise contradiction(
+            "{value} can't be reached by a client; name a concrete address", value=repr(text)
+        )
     if port is None:
         return str(address), None
     if not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535:
-        raise ValueError(f"{text!r}: the port must be 1 to 65535")
+        raise contradiction("{value}: the port must be 1 to 65535", value=repr(text))
     return str(address), int(port)

@@ -9,9 +9,11 @@ import secrets
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -27,6 +29,10 @@ __all__ = [
     "MintingKey",
     "TokenVerifier",
     "VerificationKey",
+    "first_line",
+    "is_identifier",
+    "is_name",
+    "load_key",
     "load_keys",
     "make_verifier",
     "mint_token",
@@ -35,6 +41,7 @@ __all__ = [
 AUDIENCE: Final = "witness"
 DEMO_KID: Final = "demo"
 MAX_NAME_CHARS: Final = 64
+MAX_KEY_FILE_BYTES: Final = 65_536
 DEFAULT_TTL_S: Final = 3_600.0
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -100,7 +107,7 @@ def load_keys(config: AuthConfig) -> list[VerificationKey]:
     Raises:
         KeyMaterialError: a file can't be read or holds another kind of key.
     """
-    return [_load_key(key) for key in config.keys]
+    return [load_key(key) for key in config.keys]
 
 
 def make_verifier(config: AuthConfig, demo_key: MintingKey | None = None) -> "TokenVerifier":
@@ -184,7 +191,7 @@ def mint_token(  # noqa: PLR0913 - one argument for each claim
     """
     if not _IDENTIFIER.fullmatch(room) or not _IDENTIFIER.fullmatch(participant_id):
         raise ValueError("room and participant_id: 1 to 64 of A-Z a-z 0-9 _ . -")
-    if not _is_name(name):
+    if not is_name(name):
         raise ValueError("name: at most 64 characters, no control characters")
     claims: dict[str, Any] = {
         "aud": AUDIENCE,
@@ -203,23 +210,30 @@ def mint_token(  # noqa: PLR0913 - one argument for each claim
     return jwt.encode(claims, key.secret, algorithm="HS256", headers={"kid": key.kid})
 
 
-def _load_key(config: KeyConfig) -> VerificationKey:
+def load_key(config: KeyConfig) -> VerificationKey:
+    """Reads one configured key.
+
+    Raises:
+        KeyMaterialError: its file can't be read or holds another kind of key; the cause is the
+            ``OSError``, if there was one.
+    """
     if config.secret is not None:
         return _shared_secret(config, config.secret.get_secret_value())
     path = config.secret_file or config.public_key_file
     assert path is not None
     try:
-        content = path.read_bytes()
+        if config.secret_file is not None:
+            return _shared_secret(config, first_line(path))
+        content = _read_bounded(path)
     except OSError as error:
         reason = error.strerror or "can't be read"
-        raise KeyMaterialError(f"key {config.kid}: {path}: {reason}") from None
-    if config.secret_file is not None:
-        first = content.decode("utf-8", "replace").partition("\n")[0].strip()
-        return _shared_secret(config, first)
+        raise KeyMaterialError("can't be read: {reason}", config.kid, reason=reason) from error
+    except ValueError as error:
+        raise KeyMaterialError(str(error), config.kid) from None
     try:
         key = load_pem_public_key(content)
-    except ValueError:
-        raise KeyMaterialError(f"key {config.kid}: {path}: not a public key in PEM") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyMaterialError("holds no public key in PEM form", config.kid) from None
     if isinstance(key, Ed25519PublicKey) and config.algorithm is Algorithm.EDDSA:
         return VerificationKey(config.kid, config.algorithm, key)
     if (
@@ -228,12 +242,35 @@ def _load_key(config: KeyConfig) -> VerificationKey:
         and config.algorithm is Algorithm.ES256
     ):
         return VerificationKey(config.kid, config.algorithm, key)
-    raise KeyMaterialError(f"key {config.kid}: {path}: not a key for {config.algorithm.value}")
+    raise KeyMaterialError(
+        "holds no key for {algorithm}", config.kid, algorithm=config.algorithm.value
+    )
+
+
+def first_line(path: Path) -> str:
+    """The secret in a file: its first line, without the white space around it.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: the line is empty or not UTF-8.
+    """
+    try:
+        first = _read_bounded(path).partition(b"\n")[0].decode().strip()
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    if not first:
+        raise ValueError("its first line is empty")
+    return first
+
+
+def _read_bounded(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_KEY_FILE_BYTES)
 
 
 def _shared_secret(config: KeyConfig, secret: str) -> VerificationKey:
     if len(secret) < 32:
-        raise KeyMaterialError(f"key {config.kid}: the secret has less than 32 characters")
+        raise KeyMaterialError("the secret must have at least 32 characters", config.kid)
     return VerificationKey(config.kid, config.algorithm, secret.encode())
 
 
@@ -264,7 +301,7 @@ def _signed_claims(token: str, key: VerificationKey) -> Mapping[str, Any]:
 
 def _identity(claims: Mapping[str, Any]) -> Identity:
     participant_id, room_id, name = claims["sub"], claims["room"], claims.get("name", "")
-    if not _is_identifier(participant_id) or not _is_identifier(room_id) or not _is_name(name):
+    if not is_identifier(participant_id) or not is_identifier(room_id) or not is_name(name):
         raise UnauthorizedError("claim_invalid")
     try:
         role = Role(claims["role"])
@@ -304,11 +341,13 @@ def _number(claims: Mapping[str, Any], claim: str) -> float:
     return float(value)
 
 
-def _is_identifier(value: object) -> bool:
+def is_identifier(value: object) -> bool:
+    """Whether this may be the id of a room or a participant."""
     return isinstance(value, str) and _IDENTIFIER.fullmatch(value) is not None
 
 
-def _is_name(value: object) -> bool:
+def is_name(value: object) -> bool:
+    """Whether this may be shown to others as a participant's name."""
     return (
         isinstance(value, str)
         and len(value) <= MAX_NAME_CHARS

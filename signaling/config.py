@@ -2,9 +2,10 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -14,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from sfu.contradiction import contradiction
 from sfu.model import Role
 
 __all__ = [
@@ -61,13 +63,24 @@ class KeyConfig(_Section):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.kid == "demo":
-            raise ValueError("the key id 'demo' is reserved; set demo_key instead")
+            raise contradiction("the key id 'demo' is reserved; set demo_key instead", "kid")
         symmetric = [self.secret, self.secret_file]
         given = sum(source is not None for source in [*symmetric, self.public_key_file])
         if given != 1:
-            raise ValueError("give exactly one of secret, secret_file and public_key_file")
+            raise contradiction(
+                "give exactly one of secret, secret_file and public_key_file",
+                "secret_file",
+                "public_key_file",
+                "secret",
+            )
         if (self.public_key_file is None) != (self.algorithm is Algorithm.HS256):
-            raise ValueError("HS256 takes a secret, ES256 and EdDSA take public_key_file")
+            raise contradiction(
+                "HS256 takes a secret, ES256 and EdDSA take public_key_file",
+                "algorithm",
+                "secret_file",
+                "public_key_file",
+                "secret",
+            )
         return self
 
 
@@ -95,9 +108,13 @@ class AuthConfig(_Section):
     @field_validator("keys")
     @classmethod
     def _kids_differ(cls, keys: tuple[KeyConfig, ...]) -> tuple[KeyConfig, ...]:
-        kids = [key.kid for key in keys]
-        if len(set(kids)) != len(kids):
-            raise ValueError("two keys have the same kid")
+        seen: set[str] = set()
+        for index, key in enumerate(keys):
+            if key.kid in seen:
+                raise contradiction(
+                    "two keys have the kid {kid}; each needs its own", f"{index}.kid", kid=key.kid
+                )
+            seen.add(key.kid)
         return keys
 
 
@@ -178,10 +195,19 @@ class MuteRules(_Section):
                 return MutePolicy.DENY
 
 
+def _origin(text: str) -> str:
+    scheme, separator, host = text.partition("://")
+    if scheme not in {"http", "https"} or not separator or not host or "/" in host:
+        raise contradiction(
+            "{value} is not an origin; write 'https://host[:port]'", value=repr(text)
+        )
+    return text.lower()
+
+
 class WebConfig(_Section):
     """Who may connect from a browser, and what is served."""
 
-    allowed_origins: tuple[str, ...] = Field(
+    allowed_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         default=(),
         description="Other origins whose pages may open the WebSocket ('https://crm.example');"
         " the server's own and loopback ones always may.",
@@ -199,15 +225,6 @@ class WebConfig(_Section):
         description="A socket that was silent for so long gets a WebSocket ping; it is dropped"
         " when the pong takes longer than half of this.",
     )
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _origins_parse(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            scheme, separator, host = origin.partition("://")
-            if scheme not in {"http", "https"} or not separator or not host or "/" in host:
-                raise ValueError(f"{origin!r} is not an origin; write 'https://host[:port]'")
-        return tuple(origin.lower() for origin in origins)
 
 
 class SignalingConfig(_Section):

@@ -98,4 +98,16 @@ class IllegalTransitionError(SignalingError):
 
 
 class KeyMaterialError(SignalingError):
-    """A configured key can't be read or doesn't fit its algorithm; the text says which."""
+    """A configured key can't be read or doesn't fit its algorithm; the text says which.
+
+    Attributes:
+        template: what is wrong with it, English, with ``{name}`` for the values.
+        values: fill the template.
+        kid: of the key.
+    """
+
+    def __init__(self, template: str, kid: str, **values: str) -> None:
+        super().__init__(f"key {kid}: {template.format(**values)}")
+        self.template = template
+        self.values = values
+        self.kid = kid

@@ -8,17 +8,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from witness import os_errors
 from witness.errors import StartError, UsageError
+from witness.hosts import is_host_name, is_ip_address
 from witness.i18n import t
 
-__all__ = ["MAX_DAYS", "create_certificate", "server_context"]
+__all__ = [
+    "MAX_DAYS",
+    "CertificateError",
+    "create_certificate",
+    "read_certificate",
+    "server_context",
+    "validity_end",
+]
 
 MAX_DAYS = 397
 """Browsers refuse longer validity."""
+
+_MAX_PEM_BYTES = 1 << 20
+_MAX_COMMON_NAME_CHARS = 64
+
+
+class CertificateError(StartError):
+    """A certificate or its key can't be used.
+
+    Attributes:
+        texts: ``tls_cert`` or ``tls_key``, and what is wrong with it.
+    """
+
+    def __init__(self, texts: Sequence[tuple[str, str]]) -> None:
+        super().__init__("\n".join(text for _, text in texts))
+        self.texts = tuple(texts)
 
 
 def create_certificate(hosts: Sequence[str], days: int, cert: Path, key: Path) -> str:
@@ -38,8 +63,9 @@ def create_certificate(hosts: Sequence[str], days: int, cert: Path, key: Path) -
     """
     if not 1 <= days <= MAX_DAYS:
         raise UsageError(t("--days must be 1 to {days}").format(days=MAX_DAYS))
+    names = [_name(host) for host in hosts]
     private = ec.generate_private_key(ec.SECP256R1())
-    certificate = _sign(hosts, days, private)
+    certificate = _sign(hosts[0], names, days, private)
     pem = private.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -61,7 +87,8 @@ def server_context(cert: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(cert, key)
+        # Without a password OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
         raise StartError(
             t("{cert} and {key} are not a certificate and its key in PEM form").format(
@@ -71,14 +98,62 @@ def server_context(cert: Path, key: Path) -> ssl.SSLContext:
     except OSError as error:
         raise StartError(
             t("can't read {cert} or {key}: {reason}").format(
-                cert=cert, key=key, reason=error.strerror
+                cert=cert, key=key, reason=os_errors.reason(error)
             )
         ) from error
     return context
 
 
-def _sign(hosts: Sequence[str], days: int, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
+def read_certificate(cert: Path, key: Path) -> x509.Certificate:
+    """The server's own certificate, the first of its chain.
+
+    Raises:
+        CertificateError: a file can't be read or used, or the two don't belong together.
+    """
+    texts: list[tuple[str, str]] = []
+    chain: list[x509.Certificate] = []
+    private = None
+    try:
+        chain = x509.load_pem_x509_certificates(_read_pem(cert))
+    except OSError as error:
+        texts.append(("tls_cert", f"{cert}: {os_errors.reason(error)}"))
+    except ValueError:
+        text = t("{path}: holds no certificate in PEM form")
+        texts.append(("tls_cert", text.format(path=cert)))
+    try:
+        private = serialization.load_pem_private_key(_read_pem(key), None)
+    except OSError as error:
+        texts.append(("tls_key", f"{key}: {os_errors.reason(error)}"))
+    except TypeError:
+        text = t("{path}: the key is encrypted; store it without a password")
+        texts.append(("tls_key", text.format(path=key)))
+    except (ValueError, UnsupportedAlgorithm):
+        text = t("{path}: holds no private key in PEM form")
+        texts.append(("tls_key", text.format(path=key)))
+    if chain and private is not None and chain[0].public_key() != private.public_key():
+        text = t("{key} is not the key of the certificate {cert}")
+        texts.append(("tls_key", text.format(key=key, cert=cert)))
+    if texts:
+        raise CertificateError(texts)
+    return chain[0]
+
+
+def validity_end(certificate: x509.Certificate) -> dt.datetime:
+    """When it expires, UTC."""
+    return certificate.not_valid_after_utc
+
+
+def _read_pem(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MAX_PEM_BYTES)
+
+
+def _sign(
+    host: str, names: Sequence[x509.GeneralName], days: int, key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    # Nobody reads the common name any more; the longest host names have no room in it.
+    common = host if len(host) <= _MAX_COMMON_NAME_CHARS else "witness"
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
     now = dt.datetime.now(dt.UTC)
     builder = (
         x509.CertificateBuilder()
@@ -89,7 +164,7 @@ def _sign(hosts: Sequence[str], days: int, key: ec.EllipticCurvePrivateKey) -> x
         # Devices on a local network may have clocks that are a little slow.
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([_name(h) for h in hosts]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )
@@ -97,15 +172,15 @@ def _sign(hosts: Sequence[str], days: int, key: ec.EllipticCurvePrivateKey) -> x
 
 
 def _name(host: str) -> x509.GeneralName:
-    try:
+    if is_ip_address(host):
         return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    try:
+    if is_host_name(host.removeprefix("*.")):
         return x509.DNSName(host)
-    except ValueError as error:
-        problem = t("{host} is neither a host name nor an IP address").format(host=host)
-        raise UsageError(problem) from error
+    text = t(
+        "--host {host} is neither a host name nor an IP address; write lan.example, *.example.org,"
+        " 192.0.2.1 or 2001:db8::1, without port and brackets"
+    )
+    raise UsageError(text.format(host=repr(host)))
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
@@ -116,7 +191,7 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
         raise UsageError(t("{path} exists; remove it first").format(path=path)) from error
     except OSError as error:
         raise UsageError(
-            t("can't write {path}: {reason}").format(path=path, reason=error.strerror)
+            t("can't write {path}: {reason}").format(path=path, reason=os_errors.reason(error))
         ) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

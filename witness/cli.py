@@ -1,13 +1,14 @@
 """The ``witness`` command: what it understands, and how errors become one sentence."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from witness import commands
+from witness import commands, os_errors
 from witness.errors import WitnessError
 from witness.i18n import t
 from witness.parser import LocalParser
@@ -15,6 +16,7 @@ from witness.parser import LocalParser
 __all__ = ["build_parser", "main"]
 
 _INTERRUPTED = 130
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     try:
         code: int = parsed.run(parsed)
+        sys.stdout.flush()
     except WitnessError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"witness: {line}\n")
@@ -33,10 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe went away; a second failure at exit would print a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe went away.
+        _forget_output()
+        return 1
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS:
+            raise
+        _forget_output()
+        text = t("can't write the output: {reason}").format(reason=os_errors.reason(error))
+        sys.stderr.write(f"witness: {text}\n")
         return 1
     return code
+
+
+def _forget_output() -> None:
+    """A second failure at exit would print a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,7 +59,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = LocalParser(
         prog="witness",
         description=t("Media server for recorded financial sales."),
-        epilog=t("`witness COMMAND --help` explains a command."),
+        epilog=t(
+            "`witness COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong"
+            " usage or configuration, 3 the server can't start, 4 the demonstration did not work,"
+            " 130 interrupted."
+        ),
     )
     commands_ = parser.add_subparsers(
         title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
@@ -71,7 +90,9 @@ if TYPE_CHECKING:
 def _add(
     to: "_Commands", name: str, text: str, run: commands.Command, more: str = ""
 ) -> LocalParser:
-    parser = to.add_parser(name, help=text, description=more or text[:1].upper() + text[1:])
+    parser = to.add_parser(
+        name, help=text, description=more or text[:1].upper() + text[1:] + t(".")
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -109,15 +130,24 @@ def _add_demo(to: "_Commands") -> None:
         commands.demo,
         t(
             "Starts a server for this machine only, joins an RM and a customer who send real"
-            " sound and pictures, and reports what each of them received."
+            " sound and pictures, and reports what each of them received. Interrupted before the"
+            " report it ends with code 130; with --keep, once the call is up, with code 0."
         ),
     )
-    parser.add_argument("--keep", action="store_true", help=t("stay up until interrupted"))
+    parser.add_argument("--keep", action="store_true", help=t("stay up until Ctrl+C"))
     parser.add_argument(
-        "--port", type=int, default=8080, help=t("preferred TCP port; another one if it is taken")
+        "--port",
+        type=int,
+        default=8080,
+        metavar=t("PORT"),
+        help=t("preferred TCP port, another one if it is taken (default: 8080)"),
     )
     parser.add_argument(
-        "--seconds", type=float, default=20.0, help=t("length of the call before the report")
+        "--seconds",
+        type=float,
+        default=20.0,
+        metavar="N",
+        help=t("length of the call before the report (default: 20)"),
     )
     parser.add_argument("--json", action="store_true", help=t("print the report as JSON"))
 
@@ -140,16 +170,17 @@ def _add_token(to: "_Commands") -> None:
         "--role",
         required=True,
         choices=("rm", "customer", "expert", "supervisor"),
+        metavar=t("ROLE"),
         help=t("rm, customer, expert or supervisor"),
     )
-    parser.add_argument("--name", default="", help=t("name shown to the others"))
+    parser.add_argument("--name", default="", metavar=t("NAME"), help=t("name shown to the others"))
     parser.add_argument(
         "--id", dest="participant_id", metavar="ID", help=t("participant id (default: random)")
     )
     parser.add_argument(
         "--ttl", default="1h", metavar=t("TIME"), help=t("validity: 90s, 30m, 1h (default: 1h)")
     )
-    parser.add_argument("--kid", help=t("key id (default: the first HS256 key)"))
+    parser.add_argument("--kid", metavar="ID", help=t("key id (default: the first HS256 key)"))
     parser.add_argument(
         "--page",
         metavar="URL",
@@ -174,9 +205,11 @@ def _add_cert(to: "_Commands") -> None:
         action="append",
         required=True,
         metavar=t("NAME"),
-        help=t("host name or IP address; may be repeated"),
+        help=t("host name, *.domain or IP address of the server; may be repeated"),
     )
-    parser.add_argument("--days", type=int, default=90, help=t("validity in days (default: 90)"))
+    parser.add_argument(
+        "--days", type=int, default=90, metavar="N", help=t("validity in days (default: 90)")
+    )
     parser.add_argument(
         "--cert",
         type=Path,
@@ -205,9 +238,25 @@ def _add_config(to: "_Commands") -> None:
         title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
     )
     check = _add(
-        actions, "check", t("name every wrong key or value with its place"), commands.config_check
+        actions,
+        "check",
+        t("name every wrong key or value with its place"),
+        commands.config_check,
+        t(
+            "Names everything the server would stumble on: wrong keys and values of the file and"
+            " of WITNESS_ variables, each with its place, and files and addresses they name that"
+            " can't be used. Code 2 if there is any; warnings don't count."
+        ),
     )
-    check.add_argument("file", type=Path, nargs="?", metavar=t("FILE"), help=t("file to check"))
+    check.add_argument("--json", action="store_true", help=t("print the findings as JSON"))
+    check.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar=t("FILE"),
+        help=t("file to check (default: $WITNESS_CONFIG)"),
+    )
+    _add_config_option(check)
     show = _add(
         actions, "show", t("print the settings in force, secrets hidden"), commands.config_show
     )

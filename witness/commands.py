@@ -4,6 +4,7 @@ Heavy parts are imported by the command that needs them.
 """
 
 import argparse
+import json
 import os
 import re
 import secrets
@@ -11,13 +12,20 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from witness import version
+from sfu.model import Role
+from signaling.auth import MintingKey, is_identifier, is_name, load_key, mint_token
+from signaling.config import Algorithm, AuthConfig
+from signaling.errors import KeyMaterialError
+from witness import os_errors, version
 from witness.config import Settings
-from witness.config_load import load_settings
+from witness.config_load import Reading, load_settings, read_settings
 from witness.config_reference import effective_yaml, reference_yaml
-from witness.errors import UsageError
-from witness.i18n import t
+from witness.errors import ConfigError, UsageError
+from witness.hosts import is_host_name, is_ip_address
+from witness.i18n import of_error, t
+from witness.problem import Severity
 
 __all__ = [
     "Command",
@@ -43,7 +51,10 @@ def serve(arguments: argparse.Namespace) -> int:
     """``witness serve``."""
     from witness.serve import run
 
-    return run(_settings(arguments.config))
+    reading = _checked(arguments.config)
+    if reading.settings is None or reading.failed:
+        raise ConfigError([problem for problem in reading.problems if problem.fatal])
+    return run(reading.settings)
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -66,41 +77,84 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def token(arguments: argparse.Namespace) -> int:
     """``witness token``."""
-    from sfu import Role
-    from signaling.auth import MintingKey, load_keys, mint_token
-    from signaling.config import Algorithm
-    from signaling.errors import KeyMaterialError
-
-    settings = _settings(arguments.config)
-    try:
-        keys = load_keys(settings.signaling.auth)
-    except KeyMaterialError as error:
-        raise UsageError(str(error)) from error
-    for key in keys:
-        wanted = arguments.kid is None or key.kid == arguments.kid
-        if wanted and key.algorithm is Algorithm.HS256 and isinstance(key.key, bytes):
-            minting = MintingKey(key.kid, key.key)
-            break
-    else:
-        raise UsageError(t("the configuration has no such HS256 key (signaling.auth.keys)"))
     ttl_s = parse_ttl(arguments.ttl)
-    if ttl_s > settings.signaling.auth.max_ttl_s:
-        raise UsageError(t("--ttl is longer than signaling.auth.max_ttl_s allows"))
-    try:
-        signed = mint_token(
-            minting,
-            room=arguments.room,
-            participant_id=arguments.participant_id or f"{arguments.role}-{secrets.token_hex(4)}",
-            role=Role(arguments.role),
-            now_unix_s=time.time(),
-            ttl_s=ttl_s,
-            name=arguments.name,
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    _check_identifier("--room", arguments.room)
+    if arguments.participant_id is not None:
+        _check_identifier("--id", arguments.participant_id)
+    if not is_name(arguments.name):
+        text = t("--name {text} can't be used; at most 64 characters, no control characters")
+        raise UsageError(text.format(text=repr(arguments.name)))
+    page = None if arguments.page is None else _page(arguments.page)
+    auth = _settings(arguments.config).signaling.auth
+    if ttl_s > auth.max_ttl_s:
+        text = t("--ttl {text} is longer than signaling.auth.max_ttl_s allows ({seconds} s)")
+        raise UsageError(text.format(text=arguments.ttl, seconds=f"{auth.max_ttl_s:g}"))
+    signed = mint_token(
+        _minting_key(auth, arguments.kid),
+        room=arguments.room,
+        participant_id=arguments.participant_id or f"{arguments.role}-{secrets.token_hex(4)}",
+        role=Role(arguments.role),
+        now_unix_s=time.time(),
+        ttl_s=ttl_s,
+        name=arguments.name,
+    )
     # In the fragment, which browsers send to nobody.
-    _print(f"{arguments.page.rstrip('/')}/#token={signed}" if arguments.page else signed)
+    _print(f"{page}/#token={signed}" if page else signed)
     return 0
+
+
+def _minting_key(auth: AuthConfig, kid: str | None) -> MintingKey:
+    """The key ``kid``, else the first one that signs.
+
+    Raises:
+        UsageError: there is none, or its file can't be used.
+    """
+    good = [key for key in auth.keys if key.algorithm is Algorithm.HS256]
+    chosen = next((key for key in good if kid in {None, key.kid}), None)
+    if chosen is None and not good:
+        text = t("the configuration has no HS256 key to sign with (signaling.auth.keys)")
+        raise UsageError(text)
+    if chosen is None:
+        text = t("--kid {kid}: the configuration has no such HS256 key; there is {names}")
+        raise UsageError(text.format(kid=kid, names=", ".join(key.kid for key in good)))
+    try:
+        material = load_key(chosen).key
+    except KeyMaterialError as error:
+        cause = error.__cause__
+        reason = os_errors.reason(cause) if isinstance(cause, OSError) else of_error(error)
+        where = str(chosen.secret_file or "signaling.auth.keys")
+        raise UsageError(f"{where}: {reason}") from error
+    assert isinstance(material, bytes)
+    return MintingKey(chosen.kid, material)
+
+
+def _check_identifier(option: str, text: str) -> None:
+    if not is_identifier(text):
+        problem = t("{option} {text} can't be used; write 1 to 64 of A-Z a-z 0-9 _ . -")
+        raise UsageError(problem.format(option=option, text=repr(text)))
+
+
+def _page(text: str) -> str:
+    """The URL of a server, without a slash at its end.
+
+    Raises:
+        UsageError: it is none.
+    """
+    problem = t("--page {text} is not the URL of a server; write https://host[:port]")
+    wrong = UsageError(problem.format(text=repr(text)))
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise wrong from error
+    good_host = is_host_name(host) or is_ip_address(host)
+    if parts.scheme not in {"http", "https"} or not good_host or port == 0:
+        raise wrong
+    if parts.query or parts.fragment or parts.username is not None or not text.isprintable():
+        raise wrong
+    if any(c in text for c in ' "<>\\^`{|}?#'):
+        raise wrong
+    return text.rstrip("/")
 
 
 def cert(arguments: argparse.Namespace) -> int:
@@ -123,7 +177,16 @@ def cert(arguments: argparse.Namespace) -> int:
 
 def config_check(arguments: argparse.Namespace) -> int:
     """``witness config check``."""
-    _settings(arguments.file)
+    reading = _checked(arguments.file or arguments.config)
+    wrong = any(problem.severity is Severity.ERROR for problem in reading.problems)
+    if arguments.json:
+        found = [problem.as_json() for problem in reading.problems]
+        _print(json.dumps({"ok": not wrong, "problems": found}, ensure_ascii=False, indent=2))
+        return ConfigError.exit_code if wrong else 0
+    if wrong:
+        raise ConfigError(reading.problems)
+    for problem in reading.problems:
+        sys.stderr.write(f"witness: {problem}\n")
     _print(t("the configuration is good"))
     return 0
 
@@ -180,9 +243,23 @@ def parse_ttl(text: str) -> int:
 
 def _settings(given: Path | None) -> Settings:
     """From the file named by the option or by ``WITNESS_CONFIG``, and the environment."""
+    return load_settings(_config_path(given), os.environ)
+
+
+def _checked(given: Path | None) -> Reading:
+    """The same, with everything the server would stumble on."""
+    from witness.preflight import examine
+
+    reading = read_settings(_config_path(given), os.environ)
+    if reading.settings is not None:
+        for finding in examine(reading.settings):
+            reading.add(finding.path, finding.text, finding.severity, fatal=finding.fatal)
+    return reading
+
+
+def _config_path(given: Path | None) -> Path | None:
     from_environment = os.environ.get("WITNESS_CONFIG")
-    path = given or (Path(from_environment) if from_environment else None)
-    return load_settings(path, os.environ)
+    return given or (Path(from_environment) if from_environment else None)
 
 
 def _print(text: str) -> None:

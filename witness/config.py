@@ -5,17 +5,28 @@ A field marked ``env_only`` holds a secret: it may be given by an environment va
 ``*_file`` field beside it, never in the file.
 """
 
+import ipaddress
 import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from sfu.config import SfuConfig
+from sfu.contradiction import contradiction
+from signaling.auth import first_line
 from signaling.config import SignalingConfig
 from signaling.origin import is_loopback
-from witness.i18n import t
+from witness.hosts import is_host_name, is_ip_address
 
 __all__ = [
     "MIN_TOKEN_CHARS",
@@ -32,6 +43,17 @@ __all__ = [
     "split_address",
 ]
 
+
+def _listenable(text: str) -> str:
+    if not is_ip_address(text):
+        raise contradiction(
+            "{value} is no IP address; write 192.0.2.1 or 2001:db8::1, without port and brackets",
+            value=repr(text),
+        )
+    return text
+
+
+ListenAddress = Annotated[str, AfterValidator(_listenable)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -120,10 +142,23 @@ class ServerConfig(_Section):
     )
     limits: HttpLimits = Field(default_factory=HttpLimits)
 
+    @field_validator("host")
+    @classmethod
+    def _host_is_one(cls, host: str) -> str:
+        if not is_ip_address(host) and not is_host_name(host):
+            raise contradiction(
+                "{value} is neither an IP address nor a host name; write 127.0.0.1, ::1 or a"
+                " name, without port and brackets",
+                value=repr(host),
+            )
+        return host
+
     @model_validator(mode="after")
     def _complete_tls(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key belong together: give both or neither")
+            raise contradiction(
+                "tls_cert and tls_key belong together: give both or neither", "tls_cert", "tls_key"
+            )
         return self
 
     @property
@@ -184,7 +219,7 @@ class LogConfig(_Section):
     level: LogLevel = Field(default=LogLevel.INFO, description="The least that is written.")
     pii: bool = Field(
         default=False,
-        description="Write personal data too (names, addresses). For a test system only.",
+        description="Write personal data too (names, addresses, browsers). For a test system only.",
     )
 
 
@@ -194,7 +229,7 @@ class MediaConfig(_Section):
     engines: int = Field(
         default=0, ge=0, le=128, description="Media threads; 0 means one for each CPU core."
     )
-    listen: tuple[str, ...] = Field(
+    listen: tuple[ListenAddress, ...] = Field(
         default=("0.0.0.0",),  # noqa: S104 - browsers come from other machines
         min_length=1,
         max_length=2,
@@ -217,10 +252,31 @@ class MediaConfig(_Section):
         default=5_000, ge=1, le=100_000, description="Participants with media on one engine."
     )
 
+    @field_validator("listen")
+    @classmethod
+    def _one_of_each_family(cls, listen: tuple[str, ...]) -> tuple[str, ...]:
+        seen: set[int] = set()
+        for index, text in enumerate(listen):
+            version = ipaddress.ip_address(text).version
+            if version in seen:
+                raise contradiction(
+                    "{value} is the second IPv{version} address; one of each family is possible",
+                    str(index),
+                    value=repr(text),
+                    version=version,
+                )
+            seen.add(version)
+        return listen
+
     @model_validator(mode="after")
     def _port_range(self) -> Self:
         if self.port and self.port + self.engine_count() - 1 > 65_535:
-            raise ValueError("port plus the number of engines goes beyond 65535")
+            raise contradiction(
+                "port plus the number of engines ({engines}) goes beyond 65535",
+                "port",
+                "engines",
+                engines=self.engine_count(),
+            )
         return self
 
     def engine_count(self) -> int:
@@ -251,11 +307,12 @@ class Settings(_Section):
                 if there
             ]
             if clashing:
-                raise ValueError(
-                    t(
-                        "signaling.auth.demo_key lets in anybody and is for this machine only:"
-                        " turn it off, or leave out {keys}"
-                    ).format(keys=", ".join(clashing))
+                raise contradiction(
+                    "signaling.auth.demo_key lets in anybody and is for this machine only: turn"
+                    " it off, or leave out {keys}",
+                    "signaling.auth.demo_key",
+                    *clashing,
+                    keys=", ".join(clashing),
                 )
         return self
 
@@ -275,7 +332,10 @@ def split_address(text: str) -> tuple[str, int]:
     bracketed = host.startswith("[") and host.endswith("]")
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else -1
     if not host or (":" in host) != bracketed or not 0 <= number <= 65_535:
-        raise ValueError(t("write '127.0.0.1:9090' or '[::1]:9090'"))
+        raise contradiction(
+            "{value} is no address with a port; write '127.0.0.1:9090' or '[::1]:9090'",
+            value=repr(text),
+        )
     return host.removeprefix("[").removesuffix("]"), number
 
 
@@ -284,9 +344,6 @@ def read_secret(path: Path) -> str:
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is empty.
+        ValueError: its first line is empty or not UTF-8.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines or not lines[0].strip():
-        raise ValueError(f"{path} is empty")
-    return lines[0].strip()
+    return first_line(path)

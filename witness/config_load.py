@@ -1,38 +1,57 @@
-"""Puts file, environment and defaults together, and says exactly what is wrong and where.
+"""Puts file, environment and defaults together, and says all that is wrong and where.
 
 Precedence: environment variable, then file, then default.
 """
 
-import difflib
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Union, get_args, get_origin
 
-import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from witness.config import Settings
-from witness.config_file import ConfigFile, KeyPath, Place, read_config_file
+from witness.config_env import apply_variables
+from witness.config_file import UNREADABLE, ConfigFile, read_config_file
+from witness.config_model import holds_path, is_env_only, item_model, nearest_key, submodel
+from witness.config_text import sentence
 from witness.errors import ConfigError
 from witness.i18n import t
+from witness.problem import KeyPath, Place, Problem, Severity, in_order
 
-__all__ = [
-    "ENV_PREFIX",
-    "alternatives",
-    "env_name",
-    "is_env_only",
-    "item_model",
-    "load_settings",
-    "merge_settings",
-    "submodel",
-]
+__all__ = ["Reading", "load_settings", "merge_settings", "read_settings", "understand"]
 
-ENV_PREFIX = "WITNESS_"
-_SEPARATOR = "__"
-_LISTS = frozenset({list, tuple, set, frozenset})
+
+@dataclass(slots=True)
+class Reading:
+    """What file and environment say.
+
+    Attributes:
+        settings: what is left when everything wrong is left out; ``None`` if that is nothing
+            that could be used.
+        problems: all of them, in order.
+    """
+
+    settings: Settings | None
+    problems: list[Problem]
+    _places: Mapping[KeyPath, Place] = field(default_factory=dict)
+    _blamed: set[KeyPath] = field(default_factory=set)
+    _kept: Mapping[KeyPath, list[int]] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything is wrong that keeps the server from starting."""
+        return any(problem.fatal for problem in self.problems)
+
+    def add(self, path: KeyPath, text: str, severity: Severity, *, fatal: bool) -> None:
+        """Adds what a look at the machine has shown; not for keys that are wrong already."""
+        path = _original(path, self._kept)
+        if any(path[: len(wrong)] == wrong for wrong in self._blamed):
+            return
+        place = _nearest_place(path, self._places)
+        problem = Problem(text, place, ".".join(path), severity, fatal)
+        self.problems = in_order([*self.problems, problem])
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -45,232 +64,192 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: names every wrong key and value with its place.
     """
-    return merge_settings(read_config_file(path) if path else ConfigFile(), environ)
+    return _good(read_settings(path, environ))
 
 
 def merge_settings(file: ConfigFile, environ: Mapping[str, str]) -> Settings:
     """Like :func:`load_settings`, from a file already read."""
-    problems = list(_file_problems(Settings, file.values, (), file))
+    return _good(understand(file, environ))
+
+
+def read_settings(path: Path | None, environ: Mapping[str, str]) -> Reading:
+    """Like :func:`load_settings`, but tells what is wrong instead of raising it."""
+    return understand(read_config_file(path) if path else ConfigFile(), environ)
+
+
+def understand(file: ConfigFile, environ: Mapping[str, str]) -> Reading:
+    """Like :func:`read_settings`, from a file already read."""
     values = dict(file.values)
     places = dict(file.places)
-    for name in sorted(environ):
-        if name.startswith(ENV_PREFIX) and _SEPARATOR in name:
-            problem = _apply_env(name, environ[name], values, places)
-            if problem:
-                problems.append(f"{name}: {problem}")
-    if problems:
+    problems = [*file.problems, *apply_variables(environ, values, places)]
+    sieve = _Sieve(file, places)
+    good = sieve.section(Settings, values, ())
+    settings = Settings.model_validate(good) if good is not None else None
+    return Reading(
+        settings, in_order([*problems, *sieve.problems]), places, sieve.blamed, sieve.kept
+    )
+
+
+def _good(reading: Reading) -> Settings:
+    problems = [p for p in reading.problems if p.severity is Severity.ERROR]
+    if problems or reading.settings is None:
         raise ConfigError(problems)
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError([_describe(item, places) for item in error.errors()]) from None
+    return reading.settings
 
 
-def env_name(path: KeyPath) -> str:
-    """``("server", "port")`` → ``WITNESS_SERVER__PORT``."""
-    return ENV_PREFIX + _SEPARATOR.join(path).upper()
+def _original(path: KeyPath, kept: Mapping[KeyPath, list[int]]) -> KeyPath:
+    """Indices as in the file: wrong entries of a list are left out of the settings."""
+    for depth in range(1, len(path)):
+        indices = kept.get(path[:depth])
+        if indices is not None:
+            return (*path[:depth], str(indices[int(path[depth])]), *path[depth + 1 :])
+    return path
 
 
-def submodel(info: FieldInfo) -> type[BaseModel] | None:
-    """The model behind a field, if it is a section."""
-    return _model_in(alternatives(info.annotation))
+def _nearest_place(path: KeyPath, places: Mapping[KeyPath, Place]) -> Place | None:
+    while path and path not in places:
+        path = path[:-1]
+    return places.get(path)
 
 
-def item_model(info: FieldInfo) -> type[BaseModel] | None:
-    """The model of the entries, if the field is a list of sections."""
-    for candidate in alternatives(info.annotation):
-        if get_origin(candidate) in _LISTS:
-            return _model_in(get_args(candidate))
-    return None
+class _Sieve:
+    """Lets through what is right, section by section, and says what is wrong with the rest.
 
+    What depends on a wrong value is not complained of: mending one may mend the other.
 
-def _model_in(candidates: tuple[object, ...]) -> type[BaseModel] | None:
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+    Attributes:
+        problems: what was wrong.
+        blamed: key paths that were wrong, or are missing because of something wrong.
+        kept: of lists of sections that lost entries, the indices of those that are left.
+    """
 
+    def __init__(self, file: ConfigFile, places: Mapping[KeyPath, Place]) -> None:
+        self._file = file
+        self._places = places
+        self.problems: list[Problem] = []
+        self.blamed: set[KeyPath] = set(file.unreadable)
+        self.kept: dict[KeyPath, list[int]] = {}
 
-def is_env_only(info: FieldInfo) -> bool:
-    """Whether the value is a secret that may not stand in a file."""
-    extra = info.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("env_only"))
+    def section(
+        self, model: type[BaseModel], values: Mapping[str, object], path: KeyPath
+    ) -> dict[str, object] | None:
+        """The right part of a section; ``None`` if no part is of use."""
+        good: dict[str, object] = {}
+        for key, value in values.items():
+            here = (*path, key)
+            info = model.model_fields.get(key)
+            if info is None:
+                self._complain(here, _unknown(key, path, model))
+            elif is_env_only(info) and self._stands_in_file(here):
+                text = t("a secret does not belong here; put it into a file and name that: {key}")
+                self._complain(here, text.format(key=f"{key}_file"))
+                self.blamed.add(here)
+            elif here not in self.blamed:
+                self._field(info, value, here, good)
+        return self._validated(model, good, path)
 
-
-def alternatives(annotation: object) -> tuple[object, ...]:
-    """The members of a union without ``None``; the annotation itself if it is none."""
-    if get_origin(annotation) in {Union, types.UnionType}:
-        return tuple(a for a in get_args(annotation) if a is not type(None))
-    return (annotation,)
-
-
-def _file_problems(
-    model: type[BaseModel], values: Mapping[str, object], path: KeyPath, file: ConfigFile
-) -> Iterator[str]:
-    for key, value in values.items():
-        here = (*path, key)
-        place = file.places.get(here, Place("?"))
-        info = model.model_fields.get(key)
-        if info is None:
-            yield f"{place}: {'.'.join(here)}: {_unknown(key, path, model)}"
-            continue
-        if is_env_only(info):
-            yield f"{place}: {'.'.join(here)}: " + t(
-                "a secret does not belong here; put it into a file and name that: {key}_file"
-            ).format(key=key)
+    def _field(
+        self, info: FieldInfo, value: object, here: KeyPath, good: dict[str, object]
+    ) -> None:
         section, entry = submodel(info), item_model(info)
         if section is not None and isinstance(value, dict):
-            yield from _file_problems(section, value, here, file)
-        if entry is not None and isinstance(value, list):
-            for index, item in enumerate(value):
-                if isinstance(item, dict):
-                    yield from _file_problems(entry, item, (*here, str(index)), file)
+            inner = self.section(section, value, here)
+            if inner is None:
+                self.blamed.add(here)
+                return
+            value = inner
+        elif isinstance(value, list):
+            value = self._entries(entry, value, here)
+        elif holds_path(info) and isinstance(value, str):
+            if not value:
+                self._complain(here, t("must be a path") + t(" (is empty)"))
+                self.blamed.add(here)
+                return
+            # Joining leaves absolute paths as they are.
+            folder = self._file.folder if self._stands_in_file(here) else Path.cwd()
+            value = folder / value
+        good[here[-1]] = value
+
+    def _entries(
+        self, model: type[BaseModel] | None, items: list[object], here: KeyPath
+    ) -> list[object]:
+        good: list[object] = []
+        kept: list[int] = []
+        for index, item in enumerate(items):
+            entry = None if item is UNREADABLE else item
+            if model is not None and isinstance(item, dict):
+                entry = self.section(model, item, (*here, str(index)))
+            elif model is not None and entry is not None:
+                self._complain((*here, str(index)), t("must be a section with keys"))
+                entry = None
+            if entry is not None:
+                good.append(entry)
+                kept.append(index)
+        if len(kept) < len(items):
+            self.kept[here] = kept
+            self.blamed.add((*here, "*"))
+        return good
+
+    def _validated(
+        self, model: type[BaseModel], values: dict[str, object], path: KeyPath
+    ) -> dict[str, object] | None:
+        """Takes out what the model refuses until it accepts the rest."""
+        while True:
+            try:
+                model.model_validate(values)
+            except ValidationError as error:
+                removed = [self._take_out(item, values, path) for item in _innermost(error)]
+                if not any(removed):
+                    return None
+            else:
+                return values
+
+    def _take_out(self, error: ErrorDetails, values: dict[str, object], path: KeyPath) -> bool:
+        """Removes what an error concerns; says whether there was anything to remove."""
+        loc = tuple(str(part) for part in error["loc"])
+        fields = error.get("ctx", {}).get("fields", ())
+        concerned = [(*loc, *name.split(".")) for name in fields] or [loc]
+        original = [_original((*path, *item), self.kept) for item in concerned]
+        if not any(map(self._is_blamed, original)) and (self._file.complete or not fields):
+            placed = next((item for item in original if item in self._places), original[0])
+            self._complain(placed, sentence(error))
+        self.blamed.update(original)
+        removed = [_remove(values, item) for item in concerned]
+        return any(removed)
+
+    def _is_blamed(self, path: KeyPath) -> bool:
+        return (*path, "*") in self.blamed or any(
+            path[:depth] in self.blamed for depth in range(1, len(path) + 1)
+        )
+
+    def _stands_in_file(self, path: KeyPath) -> bool:
+        place = _nearest_place(path, self._places)
+        return place is not None and not place.variable
+
+    def _complain(self, path: KeyPath, text: str) -> None:
+        self.problems.append(Problem(text, _nearest_place(path, self._places), ".".join(path)))
+
+
+def _innermost(error: ValidationError) -> list[ErrorDetails]:
+    """Without what follows from the rest: a list counts as too short when its entries are wrong."""
+    found = error.errors()
+    outer = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
+    return [item for item in found if item["loc"] not in outer]
+
+
+def _remove(values: dict[str, object], path: KeyPath) -> bool:
+    """Removes the key, or the list it is in; the sections around it stay."""
+    for depth, key in enumerate(path):
+        inner = values.get(key)
+        if isinstance(inner, dict) and depth < len(path) - 1:
+            values = inner
+            continue
+        return values.pop(key, path) is not path
+    return False
 
 
 def _unknown(key: str, path: KeyPath, model: type[BaseModel]) -> str:
-    text = t("there is no such key")
-    near = _nearest(key, path, model)
-    return text + (t("; did you mean {near}?").format(near=near) if near else "")
-
-
-def _nearest(key: str, path: KeyPath, model: type[BaseModel]) -> str | None:
-    """The most similar valid key: in the same section, else anywhere."""
-    close = difflib.get_close_matches(key, model.model_fields, n=1, cutoff=0.6)
-    if close:
-        return ".".join((*path, close[0]))
-    leaves = {leaf[-1]: leaf for leaf in _leaves(Settings, ())}
-    close = difflib.get_close_matches(key, leaves, n=1, cutoff=0.75)
-    return ".".join(leaves[close[0]]) if close else None
-
-
-def _leaves(model: type[BaseModel], path: KeyPath) -> Iterator[KeyPath]:
-    for name, info in model.model_fields.items():
-        section = submodel(info)
-        if section is None:
-            yield (*path, name)
-        else:
-            yield from _leaves(section, (*path, name))
-
-
-def _apply_env(
-    name: str, raw: str, values: dict[str, object], places: dict[KeyPath, Place]
-) -> str | None:
-    """Puts one variable into ``values``; returns what is wrong with it."""
-    path = tuple(name.removeprefix(ENV_PREFIX).lower().split(_SEPARATOR))
-    model: type[BaseModel] = Settings
-    target = values
-    info: FieldInfo | None = None
-    for depth, key in enumerate(path):
-        info = model.model_fields.get(key)
-        if info is None:
-            near = _nearest_variable(name)
-            return t("there is no such setting") + (
-                t("; did you mean {near}?").format(near=near) if near else ""
-            )
-        section = submodel(info)
-        if depth == len(path) - 1:
-            if section is not None:
-                return t("this is a section; a variable sets one key of it")
-            break
-        if section is None:
-            return t("{key} is a value, not a section").format(key=".".join(path[: depth + 1]))
-        inner = target.get(key)
-        target[key] = target = dict(inner) if isinstance(inner, dict) else {}
-        model = section
-    assert info is not None
-    target[path[-1]] = _env_value(raw, info)
-    places[path] = Place(name)
-    return None
-
-
-def _nearest_variable(name: str) -> str | None:
-    names = [env_name(leaf) for leaf in _leaves(Settings, ())]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
-    return close[0] if close else None
-
-
-def _env_value(raw: str, info: FieldInfo) -> object:
-    """Text stays text where the setting is text; anything else is read as YAML or a list."""
-    kinds = alternatives(info.annotation)
-    optional = info.annotation not in kinds
-    if optional and not raw.strip():
-        return None
-    if any(k in {str, SecretStr, Path} or _is_enum(k) for k in kinds):
-        return raw
-    stripped = raw.strip()
-    if any(get_origin(k) in _LISTS for k in kinds) and not stripped.startswith("["):
-        return [part.strip() for part in stripped.split(",") if part.strip()]
-    try:
-        return yaml.safe_load(raw)
-    except yaml.YAMLError:
-        return raw
-
-
-def _is_enum(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, str)
-
-
-def _describe(error: ErrorDetails, places: Mapping[KeyPath, Place]) -> str:
-    """One line: place, key, what is wrong, and the value unless it is a secret."""
-    path = tuple(str(part) for part in error["loc"])
-    text = _message(error)
-    while path and path not in places:
-        path = path[:-1]
-    place = places.get(path)
-    key = ".".join(str(part) for part in error["loc"])
-    shown = _shown(error)
-    parts = [str(place)] if place else []
-    if key and not (place and place.line == 0):
-        parts.append(key)
-    return ": ".join([*parts, text]) + shown
-
-
-def _shown(error: ErrorDetails) -> str:
-    value = error["input"]
-    if isinstance(value, (SecretStr, dict, BaseModel)) or "token" in str(error["loc"][-1:]):
-        return ""
-    if "secret" in str(error["loc"]) or "key" in str(error["loc"][-1:]):
-        return ""
-    text = repr(value) if isinstance(value, str) else str(value)
-    return t(" (is {value})").format(value=text[:80])
-
-
-def _message(error: ErrorDetails) -> str:
-    """Pydantic's sentence, or ours where that one speaks of Python."""
-    context = error.get("ctx", {})
-    kind = error["type"]
-    if kind == "too_short" and isinstance(error["input"], str):
-        kind = "string_too_short"
-    template = _MESSAGES.get(kind)
-    if template is not None:
-        return t(template).format(**context)
-    text = error["msg"].removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]
-
-
-_MESSAGES = {
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "string_type": "must be text",
-    "path_type": "must be a path",
-    "enum": "must be {expected}",
-    "literal_error": "must be {expected}",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be {ge} or more",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be {le} or less",
-    "model_type": "must be a section with keys",
-    "model_attributes_type": "must be a section with keys",
-    "list_type": "must be a list",
-    "tuple_type": "must be a list",
-    "missing": "is missing",
-    "too_short": "must have at least {min_length} entries",
-    "too_long": "must have at most {max_length} entries",
-    "string_too_short": "must have at least {min_length} characters",
-    "string_pattern_mismatch": "does not have the expected form ({pattern})",
-}
+    near = nearest_key(key, path, model)
+    return t("there is no such key") + (
+        t("; did you mean {near}?").format(near=near) if near else ""
+    )

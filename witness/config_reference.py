@@ -1,8 +1,9 @@
 """Writes ``configs/witness.yaml`` from the settings' own descriptions."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import yaml
@@ -11,8 +12,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from witness.config import Settings
-from witness.config_file import KeyPath
-from witness.config_load import alternatives, env_name, is_env_only, item_model, submodel
+from witness.config_model import alternatives, env_name, is_env_only, item_model, submodel
+from witness.i18n import t
+from witness.problem import KeyPath
 
 __all__ = ["effective_yaml", "reference_yaml"]
 
@@ -21,7 +23,8 @@ _HEADER = """\
 # Witness: every setting with its default. Made by `witness config reference`.
 #
 # What stands here is overridden by the environment variable named beside each key. Secrets do not
-# belong in this file: give the path of a file that holds one (`*_file`), or the variable.
+# belong in this file: give the path of a file that holds one (`*_file`), or the variable. Paths
+# in this file are relative to the folder it is in, paths in variables to the current one.
 # `witness config check FILE` names every wrong key or value with its line.
 """
 
@@ -32,9 +35,52 @@ def reference_yaml() -> str:
 
 
 def effective_yaml(settings: Settings) -> str:
-    """The settings in force, without comments; secrets are hidden."""
-    data = settings.model_dump(mode="json")
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    """The settings in force: a file that means the same, but for secrets, which are comments."""
+    return "".join(_effective(settings, ()))
+
+
+def _effective(values: BaseModel, path: KeyPath) -> Iterator[str]:
+    indent = "  " * len(path)
+    for name, info in type(values).model_fields.items():
+        here = (*path, name)
+        value = getattr(values, name)
+        if isinstance(value, BaseModel):
+            yield f"{indent}{name}:\n"
+            yield from _effective(value, here)
+        elif is_env_only(info):
+            if value is not None:
+                yield _hidden(indent, name, env_name(here))
+        elif item_model(info) is not None and value:
+            yield f"{indent}{name}:\n"
+            yield from _effective_entries(value, here)
+        else:
+            yield f"{indent}{name}: {_flow(value)}\n"
+
+
+def _effective_entries(entries: Sequence[BaseModel], path: KeyPath) -> Iterator[str]:
+    """A list of sections. An entry whose secret is hidden would be incomplete: a comment too."""
+    indent = "  " * len(path)
+    kept = 0
+    for entry in entries:
+        fields = type(entry).model_fields
+        shown = {
+            name: _plain(getattr(entry, name))
+            for name, info in fields.items()
+            if not is_env_only(info) and getattr(entry, name) is not None
+        }
+        secrets = [n for n, i in fields.items() if is_env_only(i) and getattr(entry, n) is not None]
+        if secrets:
+            yield _hidden(indent, f"- {_flow(shown)} {', '.join(secrets)}", env_name(path))
+        else:
+            yield f"{indent}- {_flow(shown)}\n"
+            kept += 1
+    if not kept:
+        yield f"{indent}[]\n"
+
+
+def _hidden(indent: str, what: str, variable: str) -> str:
+    text = t("{what}: hidden, from {variable}").format(what=what, variable=variable)
+    return f"{indent}# {text}\n"
 
 
 def _section(model: type[BaseModel], values: BaseModel, path: KeyPath) -> Iterator[str]:
@@ -117,7 +163,15 @@ def _names(kind: object) -> list[str]:
 def _flow(value: object) -> str:
     """A value on one line, in YAML."""
     plain = _plain(value)
-    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=10_000)
+    text = yaml.safe_dump(
+        plain,
+        default_flow_style=True,
+        # Line breaks would end a comment or need an indentation.
+        default_style='"' if isinstance(plain, str) and not plain.isprintable() else None,
+        allow_unicode=True,
+        sort_keys=False,
+        width=1 << 30,
+    )
     return text.removesuffix("...\n").strip()
 
 
@@ -135,6 +189,8 @@ def _plain(value: object) -> object:
             return {str(key): _plain(item) for key, item in value.items()}
         case BaseModel():
             return value.model_dump(mode="json")
+        case Path():
+            return str(value.absolute())
         case _:
             return str(value)
 

@@ -5,9 +5,11 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from witness.i18n import t
+from witness.i18n import marked, t
 
 __all__ = ["Line", "problems", "render_json", "render_table"]
+
+_KINDS = {"audio": marked("audio"), "video": marked("video")}
 
 MIN_SHARE = 0.25
 """Of the frames sent, so many must have been decoded, or the call did not work."""
@@ -47,7 +49,7 @@ def problems(lines: Sequence[Line], wanted: Sequence[tuple[str, str, str]]) -> l
     result = []
     for receiver, sender, kind in wanted:
         line = found.get((receiver, sender, kind))
-        names = {"receiver": receiver, "sender": sender, "kind": t(kind)}
+        names = {"receiver": receiver, "sender": sender, "kind": t(_KINDS[kind])}
         if line is None or line.packets == 0:
             result.append(t("{receiver} received no {kind} from {sender}").format(**names))
         elif line.frames < line.expected * MIN_SHARE:
@@ -88,7 +90,7 @@ def _cells(line: Line) -> list[str]:
     return [
         line.receiver,
         line.sender,
-        t(line.kind),
+        t(_KINDS[line.kind]),
         str(line.packets),
         str(line.lost),
         str(line.frames),

@@ -1,13 +1,18 @@
 """Starts the media engines of the process."""
 
 import contextlib
+import re
 from collections.abc import Sequence
 
 from sfu._media import Certificate, Engine, EngineConfigError
+from witness import os_errors
 from witness.config import MediaConfig, socket_address
 from witness.errors import StartError
+from witness.i18n import t
 
 __all__ = ["start_engines", "stop_engines"]
+
+_CANNOT_BIND = re.compile(r"listen: cannot bind UDP (\S+): ")
 
 
 def start_engines(config: MediaConfig, certificate: Certificate) -> list[Engine]:
@@ -32,8 +37,19 @@ def start_engines(config: MediaConfig, certificate: Certificate) -> list[Engine]
             )
     except EngineConfigError as error:
         stop_engines(engines)
-        raise StartError(f"media: {error}") from error
+        raise StartError(_sentence(str(error))) from error
     return engines
+
+
+def _sentence(text: str) -> str:
+    """The plane's error; it speaks English only, but the system's reason is known by number."""
+    found = _CANNOT_BIND.match(text)
+    if found is None:
+        return f"media: {text}"
+    address, reason = found[1], os_errors.native_reason(text)
+    return t("can't receive media on UDP {address} (media.listen, media.port): {reason}").format(
+        address=address, reason=reason
+    )
 
 
 def stop_engines(engines: Sequence[Engine]) -> None:

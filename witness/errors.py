@@ -7,7 +7,11 @@ WitnessError (1)
 └── DemoError (4): the demonstration call did not work
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+from witness.i18n import t
+from witness.problem import Problem
 
 __all__ = ["ConfigError", "DemoError", "StartError", "UsageError", "WitnessError"]
 
@@ -25,13 +29,24 @@ class UsageError(WitnessError):
 
 
 class ConfigError(WitnessError):
-    """One line per problem, each with its place."""
+    """One line per problem, each with its place; at most :attr:`MAX_LINES`.
+
+    Attributes:
+        problems: the lines.
+        found: the same, taken apart.
+    """
+
+    MAX_LINES: ClassVar[int] = 200
 
     exit_code = 2
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    def __init__(self, problems: Sequence[Problem | str]) -> None:
+        self.found = [Problem(item) if isinstance(item, str) else item for item in problems]
+        self.problems = [str(item) for item in self.found]
+        lines = self.problems[: self.MAX_LINES]
+        if len(lines) < len(self.problems):
+            lines.append(t("and {count} more").format(count=len(self.problems) - len(lines)))
+        super().__init__("\n".join(lines))
 
 
 class StartError(WitnessError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from witness.i18n_zh import CATALOGUE
 
-__all__ = ["language", "t"]
+__all__ = ["language", "marked", "of_error", "t"]
 
 
 def language(environ: Mapping[str, str]) -> str:
@@ -27,3 +27,20 @@ def t(text: str) -> str:
     if language(os.environ) == "zh":
         return CATALOGUE.get(text, text)
     return text
+
+
+def marked(text: str) -> str:
+    """The text itself: marks one that stands in a table and reaches :func:`t` later."""
+    return text
+
+
+def of_error(error: Exception) -> str:
+    """An error's own sentence.
+
+    Errors of other packages know no language; those that people read carry ``template``, a text
+    of the catalogue, and the ``values`` to fill it with.
+    """
+    template = getattr(error, "template", None)
+    if not isinstance(template, str):
+        return t(str(error))
+    return t(template).format(**getattr(error, "values", {}))

@@ -12,27 +12,26 @@ from sfu import Sfu, SfuListener
 from sfu._media import Certificate, Engine
 from sfu.addresses import host_addresses
 from sfu.errors import SfuError
-from signaling.auth import MintingKey, TokenVerifier, VerificationKey, load_keys
+from signaling.auth import MintingKey, TokenVerifier, VerificationKey
 from signaling.clock import system_clock
 from signaling.config import AuthConfig
-from signaling.errors import KeyMaterialError
 from signaling.hub import Hub
 from signaling.problem import problem_middleware
 from signaling.server import build_app
+from witness import os_errors
 from witness.admin import Access, AdminPages
 from witness.assets import web_dir
-from witness.certificates import server_context
-from witness.config import HttpLimits, ServerConfig, Settings, socket_address, split_address
+from witness.config import HttpLimits, Settings, socket_address, split_address
 from witness.descriptors import affordable, raise_limit
 from witness.engines import start_engines, stop_engines
-from witness.errors import ConfigError, StartError
+from witness.errors import StartError
 from witness.gate import Gate
 from witness.guarded import note_request
-from witness.i18n import t
+from witness.i18n import of_error, t
 from witness.listener import Listener
 from witness.loop_lag import LoopLag
 from witness.metrics import HttpCollector, Metrics
-from witness.tokens import load_token
+from witness.preflight import Material, load_material
 
 __all__ = ["WitnessServer"]
 
@@ -110,14 +109,14 @@ class WitnessServer:
         """Starts engines and listens.
 
         Raises:
-            ConfigError: a key or token file can't be used.
-            StartError: an address or the certificate can't be used.
+            ConfigError: a file the settings name can't be used.
+            StartError: an address can't be used.
         """
         config = self.settings.server
-        tls = _tls(config)
-        access = self._access()
+        material = load_material(self.settings)
+        access = self._access(material)
         demo_key = MintingKey.demo() if self.settings.signaling.auth.demo_key else None
-        verifier = _verifier(self.settings.signaling.auth, demo_key)
+        verifier = _verifier(self.settings.signaling.auth, material.keys, demo_key)
         certificate = Certificate()
         self._engines = start_engines(self.settings.media, certificate)
         try:
@@ -131,7 +130,7 @@ class WitnessServer:
             hub.sfu.attach(asyncio.get_running_loop())
             gate = self._make_gate()
             metrics.registry.register(HttpCollector(gate))
-            self._port = await self._listen(app, gate, (config.host, config.port), tls)
+            self._port = await self._listen(app, gate, (config.host, config.port), material.tls)
             if self.settings.metrics.listen is not None:
                 await self._listen_for_machines(pages, self.settings.metrics.listen)
         except BaseException:
@@ -185,7 +184,7 @@ class WitnessServer:
         try:
             return Hub(self.settings.signaling, verifier, make_sfu)
         except SfuError as error:
-            raise StartError(str(error)) from error
+            raise StartError(of_error(error)) from error
 
     def _make_gate(self) -> Gate:
         signaling = self.settings.signaling
@@ -219,7 +218,7 @@ class WitnessServer:
         except OSError as error:
             raise StartError(
                 t("can't listen on {address}: {reason}").format(
-                    address=socket_address(*address), reason=error.strerror or error
+                    address=socket_address(*address), reason=os_errors.reason(error)
                 )
             ) from error
         self._listeners.append(listener)
@@ -233,31 +232,19 @@ class WitnessServer:
         port = await self._listen(app, Gate(limits), (host, port))
         self.metrics_url = f"http://{socket_address(host, port)}/metrics"
 
-    def _access(self) -> Access:
-        config, metrics = self.settings.server, self.settings.metrics
+    def _access(self, material: Material) -> Access:
+        config = self.settings.server
         proxied = config.public_url is not None or self.settings.signaling.web.trusted_proxies
         return Access(
-            admin_token=load_token(
-                "server.admin_token", config.admin_token, config.admin_token_file
-            ),
-            metrics_token=load_token("metrics.token", metrics.token, metrics.token_file),
+            admin_token=material.admin_token,
+            metrics_token=material.metrics_token,
             # A proxy on this machine may pass on the requests of others as if they were its own.
             local_metrics=not proxied,
         )
 
 
-def _tls(config: ServerConfig) -> ssl.SSLContext | None:
-    if config.tls_cert is None or config.tls_key is None:
-        return None
-    return server_context(config.tls_cert, config.tls_key)
-
-
-def _verifier(config: AuthConfig, demo_key: MintingKey | None) -> TokenVerifier:
-    keys: list[VerificationKey] = []
-    try:
-        keys += load_keys(config)
-    except KeyMaterialError as error:
-        raise ConfigError([f"signaling.auth.keys: {error}"]) from error
-    if demo_key is not None:
-        keys.append(demo_key.verification())
-    return TokenVerifier(keys, max_ttl_s=config.max_ttl_s, clock_skew_s=config.clock_skew_s)
+def _verifier(
+    config: AuthConfig, keys: Sequence[VerificationKey], demo_key: MintingKey | None
+) -> TokenVerifier:
+    known = [*keys, demo_key.verification()] if demo_key is not None else keys
+    return TokenVerifier(known, max_ttl_s=config.max_ttl_s, clock_skew_s=config.clock_skew_s)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from witness import os_errors
 from witness.config import MIN_TOKEN_CHARS, read_secret
 from witness.errors import ConfigError
-from witness.i18n import t
+from witness.i18n import of_error, t
+from witness.problem import Problem
 
 __all__ = ["load_token"]
 
@@ -29,10 +31,11 @@ def load_token(key: str, value: SecretStr | None, file: Path | None) -> str | No
     try:
         token = read_secret(file)
     except OSError as error:
-        raise ConfigError([f"{key}_file: {error.filename}: {error.strerror}"]) from error
+        problem = os_errors.reason(error)
     except ValueError as error:
-        raise ConfigError([f"{key}_file: {error}"]) from error
-    if len(token) < MIN_TOKEN_CHARS:
+        problem = of_error(error)
+    else:
+        if len(token) >= MIN_TOKEN_CHARS:
+            return token
         problem = t("must have at least {min_length} characters").format(min_length=MIN_TOKEN_CHARS)
-        raise ConfigError([f"{key}_file: {problem}"])
-    return token
+    raise ConfigError([Problem(f"{file}: {problem}", key=f"{key}_file")])
