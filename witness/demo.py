@@ -1,6 +1,7 @@
 """``witness demo``: a server for this machine, two participants with real media, and a report."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -81,15 +82,18 @@ async def _call(url: str, options: DemoOptions) -> int:
             with local_addresses(["127.0.0.1"]):
                 people = await _join(url, session)
                 await _connected(people)
+            stop = _stop_wish() if options.keep else asyncio.Event()
             _say(options, t("{count} participants are connected").format(count=len(people)))
             started_s = time.monotonic()
-            await _wait(people, options)
+            await _wait(people, options, stop)
+            if stop.is_set():
+                return 0
             lines = await _lines(people, time.monotonic() - started_s)
             failures = _failures(people, lines)
             _print_report(lines, failures, as_json=options.as_json)
             if options.keep and not failures:
                 _say(options, t("staying up; Ctrl+C ends it"))
-                await _interrupted()
+                await stop.wait()
         except LoadtestError as error:
             raise DemoError(t("the call failed: {reason}").format(reason=error)) from error
         finally:
@@ -146,11 +150,14 @@ async def _connected(people: dict[str, Participant]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _wait(people: dict[str, Participant], options: DemoOptions) -> None:
+async def _wait(people: dict[str, Participant], options: DemoOptions, stop: asyncio.Event) -> None:
+    """For the length of the call, or until ``stop``."""
     end_s = time.monotonic() + options.seconds
     # A timer may be a little early; a hundredth of a second is not worth a line.
     while (left_s := end_s - time.monotonic()) > 0.01:
-        await asyncio.sleep(min(_PROGRESS_S, left_s))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), min(_PROGRESS_S, left_s))
+            return
         counts = ", ".join(
             f"{role} {sum(track.sink.frames for track in person.received.values())}"
             for role, person in people.items()
@@ -231,13 +238,13 @@ def _free_port(preferred: int) -> int:
     return preferred
 
 
-async def _interrupted() -> None:
-    """Until SIGINT or SIGTERM."""
+def _stop_wish() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM, which end a call that was to stay up as it was meant to end."""
     loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+        loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 def _print_report(lines: list[Line], failures: list[str], *, as_json: bool) -> None:

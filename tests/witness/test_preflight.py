@@ -14,7 +14,7 @@ from sfu.config import SfuConfig
 from signaling.config import Algorithm, AuthConfig, KeyConfig, SignalingConfig
 from witness.certificates import create_certificate
 from witness.cli import main
-from witness.config import MediaConfig, ServerConfig, Settings
+from witness.config import MediaConfig, MetricsConfig, ServerConfig, Settings
 from witness.errors import ConfigError
 from witness.preflight import EXPIRY_WARNING, examine, load_material
 from witness.problem import Severity
@@ -158,14 +158,17 @@ def test_public_key_of_another_kind_is_named(pair: tuple[Path, Path], tmp_path: 
         (b"short\n", "must have at least 16 characters"),
     ],
 )
-def test_unusable_admin_token_is_named(
-    content: bytes | None, expected: str, tmp_path: Path
-) -> None:
+def test_unusable_tokens_are_named(content: bytes | None, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
-    settings = Settings(server=ServerConfig(admin_token_file=path))
-    assert found(settings) == [("server.admin_token_file", f"{path}: {expected}")]
+    settings = Settings(
+        server=ServerConfig(admin_token_file=path), metrics=MetricsConfig(token_file=path)
+    )
+    assert found(settings) == [
+        ("server.admin_token_file", f"{path}: {expected}"),
+        ("metrics.token_file", f"{path}: {expected}"),
+    ]
 
 
 @pytest.mark.parametrize(

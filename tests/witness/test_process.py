@@ -17,6 +17,7 @@ import pytest
 from loadtest.addresses import local_addresses
 from loadtest.participant import Participant
 from loadtest.signal import SignalConfig
+from loadtest.sources import MEDIA_DIR, SpeechAudio, load_speech
 from sfu.addresses import host_addresses
 from witness.config import socket_address
 
@@ -52,12 +53,20 @@ async def running(**environment: str) -> AsyncIterator[tuple[Process, str]]:
         await process.communicate()
 
 
-async def join(session: aiohttp.ClientSession, url: str) -> Participant:
-    body = {"room": "r1", "role": "rm", "name": "王小明"}
+async def join(
+    session: aiohttp.ClientSession,
+    url: str,
+    name: str = "王小明",
+    address: str = "127.0.0.1",
+    *,
+    media: bool = False,
+) -> Participant:
+    body = {"room": "r1", "role": "rm", "name": name}
     async with session.post(f"{url}/v1/demo/tokens", json=body) as response:
         token = (await response.json())["token"]
-    person = Participant(SignalConfig(url, token), session, {})
-    with local_addresses(["127.0.0.1"]):
+    sources = {"microphone": SpeechAudio(load_speech(MEDIA_DIR / "zh_tts0.wav"))} if media else {}
+    person = Participant(SignalConfig(url, token), session, sources)
+    with local_addresses([address]):
         await person.start()
     return person
 
@@ -171,6 +180,80 @@ async def test_taken_port_is_one_sentence_and_code_3() -> None:
     assert code == 3
     assert errors.splitlines()[-1].startswith(f"witness: can't listen on 127.0.0.1:{port}")
     assert "Traceback" not in errors
+
+
+NAME, AGENT, ADDRESS = "王小明标记", "MarkedAgent/9", "127.44.55.66"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("pii", ["true", "false"])
+async def test_personal_data_is_in_the_output_only_on_request(form: str, pii: str) -> None:
+    connector = aiohttp.TCPConnector(local_addr=(ADDRESS, 0))
+    async with (
+        running(WITNESS_LOG__FORMAT=form, WITNESS_LOG__PII=pii, WITNESS_LOG__LEVEL="debug") as (
+            process,
+            url,
+        ),
+        aiohttp.ClientSession(connector=connector, headers={"User-Agent": AGENT}) as session,
+    ):
+        person = await join(session, url, name=NAME, address=ADDRESS, media=True)
+        async with asyncio.timeout(15):
+            while person.connection_state != "connected":
+                await asyncio.sleep(0.02)
+        # What aiohttp itself complains of holds the address and what was sent.
+        async with session.get(f"{url}/v1/ws", headers={"X": NAME}) as response:
+            assert response.status == 400
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", int(url.rpartition(":")[2]), local_addr=(ADDRESS, 0)
+        )
+        writer.write(f"NONSENSE {NAME}\r\n\r\n".encode())
+        await reader.read()
+        writer.close()
+        await person.leave()
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        code, errors = await finished(process)
+        output = errors + (await process.stdout.read()).decode()
+    assert code == 0
+    marks = {mark: mark in output for mark in (NAME, AGENT, ADDRESS)}
+    assert marks == dict.fromkeys((NAME, AGENT, ADDRESS), pii == "true"), output
+    if pii == "true" and form == "json":
+        lines = {line["message"]: line for line in map(json.loads, errors.splitlines())}
+        assert lines["participant joined"]["pii.name"] == NAME
+        for message in ("socket opened", "socket joined"):
+            assert lines[message]["pii.remote"] == ADDRESS
+            assert lines[message]["pii.user_agent"] == AGENT
+        assert lines["socket joined"]["participant_id"].startswith("rm-")
+        assert lines["media path chosen"]["pii.remote"].startswith(f"{ADDRESS}:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "expected"),
+    [
+        (["--keep", "--seconds", "600"], "2 participants are connected", 0),
+        (["--keep", "--seconds", "1"], "staying up", 0),
+        (["--seconds", "600"], "2 participants are connected", 130),
+    ],
+)
+async def test_interrupted_demo_that_was_to_stay_up_is_a_success(
+    arguments: list[str], text: str, expected: int
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "witness", "demo", "--port", "0", *arguments,
+        env=ENVIRONMENT, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            while text not in (line := (await process.stdout.readline()).decode()):
+                assert line, "the demo ended"
+            process.send_signal(signal.SIGINT)
+            code, errors = await finished(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert (code, errors) == (expected, "")
 
 
 async def test_demo_reports_what_everybody_received() -> None:
