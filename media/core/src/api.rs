@@ -324,6 +324,8 @@ pub enum DropReason {
     UnknownSource,
     /// STUN without or with wrong message integrity, or for unknown credentials.
     StunUnauthenticated,
+    /// A connectivity check that came from another address before.
+    StunReplay,
     /// RTP or RTCP before DTLS finished.
     NotSecured,
     SrtpAuthentication,
@@ -352,10 +354,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 18] = [
+    pub const ALL: [DropReason; 19] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
+        DropReason::StunReplay,
         DropReason::NotSecured,
         DropReason::SrtpAuthentication,
         DropReason::SrtpReplay,
@@ -379,6 +382,7 @@ impl DropReason {
             DropReason::Malformed => "malformed",
             DropReason::UnknownSource => "unknown_source",
             DropReason::StunUnauthenticated => "stun_unauthenticated",
+            DropReason::StunReplay => "stun_replay",
             DropReason::NotSecured => "not_secured",
             DropReason::SrtpAuthentication => "srtp_authentication",
             DropReason::SrtpReplay => "srtp_replay",

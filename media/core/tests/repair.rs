@@ -177,7 +177,11 @@ fn streams_are_learnt_by_mid_and_by_payload_type() {
     parameters.encodings[0].rtx_ssrc = None;
     world.add_producer(0, 11, parameters);
     world.client(0).media.add_track(by_type, now);
-    let unknown = TrackConfig { payload_type: 50, ..TrackConfig::audio(4_000) };
+    let unknown = TrackConfig {
+        payload_type: 50,
+        first: media_core::rtp::SeqNo(1),
+        ..TrackConfig::audio(4_000)
+    };
     world.client(0).media.add_track(unknown, now);
     world.subscribe(1, 20, 10, MediaKind::Audio, 7_000);
     world.subscribe(1, 21, 11, MediaKind::Video, 8_000);

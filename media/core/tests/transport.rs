@@ -5,10 +5,11 @@ mod support;
 use std::time::Duration;
 
 use media_core::DropReason;
-use media_core::api::{CloseReason, Command, Event, MediaKind, TransportState};
+use media_core::api::{CloseReason, Command, Event, MediaKind, ProducerParameters, TransportState};
+use media_core::rtp::SeqNo;
 use support::client::ClientConfig;
 use support::media::TrackConfig;
-use support::{Datagram, World, ice};
+use support::{Datagram, World, ice, producer_parameters};
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -110,6 +111,144 @@ fn replayed_packets_are_refused() {
     assert_eq!(refused, replayed.len() as u64);
     assert_eq!(after.rtp_packets_in, before.rtp_packets_in);
     assert_eq!(after.rtp_packets_out, before.rtp_packets_out);
+}
+
+/// Publishes a screen for a moment, announced by SSRC or learnt by MID, and ends it.
+fn share_screen(world: &mut World, number: u64, is_announced: bool) -> Vec<Datagram> {
+    let ssrc = 100_000 + 2 * number as u32;
+    let mut track = TrackConfig::video(ssrc, ssrc + 1);
+    track.first = SeqNo(65_533);
+    track.extensions = vec![(4, b"screen".to_vec())];
+    let mut parameters = producer_parameters(&track, "screen");
+    if !is_announced {
+        parameters.encodings[0].ssrc = None;
+        parameters.encodings[0].rtx_ssrc = None;
+    }
+    world.add_producer(0, 1_000 + number, parameters);
+    world.subscribe(1, 5_000 + number, 1_000 + number, MediaKind::Video, 500_000 + 2 * ssrc);
+    let now = world.now;
+    let track = world.client(0).media.add_track(track, now);
+    world.tapped.clear();
+    world.run(ms(130));
+    world.client(0).media.tracks[track].active = false;
+    world.run(ms(30));
+    let received = world.client(1).media.inbound.remove(&(500_000 + 2 * ssrc)).unwrap();
+    assert!(received.got.len() >= 6, "share {number}: {} packets", received.got.len());
+    world.execute(Command::RemoveConsumer { consumer: 5_000 + number });
+    world.execute(Command::RemoveProducer { producer: 1_000 + number });
+    for index in [0, 1] {
+        let srtp = world.client(index).srtp.as_mut().unwrap();
+        srtp.local.end_ssrc(ssrc);
+        srtp.remote.end_ssrc(500_000 + 2 * ssrc);
+    }
+    let is_of_share = |datagram: &Datagram| datagram.bytes[8..12] == ssrc.to_be_bytes();
+    world.tapped.iter().filter(|datagram| is_of_share(datagram)).cloned().collect()
+}
+
+#[test]
+fn a_thousand_screen_shares_fit_into_one_transport_and_none_can_be_replayed() {
+    let mut world = talking();
+    world.tap = true;
+    let memory = |world: &mut World| -> Vec<u64> {
+        world.snapshot().transports.iter().map(|transport| transport.memory_bytes).collect()
+    };
+    let mut last: Vec<Datagram> = Vec::new();
+    let mut settled = Vec::new();
+    for number in 0..1_000 {
+        let recorded = share_screen(&mut world, number, number % 2 == 0);
+        assert!(recorded.len() >= 9, "share {number}: {} packets", recorded.len());
+        // Now that nobody claims them, and again where the next share could.
+        let next = parameters_of_screen();
+        world.add_producer(0, 9_000, next);
+        let before = world.snapshot().counters;
+        for datagram in recorded.iter().chain(&last) {
+            world.deliver(datagram.clone());
+        }
+        let after = world.snapshot().counters;
+        world.execute(Command::RemoveProducer { producer: 9_000 });
+        let refused = DropReason::SrtpReplay as usize;
+        let replayed = (recorded.len() + last.len()) as u64;
+        assert_eq!(after.dropped[refused] - before.dropped[refused], replayed, "share {number}");
+        assert_eq!(after.rtp_packets_in, before.rtp_packets_in, "share {number}");
+        assert_eq!(after.rtp_packets_out, before.rtp_packets_out, "share {number}");
+        last = recorded;
+        if number == 20 {
+            settled = memory(&mut world);
+        }
+    }
+    assert_eq!(world.failures(), Vec::<String>::new());
+    // Per SSRC its number and newest index: 16 bytes, in tables that double as they grow.
+    for (before, after) in settled.iter().zip(memory(&mut world)) {
+        assert!(after <= before + 2 * 16 * 2 * 1_000, "from {before} to {after} bytes");
+    }
+    let heard = got(&mut world, 1);
+    world.run(s(1));
+    assert!(got(&mut world, 1) - heard > 45, "the call goes on");
+}
+
+/// A producer of screens that learns its SSRC from the MID.
+fn parameters_of_screen() -> ProducerParameters {
+    let mut parameters = producer_parameters(&TrackConfig::video(1, 2), "screen");
+    parameters.encodings[0].ssrc = None;
+    parameters.encodings[0].rtx_ssrc = None;
+    parameters
+}
+
+#[test]
+fn packets_nobody_claims_neither_allocate_nor_count_as_life() {
+    let mut world = talking();
+    let transport = world.endpoints[0].transport;
+    let memory = |world: &mut World| {
+        let transports = world.snapshot().transports;
+        transports.iter().find(|stats| stats.transport == transport).unwrap().memory_bytes
+    };
+    world.client(0).checks = false;
+    world.client(0).media.tracks[0].active = false;
+    world.run(s(1));
+    let before = (memory(&mut world), world.dropped(DropReason::UnknownSsrc));
+    let from = world.client(0).address;
+    let srtp = world.client(0).srtp.as_mut().unwrap();
+    let strays: Vec<Datagram> = (0..5_000_u32)
+        .map(|ssrc| {
+            let mut bytes = vec![0x80, 50, 0, 1, 0, 0, 0, 0];
+            bytes.extend_from_slice(&(1_000_000 + ssrc).to_be_bytes());
+            bytes.resize(60 + media_core::srtp::MAX_OVERHEAD, 0);
+            let len = srtp.local.protect_rtp(12, &mut bytes, 60).unwrap();
+            srtp.local.end_ssrc(1_000_000 + ssrc);
+            bytes.truncate(len);
+            Datagram { from, bytes }
+        })
+        .collect();
+    for stray in &strays {
+        world.deliver(stray.clone());
+    }
+    let after = (memory(&mut world), world.dropped(DropReason::UnknownSsrc));
+    assert_eq!((after.0, after.1 - before.1), (before.0, 5_000));
+}
+
+#[test]
+fn a_copied_check_moves_not_even_a_silent_transport() {
+    for is_silent in [true, false] {
+        let mut world = talking();
+        world.client(0).media.tracks[0].active = !is_silent;
+        world.run(s(1));
+        world.client(1).checks = false;
+        let client = world.client(0).address;
+        let check = world.client(0).check(true, true);
+        let answers = world.client(0).answers;
+        world.deliver(Datagram { from: client, bytes: check.clone() });
+        world.deliver(Datagram { from: client, bytes: check.clone() });
+        world.run(ms(40));
+        assert!(world.client(0).answers - answers >= 2, "one sent again is answered");
+        let before = world.dropped(DropReason::StunReplay);
+        let strays = world.strays.len();
+        world.deliver(Datagram { from: "203.0.113.66:1".parse().unwrap(), bytes: check });
+        assert_eq!(world.dropped(DropReason::StunReplay), before + 1);
+        let heard = got(&mut world, 0);
+        world.run(s(1));
+        assert!(got(&mut world, 0) - heard > 45, "silent: {is_silent}");
+        assert_eq!(world.strays.len(), strays, "nothing went to where the copy came from");
+    }
 }
 
 #[test]

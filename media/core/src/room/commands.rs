@@ -166,22 +166,21 @@ impl Room {
     pub(super) fn list_streams(&mut self, key: Key) {
         let Some(producer) = self.producers.get(key) else { return };
         let Some(transport) = self.transports.get_mut(producer.transport) else { return };
-        transport.streams.retain(|stream| stream.producer != key);
+        let mut streams = Vec::with_capacity(2 * producer.encodings.len());
         for (index, encoding) in producer.encodings.iter().enumerate() {
             for (ssrc, is_rtx) in [(encoding.ssrc, false), (encoding.rtx_ssrc, true)] {
-                if let Some(ssrc) = ssrc {
-                    let stream = Stream { ssrc, producer: key, encoding: index, is_rtx };
-                    transport.streams.push(stream);
-                }
+                let stream = |ssrc| Stream { ssrc, producer: key, encoding: index, is_rtx };
+                streams.extend(ssrc.map(stream));
             }
         }
+        transport.set_streams(key, &streams);
     }
 
     pub(crate) fn remove_producer(&mut self, cx: &mut Cx, key: Key) -> CommandResult {
         let producer = self.producers.get(key).ok_or("no such producer")?;
         if let Some(transport) = self.transports.get_mut(producer.transport) {
             transport.producers.retain(|other| *other != key);
-            transport.streams.retain(|stream| stream.producer != key);
+            transport.set_streams(key, &[]);
         }
         self.drop_producer(cx, key);
         Ok(())
@@ -346,6 +345,8 @@ impl Room {
         let consumer = self.consumers.get(key).ok_or("no such consumer")?;
         if let Some(transport) = self.transports.get_mut(consumer.transport) {
             transport.consumers.retain(|other| *other != key);
+            let ConsumerParameters { ssrc, rtx_ssrc, .. } = consumer.parameters;
+            transport.end_sent([ssrc].into_iter().chain(rtx_ssrc));
         }
         self.drop_consumer(cx, key);
         Ok(())

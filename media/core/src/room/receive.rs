@@ -10,7 +10,7 @@ use crate::reception::Arrival;
 use crate::rtp::{RtpHeader, SeqNo};
 use crate::shared::{Cx, TimerKind};
 use crate::table::Key;
-use crate::transport::{Checked, Stream};
+use crate::transport::{Checked, Stream, Transport};
 
 use super::Room;
 
@@ -129,25 +129,31 @@ impl Room {
 
     fn receive_rtp(&mut self, cx: &mut Cx, key: Key, remote: SocketAddr, datagram: &mut [u8]) {
         let Some(transport) = self.transports.get_mut(key) else { return };
-        let Some(len) = transport.unprotect_rtp(cx, remote, datagram) else { return };
+        let protected_len = datagram.len();
+        let Some(opened) = transport.unprotect_rtp(cx, remote, datagram) else { return };
+        let len = opened.len;
         let datagram = &mut datagram[..len];
         let Ok(header) = RtpHeader::parse(datagram) else {
             return cx.drop_packet(DropReason::Malformed);
         };
         let elements = Elements::read(&header, datagram, &transport.extensions);
-        if let Some(sequence) = elements.transport_sequence {
-            transport.twcc.on_packet(sequence, cx.now);
-            if let Some(at) = transport.twcc.next_timeout() {
-                transport.schedule(cx, TimerKind::Repair, at);
-            }
+        if opened.is_fresh {
+            count_arrival(cx, transport, &elements);
         }
-        let stream = match transport.stream(header.ssrc) {
+        let stream = match opened.stream {
             Some(stream) => stream,
             None => match self.learn(cx, key, &header, &elements) {
                 Ok(stream) => stream,
                 Err(reason) => return cx.drop_packet(reason),
             },
         };
+        if !opened.is_fresh {
+            let Some(transport) = self.transports.get_mut(key) else { return };
+            if let Err(reason) = transport.adopt_stream(cx, remote, &header, protected_len) {
+                return cx.drop_packet(reason);
+            }
+            count_arrival(cx, transport, &elements);
+        }
         self.count_incoming(cx, stream, len);
         match self.unwrap_rtx(stream, header, datagram) {
             Ok(Some(header)) => self.on_media(cx, key, stream, header, elements, datagram),
@@ -279,5 +285,15 @@ impl Room {
                 consumer.rewriter.skip(ext_seq);
             }
         }
+    }
+}
+
+/// Notes the packet for the transport-wide congestion feedback.
+#[inline]
+fn count_arrival(cx: &mut Cx, transport: &mut Transport, elements: &Elements) {
+    let Some(sequence) = elements.transport_sequence else { return };
+    transport.twcc.on_packet(sequence, cx.now);
+    if let Some(at) = transport.twcc.next_timeout() {
+        transport.schedule(cx, TimerKind::Repair, at);
     }
 }

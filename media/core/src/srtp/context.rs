@@ -1,12 +1,12 @@
 //! One direction of an SRTP association: keys, rollover counters, replay windows.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::mem::size_of;
 
 use super::cipher::{Cipher, ENCRYPTED_FLAG, INDEX_LEN, RTCP_HEADER_LEN};
-use super::index::{ReplayWindow, estimate};
+use super::index::estimate;
 use super::keys::{RTCP_LABELS, RTP_LABELS, SrtpKeys};
+use super::sources::{Keep, SourceTable};
 use super::{MAX_OVERHEAD, SrtpError};
 use crate::api::SrtpProfile;
 use crate::rtp::bytes::{u8_at, u32_at};
@@ -23,9 +23,8 @@ pub struct SrtpContext {
     profile: SrtpProfile,
     rtp: Cipher,
     rtcp: Cipher,
-    max_ssrcs: usize,
-    rtp_sources: HashMap<u32, ReplayWindow>,
-    rtcp_sources: HashMap<u32, ReplayWindow>,
+    pub(super) rtp_sources: SourceTable,
+    pub(super) rtcp_sources: SourceTable,
     /// Index of the next RTCP packet sent: one counter for all sources.
     next_rtcp_index: u32,
 }
@@ -34,8 +33,8 @@ impl fmt::Debug for SrtpContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SrtpContext")
             .field("profile", &self.profile)
-            .field("rtp_sources", &self.rtp_sources.len())
-            .field("rtcp_sources", &self.rtcp_sources.len())
+            .field("rtp_sources", &self.rtp_sources.live())
+            .field("rtcp_sources", &self.rtcp_sources.live())
             .finish_non_exhaustive()
     }
 }
@@ -62,9 +61,8 @@ impl SrtpContext {
             profile,
             rtp,
             rtcp,
-            max_ssrcs,
-            rtp_sources: HashMap::new(),
-            rtcp_sources: HashMap::new(),
+            rtp_sources: SourceTable::new(max_ssrcs),
+            rtcp_sources: SourceTable::new(max_ssrcs),
             next_rtcp_index: 0,
         }
     }
@@ -74,24 +72,26 @@ impl SrtpContext {
         self.profile
     }
 
-    /// Changes how many sources of RTP and of RTCP are kept, each. Known ones stay.
+    /// Changes how many sources of RTP and of RTCP are kept at a time, each. Known ones stay.
     pub fn set_max_ssrcs(&mut self, max_ssrcs: usize) {
-        self.max_ssrcs = max_ssrcs;
+        self.rtp_sources.set_max_live(max_ssrcs);
+        self.rtcp_sources.set_max_live(max_ssrcs);
     }
 
-    /// Forgets a source that ended, to make room for another.
+    /// Makes room for other sources because this one ended. What it sent remains known: a
+    /// packet must be newer than all before, to be sent or accepted.
     ///
-    /// When sending, the SSRC must never be used again with this context: its indices would
-    /// start over. When receiving, its old packets would be accepted once more.
-    pub fn forget_ssrc(&mut self, ssrc: u32) {
-        self.rtp_sources.remove(&ssrc);
-        self.rtcp_sources.remove(&ssrc);
+    /// Of [`MAX_SSRCS_PER_LIFE`](super::MAX_SSRCS_PER_LIFE) sources none can be added: to forget
+    /// one would mean to accept its recorded packets, so new keys are needed.
+    pub fn end_ssrc(&mut self, ssrc: u32) {
+        self.rtp_sources.end(ssrc);
+        self.rtcp_sources.end(ssrc);
     }
 
-    /// Bytes held by the per-source tables.
+    /// Bytes held, with the per-source tables.
     pub fn memory_bytes(&self) -> usize {
-        let entries = self.rtp_sources.capacity() + self.rtcp_sources.capacity();
-        size_of::<SrtpContext>() + entries * size_of::<(u32, ReplayWindow)>()
+        let tables = self.rtp_sources.memory_bytes() + self.rtcp_sources.memory_bytes();
+        size_of::<SrtpContext>() + tables
     }
 
     /// Protects the RTP packet in `buf[..len]` in place; returns the protected length.
@@ -120,7 +120,7 @@ impl SrtpContext {
         }
         let sequence_number = u16::from_be_bytes([buf[2], buf[3]]);
         let ssrc = u32::from_be_bytes([buf[8], buf[9], buf[10], buf[11]]);
-        with_source(&mut self.rtp_sources, self.max_ssrcs, ssrc, |window| {
+        self.rtp_sources.with(ssrc, Keep::Any, |window| {
             let index = estimate(window.newest(), sequence_number);
             if index > MAX_RTP_INDEX {
                 return Err(SrtpError::LimitReached);
@@ -142,12 +142,45 @@ impl SrtpContext {
     /// packet, [`SrtpError::LimitReached`] for one source too many. State is then unchanged,
     /// the contents of `buf` behind the header unspecified.
     pub fn unprotect_rtp(&mut self, buf: &mut [u8]) -> Result<usize, SrtpError> {
+        self.open_rtp(buf, Keep::Any)
+    }
+
+    /// As [`SrtpContext::unprotect_rtp`], for a source that may be nobody's: none that is not
+    /// known already leaves a trace, so its packets are not told from replays, and after a
+    /// rollover they are not authentic. Call [`SrtpContext::adopt`] when it turns out to be
+    /// wanted.
+    ///
+    /// # Errors
+    ///
+    /// As [`SrtpContext::unprotect_rtp`], but for the limit.
+    pub fn unprotect_stray_rtp(&mut self, buf: &mut [u8]) -> Result<usize, SrtpError> {
+        self.open_rtp(buf, Keep::Known)
+    }
+
+    /// Keeps state from now on for a source whose packet was just unprotected as a stray.
+    ///
+    /// # Errors
+    ///
+    /// [`SrtpError::LimitReached`] for one source too many.
+    pub fn adopt(&mut self, ssrc: u32, sequence_number: u16) -> Result<(), SrtpError> {
+        self.rtp_sources.with(ssrc, Keep::Any, |window| {
+            window.accept(estimate(window.newest(), sequence_number));
+            Ok(())
+        })
+    }
+
+    /// Whether replayed RTP packets of the source are refused.
+    pub fn knows(&self, ssrc: u32) -> bool {
+        self.rtp_sources.knows(ssrc)
+    }
+
+    fn open_rtp(&mut self, buf: &mut [u8], keep: Keep) -> Result<usize, SrtpError> {
         let header = RtpHeader::parse_protected(buf).map_err(|_| SrtpError::Malformed)?;
         let plain_len = buf.len().checked_sub(self.rtp.tag_len()).ok_or(SrtpError::Malformed)?;
         if header.header_len > plain_len {
             return Err(SrtpError::Malformed);
         }
-        with_source(&mut self.rtp_sources, self.max_ssrcs, header.ssrc, |window| {
+        self.rtp_sources.with(header.ssrc, keep, |window| {
             let index = estimate(window.newest(), header.sequence_number.0);
             if index > MAX_RTP_INDEX || !window.is_fresh(index) {
                 return Err(SrtpError::Replay);
@@ -193,7 +226,7 @@ impl SrtpContext {
         }
         let word = self.rtcp.rtcp_word(buf).ok_or(SrtpError::Malformed)?;
         let ssrc = u32_at(buf, 4).ok_or(SrtpError::Malformed)?;
-        with_source(&mut self.rtcp_sources, self.max_ssrcs, ssrc, |window| {
+        self.rtcp_sources.with(ssrc, Keep::New, |window| {
             let index = u64::from(word & !ENCRYPTED_FLAG);
             if !window.is_fresh(index) {
                 return Err(SrtpError::Replay);
@@ -214,23 +247,4 @@ impl SrtpContext {
     pub(super) fn set_next_rtcp_index(&mut self, index: u32) {
         self.next_rtcp_index = index;
     }
-}
-
-/// Runs `action` on the window of a source; a new source is kept only if it succeeds.
-fn with_source<T>(
-    sources: &mut HashMap<u32, ReplayWindow>,
-    max_ssrcs: usize,
-    ssrc: u32,
-    action: impl FnOnce(&mut ReplayWindow) -> Result<T, SrtpError>,
-) -> Result<T, SrtpError> {
-    if let Some(window) = sources.get_mut(&ssrc) {
-        return action(window);
-    }
-    if sources.len() >= max_ssrcs {
-        return Err(SrtpError::LimitReached);
-    }
-    let mut window = ReplayWindow::default();
-    let result = action(&mut window)?;
-    sources.insert(ssrc, window);
-    Ok(result)
 }

@@ -30,6 +30,11 @@ pub(super) struct ReplayWindow {
 }
 
 impl ReplayWindow {
+    /// The window of a source that ended with `newest`: nothing up to there is fresh.
+    pub(super) fn ended(newest: u64) -> ReplayWindow {
+        ReplayWindow { newest: Some(newest), seen: [u64::MAX; WORDS] }
+    }
+
     /// The largest index accepted so far.
     pub(super) fn newest(&self) -> Option<u64> {
         self.newest

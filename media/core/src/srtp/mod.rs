@@ -4,6 +4,7 @@ mod cipher;
 mod context;
 mod index;
 mod keys;
+mod sources;
 
 use std::fmt;
 
@@ -15,6 +16,10 @@ pub const MAX_OVERHEAD: usize = 20;
 
 /// Sources a context keeps state for, unless told otherwise.
 pub const DEFAULT_MAX_SSRCS: usize = 256;
+
+/// Sources a context tells from replays over its whole life, those that ended included; 16 bytes
+/// each.
+pub const MAX_SSRCS_PER_LIFE: usize = 8_192;
 
 /// Why a packet was not protected or not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -241,7 +241,7 @@ fn rtcp_index_is_not_used_twice_when_it_runs_out() {
 }
 
 #[test]
-fn number_of_sources_is_bounded_and_forgetting_makes_room() {
+fn number_of_sources_is_bounded_and_an_end_makes_room() {
     for profile in PROFILES {
         let (mut local, mut remote) = pair(profile);
         local.set_max_ssrcs(10);
@@ -256,7 +256,7 @@ fn number_of_sources_is_bounded_and_forgetting_makes_room() {
             let packet = protect(&mut local, &plain).unwrap();
             assert_eq!(unprotect(&mut remote, &packet), Err(SrtpError::LimitReached));
         }
-        remote.forget_ssrc(0);
+        remote.end_ssrc(0);
         for plain in [rtp(2, 2), rtcp(2), rtp(1, 2), rtcp(1)] {
             let packet = protect(&mut local, &plain).unwrap();
             assert!(unprotect(&mut remote, &packet).is_ok());
@@ -266,6 +266,96 @@ fn number_of_sources_is_bounded_and_forgetting_makes_room() {
         let full = remote.memory_bytes();
         assert!(full > 2 * 2 * 128 && full < 10_000, "{full}");
     }
+}
+
+#[test]
+fn a_source_that_ended_accepts_only_what_is_newer_than_all_before() {
+    for profile in PROFILES {
+        let (mut local, mut remote) = pair(profile);
+        let mut packets = Vec::new();
+        // Over a rollover: a window that started anew would take the recorded ones for new.
+        for number in [65_534, 65_535, 0, 3, 5] {
+            packets.push(protect(&mut local, &rtp(7, number)).unwrap());
+            packets.push(protect(&mut local, &rtcp(7)).unwrap());
+        }
+        let missed = packets.split_off(6);
+        for packet in &packets {
+            unprotect(&mut remote, packet).unwrap();
+        }
+        remote.end_ssrc(7);
+        assert_eq!(remote.rtp_sources.live() + remote.rtcp_sources.live(), 0);
+        for packet in &packets {
+            assert_eq!(unprotect(&mut remote, packet), Err(SrtpError::Replay));
+            let mut buf = packet.clone();
+            if packet[1] < 200 {
+                assert_eq!(remote.unprotect_stray_rtp(&mut buf), Err(SrtpError::Replay));
+            }
+        }
+        // A straggler that nobody claims does not bring it back to life.
+        assert!(remote.unprotect_stray_rtp(&mut missed[2].clone()).is_ok());
+        assert!(unprotect(&mut remote, &missed[3]).is_ok());
+        assert_eq!(remote.rtp_sources.live() + remote.rtcp_sources.live(), 0);
+        for packet in &missed {
+            assert_eq!(unprotect(&mut remote, packet), Err(SrtpError::Replay));
+        }
+        let next = protect(&mut local, &rtp(7, 6)).unwrap();
+        assert!(unprotect(&mut remote, &next).is_ok(), "it goes on");
+        assert_eq!(remote.rtp_sources.live(), 1);
+        assert_eq!(unprotect(&mut remote, &next), Err(SrtpError::Replay));
+    }
+}
+
+#[test]
+fn strays_leave_no_trace_until_they_are_adopted() {
+    for profile in PROFILES {
+        let (mut local, mut remote) = pair(profile);
+        for ssrc in 0..1_000 {
+            let mut packet = protect(&mut local, &rtp(ssrc % 200, (ssrc / 200) as u16)).unwrap();
+            remote.unprotect_stray_rtp(&mut packet).unwrap();
+        }
+        assert!(remote.has_no_sources() && remote.memory_bytes() < 2_048);
+        let packet = protect(&mut local, &rtp(7, 65_000)).unwrap();
+        remote.unprotect_stray_rtp(&mut packet.clone()).unwrap();
+        remote.adopt(7, 65_000).unwrap();
+        assert!(remote.knows(7) && !remote.knows(8));
+        assert_eq!(unprotect(&mut remote, &packet), Err(SrtpError::Replay));
+        remote.set_max_ssrcs(1);
+        assert_eq!(remote.adopt(8, 1), Err(SrtpError::LimitReached));
+    }
+}
+
+#[test]
+fn sources_of_a_whole_life_are_bounded_and_those_known_go_on() {
+    let (mut local, mut remote) = pair(SrtpProfile::AeadAes128Gcm);
+    for ssrc in 0..MAX_SSRCS_PER_LIFE as u32 {
+        let packet = protect(&mut local, &rtp(ssrc, 1)).unwrap();
+        local.end_ssrc(ssrc);
+        unprotect(&mut remote, &packet).unwrap();
+        remote.end_ssrc(ssrc);
+    }
+    assert!(remote.memory_bytes() <= 16 * MAX_SSRCS_PER_LIFE + 4_096);
+    let known = protect(&mut local, &rtp(77, 2)).unwrap();
+    let sealed = protect(&mut local, &rtp(u32::MAX, 1));
+    assert_eq!(sealed, Err(SrtpError::LimitReached));
+    let (mut other, _) = pair(SrtpProfile::AeadAes128Gcm);
+    let fresh = protect(&mut other, &rtp(u32::MAX, 1)).unwrap();
+    assert_eq!(unprotect(&mut remote, &fresh), Err(SrtpError::LimitReached));
+    assert!(unprotect(&mut remote, &known).is_ok());
+}
+
+#[test]
+fn an_index_is_not_used_again_after_its_source_ended() {
+    let (mut local, mut remote) = pair(SrtpProfile::AeadAes128Gcm);
+    for number in [65_535, 0, 1] {
+        let packet = protect(&mut local, &rtp(7, number)).unwrap();
+        unprotect(&mut remote, &packet).unwrap();
+    }
+    local.end_ssrc(7);
+    for number in [65_535, 0, 1] {
+        assert_eq!(protect(&mut local, &rtp(7, number)), Err(SrtpError::Replay));
+    }
+    let packet = protect(&mut local, &rtp(7, 2)).unwrap();
+    assert!(unprotect(&mut remote, &packet).is_ok(), "the rollover counter was kept");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::recent::RecentChecks;
 use super::stun::Check;
 use crate::api::IceCredentials;
 
@@ -39,7 +40,7 @@ pub struct Path {
     /// The local address to send from, where known.
     pub local: Option<IpAddr>,
     last_heard: Instant,
-    /// When authentic media came from here last; kept for the selected path only.
+    /// When authentic media came from here last, since it is the selected path.
     last_media: Option<Instant>,
     /// When a check nominated it last.
     nominated: Option<Instant>,
@@ -79,8 +80,10 @@ pub struct IceLite {
     active: CredentialPair,
     pending: Option<CredentialPair>,
     paths: Vec<Path>,
-    selected: Option<Path>,
+    /// Index in `paths`.
+    selected: Option<usize>,
     is_nominated: bool,
+    checks: RecentChecks,
 }
 
 impl IceLite {
@@ -92,6 +95,7 @@ impl IceLite {
             paths: Vec::with_capacity(1),
             selected: None,
             is_nominated: false,
+            checks: RecentChecks::default(),
         }
     }
 
@@ -115,6 +119,12 @@ impl IceLite {
             return Some(Generation::Pending);
         }
         self.active.matches(check).then_some(Generation::Active)
+    }
+
+    /// Whether an authentic check is one that came from another address before: somebody copied
+    /// it on its way. The remote side makes a new one for every address it has.
+    pub fn is_copy(&mut self, check: &Check<'_>, remote: SocketAddr) -> bool {
+        self.checks.is_copy(check.transaction(), remote)
     }
 
     /// The password that protects the answer.
@@ -141,32 +151,36 @@ impl IceLite {
         if generation == Generation::Pending {
             accepted.retired_ufrag = self.complete_restart();
         }
-        let nominated = nominates.then_some(now);
         let (local, remote) = path;
-        let mut path = Path { remote, local, last_heard: now, last_media: None, nominated };
-        match self.paths.iter_mut().find(|known| known.remote == path.remote) {
-            Some(known) => {
-                path.nominated = nominated.or(known.nominated);
-                *known = path;
-            }
+        let index = match self.position(remote) {
+            Some(index) => index,
             None => {
                 accepted.is_new = true;
                 accepted.evicted = self.make_room();
-                self.paths.push(path);
+                let nominated = None;
+                self.paths.push(Path {
+                    remote,
+                    local,
+                    last_heard: now,
+                    last_media: None,
+                    nominated,
+                });
+                self.paths.len() - 1
             }
-        }
-        let previous = self.selected.map(|selected| selected.remote);
-        if let Some(selected) = self.selected.filter(|selected| selected.remote == path.remote) {
-            path.last_media = selected.last_media;
-            path.nominated = path.nominated.max(selected.nominated);
+        };
+        let known = &mut self.paths[index];
+        (known.local, known.last_heard) = (local, now);
+        known.nominated = nominates.then_some(now).or(known.nominated);
+        if self.selected == Some(index) {
+            self.is_nominated |= nominates;
+            return accepted;
         }
         let holds = generation == Generation::Active
-            && previous != Some(path.remote)
-            && self.selected.is_some_and(|selected| selected.has_media(now));
-        if !holds && (nominates || !self.is_nominated || previous == Some(path.remote)) {
-            self.selected = Some(path);
+            && self.selected().is_some_and(|selected| selected.has_media(now));
+        if !holds && (nominates || !self.is_nominated) {
+            accepted.moved = self.selected.is_some();
             self.is_nominated |= nominates;
-            accepted.moved = previous.is_some_and(|previous| previous != path.remote);
+            self.select(index, None);
         }
         accepted
     }
@@ -177,20 +191,32 @@ impl IceLite {
     /// it selected nominate nothing. But what it sends comes from the new address only.
     #[inline]
     pub fn hear(&mut self, now: Instant, remote: SocketAddr) -> bool {
-        let Some(selected) = &mut self.selected else { return false };
+        let Some(selected) = self.selected.and_then(|index| self.paths.get_mut(index)) else {
+            return false;
+        };
         if selected.remote == remote {
-            selected.last_heard = now;
-            selected.last_media = Some(now);
+            (selected.last_heard, selected.last_media) = (now, Some(now));
             return false;
         }
         let is_silent = now.saturating_duration_since(selected.last_heard) >= SILENT_AFTER;
-        let Some(path) = self.paths.iter().find(|path| path.remote == remote) else { return false };
-        if !is_silent && path.nominated <= selected.nominated {
+        let nominated = selected.nominated;
+        let Some(index) = self.position(remote) else { return false };
+        let path = &mut self.paths[index];
+        if !is_silent && path.nominated <= nominated {
             return false;
         }
-        let at = Some(now);
-        self.selected = Some(Path { last_heard: now, last_media: at, nominated: at, ..*path });
+        (path.last_heard, path.nominated) = (now, Some(now));
+        self.select(index, Some(now));
         true
+    }
+
+    fn position(&self, remote: SocketAddr) -> Option<usize> {
+        self.paths.iter().position(|path| path.remote == remote)
+    }
+
+    fn select(&mut self, index: usize, last_media: Option<Instant>) {
+        self.paths[index].last_media = last_media;
+        self.selected = Some(index);
     }
 
     fn complete_restart(&mut self) -> Option<String> {
@@ -204,16 +230,27 @@ impl IceLite {
         if self.paths.len() < MAX_PATHS {
             return None;
         }
-        let selected = self.selected.map(|path| path.remote);
         let oldest = (0..self.paths.len())
-            .filter(|index| Some(self.paths[*index].remote) != selected)
+            .filter(|index| Some(*index) != self.selected)
             .min_by_key(|index| self.paths[*index].last_heard)?;
-        Some(self.paths.swap_remove(oldest).remote)
+        Some(self.remove(oldest).remote)
+    }
+
+    fn remove(&mut self, index: usize) -> Path {
+        let path = self.paths.swap_remove(index);
+        let moved = self.paths.len();
+        self.selected = match self.selected {
+            Some(selected) if selected == index => None,
+            Some(selected) if selected == moved => Some(index),
+            selected => selected,
+        };
+        path
     }
 
     /// Where to send: the nominated path, or before a nomination the one checked last.
-    pub fn selected(&self) -> Option<Path> {
-        self.selected
+    #[inline]
+    pub fn selected(&self) -> Option<&Path> {
+        self.paths.get(self.selected?)
     }
 
     /// All addresses that belong to the transport.
@@ -223,22 +260,21 @@ impl IceLite {
 
     /// Gives up an address that another transport has taken over.
     pub fn forget(&mut self, remote: SocketAddr) {
-        self.paths.retain(|path| path.remote != remote);
-        if self.selected.is_some_and(|path| path.remote == remote) {
-            self.selected = None;
-            self.is_nominated = false;
-        }
+        let Some(index) = self.position(remote) else { return };
+        self.remove(index);
+        self.is_nominated &= self.selected.is_some();
     }
 
     /// Gives up all addresses: the transport has ended.
     pub fn clear(&mut self) {
         self.paths = Vec::new();
         self.selected = None;
+        self.checks = RecentChecks::default();
     }
 
     /// Heap memory.
     pub fn memory_bytes(&self) -> usize {
-        self.paths.capacity() * size_of::<Path>() + 4 * 32
+        self.paths.capacity() * size_of::<Path>() + self.checks.memory_bytes() + 4 * 32
     }
 }
 
@@ -312,6 +348,25 @@ mod tests {
         }
         assert_eq!(ice.remotes().count(), MAX_PATHS);
         assert!(ice.remotes().any(|remote| remote == address(1).1));
+    }
+
+    #[test]
+    fn the_selected_path_stays_selected_when_another_is_removed() {
+        for selected in 1..=3_u16 {
+            for removed in 1..=3_u16 {
+                let (mut ice, now) = agent();
+                for port in 1..=3 {
+                    ice.accept(now, address(port), Generation::Active, port == selected);
+                }
+                ice.forget(address(removed).1);
+                let expected = (selected != removed).then(|| address(selected).1);
+                assert_eq!(ice.selected().map(|path| path.remote), expected);
+                let elsewhere = ice.accept(now, address(4), Generation::Active, false);
+                assert!(!elsewhere.moved);
+                let is_free = expected.is_none();
+                assert_eq!(ice.selected().unwrap().remote == address(4).1, is_free);
+            }
+        }
     }
 
     #[test]

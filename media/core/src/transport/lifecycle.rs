@@ -47,6 +47,10 @@ impl Transport {
             cx.drop_packet(DropReason::StunUnauthenticated);
             return;
         }
+        if self.ice.is_copy(check, remote) {
+            cx.drop_packet(DropReason::StunReplay);
+            return;
+        }
         let mut answer = [0; MAX_STUN_LEN];
         let password = self.ice.password(generation);
         if check.has_role_conflict() {

@@ -3,13 +3,14 @@
 pub mod dtls;
 pub mod ice;
 mod lifecycle;
+mod receive;
+mod recent;
 pub mod stun;
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::api::{
-    Command, DropReason, DtlsRole, EngineCounters, Event, Fingerprint, IceCredentials, TransportId,
+    Command, DropReason, DtlsRole, EngineCounters, Fingerprint, IceCredentials, TransportId,
     TransportState, TransportStats,
 };
 use crate::clock::{PublisherClock, RttEstimate};
@@ -28,8 +29,7 @@ pub(crate) use lifecycle::Checked;
 
 /// SSRCs one transport may receive, RTX included.
 pub(crate) const MAX_STREAMS: usize = 128;
-/// Sources one transport may send over its life: an SSRC that was used keeps its SRTP state,
-/// because its packet indices must never start over.
+/// SSRCs one transport may send at a time, RTX included.
 const MAX_SENT_SSRCS: usize = 4_096;
 
 /// A received SSRC and what it carries.
@@ -170,57 +170,10 @@ impl Transport {
         self.streams.iter().find(|stream| stream.ssrc == ssrc).copied()
     }
 
-    /// Decrypts an RTP packet in place; counts and returns `None` if it is refused.
-    #[inline]
-    pub(crate) fn unprotect_rtp(
-        &mut self,
-        cx: &mut Cx,
-        remote: SocketAddr,
-        datagram: &mut [u8],
-    ) -> Option<usize> {
-        let result = match &mut self.srtp {
-            Some(srtp) => srtp.remote.unprotect_rtp(datagram).map_err(drop_reason),
-            None => Err(DropReason::NotSecured),
-        };
-        self.admit(cx, remote, datagram.len(), result)
-    }
-
-    /// Decrypts a compound RTCP packet in place; counts and returns `None` if it is refused.
-    pub(crate) fn unprotect_rtcp(
-        &mut self,
-        cx: &mut Cx,
-        remote: SocketAddr,
-        datagram: &mut [u8],
-    ) -> Option<usize> {
-        let result = match &mut self.srtp {
-            Some(srtp) => srtp.remote.unprotect_rtcp(datagram).map_err(drop_reason),
-            None => Err(DropReason::NotSecured),
-        };
-        self.admit(cx, remote, datagram.len(), result)
-    }
-
-    #[inline]
-    fn admit(
-        &mut self,
-        cx: &mut Cx,
-        remote: SocketAddr,
-        len: usize,
-        result: Result<usize, DropReason>,
-    ) -> Option<usize> {
-        match result {
-            Ok(plain_len) => {
-                self.bytes_in += len as u64;
-                self.on_alive(cx);
-                if self.ice.hear(cx.now, remote) {
-                    cx.shared.events.push(Event::TransportMoved { transport: self.id, remote });
-                }
-                Some(plain_len)
-            }
-            Err(reason) => {
-                cx.drop_packet(reason);
-                None
-            }
-        }
+    /// A subscription ended: nothing is sent under its SSRCs any more.
+    pub(crate) fn end_sent(&mut self, ssrcs: impl IntoIterator<Item = u32>) {
+        let Some(srtp) = &mut self.srtp else { return };
+        ssrcs.into_iter().for_each(|ssrc| srtp.local.end_ssrc(ssrc));
     }
 
     /// Protects and sends the RTP packet in `packet[..len]`.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use aws_lc_rs::hmac;
-use is::stun::{StunError, StunMessage};
+use is::stun::{StunError, StunMessage, TransId};
 
 /// Largest message built here.
 pub const MAX_STUN_LEN: usize = 128;
@@ -48,6 +48,11 @@ impl<'a> Check<'a> {
     /// Whether MESSAGE-INTEGRITY was made with `password`.
     pub fn is_authentic(&self, password: &str) -> bool {
         self.message.verify(password.as_bytes(), hmac_sha1)
+    }
+
+    /// Which of the remote side's transactions it is: another for every check and address.
+    pub fn transaction(&self) -> TransId {
+        self.message.trans_id()
     }
 
     /// The pair is chosen for media (RFC 8445, section 7.1.2).
@@ -125,8 +130,6 @@ const fn crc_table() -> [u32; 256] {
 
 #[cfg(test)]
 mod tests {
-    use is::stun::TransId;
-
     use super::*;
 
     fn request(username: &str, password: &str, controlling: bool, nominate: bool) -> Vec<u8> {
