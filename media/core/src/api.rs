@@ -4,7 +4,7 @@
 //! [`Snapshot`]. All identifiers are chosen by the caller, so a command never has to wait for
 //! a reply before the next one can name its result.
 
-use std::net::SocketAddr;
+use crate::remote::{Protocol, Remote};
 
 /// A room on this engine. Chosen by the caller, unique for the life of the process.
 pub type RoomId = u64;
@@ -276,7 +276,7 @@ pub enum Event {
     /// (network switch). The address is personal data.
     TransportMoved {
         transport: TransportId,
-        remote: SocketAddr,
+        remote: Remote,
     },
     /// First packet of a producer after it was added or unpaused.
     ProducerStarted {
@@ -343,6 +343,8 @@ pub enum DropReason {
     CodecMismatch,
     /// The socket's send buffer was full.
     SendBufferFull,
+    /// Too much waited already to be sent over a TCP connection.
+    TcpBufferFull,
     /// The kernel refused the datagram.
     SendFailed,
     /// Larger than the MTU after rewriting.
@@ -354,7 +356,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 19] = [
+    pub const ALL: [DropReason; 20] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
@@ -370,6 +372,7 @@ impl DropReason {
         DropReason::AwaitingKeyframe,
         DropReason::CodecMismatch,
         DropReason::SendBufferFull,
+        DropReason::TcpBufferFull,
         DropReason::SendFailed,
         DropReason::TooLarge,
         DropReason::LimitReached,
@@ -394,6 +397,7 @@ impl DropReason {
             DropReason::AwaitingKeyframe => "awaiting_keyframe",
             DropReason::CodecMismatch => "codec_mismatch",
             DropReason::SendBufferFull => "send_buffer_full",
+            DropReason::TcpBufferFull => "tcp_buffer_full",
             DropReason::SendFailed => "send_failed",
             DropReason::TooLarge => "too_large",
             DropReason::LimitReached => "limit_reached",
@@ -440,6 +444,8 @@ pub struct TransportStats {
     pub transport: TransportId,
     pub room: RoomId,
     pub state: TransportState,
+    /// What media is sent over, `None` while there is no path.
+    pub protocol: Option<Protocol>,
     /// From RTCP (LSR/DLSR), `None` until known.
     pub rtt_s: Option<f64>,
     pub bytes_in: u64,

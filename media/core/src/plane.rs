@@ -1,7 +1,7 @@
-//! One engine's media plane: all rooms of one thread and one UDP socket.
+//! One engine's media plane: all rooms of one thread and its sockets.
 
 use std::any::Any;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,6 +10,7 @@ use crate::api::{Command, DropReason, Event, RoomId, Snapshot};
 use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
 use crate::demux::{PacketKind, classify};
+use crate::remote::Remote;
 use crate::room::{CommandResult, Room, subject};
 use crate::shared::{Cx, Location, Shared};
 use crate::table::{FastMap, FastState, Key, Slab};
@@ -30,7 +31,7 @@ pub trait Output {
     fn send(
         &mut self,
         source: Option<IpAddr>,
-        destination: SocketAddr,
+        destination: Remote,
         datagram: &[u8],
     ) -> Result<(), DropReason>;
 }
@@ -71,10 +72,11 @@ impl Plane {
         &mut self,
         now: Instant,
         local: Option<IpAddr>,
-        remote: SocketAddr,
+        remote: impl Into<Remote>,
         datagram: &mut [u8],
         output: &mut impl Output,
     ) {
+        let remote = remote.into();
         let Some(kind) = classify(datagram) else {
             return self.shared.drop_packet(DropReason::Malformed);
         };
@@ -93,7 +95,7 @@ impl Plane {
         &mut self,
         now: Instant,
         local: Option<IpAddr>,
-        remote: SocketAddr,
+        remote: Remote,
         datagram: &[u8],
         output: &mut impl Output,
     ) {
@@ -119,6 +121,21 @@ impl Plane {
         {
             transport.ice.forget(remote);
         }
+    }
+
+    /// Whether the address belongs to a transport: a check from there was authentic.
+    pub fn knows(&self, remote: impl Into<Remote>) -> bool {
+        self.shared.addresses.contains_key(&remote.into())
+    }
+
+    /// The connection to `remote` ended: nothing more is sent there.
+    pub fn disconnect(&mut self, now: Instant, remote: Remote, output: &mut impl Output) {
+        let Some(location) = self.shared.addresses.get(&remote).copied() else { return };
+        self.with_room(now, location.room, output, |room, cx| {
+            if let Some(transport) = room.transports.get_mut(location.item) {
+                transport.on_disconnected(cx, remote);
+            }
+        });
     }
 
     /// Whether the transport heard from its remote side lately: nobody can take its address
@@ -414,7 +431,7 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 struct Nowhere;
 
 impl Output for Nowhere {
-    fn send(&mut self, _: Option<IpAddr>, _: SocketAddr, _: &[u8]) -> Result<(), DropReason> {
+    fn send(&mut self, _: Option<IpAddr>, _: Remote, _: &[u8]) -> Result<(), DropReason> {
         Err(DropReason::SendFailed)
     }
 }

@@ -5,8 +5,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use std::net::SocketAddr;
-
 use crate::api::{
     CloseReason, DropReason, EngineCounters, Event, FORWARD_DELAY_BOUNDS_S, TransportState,
 };
@@ -15,6 +13,7 @@ use crate::config::PlaneConfig;
 use crate::ext::ExtensionBuilder;
 use crate::ntp::{NtpTime, WallClock};
 use crate::plane::Output;
+use crate::remote::Remote;
 use crate::rtp::SeqNo;
 use crate::table::{FastMap, FastState, Key};
 use crate::timers::Timers;
@@ -149,7 +148,7 @@ pub(crate) struct Shared {
     pub(crate) timers: Timers<TimerKey>,
     pub(crate) random: Random,
     pub(crate) scratch: Scratch,
-    pub(crate) addresses: FastMap<SocketAddr, Location>,
+    pub(crate) addresses: FastMap<Remote, Location>,
     /// Keyed by what strangers write into checks, so with the standard, resistant hash.
     pub(crate) ufrags: HashMap<String, Location>,
     pub(crate) transports: FastMap<u64, Location>,
@@ -208,7 +207,7 @@ impl Shared {
     }
 
     /// Forgets an address, unless it belongs to another transport by now.
-    pub(crate) fn forget_address(&mut self, address: SocketAddr, location: Location) {
+    pub(crate) fn forget_address(&mut self, address: Remote, location: Location) {
         if self.addresses.get(&address) == Some(&location) {
             self.addresses.remove(&address);
         }

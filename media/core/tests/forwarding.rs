@@ -140,7 +140,7 @@ fn a_burst_of_keyframe_requests_reaches_the_publisher_once_per_interval() {
     for _ in 0..100 {
         let client = &mut world.endpoints[1].client;
         let pli = client.media.send_pli(8_000, client.srtp.as_mut().unwrap());
-        let from = client.address;
+        let from = client.remote();
         world.deliver(support::Datagram { from, bytes: pli });
         world.run(ms(20));
     }

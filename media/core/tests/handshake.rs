@@ -178,7 +178,7 @@ fn a_client_that_believes_to_be_controlled_is_told_of_the_conflict() {
     world.join(1, ClientConfig::at("198.51.100.1:5001"));
     world.client(0).checks = false;
     let bytes = world.client(0).check(true, false);
-    let from = world.client(0).address;
+    let from = world.client(0).remote();
     world.deliver(support::Datagram { from, bytes });
     world.run(Duration::from_millis(100));
     assert_eq!((world.client(0).role_conflicts, world.client(0).answers), (1, 0));
@@ -191,7 +191,7 @@ fn dtls_before_a_check_is_ignored() {
     world.join(1, ClientConfig::at("198.51.100.1:5001"));
     world.client(0).checks = false;
     let hello = [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1];
-    let from = world.client(0).address;
+    let from = world.client(0).remote();
     world.deliver(support::Datagram { from, bytes: hello.to_vec() });
     assert!(world.strays.is_empty());
     assert_eq!(world.dropped(DropReason::UnknownSource), 1);
@@ -232,7 +232,7 @@ fn a_client_that_never_says_hello_fails_in_time() {
     world.client(0).checks = false;
     for _ in 0..45 {
         let bytes = world.client(0).check(true, true);
-        let from = world.client(0).address;
+        let from = world.client(0).remote();
         world.client(0).alive = false;
         world.deliver(support::Datagram { from, bytes });
         world.run(Duration::from_secs(1));

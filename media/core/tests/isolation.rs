@@ -222,7 +222,7 @@ fn a_hundred_thousand_malformed_datagrams_of_each_class_do_no_harm() {
     let stuck = world.join(1, ClientConfig::at("198.51.100.3:5003"));
     world.run(Duration::from_millis(20));
     world.client(stuck).alive = false;
-    let stuck = world.client(stuck).address;
+    let stuck = world.client(stuck).remote();
     world.publish(0, 10, TrackConfig::audio(1_000));
     world.publish(0, 11, TrackConfig::video(2_000, 2_001));
     world.subscribe(1, 20, 10, MediaKind::Audio, 7_000);
@@ -270,7 +270,7 @@ fn hostile_content_that_is_authentic_does_no_harm() {
     for index in [0, 1] {
         for _ in 0..50_000 {
             let client = world.client(index);
-            let from = client.address;
+            let from = client.remote();
             let srtp = client.srtp.as_mut().unwrap();
             let len = 12 + rng.below(120) as usize;
             let mut bytes: Vec<u8> = (0..len).map(|_| rng.bits() as u8).collect();

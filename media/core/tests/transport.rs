@@ -4,9 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use media_core::DropReason;
 use media_core::api::{CloseReason, Command, Event, MediaKind, ProducerParameters, TransportState};
 use media_core::rtp::SeqNo;
+use media_core::{DropReason, Protocol, Remote};
 use support::client::ClientConfig;
 use support::media::TrackConfig;
 use support::{Datagram, World, ice, producer_parameters};
@@ -17,6 +17,10 @@ fn s(seconds: u64) -> Duration {
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
+}
+
+fn udp(address: &str) -> Remote {
+    address.parse::<std::net::SocketAddr>().unwrap().into()
 }
 
 /// A pair in which each publishes audio and hears the other.
@@ -52,7 +56,7 @@ fn a_change_of_network_moves_the_transport_without_negotiation() {
     world.client(1).move_to("203.0.113.50:7777", now);
     let before = (got(&mut world, 0), got(&mut world, 1));
     world.run(s(2));
-    let remote = "203.0.113.50:7777".parse().unwrap();
+    let remote = udp("203.0.113.50:7777");
     let transport = world.endpoints[1].transport;
     assert!(world.events.contains(&Event::TransportMoved { transport, remote }));
     assert!(got(&mut world, 1) - before.1 > 95, "downlink goes on");
@@ -63,6 +67,91 @@ fn a_change_of_network_moves_the_transport_without_negotiation() {
     assert_eq!(reconnected, [TransportState::Connecting, TransportState::Connected]);
 }
 
+fn protocols(world: &mut World) -> Vec<Option<Protocol>> {
+    world.snapshot().transports.iter().map(|transport| transport.protocol).collect()
+}
+
+#[test]
+fn a_call_comes_up_and_goes_on_over_tcp_and_moves_to_udp_and_back() {
+    let mut world = World::new();
+    world.join(1, ClientConfig::at("198.51.100.1:5001"));
+    world.join(1, ClientConfig::at("198.51.100.2:5002"));
+    world.set_extensions(1, &support::SUBSCRIBER_EXTENSIONS);
+    assert_eq!(protocols(&mut world), [None, None]);
+    world.client(1).protocol = Protocol::Tcp;
+    world.connect();
+    world.publish(0, 10, TrackConfig::audio(1_000));
+    world.publish(1, 11, TrackConfig::audio(2_000));
+    world.subscribe(1, 20, 10, MediaKind::Audio, 7_000);
+    world.subscribe(0, 21, 11, MediaKind::Audio, 8_000);
+    world.run(s(1));
+    assert_eq!(protocols(&mut world), [Some(Protocol::Udp), Some(Protocol::Tcp)]);
+    for (port, protocol) in [(6_001, Protocol::Udp), (6_002, Protocol::Tcp)] {
+        let before = (got(&mut world, 0), got(&mut world, 1), world.strays.len());
+        assert!(before.0 > 45 && before.1 > 45, "{before:?}");
+        let now = world.now;
+        world.client(1).move_to(&format!("198.51.100.2:{port}"), now);
+        world.client(1).protocol = protocol;
+        world.run(s(2));
+        assert!(got(&mut world, 0) - before.0 > 95, "uplink over {protocol:?}");
+        assert!(got(&mut world, 1) - before.1 > 95, "downlink over {protocol:?}");
+        assert!(world.strays.len() - before.2 < 10);
+        assert_eq!(protocols(&mut world)[1], Some(protocol));
+        let (transport, remote) = (world.endpoints[1].transport, world.client(1).remote());
+        assert!(world.events.contains(&Event::TransportMoved { transport, remote }));
+    }
+    let states = [TransportState::Connecting, TransportState::Connected];
+    assert_eq!(world.states(1), states, "nothing was negotiated again");
+}
+
+#[test]
+fn the_same_address_over_udp_and_over_tcp_belongs_to_two() {
+    let mut world = World::pair();
+    let same = world.client(0).address;
+    let third = world.join(1, ClientConfig::at(&same.to_string()));
+    world.client(third).protocol = Protocol::Tcp;
+    world.connect();
+    world.run(s(1));
+    assert_eq!(world.dropped(DropReason::StunUnauthenticated), 0);
+    assert_eq!(protocols(&mut world)[2], Some(Protocol::Tcp));
+    let (mut check, from) = (world.client(0).check(true, true), Remote::tcp(same));
+    let before = world.dropped(DropReason::StunUnauthenticated);
+    world.deliver(Datagram { from, bytes: check.clone() });
+    assert_eq!(world.dropped(DropReason::StunUnauthenticated), before + 1, "it is another's");
+    check.truncate(20);
+    world.deliver(Datagram { from: udp("192.0.2.9:9"), bytes: check });
+    assert!(!world.plane.knows(udp("192.0.2.9:9")) && world.plane.knows(from));
+}
+
+#[test]
+fn a_connection_that_ends_gives_way_to_the_path_that_is_left() {
+    let mut world = talking();
+    let now = world.now;
+    let udp = world.client(1).remote();
+    world.client(1).move_to("198.51.100.2:6001", now);
+    world.client(1).protocol = Protocol::Tcp;
+    world.run(s(1));
+    assert_eq!(protocols(&mut world)[1], Some(Protocol::Tcp));
+    let tcp = world.client(1).remote();
+    (world.client(1).address, world.client(1).protocol) = (udp.address, udp.protocol);
+    world.client(1).alive = false;
+    let entries = world.plane.table_entries();
+    let now = world.now;
+    world.plane.disconnect(now, tcp, &mut world.outbox);
+    world.plane.disconnect(now, tcp, &mut world.outbox);
+    assert_eq!(world.plane.table_entries(), entries - 1);
+    assert_eq!(protocols(&mut world)[1], Some(Protocol::Udp));
+    world.outbox.sent.clear();
+    let strays = world.strays.len();
+    world.run(ms(500));
+    assert_eq!(world.strays.len(), strays, "nothing is sent to the connection that is gone");
+    let transport = world.endpoints[1].transport;
+    assert_eq!(
+        world.events.iter().rev().find(|event| matches!(event, Event::TransportMoved { .. })),
+        Some(&Event::TransportMoved { transport, remote: udp })
+    );
+}
+
 #[test]
 fn a_new_address_behind_a_nat_is_followed_although_nothing_nominates_it() {
     let mut world = talking();
@@ -71,7 +160,7 @@ fn a_new_address_behind_a_nat_is_followed_although_nothing_nominates_it() {
     world.client(1).move_to("203.0.113.50:7777", now);
     let before = (got(&mut world, 0), got(&mut world, 1));
     world.run(s(2));
-    let remote = "203.0.113.50:7777".parse().unwrap();
+    let remote = udp("203.0.113.50:7777");
     let transport = world.endpoints[1].transport;
     assert!(world.events.contains(&Event::TransportMoved { transport, remote }));
     assert!(got(&mut world, 0) - before.0 > 95, "uplink goes on");
@@ -206,7 +295,7 @@ fn packets_nobody_claims_neither_allocate_nor_count_as_life() {
     world.client(0).media.tracks[0].active = false;
     world.run(s(1));
     let before = (memory(&mut world), world.dropped(DropReason::UnknownSsrc));
-    let from = world.client(0).address;
+    let from = world.client(0).remote();
     let srtp = world.client(0).srtp.as_mut().unwrap();
     let strays: Vec<Datagram> = (0..5_000_u32)
         .map(|ssrc| {
@@ -233,7 +322,7 @@ fn a_copied_check_moves_not_even_a_silent_transport() {
         world.client(0).media.tracks[0].active = !is_silent;
         world.run(s(1));
         world.client(1).checks = false;
-        let client = world.client(0).address;
+        let client = world.client(0).remote();
         let check = world.client(0).check(true, true);
         let answers = world.client(0).answers;
         world.deliver(Datagram { from: client, bytes: check.clone() });
@@ -242,7 +331,7 @@ fn a_copied_check_moves_not_even_a_silent_transport() {
         assert!(world.client(0).answers - answers >= 2, "one sent again is answered");
         let before = world.dropped(DropReason::StunReplay);
         let strays = world.strays.len();
-        world.deliver(Datagram { from: "203.0.113.66:1".parse().unwrap(), bytes: check });
+        world.deliver(Datagram { from: udp("203.0.113.66:1"), bytes: check });
         assert_eq!(world.dropped(DropReason::StunReplay), before + 1);
         let heard = got(&mut world, 0);
         world.run(s(1));
@@ -254,7 +343,7 @@ fn a_copied_check_moves_not_even_a_silent_transport() {
 #[test]
 fn forged_packets_from_the_right_address_are_refused() {
     let mut world = talking();
-    let from = world.client(0).address;
+    let from = world.client(0).remote();
     let before = world.snapshot().counters;
     for number in 0..100_u16 {
         let mut bytes = vec![0x80, 111, 0, 0, 0, 0, 0, 0, 0, 0, 0x03, 0xe8];
@@ -272,7 +361,7 @@ fn forged_packets_from_the_right_address_are_refused() {
 fn nobody_takes_over_the_address_of_a_living_transport() {
     let mut world = talking();
     world.events.clear();
-    let victim = world.client(0).address;
+    let victim = world.client(0).remote();
     let before = world.dropped(DropReason::StunUnauthenticated);
     let bytes = world.client(1).check(true, true);
     world.deliver(Datagram { from: victim, bytes });
@@ -307,7 +396,7 @@ fn the_addresses_of_a_transport_are_bounded() {
     let mut world = talking();
     for port in 1..=200_u16 {
         let bytes = world.client(1).check(false, true);
-        let from = std::net::SocketAddr::from(([203, 0, 113, 9], port));
+        let from = std::net::SocketAddr::from(([203, 0, 113, 9], port)).into();
         world.deliver(Datagram { from, bytes });
     }
     // Room, its key, and per participant: transport, ufrag, producer, consumer, addresses.
@@ -342,7 +431,7 @@ fn an_ice_restart_keeps_the_old_credentials_until_the_new_ones_are_used() {
     let count = got(&mut world, 1);
     world.run(s(1));
     assert!(got(&mut world, 1) - count > 40, "media goes on");
-    let moved = "203.0.113.51:8888".parse().unwrap();
+    let moved = udp("203.0.113.51:8888");
     assert!(world.events.contains(&Event::TransportMoved { transport, remote: moved }));
     let refused = world.dropped(DropReason::StunUnauthenticated);
     world.client(1).local_ice = old_local;

@@ -17,7 +17,7 @@ use media_core::api::{
     Codec, CodecParameters, Command, ConsumerParameters, DropReason, DtlsRole, EncodingParameters,
     ExtensionId, ExtensionKind, Fingerprint, IceCredentials, MediaKind, ProducerParameters,
 };
-use media_core::{Certificate, Output, Plane, PlaneConfig};
+use media_core::{Certificate, Output, Plane, PlaneConfig, Remote};
 
 static CERTIFICATE: LazyLock<Arc<Certificate>> =
     LazyLock::new(|| Arc::new(Certificate::generate().expect("the system has randomness")));
@@ -35,7 +35,7 @@ impl Output for Sink {
     fn send(
         &mut self,
         _source: Option<IpAddr>,
-        _destination: SocketAddr,
+        _destination: Remote,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
         assert!(!datagram.is_empty());
@@ -84,7 +84,8 @@ impl World {
 
     fn receive(&mut self, transport: u64, bytes: &[u8]) {
         let mut datagram = bytes.to_vec();
-        self.plane.receive(self.now, None, address(transport), &mut datagram, &mut self.sink);
+        let remote = remote(transport);
+        self.plane.receive(self.now, None, remote, &mut datagram, &mut self.sink);
     }
 
     fn step(&mut self, kind: u8, len: u8, bytes: &[u8]) {
@@ -108,6 +109,7 @@ impl World {
             6 => self.receive(transport, &dtls_record(bytes)),
             _ => {
                 self.sink.refuse = !self.sink.refuse;
+                self.plane.disconnect(self.now, remote(transport), &mut self.sink);
                 let _ = self.plane.snapshot(self.now);
             }
         }
@@ -144,6 +146,14 @@ impl World {
         assert_eq!(snapshot.counters.room_panics, 0);
         self.sink.refuse = false;
         self.created = [false; 2];
+    }
+}
+
+/// The first transport's remote side uses UDP, the second one's TCP.
+fn remote(transport: u64) -> Remote {
+    match transport {
+        0 => address(transport).into(),
+        _ => Remote::tcp(address(transport)),
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
 
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::TcpConfig;
 use crate::error::EngineError;
+use crate::tcp;
 
 /// Receive buffer asked of the kernel, in bytes: about 60 ms of a full gigabit.
 pub const RECEIVE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
@@ -28,14 +32,22 @@ pub struct SocketBuffers {
     pub send: usize,
 }
 
-/// Binds every address, all to one port.
-pub(crate) fn bind(listen: &[SocketAddr]) -> Result<Vec<UdpSocket>, EngineError> {
+/// Sockets of one engine.
+pub(crate) struct Bound {
+    pub(crate) udp: Vec<UdpSocket>,
+    /// Listening; none where TCP is not offered.
+    pub(crate) tcp: Vec<OwnedFd>,
+    pub(crate) tcp_port: Option<u16>,
+}
+
+/// Binds every address, all to one port; TCP to the same or its own.
+pub(crate) fn bind(listen: &[SocketAddr], tcp: Option<&TcpConfig>) -> Result<Bound, EngineError> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match bind_once(listen) {
-            // The port the kernel chose for one family is taken in the other.
-            Err(EngineError::Bind { source, .. })
+        match bind_once(listen, tcp) {
+            // The port the kernel chose for one socket is taken for another.
+            Err(EngineError::Bind { source, .. } | EngineError::BindTcp { source, .. })
                 if source.kind() == io::ErrorKind::AddrInUse
                     && listen.iter().all(|address| address.port() == 0)
                     && attempts < PORT_ATTEMPTS => {}
@@ -44,7 +56,7 @@ pub(crate) fn bind(listen: &[SocketAddr]) -> Result<Vec<UdpSocket>, EngineError>
     }
 }
 
-fn bind_once(listen: &[SocketAddr]) -> Result<Vec<UdpSocket>, EngineError> {
+fn bind_once(listen: &[SocketAddr], tcp: Option<&TcpConfig>) -> Result<Bound, EngineError> {
     let mut port = 0;
     let mut sockets = Vec::with_capacity(listen.len());
     for address in listen {
@@ -57,7 +69,16 @@ fn bind_once(listen: &[SocketAddr]) -> Result<Vec<UdpSocket>, EngineError> {
         port = socket.local_addr().map_err(refused)?.port();
         sockets.push(socket);
     }
-    Ok(sockets)
+    let tcp_port = tcp.map(|tcp| tcp.port.map_or(port, NonZeroU16::get));
+    let listener = |address: &SocketAddr, port| {
+        let address = SocketAddr::new(address.ip(), port);
+        tcp::open(address).map_err(|source| EngineError::BindTcp { address, source })
+    };
+    let tcp = match tcp_port {
+        Some(port) => listen.iter().map(|a| listener(a, port)).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    Ok(Bound { udp: sockets, tcp, tcp_port })
 }
 
 fn open(address: SocketAddr) -> io::Result<UdpSocket> {

@@ -1,7 +1,9 @@
 //! Settings of an engine.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use media_core::PlaneConfig;
 
@@ -24,6 +26,32 @@ pub struct EngineConfig {
     pub event_queue: usize,
     /// Limits and timeouts of the plane.
     pub plane: PlaneConfig,
+    /// ICE over TCP, for clients whose network has no UDP. `None`: not offered.
+    pub tcp: Option<TcpConfig>,
+}
+
+/// Settings of ICE over TCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpConfig {
+    /// Port to listen on at every address of [`EngineConfig::listen`]; `None`: that of UDP.
+    pub port: Option<NonZeroU16>,
+    /// Connections at a time. One without an authentic check makes room for a newer one.
+    pub max_connections: usize,
+    /// The same for one IPv4 address or IPv6 network of 64 bits: offices share one.
+    pub max_connections_per_address: usize,
+    /// Time in which a connection must bring an authentic check, counted in whole seconds.
+    pub authenticate_within: Duration,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        TcpConfig {
+            port: None,
+            max_connections: 1_000,
+            max_connections_per_address: 250,
+            authenticate_within: Duration::from_secs(10),
+        }
+    }
 }
 
 impl EngineConfig {
@@ -46,6 +74,12 @@ impl EngineConfig {
         }
         if self.plane.max_transports == 0 {
             return refuse("max_transports: must be at least 1".into());
+        }
+        if self.tcp.as_ref().is_some_and(|tcp| tcp.max_connections == 0) {
+            return refuse("tcp: max_connections must be at least 1".into());
+        }
+        if self.tcp.as_ref().is_some_and(|tcp| tcp.max_connections_per_address == 0) {
+            return refuse("tcp: max_connections_per_address must be at least 1".into());
         }
         match self.listen.as_slice() {
             [_] => Ok(()),
@@ -71,6 +105,7 @@ mod tests {
             listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
             event_queue: 16,
             plane: PlaneConfig::default(),
+            tcp: None,
         }
     }
 
@@ -107,6 +142,11 @@ mod tests {
             change(&mut plane);
             EngineConfig { plane, ..valid.clone() }
         };
+        let tcp = |change: fn(&mut TcpConfig)| {
+            let mut tcp = TcpConfig::default();
+            change(&mut tcp);
+            EngineConfig { tcp: Some(tcp), ..valid.clone() }
+        };
         let cases = [
             ("name: ", EngineConfig { name: String::new(), ..valid.clone() }),
             ("name: ", EngineConfig { name: "sixteen-bytes-xx".into(), ..valid.clone() }),
@@ -115,6 +155,8 @@ mod tests {
             ("event_queue: ", EngineConfig { event_queue: 1_048_577, ..valid.clone() }),
             ("max_rooms: ", plane(|plane| plane.max_rooms = 0)),
             ("max_transports: ", plane(|plane| plane.max_transports = 0)),
+            ("tcp: max_connections ", tcp(|tcp| tcp.max_connections = 0)),
+            ("tcp: max_connections_per", tcp(|tcp| tcp.max_connections_per_address = 0)),
         ];
         for (prefix, config) in cases {
             assert!(refusal(&config).starts_with(prefix), "{config:?}");

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use media_core::{Certificate, Command, Plane, PlaneConfig};
 
-use crate::bind::{self, SocketBuffers};
+use crate::bind::{self, Bound, SocketBuffers};
 use crate::config::EngineConfig;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseTimeout, CommandError, EngineError};
 use crate::shared::{EngineEvent, EngineSnapshot, Shared};
+use crate::tcp::Tcp;
 use crate::worker::Worker;
 
 /// How long [`Engine::close`] waits for the media thread.
@@ -28,6 +29,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     thread: Mutex<Option<Running>>,
     local_addresses: Vec<SocketAddr>,
+    tcp_port: Option<u16>,
     buffers: SocketBuffers,
 }
 
@@ -45,10 +47,13 @@ impl Engine {
         certificate: Arc<Certificate>,
     ) -> Result<Engine, EngineError> {
         config.validate()?;
-        let sockets = bind::bind(&config.listen)?;
+        let Bound { udp: sockets, tcp, tcp_port } =
+            bind::bind(&config.listen, config.tcp.as_ref())?;
         let buffers = bind::granted_buffers(&sockets);
         let local_addresses = local_addresses(&sockets)?;
         let endpoints = endpoints(sockets)?;
+        let tcp = Tcp::new(tcp, config.tcp.unwrap_or_default())
+            .map_err(|source| EngineError::Resource { what: "epoll", source })?;
         let shared = Shared::new(config.event_queue)
             .map(Arc::new)
             .map_err(|source| EngineError::Resource { what: "eventfd", source })?;
@@ -62,7 +67,7 @@ impl Engine {
                 supervise(&Arc::clone(&for_thread), move || {
                     let (now, wall) = (Instant::now(), SystemTime::now());
                     let plane = Plane::new(plane_config, certificate, now, wall);
-                    Worker::new(plane, endpoints, for_thread).run();
+                    Worker::new(plane, endpoints, tcp, for_thread).run();
                 });
             })
             .map_err(|source| EngineError::Resource { what: "the media thread", source })?;
@@ -70,6 +75,7 @@ impl Engine {
             shared,
             thread: Mutex::new(Some(Running { thread, ended })),
             local_addresses,
+            tcp_port,
             buffers,
         })
     }
@@ -82,6 +88,11 @@ impl Engine {
     /// The UDP port.
     pub fn port(&self) -> u16 {
         self.local_addresses[0].port()
+    }
+
+    /// The port of ICE over TCP, where that is offered.
+    pub fn tcp_port(&self) -> Option<u16> {
+        self.tcp_port
     }
 
     /// What the kernel granted of the buffers asked for.

@@ -16,6 +16,13 @@ pub enum EngineError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// An address could not be listened on for ICE over TCP.
+    BindTcp {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The kernel refused a resource other than the address.
     Resource {
         /// What was asked for.
@@ -32,6 +39,9 @@ impl fmt::Display for EngineError {
             EngineError::Bind { address, source } => {
                 write!(f, "listen: cannot bind UDP {address}: {source}")
             }
+            EngineError::BindTcp { address, source } => {
+                write!(f, "tcp: cannot listen on TCP {address}: {source}")
+            }
             EngineError::Resource { what, source } => write!(f, "cannot create {what}: {source}"),
         }
     }
@@ -41,7 +51,9 @@ impl std::error::Error for EngineError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             EngineError::Config(_) => None,
-            EngineError::Bind { source, .. } | EngineError::Resource { source, .. } => Some(source),
+            EngineError::Bind { source, .. }
+            | EngineError::BindTcp { source, .. }
+            | EngineError::Resource { source, .. } => Some(source),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The media engine: one thread, one UDP port, many rooms.
+//! The media engine: one thread, one port of UDP and TCP, many rooms.
 //!
 //! [`Engine`] is the control side's face of an engine. Commands go in through a bounded
 //! queue, events come out through another, and a snapshot is published once a second. The media
@@ -11,6 +11,9 @@
 //! | events | [`EngineConfig::event_queue`] | newest dropped, counted, reported by `EventsDropped` |
 //! | socket, in | about [`RECEIVE_BUFFER_BYTES`] | the kernel drops |
 //! | socket, out | about [`SEND_BUFFER_BYTES`] | dropped as `send_buffer_full` |
+//! | TCP connection, in | one frame of [`media_core::framing::MAX_FRAME`] | the kernel slows the sender |
+//! | TCP connection, out | 64 KiB of media, 80 KiB in all | newest dropped as `tcp_buffer_full` |
+//! | TCP connections | [`TcpConfig::max_connections`] | see [`Refused`] and [`Closed`] |
 
 mod bind;
 mod config;
@@ -20,11 +23,13 @@ mod error;
 mod event_sender;
 mod load;
 mod shared;
+mod tcp;
 mod wake;
 mod worker;
 
 pub use bind::{RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SocketBuffers};
-pub use config::{EVENT_QUEUE_RANGE, EngineConfig, MAX_NAME_BYTES};
+pub use config::{EVENT_QUEUE_RANGE, EngineConfig, MAX_NAME_BYTES, TcpConfig};
 pub use engine::{CLOSE_TIMEOUT, Engine};
 pub use error::{CloseTimeout, CommandError, EngineError};
 pub use shared::{COMMAND_QUEUE, EngineEvent, EngineSnapshot};
+pub use tcp::{Closed, Refused, TcpStats};

@@ -8,6 +8,7 @@ use crossbeam_queue::ArrayQueue;
 use media_core::{Command, Event, Snapshot};
 
 use crate::error::CommandError;
+use crate::tcp::TcpStats;
 use crate::wake::Wake;
 
 /// Commands waiting for the media thread; more are refused with [`CommandError::Busy`].
@@ -33,6 +34,8 @@ pub struct EngineSnapshot {
     pub plane: Snapshot,
     /// Share of the last second the media thread was busy, 0..=1.
     pub load: f64,
+    /// Connections of ICE over TCP.
+    pub tcp: TcpStats,
     /// Events lost because nobody drained them.
     pub events_dropped: u64,
     /// Commands refused because the queue was full.
@@ -50,7 +53,7 @@ pub(crate) struct Shared {
     /// Set by `close` or by the death of the thread: no more commands are taken.
     closed: AtomicBool,
     failure: Mutex<Option<String>>,
-    published: Mutex<Arc<(Snapshot, f64)>>,
+    published: Mutex<Arc<(Snapshot, f64, TcpStats)>>,
 }
 
 impl Shared {
@@ -112,10 +115,10 @@ impl Shared {
     }
 
     /// Replaces the published snapshot; false if the control side is just reading it.
-    pub(crate) fn publish(&self, snapshot: Snapshot, load: f64) -> bool {
+    pub(crate) fn publish(&self, snapshot: Snapshot, load: f64, tcp: TcpStats) -> bool {
         match self.published.try_lock() {
             Ok(mut published) => {
-                *published = Arc::new((snapshot, load));
+                *published = Arc::new((snapshot, load, tcp));
                 true
             }
             Err(_) => false,
@@ -124,10 +127,11 @@ impl Shared {
 
     pub(crate) fn snapshot(&self) -> EngineSnapshot {
         let published = Arc::clone(&self.published.lock().unwrap_or_else(PoisonError::into_inner));
-        let (plane, load) = &*published;
+        let (plane, load, tcp) = &*published;
         EngineSnapshot {
             plane: plane.clone(),
             load: *load,
+            tcp: *tcp,
             events_dropped: self.events_dropped.load(Ordering::Relaxed),
             commands_rejected: self.commands_rejected.load(Ordering::Relaxed),
         }
@@ -177,9 +181,9 @@ mod tests {
     fn snapshot_being_read_is_not_replaced() {
         let shared = shared();
         let reading = shared.published.lock().unwrap();
-        assert!(!shared.publish(Snapshot::default(), 0.5));
+        assert!(!shared.publish(Snapshot::default(), 0.5, TcpStats::default()));
         drop(reading);
-        assert!(shared.publish(Snapshot::default(), 0.5));
+        assert!(shared.publish(Snapshot::default(), 0.5, TcpStats::default()));
         assert_eq!(shared.snapshot().load, 0.5);
     }
 }

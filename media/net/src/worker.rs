@@ -1,17 +1,20 @@
 //! The media thread: waits for sockets, commands and timers, and feeds the plane.
 
+mod tcp;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use media_core::{Command, DropReason, Output, Plane};
+use media_core::{Command, DropReason, Output, Plane, Protocol, Remote};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::endpoint::{self, Batch, Endpoint};
 use crate::event_sender::EventSender;
 use crate::load::LoadMeter;
 use crate::shared::Shared;
+use crate::tcp::{ReadyConnection, Tcp};
 
 /// Datagrams taken from one socket before timers and commands get their turn.
 const DATAGRAMS_PER_TURN: usize = 2 * Batch::SIZE;
@@ -30,6 +33,9 @@ pub(crate) struct Worker {
     plane: Plane,
     /// One or two.
     endpoints: Vec<Endpoint>,
+    tcp: Tcp,
+    /// Empty between two turns.
+    ready: Vec<ReadyConnection>,
     shared: Arc<Shared>,
     events: EventSender,
     batch: Batch,
@@ -42,17 +48,19 @@ pub(crate) struct Worker {
 struct Ready {
     commands: bool,
     sockets: [bool; 2],
+    tcp: bool,
 }
 
 /// Sends for the plane and counts the media among it.
 struct Outlet<'a> {
     endpoints: &'a [Endpoint],
+    tcp: &'a mut Tcp,
     rtp_sent: u64,
 }
 
 impl<'a> Outlet<'a> {
-    fn new(endpoints: &'a [Endpoint]) -> Outlet<'a> {
-        Outlet { endpoints, rtp_sent: 0 }
+    fn new(endpoints: &'a [Endpoint], tcp: &'a mut Tcp) -> Outlet<'a> {
+        Outlet { endpoints, tcp, rtp_sent: 0 }
     }
 }
 
@@ -60,21 +68,33 @@ impl Output for Outlet<'_> {
     fn send(
         &mut self,
         source: Option<IpAddr>,
-        destination: SocketAddr,
+        destination: Remote,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
-        endpoint::send(self.endpoints, source, destination, datagram)?;
+        match destination.protocol {
+            Protocol::Udp => {
+                endpoint::send(self.endpoints, source, destination.address, datagram)?;
+            }
+            Protocol::Tcp => self.tcp.send(destination.address, datagram)?,
+        }
         self.rtp_sent += u64::from(is_rtp(datagram));
         Ok(())
     }
 }
 
 impl Worker {
-    pub(crate) fn new(plane: Plane, endpoints: Vec<Endpoint>, shared: Arc<Shared>) -> Worker {
+    pub(crate) fn new(
+        plane: Plane,
+        endpoints: Vec<Endpoint>,
+        tcp: Tcp,
+        shared: Arc<Shared>,
+    ) -> Worker {
         let now = Instant::now();
         Worker {
             plane,
             endpoints,
+            tcp,
+            ready: Vec::new(),
             events: EventSender::new(Arc::clone(&shared)),
             shared,
             batch: Batch::new(),
@@ -108,16 +128,18 @@ impl Worker {
         let last = &self.endpoints[self.endpoints.len() - 1];
         let mut fds = [
             PollFd::new(&self.shared.command_wake, PollFlags::IN),
+            PollFd::new(&self.tcp, PollFlags::IN),
             PollFd::new(&self.endpoints[0], PollFlags::IN),
             PollFd::new(last, PollFlags::IN),
         ];
-        let used = 1 + self.endpoints.len();
+        let used = 2 + self.endpoints.len();
         match poll(&mut fds[..used], Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => panic!("waiting for sockets failed: {}", io::Error::from(error)),
         }
         let readable = |index: usize| index < used && !fds[index].revents().is_empty();
-        let ready = Ready { commands: readable(0), sockets: [readable(1), readable(2)] };
+        let sockets = [readable(2), readable(3)];
+        let ready = Ready { commands: readable(0), tcp: readable(1), sockets };
         self.load.add_wait(from.elapsed());
         ready
     }
@@ -137,12 +159,17 @@ impl Worker {
                 self.receive(index);
             }
         }
+        if ready.tcp {
+            self.serve_tcp();
+        }
         let now = Instant::now();
         if self.plane.poll_timeout().is_some_and(|due| due <= now) {
-            self.plane.handle_timeout(now, &mut Outlet::new(&self.endpoints));
+            let mut outlet = Outlet::new(&self.endpoints, &mut self.tcp);
+            self.plane.handle_timeout(now, &mut outlet);
         }
         self.forward_events();
         if now >= self.snapshot_due {
+            self.tidy_tcp(now);
             self.publish(now);
         }
     }
@@ -158,7 +185,7 @@ impl Worker {
                 let datagram = self.batch.datagram(slot);
                 let queued = queueing(datagram.arrived, batch_wall);
                 let is_media = is_rtp(datagram.bytes);
-                let mut outlet = Outlet::new(&self.endpoints);
+                let mut outlet = Outlet::new(&self.endpoints, &mut self.tcp);
                 let (local, remote) = (datagram.local, datagram.remote);
                 self.plane.receive(now, local, remote, datagram.bytes, &mut outlet);
                 now = Instant::now();
@@ -181,7 +208,8 @@ impl Worker {
     }
 
     fn execute(&mut self, command: Command) {
-        self.plane.execute(Instant::now(), command, &mut Outlet::new(&self.endpoints));
+        let mut outlet = Outlet::new(&self.endpoints, &mut self.tcp);
+        self.plane.execute(Instant::now(), command, &mut outlet);
     }
 
     fn forward_events(&mut self) {
@@ -194,7 +222,7 @@ impl Worker {
     fn publish(&mut self, now: Instant) {
         let snapshot = self.plane.snapshot(now);
         let load = self.load.take(now);
-        if self.shared.publish(snapshot, load) {
+        if self.shared.publish(snapshot, load, self.tcp.stats()) {
             self.snapshot_due = now + SNAPSHOT_INTERVAL;
         }
     }
@@ -219,7 +247,7 @@ fn queueing(arrived: Option<Duration>, now: Duration) -> Duration {
 }
 
 /// Whether a datagram is RTP or SRTP (RFC 7983, section 7, and RFC 5761, section 4).
-fn is_rtp(datagram: &[u8]) -> bool {
+pub(crate) fn is_rtp(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, second, ..] if !(192..=223).contains(second))
 }
 

@@ -2,60 +2,12 @@
 
 mod support;
 
-use media_core::api::{
-    Codec, CodecParameters, ConsumerParameters, EncodingParameters, MediaKind, ProducerParameters,
-    TransportState,
-};
+use media_core::api::TransportState;
 use media_core::{Command, Event};
 use media_net::{Engine, EngineEvent};
-use support::participant::{Participant, RtpPacket};
+use support::audio::{connect_audio, receive, send};
+use support::participant::Participant;
 use support::*;
-
-const PUBLISHED_SSRC: u32 = 0x1111;
-const SENT_SSRC: u32 = 0x2222;
-
-fn opus(payload_type: u8) -> Vec<CodecParameters> {
-    vec![CodecParameters {
-        codec: Codec::Opus,
-        payload_type,
-        rtx_payload_type: None,
-        clock_rate_hz: 48_000,
-        variant: String::new(),
-    }]
-}
-
-/// Publishes audio as a producer and subscribes `to` to it, both by the number of the room.
-fn connect_audio(engine: &Engine, room: u64, from: u64, to: u64) {
-    let encoding = EncodingParameters { ssrc: Some(PUBLISHED_SSRC), ..Default::default() };
-    let producer = ProducerParameters {
-        kind: MediaKind::Audio,
-        mid: "0".into(),
-        codecs: opus(111),
-        encodings: vec![encoding],
-        nack: false,
-    };
-    let consumer = ConsumerParameters {
-        mid: "1".into(),
-        ssrc: SENT_SSRC,
-        rtx_ssrc: None,
-        codecs: opus(96),
-        nack: false,
-        cname: "publisher".into(),
-        paused: false,
-    };
-    for command in [
-        Command::AddProducer { transport: from, producer: room, parameters: producer },
-        Command::AddConsumer {
-            transport: to,
-            consumer: room,
-            producer: room,
-            parameters: consumer,
-        },
-    ] {
-        engine.command(command).unwrap();
-    }
-    fence(engine);
-}
 
 /// A room with a publisher and a subscriber, connected.
 fn room(engine: &Engine, room: u64) -> (Participant, Participant) {
@@ -66,25 +18,6 @@ fn room(engine: &Engine, room: u64) -> (Participant, Participant) {
     let subscriber = Participant::join(engine, room, to, server);
     connect_audio(engine, room, from, to);
     (publisher, subscriber)
-}
-
-fn send(publisher: &mut Participant, index: u16) {
-    publisher.send_rtp(&RtpPacket {
-        payload_type: 111,
-        ssrc: PUBLISHED_SSRC,
-        // Wraps within the test.
-        sequence_number: 65_510u16.wrapping_add(index),
-        timestamp: 960 * u32::from(index),
-        marker: false,
-        payload: &[index as u8; 80],
-    });
-}
-
-fn receive(subscriber: &mut Participant, index: u16) {
-    let packet = subscriber.receive_rtp();
-    assert_eq!(packet[1] & 0x7f, 96);
-    assert_eq!(packet[8..12], SENT_SSRC.to_be_bytes());
-    assert_eq!(packet[packet.len() - 80..], [index as u8; 80]);
 }
 
 fn talk(listen: &str) {

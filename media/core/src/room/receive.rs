@@ -1,12 +1,11 @@
 //! From a datagram to media: decryption, RTX, loss accounting.
 
-use std::net::SocketAddr;
-
 use crate::api::{DropReason, Event, ExtensionKind, MediaKind};
 use crate::codec;
 use crate::demux::PacketKind;
 use crate::ext::{AudioLevel, ExtensionMap, StreamId, transport_sequence};
 use crate::reception::Arrival;
+use crate::remote::Remote;
 use crate::rtp::{RtpHeader, SeqNo};
 use crate::shared::{Cx, TimerKind};
 use crate::table::Key;
@@ -107,7 +106,7 @@ impl Room {
         &mut self,
         cx: &mut Cx,
         transport: Key,
-        remote: SocketAddr,
+        remote: Remote,
         kind: PacketKind,
         datagram: &mut [u8],
     ) {
@@ -127,7 +126,7 @@ impl Room {
         }
     }
 
-    fn receive_rtp(&mut self, cx: &mut Cx, key: Key, remote: SocketAddr, datagram: &mut [u8]) {
+    fn receive_rtp(&mut self, cx: &mut Cx, key: Key, remote: Remote, datagram: &mut [u8]) {
         let Some(transport) = self.transports.get_mut(key) else { return };
         let protected_len = datagram.len();
         let Some(opened) = transport.unprotect_rtp(cx, remote, datagram) else { return };

@@ -1,9 +1,8 @@
 //! RTCP that arrives: clocks, reports, requests.
 
-use std::net::SocketAddr;
-
 use super::Room;
 use crate::api::{DropReason, MediaKind};
+use crate::remote::Remote;
 use crate::rtcp::{self, ReportBlock, RtcpPacket, SenderInfo, round_trip};
 use crate::shared::Cx;
 use crate::table::Key;
@@ -13,7 +12,7 @@ impl Room {
         &mut self,
         cx: &mut Cx,
         key: Key,
-        remote: SocketAddr,
+        remote: Remote,
         datagram: &mut [u8],
     ) {
         let Some(transport) = self.transports.get_mut(key) else { return };

@@ -3,12 +3,13 @@
 //! Spec: RFC 8445, sections 2.5 and 7.3; restarts section 9. The remote side is always the
 //! controlling full agent.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::recent::RecentChecks;
 use super::stun::Check;
 use crate::api::IceCredentials;
+use crate::remote::Remote;
 
 /// Remote addresses one transport keeps; the one silent for longest makes room.
 pub const MAX_PATHS: usize = 8;
@@ -36,7 +37,7 @@ impl CredentialPair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path {
     /// Where to send.
-    pub remote: SocketAddr,
+    pub remote: Remote,
     /// The local address to send from, where known.
     pub local: Option<IpAddr>,
     last_heard: Instant,
@@ -67,7 +68,7 @@ pub struct Accepted {
     /// The address is new.
     pub is_new: bool,
     /// This address made room and no longer belongs to the transport.
-    pub evicted: Option<SocketAddr>,
+    pub evicted: Option<Remote>,
     /// Media is now sent to another address than before.
     pub moved: bool,
     /// These credentials of ours are no longer valid.
@@ -123,7 +124,7 @@ impl IceLite {
 
     /// Whether an authentic check is one that came from another address before: somebody copied
     /// it on its way. The remote side makes a new one for every address it has.
-    pub fn is_copy(&mut self, check: &Check<'_>, remote: SocketAddr) -> bool {
+    pub fn is_copy(&mut self, check: &Check<'_>, remote: Remote) -> bool {
         self.checks.is_copy(check.transaction(), remote)
     }
 
@@ -143,7 +144,7 @@ impl IceLite {
     pub fn accept(
         &mut self,
         now: Instant,
-        path: (Option<IpAddr>, SocketAddr),
+        path: (Option<IpAddr>, Remote),
         generation: Generation,
         nominates: bool,
     ) -> Accepted {
@@ -190,7 +191,7 @@ impl IceLite {
     /// A client behind a NAT that gave it another address doesn't know, so its checks on the pair
     /// it selected nominate nothing. But what it sends comes from the new address only.
     #[inline]
-    pub fn hear(&mut self, now: Instant, remote: SocketAddr) -> bool {
+    pub fn hear(&mut self, now: Instant, remote: Remote) -> bool {
         let Some(selected) = self.selected.and_then(|index| self.paths.get_mut(index)) else {
             return false;
         };
@@ -210,7 +211,7 @@ impl IceLite {
         true
     }
 
-    fn position(&self, remote: SocketAddr) -> Option<usize> {
+    fn position(&self, remote: Remote) -> Option<usize> {
         self.paths.iter().position(|path| path.remote == remote)
     }
 
@@ -226,7 +227,7 @@ impl IceLite {
         (retired.local.ufrag != self.active.local.ufrag).then_some(retired.local.ufrag)
     }
 
-    fn make_room(&mut self) -> Option<SocketAddr> {
+    fn make_room(&mut self) -> Option<Remote> {
         if self.paths.len() < MAX_PATHS {
             return None;
         }
@@ -254,15 +255,28 @@ impl IceLite {
     }
 
     /// All addresses that belong to the transport.
-    pub fn remotes(&self) -> impl Iterator<Item = SocketAddr> {
+    pub fn remotes(&self) -> impl Iterator<Item = Remote> {
         self.paths.iter().map(|path| path.remote)
     }
 
     /// Gives up an address that another transport has taken over.
-    pub fn forget(&mut self, remote: SocketAddr) {
+    pub fn forget(&mut self, remote: Remote) {
         let Some(index) = self.position(remote) else { return };
         self.remove(index);
         self.is_nominated &= self.selected.is_some();
+    }
+
+    /// Gives up an address whose connection ended. If it was the selected one, media goes where
+    /// the remote side was heard last; returns that address.
+    pub fn disconnect(&mut self, remote: Remote) -> Option<Remote> {
+        let was_selected = self.selected().is_some_and(|path| path.remote == remote);
+        self.forget(remote);
+        if !was_selected {
+            return None;
+        }
+        let latest = (0..self.paths.len()).max_by_key(|index| self.paths[*index].last_heard)?;
+        self.select(latest, None);
+        Some(self.paths[latest].remote)
     }
 
     /// Gives up all addresses: the transport has ended.
@@ -280,6 +294,8 @@ impl IceLite {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn credentials(ufrag: &str) -> IceCredentials {
@@ -290,8 +306,8 @@ mod tests {
         (IceLite::new(credentials("ours"), credentials("theirs")), Instant::now())
     }
 
-    fn address(port: u16) -> (Option<IpAddr>, SocketAddr) {
-        (None, SocketAddr::from(([192, 0, 2, 1], port)))
+    fn address(port: u16) -> (Option<IpAddr>, Remote) {
+        (None, SocketAddr::from(([192, 0, 2, 1], port)).into())
     }
 
     #[test]
@@ -367,6 +383,24 @@ mod tests {
                 assert_eq!(ice.selected().unwrap().remote == address(4).1, is_free);
             }
         }
+    }
+
+    #[test]
+    fn when_the_connection_of_the_selected_path_ends_media_goes_where_life_was_heard_last() {
+        let (mut ice, now) = agent();
+        let at = |milliseconds| now + Duration::from_millis(milliseconds);
+        let tcp = (None, Remote::tcp(address(1).1.address));
+        ice.accept(now, tcp, Generation::Active, true);
+        ice.accept(at(1), address(1), Generation::Active, false);
+        ice.accept(at(2), address(2), Generation::Active, false);
+        assert_eq!(ice.remotes().count(), 3, "the same address over TCP is another");
+        assert_eq!(ice.disconnect(tcp.1), Some(address(2).1));
+        assert_eq!(ice.disconnect(address(1).1), None, "was not selected");
+        assert_eq!(ice.selected().unwrap().remote, address(2).1);
+        assert_eq!(ice.disconnect(address(2).1), None, "nothing is left");
+        assert!(ice.selected().is_none());
+        assert!(!ice.accept(at(3), address(3), Generation::Active, false).moved);
+        assert_eq!(ice.selected().unwrap().remote, address(3).1);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! From the first connectivity check to the end: the states of a transport.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::dtls::{DtlsAssociation, Progress, Secured};
 use super::ice::Generation;
 use super::stun::{Check, MAX_STUN_LEN};
 use super::{MAX_SENT_SSRCS, SrtpPair, Transport};
 use crate::api::{CloseReason, DropReason, Event, TransportState};
+use crate::remote::Remote;
 use crate::shared::{Cx, TimerKind};
 use crate::srtp::SrtpKeys;
 
@@ -35,7 +36,7 @@ impl Transport {
         &mut self,
         cx: &mut Cx,
         local: Option<IpAddr>,
-        remote: SocketAddr,
+        remote: Remote,
         check: &Check<'_>,
         is_foreign: bool,
     ) {
@@ -59,7 +60,7 @@ impl Transport {
             }
             return;
         }
-        if let Ok(len) = check.write_success(remote, password, &mut answer) {
+        if let Ok(len) = check.write_success(remote.address, password, &mut answer) {
             self.answer(cx, local, remote, &answer[..len]);
         }
         self.adopt(cx, (local, remote), generation, check.nominates());
@@ -69,7 +70,7 @@ impl Transport {
         }
     }
 
-    fn answer(&mut self, cx: &mut Cx, local: Option<IpAddr>, remote: SocketAddr, answer: &[u8]) {
+    fn answer(&mut self, cx: &mut Cx, local: Option<IpAddr>, remote: Remote, answer: &[u8]) {
         match cx.output.send(local, remote, answer) {
             Ok(()) => self.bytes_out += answer.len() as u64,
             Err(reason) => cx.drop_packet(reason),
@@ -79,7 +80,7 @@ impl Transport {
     fn adopt(
         &mut self,
         cx: &mut Cx,
-        path: (Option<IpAddr>, SocketAddr),
+        path: (Option<IpAddr>, Remote),
         generation: Generation,
         nominates: bool,
     ) {
@@ -94,6 +95,16 @@ impl Transport {
         }
         if accepted.moved && self.srtp.is_some() {
             cx.shared.events.push(Event::TransportMoved { transport: self.id, remote: path.1 });
+        }
+    }
+
+    /// The connection to one of the transport's addresses ended.
+    pub(crate) fn on_disconnected(&mut self, cx: &mut Cx, remote: Remote) {
+        cx.shared.forget_address(remote, self.location);
+        if let Some(remote) = self.ice.disconnect(remote)
+            && self.srtp.is_some()
+        {
+            cx.shared.events.push(Event::TransportMoved { transport: self.id, remote });
         }
     }
 

@@ -248,6 +248,7 @@ impl Transport {
             transport: self.id,
             room,
             state: self.state,
+            protocol: self.ice.selected().map(|path| path.remote.protocol),
             rtt_s: self.rtt.get().map(|rtt| rtt.as_secs_f64()),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,

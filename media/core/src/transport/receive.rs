@@ -1,9 +1,8 @@
 //! What arrives: which streams there are, decryption, and what an authentic packet proves.
 
-use std::net::SocketAddr;
-
 use super::{Stream, Transport, drop_reason};
 use crate::api::{DropReason, Event};
+use crate::remote::Remote;
 use crate::rtp::RtpHeader;
 use crate::rtp::bytes::u32_at;
 use crate::shared::Cx;
@@ -45,7 +44,7 @@ impl Transport {
     pub(crate) fn unprotect_rtp(
         &mut self,
         cx: &mut Cx,
-        remote: SocketAddr,
+        remote: Remote,
         datagram: &mut [u8],
     ) -> Option<Opened> {
         let ssrc = u32_at(datagram, 8).unwrap_or_default();
@@ -66,7 +65,7 @@ impl Transport {
     pub(crate) fn unprotect_rtcp(
         &mut self,
         cx: &mut Cx,
-        remote: SocketAddr,
+        remote: Remote,
         datagram: &mut [u8],
     ) -> Option<usize> {
         let len = self.unprotect(cx, datagram, SrtpContext::unprotect_rtcp)?;
@@ -96,7 +95,7 @@ impl Transport {
     pub(crate) fn adopt_stream(
         &mut self,
         cx: &mut Cx,
-        remote: SocketAddr,
+        remote: Remote,
         header: &RtpHeader,
         len: usize,
     ) -> Result<(), DropReason> {
@@ -108,7 +107,7 @@ impl Transport {
 
     /// Something arrived that nobody sent a second time.
     #[inline]
-    fn admit(&mut self, cx: &mut Cx, remote: SocketAddr, len: usize) {
+    fn admit(&mut self, cx: &mut Cx, remote: Remote, len: usize) {
         self.bytes_in += len as u64;
         self.on_alive(cx);
         if self.ice.hear(cx.now, remote) {

@@ -3,9 +3,9 @@
 //! A check proves that somebody knew the password when it was made, not that it was sent from
 //! where it came. A copy of it has the same transaction and comes from elsewhere.
 
-use std::net::SocketAddr;
-
 use is::stun::TransId;
+
+use crate::remote::Remote;
 
 /// Transactions remembered: at a check every 2.5 s on each of two paths, those of the last two
 /// and a half minutes. The oldest makes room.
@@ -14,14 +14,14 @@ pub const MAX_RECENT: usize = 128;
 /// The latest transactions of one transport, and where each came from first.
 #[derive(Debug, Default)]
 pub struct RecentChecks {
-    seen: Vec<(TransId, SocketAddr)>,
+    seen: Vec<(TransId, Remote)>,
     oldest: usize,
 }
 
 impl RecentChecks {
     /// Whether the transaction came from another address before. One sent again from the same
     /// address is none.
-    pub fn is_copy(&mut self, transaction: TransId, remote: SocketAddr) -> bool {
+    pub fn is_copy(&mut self, transaction: TransId, remote: Remote) -> bool {
         if let Some((_, first)) = self.seen.iter().find(|(known, _)| *known == transaction) {
             return *first != remote;
         }
@@ -36,16 +36,18 @@ impl RecentChecks {
 
     /// Heap memory.
     pub fn memory_bytes(&self) -> usize {
-        self.seen.capacity() * size_of::<(TransId, SocketAddr)>()
+        self.seen.capacity() * size_of::<(TransId, Remote)>()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
-    fn address(port: u16) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, 1], port))
+    fn address(port: u16) -> Remote {
+        SocketAddr::from(([192, 0, 2, 1], port)).into()
     }
 
     #[test]
@@ -56,6 +58,7 @@ mod tests {
         assert!(!recent.is_copy(transaction, address(1)), "sent again");
         assert!(recent.is_copy(transaction, address(2)));
         assert!(recent.is_copy(transaction, address(2)), "also the second time");
+        assert!(recent.is_copy(transaction, Remote::tcp(address(1).address)), "over TCP");
         assert!(!recent.is_copy(TransId::new(), address(2)));
     }
 

@@ -11,6 +11,7 @@ use media_core::api::{Fingerprint, IceCredentials, SrtpProfile};
 use media_core::demux::{PacketKind, classify};
 use media_core::srtp::{MAX_OVERHEAD, SrtpContext, SrtpKeys};
 use media_core::transport::stun::hmac_sha1;
+use media_core::{Protocol, Remote};
 
 use super::media::Media;
 
@@ -59,6 +60,8 @@ pub struct Client {
     pub config: ClientConfig,
     /// Where its packets come from now.
     pub address: SocketAddr,
+    /// What carries them.
+    pub protocol: Protocol,
     pub local_ice: IceCredentials,
     pub remote_ice: IceCredentials,
     certificate: DtlsCertificate,
@@ -111,6 +114,7 @@ impl Client {
         dtls.set_active(config.is_dtls_client);
         Client {
             address: config.address,
+            protocol: Protocol::Udp,
             config,
             local_ice,
             remote_ice,
@@ -163,6 +167,10 @@ impl Client {
         let len = request.to_bytes(Some(password), &mut out, hmac_sha1).unwrap();
         out.truncate(len);
         out
+    }
+
+    pub fn remote(&self) -> Remote {
+        Remote { protocol: self.protocol, address: self.address }
     }
 
     /// Moves to another address, as after a change of network.

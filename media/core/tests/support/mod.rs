@@ -14,7 +14,7 @@ use media_core::api::{
     Snapshot, TransportState,
 };
 use media_core::netem::{Netem, NetemConfig};
-use media_core::{Certificate, DropReason, Output, Plane, PlaneConfig};
+use media_core::{Certificate, DropReason, Output, Plane, PlaneConfig, Remote};
 
 use client::{Client, ClientConfig};
 use media::{CLOCK_AUDIO, CLOCK_VIDEO, TrackConfig};
@@ -41,7 +41,7 @@ pub const SUBSCRIBER_EXTENSIONS: [ExtensionId; 4] = [
 /// A datagram and where it comes from.
 #[derive(Debug, Clone)]
 pub struct Datagram {
-    pub from: SocketAddr,
+    pub from: Remote,
     pub bytes: Vec<u8>,
 }
 
@@ -54,14 +54,14 @@ impl AsRef<[u8]> for Datagram {
 /// Collects what the plane sends.
 #[derive(Default)]
 pub struct Outbox {
-    pub sent: Vec<(SocketAddr, Vec<u8>)>,
+    pub sent: Vec<(Remote, Vec<u8>)>,
 }
 
 impl Output for Outbox {
     fn send(
         &mut self,
         source: Option<IpAddr>,
-        destination: SocketAddr,
+        destination: Remote,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
         assert_eq!(source, Some(SERVER), "answers leave from the address they were asked at");
@@ -86,7 +86,7 @@ pub struct World {
     pub events: Vec<Event>,
     pub outbox: Outbox,
     /// Datagrams to addresses no client has.
-    pub strays: Vec<(SocketAddr, Vec<u8>)>,
+    pub strays: Vec<(Remote, Vec<u8>)>,
     /// Every RTP packet that reached the plane, for replays.
     pub tapped: Vec<Datagram>,
     pub tap: bool,
@@ -280,7 +280,7 @@ impl World {
             while let Some(datagram) = endpoint.down.pop(now) {
                 endpoint.client.handle(now, datagram.bytes);
             }
-            let from = endpoint.client.address;
+            let from = endpoint.client.remote();
             for bytes in endpoint.client.poll(now) {
                 endpoint.up.push(now, Datagram { from, bytes });
             }
@@ -302,10 +302,10 @@ impl World {
 
     fn route(&mut self) {
         for (destination, bytes) in self.outbox.sent.drain(..) {
-            let found = self.endpoints.iter_mut().find(|e| e.client.address == destination);
+            let found = self.endpoints.iter_mut().find(|e| e.client.remote() == destination);
             match found {
                 Some(endpoint) => {
-                    let from = SocketAddr::new(SERVER, 4_000);
+                    let from = SocketAddr::new(SERVER, 4_000).into();
                     endpoint.down.push(self.now, Datagram { from, bytes });
                 }
                 None => self.strays.push((destination, bytes)),

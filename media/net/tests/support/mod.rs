@@ -1,6 +1,8 @@
 //! Helpers of the socket tests. Waits are bounded polls, never sleeps.
 #![allow(dead_code, reason = "each test binary uses its share")]
 
+pub mod audio;
+pub mod link;
 pub mod participant;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -29,6 +31,7 @@ pub fn config(listen: &[&str]) -> EngineConfig {
         listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
         event_queue: 1_024,
         plane: PlaneConfig::default(),
+        tcp: None,
     }
 }
 

@@ -12,7 +12,8 @@ use media_core::api::{DtlsRole, Fingerprint, SrtpProfile, TransportId};
 use media_core::srtp::{SrtpContext, SrtpKeys};
 use media_net::Engine;
 
-use super::{LOCAL_PASSWORD, PATIENCE, REMOTE_PASSWORD, binding_request_for, client, credentials};
+use super::link::{self, Link};
+use super::{LOCAL_PASSWORD, PATIENCE, REMOTE_PASSWORD, binding_request_for, credentials};
 
 /// Pause before a check or a flight is sent again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -20,9 +21,9 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Bytes SRTP adds at most.
 const SRTP_ROOM: usize = 64;
 
-pub struct Participant {
+pub struct Participant<L: Link = UdpSocket> {
     pub transport: TransportId,
-    pub socket: UdpSocket,
+    pub socket: L,
     username: String,
     protect: SrtpContext,
     unprotect: SrtpContext,
@@ -31,6 +32,13 @@ pub struct Participant {
 impl Participant {
     /// Creates a transport in an existing room and connects to it at `server`.
     pub fn join(engine: &Engine, room: u64, transport: TransportId, server: SocketAddr) -> Self {
+        Participant::join_by(engine, room, transport, link::udp(server))
+    }
+}
+
+impl<L: Link> Participant<L> {
+    /// The same over anything that leads to the engine.
+    pub fn join_by(engine: &Engine, room: u64, transport: TransportId, mut socket: L) -> Self {
         let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
         let fingerprint = Fingerprint {
             algorithm: "sha-256".into(),
@@ -48,18 +56,16 @@ impl Participant {
                 dtls_role: DtlsRole::Server,
             })
             .unwrap();
-        let socket = client(server);
-        socket.connect(server).unwrap();
-        socket.set_read_timeout(Some(RETRY)).unwrap();
-        check(&socket, &username);
-        let (protect, unprotect) = handshake(&socket, certificate);
+        socket.set_timeout(RETRY);
+        check(&mut socket, &username);
+        let (protect, unprotect) = handshake(&mut socket, certificate);
         Participant { transport, socket, username, protect, unprotect }
     }
 
     /// Sends a connectivity check, which also renews consent.
     pub fn renew_consent(&self) {
         let request = binding_request_for(&self.username, TransId::new(), LOCAL_PASSWORD);
-        self.socket.send(&request).unwrap();
+        Link::send(&self.socket, &request);
     }
 
     /// Sends one RTP packet without extensions.
@@ -68,7 +74,7 @@ impl Participant {
         let length = buffer.len();
         buffer.resize(length + SRTP_ROOM, 0);
         let length = self.protect.protect_rtp(12, &mut buffer, length).unwrap();
-        self.socket.send(&buffer[..length]).unwrap();
+        Link::send(&self.socket, &buffer[..length]);
     }
 
     /// The next RTP packet that arrives, decrypted; other datagrams are passed over.
@@ -76,7 +82,7 @@ impl Participant {
         let deadline = Instant::now() + PATIENCE;
         let mut buffer = [0; 2_048];
         while Instant::now() < deadline {
-            let Ok(length) = self.socket.recv(&mut buffer) else { continue };
+            let Ok(length) = self.socket.receive(&mut buffer) else { continue };
             if is_rtp(&buffer[..length]) {
                 let plain = self.unprotect.unprotect_rtp(&mut buffer[..length]).unwrap();
                 return buffer[..plain].to_vec();
@@ -112,13 +118,13 @@ pub fn is_rtp(datagram: &[u8]) -> bool {
 }
 
 /// Sends connectivity checks until one is answered.
-fn check(socket: &UdpSocket, username: &str) {
+fn check(link: &mut dyn Link, username: &str) {
     let deadline = Instant::now() + PATIENCE;
     let mut buffer = [0; 2_048];
     while Instant::now() < deadline {
         let id = TransId::new();
-        socket.send(&binding_request_for(username, id, LOCAL_PASSWORD)).unwrap();
-        if let Ok(length) = socket.recv(&mut buffer) {
+        link.send(&binding_request_for(username, id, LOCAL_PASSWORD));
+        if let Ok(length) = link.receive(&mut buffer) {
             let reply = StunMessage::parse(&buffer[..length]).unwrap();
             assert!(reply.is_successful_binding_response());
             return;
@@ -129,7 +135,7 @@ fn check(socket: &UdpSocket, username: &str) {
 
 /// Runs the DTLS handshake as the client; returns the contexts to protect and to unprotect.
 fn handshake(
-    socket: &UdpSocket,
+    link: &mut dyn Link,
     certificate: dimpl::DtlsCertificate,
 ) -> (SrtpContext, SrtpContext) {
     let config = Arc::new(Config::builder().build().unwrap());
@@ -144,14 +150,14 @@ fn handshake(
         dtls.handle_timeout(Instant::now()).unwrap();
         loop {
             match dtls.poll_output(&mut buffer) {
-                Output::Packet(packet) => drop(socket.send(packet).unwrap()),
+                Output::Packet(packet) => link.send(packet),
                 Output::KeyingMaterial(material, profile) => keys = Some((material, profile)),
                 Output::Connected => connected = true,
                 Output::Timeout(_) => break,
                 _ => {}
             }
         }
-        if !connected && let Ok(length) = socket.recv(&mut buffer) {
+        if !connected && let Ok(length) = link.receive(&mut buffer) {
             let datagram = buffer[..length].to_vec();
             if (20..64).contains(&datagram[0]) {
                 dtls.handle_packet(&datagram).unwrap();
