@@ -27,6 +27,7 @@ __all__ = [
     "ParameterError",
     "ProducerStats",
     "Snapshot",
+    "TcpStats",
     "TransportStats",
 ]
 
@@ -122,6 +123,10 @@ class Engine:
         max_rooms: rooms on this engine.
         max_transports: transports on this engine.
         event_queue: events kept until drained; beyond that they are dropped and counted.
+        tcp: offer ICE over TCP, for clients whose network has no UDP.
+        tcp_port: to listen on at every address of ``listen``; 0 means the one of UDP.
+        max_tcp_connections: at a time; one without an authentic check makes room for a newer.
+        max_tcp_connections_per_address: the same for one IPv4 address or IPv6 /64.
         fault_injection: allow :meth:`inject_panic`.
 
     Raises:
@@ -137,10 +142,18 @@ class Engine:
         max_rooms: int = 1000,
         max_transports: int = 5000,
         event_queue: int = 16384,
+        tcp: bool = False,
+        tcp_port: int = 0,
+        max_tcp_connections: int = 1000,
+        max_tcp_connections_per_address: int = 250,
         fault_injection: bool = False,
     ) -> Self: ...
     @property
     def port(self) -> int: ...
+    @property
+    def tcp_port(self) -> int | None:
+        """The port of ICE over TCP, where that is offered."""
+
     @property
     def local_addresses(self) -> list[str]:
         """The bound addresses, as ``host:port``."""
@@ -391,6 +404,8 @@ class TransportStats:
     transport: int
     room: int
     state: str
+    protocol: str | None
+    """udp or tcp; ``None`` while there is no path."""
     rtt_s: float | None
     bytes_in: int
     bytes_out: int
@@ -424,6 +439,17 @@ class ConsumerStats:
     bitrate_bps: int
 
 @final
+class TcpStats:
+    """Connections of ICE over TCP of one engine; all but ``connections`` are totals."""
+
+    connections: int
+    accepted: int
+    refused: dict[str, int]
+    """By reason: total_limit, address_limit, no_descriptor, broken."""
+    closed: dict[str, int]
+    """By reason: remote, unused, malformed, replaced, made_room."""
+
+@final
 class Snapshot:
     """State of one engine."""
 
@@ -431,6 +457,7 @@ class Snapshot:
     rooms: int
     load: float
     """Share of the last second the media thread was busy, 0..1."""
+    tcp: TcpStats
     transports: list[TransportStats]
     producers: list[ProducerStats]
     consumers: list[ConsumerStats]

@@ -9,7 +9,7 @@ from sfu.config import SfuConfig, parse_advertised
 from sfu.engine import EngineLike
 from sfu.errors import AddressError
 
-__all__ = ["candidate_addresses", "host_addresses", "reachable_at"]
+__all__ = ["candidate_addresses", "host_addresses", "reachable_at", "tcp_addresses"]
 
 
 def candidate_addresses(
@@ -75,6 +75,27 @@ def reachable_at(
             "no address to advertise: advertised_addresses has none of a family listened on"
         )
     return list(dict.fromkeys(found))
+
+
+def tcp_addresses(
+    engine: EngineLike, addresses: Sequence[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """Where clients without UDP reach the engine: the same addresses, by TCP.
+
+    A NAT that maps the UDP port to another is expected to map the same TCP port alike.
+
+    Args:
+        engine: the engine.
+        addresses: those of UDP, from :func:`candidate_addresses`.
+
+    Returns:
+        Nothing where the engine offers no TCP.
+    """
+    port = engine.tcp_port
+    if port is None:
+        return []
+    same = port == engine.port
+    return list(dict.fromkeys((host, mapped if same else port) for host, mapped in addresses))
 
 
 def host_addresses() -> list[str]:

@@ -15,6 +15,12 @@ __all__ = ["AnswerLine", "LocalTransport", "SentTrack", "write_answer"]
 HOST_TYPE_PREFERENCE = 126
 """RFC 8445, section 5.1.2.2."""
 
+TCP_TYPE_PREFERENCE = 90
+"""Below everything over UDP but a relay (RFC 6544, section 4.2): UDP is used wherever it works."""
+
+PASSIVE_DIRECTION_PREFERENCE = 4
+"""Of host candidates others connect to (RFC 6544, section 4.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class SentTrack:
@@ -55,12 +61,14 @@ class LocalTransport:
     Attributes:
         setup: ``passive`` or ``active``.
         addresses: ``(IP address, port)``, best first.
+        tcp_addresses: the same for clients whose network has no UDP.
     """
 
     ice: Ice
     fingerprint: str
     setup: str
     addresses: Sequence[tuple[str, int]]
+    tcp_addresses: Sequence[tuple[str, int]] = ()
 
 
 def write_answer(
@@ -99,7 +107,7 @@ def write_answer(
         text += _accepted(line, transport)
         # Those of the bundle's first line would do (RFC 9143, section 8), and browsers look at
         # no other; aiortc looks at the last line that shares a transport.
-        text += _candidates(transport.addresses)
+        text += _candidates(transport)
     return "\r\n".join(text) + "\r\n"
 
 
@@ -166,8 +174,17 @@ def _ssrcs(sent: SentTrack) -> Iterable[str]:
             yield f"a=ssrc:{ssrc} msid:{sent.stream_id} {sent.track_id}"
 
 
-def _candidates(addresses: Sequence[tuple[str, int]]) -> Iterable[str]:
-    for index, (address, port) in enumerate(addresses):
+def _candidates(transport: LocalTransport) -> Iterable[str]:
+    foundation = 0
+    for index, (address, port) in enumerate(transport.addresses):
+        foundation += 1
         priority = HOST_TYPE_PREFERENCE << 24 | (65535 - index) << 8 | 255
-        yield f"a=candidate:{index + 1} 1 udp {priority} {address} {port} typ host"
+        yield f"a=candidate:{foundation} 1 udp {priority} {address} {port} typ host"
+    for index, (address, port) in enumerate(transport.tcp_addresses):
+        foundation += 1
+        local = PASSIVE_DIRECTION_PREFERENCE << 13 | (8191 - index)
+        priority = TCP_TYPE_PREFERENCE << 24 | local << 8 | 255
+        yield (
+            f"a=candidate:{foundation} 1 tcp {priority} {address} {port} typ host tcptype passive"
+        )
     yield "a=end-of-candidates"

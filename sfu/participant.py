@@ -278,7 +278,11 @@ class Participant:
             for item in plan.lines
         ]
         local = LocalTransport(
-            transport.local, registry.fingerprint, transport.setup, self.room.port.addresses
+            transport.local,
+            registry.fingerprint,
+            transport.setup,
+            self.room.port.addresses,
+            self.room.port.tcp_addresses,
         )
         return write_answer(
             plan.remote, lines, local, session_id=transport.session_id, version=transport.version

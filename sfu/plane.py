@@ -114,6 +114,7 @@ class EnginePort:
     max_backlog: int = MAX_BACKLOG
     failed: bool = False
     counters: PortCounters = field(default_factory=PortCounters)
+    tcp_addresses: Sequence[tuple[str, int]] = ()
     _backlog: deque[tuple[str, dict[str, Any]]] = field(default_factory=deque)
     _statistics: Statistics | None = None
     _statistics_at_s: float = 0.0

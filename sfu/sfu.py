@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from sfu.addresses import candidate_addresses
+from sfu.addresses import candidate_addresses, tcp_addresses
 from sfu.config import SfuConfig
 from sfu.engine import EngineLike
 from sfu.errors import DrainingError, EngineUnavailableError, RoomLimitError
@@ -54,12 +54,7 @@ class Sfu:
             raise EngineUnavailableError("at least one engine is needed")
         self._config = config
         self._ports = [
-            EnginePort(
-                engine,
-                index,
-                tuple(candidate_addresses(config, engine, engines=len(engines))),
-                clock,
-            )
+            self._port(config, engine, index, len(engines), clock)
             for index, engine in enumerate(engines)
         ]
         self._rooms: dict[str, Room] = {}
@@ -67,6 +62,18 @@ class Sfu:
         self._dispatch = EventDispatch(self._registry)
         self._draining = False
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @staticmethod
+    def _port(
+        config: SfuConfig,
+        engine: EngineLike,
+        index: int,
+        engines: int,
+        clock: Callable[[], float],
+    ) -> EnginePort:
+        addresses = tuple(candidate_addresses(config, engine, engines=engines))
+        by_tcp = tuple(tcp_addresses(engine, addresses))
+        return EnginePort(engine, index, addresses, clock, tcp_addresses=by_tcp)
 
     @property
     def rooms(self) -> Mapping[str, Room]:

@@ -224,7 +224,7 @@ class LogConfig(_Section):
 
 
 class MediaConfig(_Section):
-    """The media plane: engines are threads, each with one UDP port."""
+    """The media plane: engines are threads, each with one port of UDP and TCP."""
 
     engines: int = Field(
         default=0, ge=0, le=128, description="Media threads; 0 means one for each CPU core."
@@ -238,6 +238,28 @@ class MediaConfig(_Section):
     port: Port = Field(
         default=0,
         description="UDP port of the first engine, the next ones follow; 0 lets the kernel choose.",
+    )
+    tcp: bool = Field(
+        default=True,
+        description="Receive media over TCP too (ICE-TCP), for clients whose network has no UDP.",
+    )
+    tcp_port: Port = Field(
+        default=0,
+        description="TCP port of the first engine's media, the next ones follow; 0 means the same"
+        " ports as UDP.",
+    )
+    max_tcp_connections_per_engine: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="TCP connections of one engine; those that never proved to belong to a"
+        " participant make room for newer ones.",
+    )
+    max_tcp_connections_per_address: int = Field(
+        default=250,
+        ge=1,
+        le=100_000,
+        description="The same for one IPv4 address or IPv6 /64; an office behind a NAT has one.",
     )
     event_queue: int = Field(
         default=16_384,
@@ -274,6 +296,13 @@ class MediaConfig(_Section):
             raise contradiction(
                 "port plus the number of engines ({engines}) goes beyond 65535",
                 "port",
+                "engines",
+                engines=self.engine_count(),
+            )
+        if self.tcp_port and self.tcp_port + self.engine_count() - 1 > 65_535:
+            raise contradiction(
+                "tcp_port plus the number of engines ({engines}) goes beyond 65535",
+                "tcp_port",
                 "engines",
                 engines=self.engine_count(),
             )

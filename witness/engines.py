@@ -16,7 +16,7 @@ _CANNOT_BIND = re.compile(r"listen: cannot bind UDP (\S+): ")
 
 
 def start_engines(config: MediaConfig, certificate: Certificate) -> list[Engine]:
-    """One engine a thread, each with its own UDP port.
+    """One engine a thread, each with its own port of UDP and TCP.
 
     Raises:
         StartError: an address can't be used; engines already started are closed again.
@@ -33,6 +33,10 @@ def start_engines(config: MediaConfig, certificate: Certificate) -> list[Engine]
                     max_rooms=config.max_rooms_per_engine,
                     max_transports=config.max_transports_per_engine,
                     event_queue=config.event_queue,
+                    tcp=config.tcp,
+                    tcp_port=config.tcp_port + index if config.tcp_port else 0,
+                    max_tcp_connections=config.max_tcp_connections_per_engine,
+                    max_tcp_connections_per_address=config.max_tcp_connections_per_address,
                 )
             )
     except EngineConfigError as error:

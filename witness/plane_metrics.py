@@ -35,7 +35,10 @@ class PlaneMetrics:
         counters = [snapshot.counters for snapshot in self._latest.values()]
         yield from _engines(engines)
         yield from _commands(engines)
-        yield _transports([e.snapshot for e in engines if e.snapshot is not None])
+        snapshots = [e.snapshot for e in engines if e.snapshot is not None]
+        yield _transports(snapshots)
+        yield _paths(snapshots)
+        yield from _tcp(list(self._latest.values()))
         yield from _rtp(counters)
         yield from _feedback(counters)
         yield from _losses(counters)
@@ -93,6 +96,50 @@ def _transports(snapshots: Sequence[Snapshot]) -> Metric:
     for state, count in states.items():
         family.add_metric([state], count)
     return family
+
+
+def _paths(snapshots: Sequence[Snapshot]) -> Metric:
+    protocols = dict.fromkeys(("udp", "tcp", "none"), 0)
+    for snapshot in snapshots:
+        for transport in snapshot.transports:
+            protocols[transport.protocol or "none"] += 1
+    family = GaugeMetricFamily(
+        "sfu_transport_paths", "Transports by what they send media over.", labels=["protocol"]
+    )
+    for protocol, count in protocols.items():
+        family.add_metric([protocol], count)
+    return family
+
+
+def _tcp(snapshots: Sequence[Snapshot]) -> Iterable[Metric]:
+    """Connections of ICE over TCP."""
+    stats = [snapshot.tcp for snapshot in snapshots]
+    refused = CounterMetricFamily(
+        "sfu_tcp_refused_connections", "TCP connections not taken.", labels=["reason"]
+    )
+    closed = CounterMetricFamily(
+        "sfu_tcp_closed_connections", "TCP connections closed.", labels=["reason"]
+    )
+    for family, totals in (
+        (refused, [item.refused for item in stats]),
+        (closed, [item.closed for item in stats]),
+    ):
+        for reason in dict.fromkeys(reason for total in totals for reason in total):
+            family.add_metric([reason], sum(total[reason] for total in totals))
+    return (
+        GaugeMetricFamily(
+            "sfu_tcp_connections",
+            "TCP connections open now.",
+            sum(item.connections for item in stats),
+        ),
+        CounterMetricFamily(
+            "sfu_tcp_accepted_connections",
+            "TCP connections taken.",
+            sum(item.accepted for item in stats),
+        ),
+        refused,
+        closed,
+    )
 
 
 def _rtp(counters: Sequence[Counters]) -> Iterable[Metric]:

@@ -117,6 +117,12 @@ class Report:
         return {}
 
     @property
+    def remote_candidate(self) -> Mapping[str, Any]:
+        """Where media is sent to."""
+        pair = self.entries[self.transport["selectedCandidatePairId"]]
+        return self.entries[pair["remoteCandidateId"]]
+
+    @property
     def transport(self) -> Mapping[str, Any]:
         """The one transport."""
         (found,) = (entry for entry in self.entries.values() if entry["type"] == "transport")

@@ -156,7 +156,13 @@ class FakeEngine:
 
     plane_types = PLANE_TYPES
 
-    def __init__(self, *, addresses: Sequence[str] = ("192.0.2.10:3478", "[2001:db8::10]:3478")):
+    def __init__(
+        self,
+        *,
+        addresses: Sequence[str] = ("192.0.2.10:3478", "[2001:db8::10]:3478"),
+        tcp_port: int | None = None,
+    ) -> None:
+        self._tcp_port = tcp_port
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.rooms: set[int] = set()
         self.transports: dict[int, FakeTransport] = {}
@@ -174,6 +180,10 @@ class FakeEngine:
     @property
     def port(self) -> int:
         return int(self._addresses[0].rpartition(":")[2])
+
+    @property
+    def tcp_port(self) -> int | None:
+        return self._tcp_port
 
     @property
     def local_addresses(self) -> list[str]:

@@ -83,6 +83,19 @@ class Path:
         rule = f"add rule ip path lossy {match}numgen random mod 100 < {percent} drop\n"
         self._nft("flush chain ip path lossy\n" + (rule if percent else ""))
 
+    def only_tcp(self, ports: Sequence[int] | None = None) -> None:
+        """Lets through nothing but TCP, to and from these ports of the server if any are given.
+
+        :meth:`set_loss` lets everything through again.
+        """
+        server = f"{{ {', '.join(map(str, ports))} }}" if ports else "1-65535"
+        self._nft(
+            "flush chain ip path lossy\n"
+            f"add rule ip path lossy iifname c-router tcp dport {server} accept\n"
+            f"add rule ip path lossy oifname c-router tcp sport {server} accept\n"
+            "add rule ip path lossy drop\n"
+        )
+
     def _build(self) -> None:
         for name in (self.client, self.router, self.server):
             _ip("netns", "add", name)

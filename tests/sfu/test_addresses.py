@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from sfu import SfuConfig
-from sfu.addresses import candidate_addresses, host_addresses, reachable
+from sfu.addresses import candidate_addresses, host_addresses, reachable, tcp_addresses
 from sfu.errors import AddressError
 from tests.fakes.engine import FakeEngine
 
@@ -48,6 +48,23 @@ def test_candidate_addresses(
     advertised: tuple[str, ...], bound: tuple[str, ...], expected: list[tuple[str, int]]
 ) -> None:
     assert candidates(advertised, bound) == expected
+
+
+@pytest.mark.parametrize(
+    ("tcp_port", "udp", "expected"),
+    [
+        (None, [("192.0.2.1", 3478)], []),
+        (3478, [("192.0.2.1", 3478), ("::1", 3478)], [("192.0.2.1", 3478), ("::1", 3478)]),
+        # A NAT that maps 3478 to 40000 does so for both.
+        (3478, [("192.0.2.1", 40000)], [("192.0.2.1", 40000)]),
+        (443, [("192.0.2.1", 40000), ("192.0.2.1", 40001)], [("192.0.2.1", 443)]),
+    ],
+)
+def test_tcp_addresses(
+    tcp_port: int | None, udp: list[tuple[str, int]], expected: list[tuple[str, int]]
+) -> None:
+    engine = FakeEngine(addresses=("0.0.0.0:3478",), tcp_port=tcp_port)
+    assert tcp_addresses(engine, udp) == expected
 
 
 def test_no_address_of_a_family_listened_on_is_an_error() -> None:

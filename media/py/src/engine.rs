@@ -1,10 +1,11 @@
 //! The engine as Python sees it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::os::fd::{AsFd, AsRawFd};
 
 use media_core::{Command, PlaneConfig};
-use media_net::EngineConfig;
+use media_net::{EngineConfig, TcpConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
@@ -35,6 +36,12 @@ fn limit(name: &str, value: Int) -> Result<usize, Error> {
     parse::integer(name, value, 1..=MAX_LIMIT).map(|value| value as usize).map_err(Error::of_config)
 }
 
+/// A TCP port; zero stands for the one of UDP.
+fn port(name: &str, value: Int) -> Result<Option<NonZeroU16>, Error> {
+    let port = parse::integer(name, value, 0..=u16::MAX.into()).map_err(Error::of_config)?;
+    Ok(NonZeroU16::new(port as u16))
+}
+
 fn address(text: &str) -> Result<SocketAddr, Error> {
     text.parse().map_err(|_| {
         Error::Config(format!(
@@ -49,10 +56,14 @@ impl Engine {
     #[pyo3(
         signature = (
             *, certificate, listen, name = "engine", max_rooms = Int::of(1000),
-            max_transports = Int::of(5000), event_queue = Int::of(16384), fault_injection = false,
+            max_transports = Int::of(5000), event_queue = Int::of(16384), tcp = false,
+            tcp_port = Int::of(0), max_tcp_connections = Int::of(1000),
+            max_tcp_connections_per_address = Int::of(250), fault_injection = false,
         ),
         text_signature = "(*, certificate, listen, name='engine', max_rooms=1000, \
-                          max_transports=5000, event_queue=16384, fault_injection=False)"
+                          max_transports=5000, event_queue=16384, tcp=False, tcp_port=0, \
+                          max_tcp_connections=1000, max_tcp_connections_per_address=250, \
+                          fault_injection=False)"
     )]
     #[expect(clippy::too_many_arguments, reason = "keyword-only settings")]
     fn new(
@@ -63,8 +74,21 @@ impl Engine {
         max_rooms: Int,
         max_transports: Int,
         event_queue: Int,
+        tcp: bool,
+        tcp_port: Int,
+        max_tcp_connections: Int,
+        max_tcp_connections_per_address: Int,
         fault_injection: bool,
     ) -> Result<Engine, Error> {
+        let tcp_config = TcpConfig {
+            port: port("tcp_port", tcp_port)?,
+            max_connections: limit("max_tcp_connections", max_tcp_connections)?,
+            max_connections_per_address: limit(
+                "max_tcp_connections_per_address",
+                max_tcp_connections_per_address,
+            )?,
+            ..TcpConfig::default()
+        };
         let config = EngineConfig {
             name: name.to_owned(),
             listen: listen.iter().map(|text| address(text)).collect::<Result<_, _>>()?,
@@ -78,6 +102,7 @@ impl Engine {
                 fault_injection,
                 ..PlaneConfig::default()
             },
+            tcp: tcp.then_some(tcp_config),
         };
         let certificate = certificate.0.clone();
         let engine =
@@ -88,6 +113,12 @@ impl Engine {
     #[getter]
     fn port(&self) -> u16 {
         self.engine.port()
+    }
+
+    /// The port of ICE over TCP, where that is offered.
+    #[getter]
+    fn tcp_port(&self) -> Option<u16> {
+        self.engine.tcp_port()
     }
 
     /// The bound addresses, as ``host:port``.

@@ -98,7 +98,7 @@ impl From<api::Event> for Event {
                 }
             }
             api::Event::TransportMoved { transport, remote } => {
-                Event::TransportMoved { transport, remote: remote.to_string() }
+                Event::TransportMoved { transport, remote: remote.address.to_string() }
             }
             api::Event::ProducerStarted { producer, codec } => {
                 Event::ProducerStarted { producer, codec: names::codec(codec).into() }

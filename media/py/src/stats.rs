@@ -1,8 +1,8 @@
 //! Snapshots as Python sees them.
 
-use media_core::DropReason;
 use media_core::api;
-use media_net::EngineSnapshot;
+use media_core::{DropReason, Protocol};
+use media_net::{Closed, EngineSnapshot, Refused};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyList};
 
@@ -41,6 +41,7 @@ pub(crate) struct TransportStats {
     transport: u64,
     room: u64,
     state: &'static str,
+    protocol: Option<&'static str>,
     rtt_s: Option<f64>,
     bytes_in: u64,
     bytes_out: u64,
@@ -78,12 +79,22 @@ pub(crate) struct ConsumerStats {
     bitrate_bps: u64,
 }
 
+/// Connections of ICE over TCP: those open now, and totals.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct TcpStats {
+    connections: u64,
+    accepted: u64,
+    refused: Py<PyDict>,
+    closed: Py<PyDict>,
+}
+
 /// State of one engine.
 #[pyclass(module = "sfu._media", frozen, get_all)]
 pub(crate) struct Snapshot {
     counters: Py<Counters>,
     rooms: u64,
     load: f64,
+    tcp: Py<TcpStats>,
     transports: Py<PyList>,
     producers: Py<PyList>,
     consumers: Py<PyList>,
@@ -96,10 +107,24 @@ impl Snapshot {
             counters: Py::new(py, Counters::new(py, &snapshot)?)?,
             rooms: plane.rooms,
             load: snapshot.load,
+            tcp: Py::new(py, TcpStats::new(py, &snapshot.tcp)?)?,
             transports: PyList::new(py, plane.transports.iter().map(TransportStats::from))?
                 .unbind(),
             producers: PyList::new(py, plane.producers.iter().map(ProducerStats::from))?.unbind(),
             consumers: PyList::new(py, plane.consumers.iter().map(ConsumerStats::from))?.unbind(),
+        })
+    }
+}
+
+impl TcpStats {
+    fn new(py: Python<'_>, stats: &media_net::TcpStats) -> PyResult<TcpStats> {
+        let refused = Refused::ALL.map(|reason| (reason.as_str(), stats.refused[reason as usize]));
+        let closed = Closed::ALL.map(|reason| (reason.as_str(), stats.closed[reason as usize]));
+        Ok(TcpStats {
+            connections: stats.connections,
+            accepted: stats.accepted,
+            refused: refused.into_py_dict(py)?.unbind(),
+            closed: closed.into_py_dict(py)?.unbind(),
         })
     }
 }
@@ -143,6 +168,7 @@ impl From<&api::TransportStats> for TransportStats {
             transport: stats.transport,
             room: stats.room,
             state: names::state(stats.state),
+            protocol: stats.protocol.map(Protocol::as_str),
             rtt_s: stats.rtt_s,
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,

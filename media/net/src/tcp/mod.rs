@@ -233,8 +233,9 @@ impl Tcp {
     /// time to send an authentic check is over, or the transport it belonged to has ended.
     pub(crate) fn judge(&mut self, id: ConnectionId, is_known: bool, now: Instant) -> bool {
         let Some(connection) = self.connections.get_mut(&id) else { return false };
-        connection.is_known = is_known;
-        !is_known && now >= connection.opened + self.config.authenticate_within
+        let was_known = std::mem::replace(&mut connection.is_known, is_known);
+        let is_late = now >= connection.opened + self.config.authenticate_within;
+        !is_known && (was_known || is_late)
     }
 
     /// Closes a connection; returns its remote address, if there was one.

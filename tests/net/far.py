@@ -1,0 +1,79 @@
+"""A server in one namespace and a Chromium in another."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from loadtest.participant import Participant
+from sfu.config import SfuConfig
+from sfu.model import Role
+from signaling.auth import MintingKey, mint_token
+from signaling.config import Algorithm, AuthConfig, KeyConfig, SignalingConfig
+from tests.e2e.chromium import Chromium, until_page
+from tests.e2e.scene import frames, settings
+from tests.e2e.stage import Person, Stage
+from tests.net.inside import enter
+from tests.net.namespaces import SERVER_ADDRESS, Path
+from witness.config import MediaConfig, ServerConfig, Settings
+
+__all__ = ["BROKEN_SOCKET", "far_settings", "frames_at", "gap", "join_far", "join_near", "start_chromium"]
+
+PORT = 8080
+URL = f"http://{SERVER_ADDRESS}:{PORT}"
+KEY = MintingKey("test", b"a secret that only this test knows")
+UNDER_WAY = 6
+"""Pictures that may still be decoded of what had arrived before."""
+BROKEN_SOCKET = "WebSocket connection to .* failed"
+
+
+def start_chromium(path: Path) -> Chromium:
+    """A browser in the client's namespace."""
+    return Chromium(
+        prepare=lambda: enter(path.client),
+        flags=[f"--unsafely-treat-insecure-origin-as-secure={URL}"],
+    )
+
+
+async def gap(count: Callable[[], Awaitable[int]], within_s: float = 15.0) -> float:
+    """Seconds from now until pictures that were not under way yet are decoded."""
+    started = time.monotonic()
+    mark = await count() + UNDER_WAY
+
+    async def more() -> bool:
+        return await count() > mark
+
+    await until_page(more, "picture after the move", within_s, every_s=0.02)
+    return time.monotonic() - started
+
+
+async def frames_at(person: Person | Participant) -> int:
+    """Pictures decoded so far."""
+    if isinstance(person, Person):
+        return (await person.page.measure()).frames()
+    return frames(person, "video")
+
+
+def _token(participant_id: str, role: Role) -> str:
+    return mint_token(
+        KEY, room="call", participant_id=participant_id, role=role, now_unix_s=time.time()
+    )
+
+
+async def join_near(scene: Stage) -> Participant:
+    """Joins as the relationship manager beside the server."""
+    return await scene.call.join("rm", token=_token("near", Role.RM))
+
+
+async def join_far(scene: Stage) -> Person:
+    """Joins as the customer from the client's namespace."""
+    return await scene.join("customer", url=URL, token=_token("far", Role.CUSTOMER))
+
+
+def far_settings() -> Settings:
+    """A server at its address in the namespaces that takes the key."""
+    key = KeyConfig(kid=KEY.kid, algorithm=Algorithm.HS256, secret=KEY.secret.decode())
+    return settings(
+        server=ServerConfig(host="0.0.0.0", port=PORT, drain_s=0),
+        media=MediaConfig(engines=1, listen=(SERVER_ADDRESS,)),
+        sfu=SfuConfig(advertised_addresses=(SERVER_ADDRESS,)),
+        signaling=SignalingConfig(auth=AuthConfig(keys=(key,))),
+    )

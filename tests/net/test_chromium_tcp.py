@@ -1,0 +1,88 @@
+"""Chromium in a network that carries no UDP, from the start or suddenly."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.e2e.chromium import Chromium, until_page
+from tests.e2e.stage import Person, Stage, stage
+from tests.net.far import BROKEN_SOCKET, far_settings, frames_at, gap, join_far, join_near, start_chromium
+from tests.net.inside import inside
+from tests.net.namespaces import PUBLIC_ADDRESSES, Path, why_unavailable
+
+_REASON = why_unavailable()
+pytestmark = [
+    pytest.mark.net,
+    pytest.mark.browser,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
+]
+
+RECOVERY_S = 60.0
+"""Longest a busy machine may take; alone it is about ten seconds."""
+
+
+@pytest.fixture(scope="module")
+def path() -> Iterator[Path]:
+    with Path() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def chromium(path: Path) -> Iterator[Chromium]:
+    browser = start_chromium(path)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+async def scene(path: Path, chromium: Chromium) -> AsyncIterator[Stage]:
+    path.set_loss(0)
+    path.move_client(PUBLIC_ADDRESSES[0])
+    with inside(path.server):
+        async with stage(chromium, far_settings(), expected=[BROKEN_SOCKET]) as made:
+            yield made
+    path.set_loss(0)
+
+
+async def test_a_call_comes_up_without_udp(path: Path, scene: Stage) -> None:
+    path.only_tcp()
+    rm = await join_near(scene)
+    customer = await join_far(scene)
+    await scene.call.hears_and_sees(rm)
+    await customer.sees_and_hears()
+    assert await _protocol(customer) == "tcp"
+    await customer.goes_on()
+
+    async def counted() -> bool:
+        seen = await scene.call.metrics()
+        return (
+            seen['sfu_transport_paths{protocol="tcp"}'] == 1
+            and seen['sfu_transport_paths{protocol="udp"}'] == 1
+            and seen["sfu_tcp_connections"] >= 1
+        )
+
+    await until_page(counted, "metrics of TCP")
+    assert (await scene.call.metrics())['sfu_tcp_closed_connections_total{reason="malformed"}'] == 0
+
+
+async def test_media_resumes_over_tcp_when_udp_ends(path: Path, scene: Stage) -> None:
+    rm = await join_near(scene)
+    customer = await join_far(scene)
+    await scene.call.hears_and_sees(rm)
+    before = await customer.sees_and_hears()
+    assert await _protocol(customer) == "udp"
+    path.only_tcp()
+    # Chromium gave up its TCP connection when UDP was chosen; the call page notices the silence
+    # and restarts ICE.
+    for count in (lambda: frames_at(rm), lambda: frames_at(customer)):
+        await gap(count, within_s=RECOVERY_S)
+    assert await _protocol(customer) == "tcp"
+    await customer.goes_on()
+    after = await customer.page.measure()
+    assert after.transport["localCertificateId"] == before.transport["localCertificateId"]
+
+
+async def _protocol(person: Person) -> object:
+    """What the browser sends media over."""
+    return (await person.page.measure()).remote_candidate["protocol"]
