@@ -14,6 +14,7 @@ from signaling.config import SignalingConfig
 from signaling.connection import Connection
 from signaling.deadlines import Due, DueKey
 from signaling.errors import ErrorCode, RefusedError
+from signaling.ice import IceServers
 from signaling.member import Member, track_info
 from signaling.messages import Join, JoinData, Resume
 from signaling.muting import MuteQuestions
@@ -65,6 +66,7 @@ class Admission:
     announcer: Announcer
     dismiss: Callable[[Member, LeftReason, tuple[ErrorCode, str]], None]
     questions: MuteQuestions
+    ice_servers: IceServers
     draining: bool = field(default=False)
     _allowances: OrderedDict[tuple[str, str], Allowance] = field(default_factory=OrderedDict)
 
@@ -231,6 +233,7 @@ class Admission:
             ),
             "tracks": tuple(self._tracks(member)),
             "lines": LineCounts(audio=lines.audio, video=lines.video),
+            "ice_servers": self.ice_servers.issue(now.unix_s),
             "grant": GrantInfo(
                 publish=tuple(sorted(grant.publish)),
                 subscribe=tuple(sorted(grant.subscribe)),

@@ -1,8 +1,9 @@
 """Settings of the ``signaling`` package."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +22,7 @@ from sfu.model import Role
 __all__ = [
     "Algorithm",
     "AuthConfig",
+    "IceConfig",
     "KeyConfig",
     "LimitsConfig",
     "MutePolicy",
@@ -28,6 +30,13 @@ __all__ = [
     "SignalingConfig",
     "WebConfig",
 ]
+
+
+_HOST = r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
+STUN_URL = re.compile(rf"stuns?:{_HOST}")
+"""RFC 7064."""
+TURN_URL = re.compile(rf"turns?:{_HOST}(\?transport=(udp|tcp))?")
+"""RFC 7065."""
 
 
 class _Section(BaseModel):
@@ -227,6 +236,63 @@ class WebConfig(_Section):
     )
 
 
+def _stun_url(text: str) -> str:
+    if not STUN_URL.fullmatch(text):
+        raise contradiction("{value} is not like 'stun:host:3478'", value=repr(text))
+    return text
+
+
+def _turn_url(text: str) -> str:
+    if not TURN_URL.fullmatch(text):
+        raise contradiction(
+            "{value} is not like 'turns:host:443?transport=tcp'", value=repr(text)
+        )
+    return text
+
+
+class IceConfig(_Section):
+    """STUN and TURN servers that clients are told of, for networks that let little through."""
+
+    MIN_SECRET_CHARS: ClassVar[int] = 16
+
+    stun_urls: tuple[Annotated[str, AfterValidator(_stun_url)], ...] = Field(
+        default=(), max_length=4, description="'stun:host:port'; not needed to reach this server."
+    )
+    turn_urls: tuple[Annotated[str, AfterValidator(_turn_url)], ...] = Field(
+        default=(),
+        max_length=8,
+        description="'turns:turn.example:443?transport=tcp' and the like, with turn_secret.",
+    )
+    turn_secret: SecretStr | None = Field(
+        default=None,
+        min_length=MIN_SECRET_CHARS,
+        description="Shared with the TURN server (coturn: static-auth-secret).",
+        json_schema_extra={"env_only": True},
+    )
+    turn_secret_file: Path | None = Field(
+        default=None, description="File with that secret in its first line."
+    )
+    credential_s: int = Field(
+        default=86_400,
+        ge=600,
+        le=7 * 86_400,
+        description="Credentials for the TURN server are good for so long: longer than a call.",
+    )
+
+    @model_validator(mode="after")
+    def _secret_belongs_to_turn(self) -> Self:
+        given = [item for item in (self.turn_secret, self.turn_secret_file) if item is not None]
+        if len(given) != (1 if self.turn_urls else 0):
+            raise contradiction(
+                "turn_urls needs exactly one of turn_secret and turn_secret_file, and neither is"
+                " of use without turn_urls",
+                "turn_urls",
+                "turn_secret",
+                "turn_secret_file",
+            )
+        return self
+
+
 class SignalingConfig(_Section):
     """WebSocket signaling: who gets in, what they may cost, how long they are waited for."""
 
@@ -234,6 +300,7 @@ class SignalingConfig(_Section):
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     mute: MuteRules = Field(default_factory=MuteRules)
     web: WebConfig = Field(default_factory=WebConfig)
+    ice: IceConfig = Field(default_factory=IceConfig)
     resume_window_s: float = Field(
         default=60.0,
         ge=1,

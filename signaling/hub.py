@@ -18,6 +18,7 @@ from signaling.config import SignalingConfig
 from signaling.connection import Connection, Remote
 from signaling.deadlines import Due, DueKey
 from signaling.errors import ErrorCode, RefusedError, UnauthorizedError
+from signaling.ice import IceServers
 from signaling.member import Member
 from signaling.messages import Join, Leave, Request, Resume
 from signaling.muting import MuteQuestion, MuteQuestions
@@ -56,6 +57,9 @@ class Hub:
         make_sfu: makes the media scope that reports to the given listener.
         on_timer: called when :attr:`next_timeout` moved to an earlier time.
         make_id: source of fresh identifiers for messages and requests.
+
+    Raises:
+        KeyMaterialError: the secret shared with the TURN server can't be read.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Hub:
             self._announcer,
             self.dismiss,
             self._questions,
+            IceServers(config.ice),
         )
         self._awaiting: set[Connection] = set()
 

@@ -238,6 +238,18 @@ CATALOGUE: dict[str, str] = {
     "port plus the number of engines ({engines}) goes beyond 65535": (
         "port 加上引擎数（{engines}）超过了 65535"
     ),
+    "tcp_port plus the number of engines ({engines}) goes beyond 65535": (
+        "tcp_port 加上引擎数（{engines}）超过了 65535"
+    ),
+    "{value} is not like 'stun:host:3478'": "{value} 不符合 'stun:主机:3478' 的形式",
+    "{value} is not like 'turns:host:443?transport=tcp'": (
+        "{value} 不符合 'turns:主机:443?transport=tcp' 的形式"
+    ),
+    "turn_urls needs exactly one of turn_secret and turn_secret_file, and neither is of use"
+    " without turn_urls": (
+        "turn_urls 必须与 turn_secret 和 turn_secret_file 之一同用；没有 turn_urls 时两者都无用"
+    ),
+    "the secret must have at least 16 characters": "共享密钥至少要有 16 个字符",
     "{value} is neither an IP address nor a host name; write 127.0.0.1, ::1 or a name, without"
     " port and brackets": (
         "{value} 既不是 IP 地址也不是主机名；请写 127.0.0.1、::1 或主机名，不带端口和方括号"

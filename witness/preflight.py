@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from sfu.addresses import reachable_at
 from sfu.errors import AddressError
 from signaling.auth import VerificationKey, load_key
-from signaling.config import AuthConfig, KeyConfig
+from signaling.config import AuthConfig, IceConfig, KeyConfig
 from signaling.errors import KeyMaterialError
+from signaling.ice import IceServers
 from witness import os_errors
 from witness.certificates import (
     CertificateError,
@@ -107,6 +108,7 @@ def examine(settings: Settings, clock: Clock | None = None) -> list[Finding]:
         *_tokens(settings),
         *_advertised(settings),
         *_keys(settings.signaling.auth),
+        *_turn_secret(settings.signaling.ice),
     ]
 
 
@@ -184,6 +186,16 @@ def _keys(config: AuthConfig) -> Iterator[Finding]:
                 ("signaling", "auth", "keys", str(index), _source(key)),
                 f"{path}: {why}" if path else why,
             )
+
+
+def _turn_secret(config: IceConfig) -> Iterator[Finding]:
+    try:
+        IceServers(config)
+    except KeyMaterialError as error:
+        cause = error.__cause__
+        why = os_errors.reason(cause) if isinstance(cause, OSError) else of_error(error)
+        path = ("signaling", "ice", "turn_secret_file")
+        yield Finding(path, f"{config.turn_secret_file}: {why}")
 
 
 def _source(key: KeyConfig) -> str:

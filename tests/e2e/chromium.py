@@ -117,10 +117,17 @@ class Report:
         return {}
 
     @property
+    def local_candidate(self) -> Mapping[str, Any]:
+        """Where media is sent from."""
+        return self._candidate("localCandidateId")
+
+    @property
     def remote_candidate(self) -> Mapping[str, Any]:
         """Where media is sent to."""
-        pair = self.entries[self.transport["selectedCandidatePairId"]]
-        return self.entries[pair["remoteCandidateId"]]
+        return self._candidate("remoteCandidateId")
+
+    def _candidate(self, member: str) -> Mapping[str, Any]:
+        return self.entries[self.entries[self.transport["selectedCandidatePairId"]][member]]
 
     @property
     def transport(self) -> Mapping[str, Any]:

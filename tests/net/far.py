@@ -7,7 +7,7 @@ from loadtest.participant import Participant
 from sfu.config import SfuConfig
 from sfu.model import Role
 from signaling.auth import MintingKey, mint_token
-from signaling.config import Algorithm, AuthConfig, KeyConfig, SignalingConfig
+from signaling.config import Algorithm, AuthConfig, IceConfig, KeyConfig, SignalingConfig
 from tests.e2e.chromium import Chromium, until_page
 from tests.e2e.scene import frames, settings
 from tests.e2e.stage import Person, Stage
@@ -15,7 +15,16 @@ from tests.net.inside import enter
 from tests.net.namespaces import SERVER_ADDRESS, Path
 from witness.config import MediaConfig, ServerConfig, Settings
 
-__all__ = ["BROKEN_SOCKET", "far_settings", "frames_at", "gap", "join_far", "join_near", "start_chromium"]
+__all__ = [
+    "BROKEN_SOCKET",
+    "PORT",
+    "far_settings",
+    "frames_at",
+    "gap",
+    "join_far",
+    "join_near",
+    "start_chromium",
+]
 
 PORT = 8080
 URL = f"http://{SERVER_ADDRESS}:{PORT}"
@@ -68,12 +77,14 @@ async def join_far(scene: Stage) -> Person:
     return await scene.join("customer", url=URL, token=_token("far", Role.CUSTOMER))
 
 
-def far_settings() -> Settings:
+def far_settings(ice: IceConfig | None = None) -> Settings:
     """A server at its address in the namespaces that takes the key."""
     key = KeyConfig(kid=KEY.kid, algorithm=Algorithm.HS256, secret=KEY.secret.decode())
     return settings(
         server=ServerConfig(host="0.0.0.0", port=PORT, drain_s=0),
         media=MediaConfig(engines=1, listen=(SERVER_ADDRESS,)),
         sfu=SfuConfig(advertised_addresses=(SERVER_ADDRESS,)),
-        signaling=SignalingConfig(auth=AuthConfig(keys=(key,))),
+        signaling=SignalingConfig(
+            auth=AuthConfig(keys=(key,)), ice=ice or IceConfig()
+        ),
     )

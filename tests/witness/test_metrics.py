@@ -43,10 +43,22 @@ def counters(scale: int = 1) -> SimpleNamespace:
 
 def engine(index: int, *, failed: bool = False, scale: int = 1) -> EngineView:
     transport = SimpleNamespace(
-        transport=1, state="connected", rtt_s=0.01, bytes_in=1, bytes_out=2, memory_bytes=1000
+        transport=1,
+        state="connected",
+        protocol="tcp",
+        rtt_s=0.01,
+        bytes_in=1,
+        bytes_out=2,
+        memory_bytes=1000,
+    )
+    tcp = SimpleNamespace(
+        connections=2 * scale,
+        accepted=3 * scale,
+        refused={"total_limit": 4 * scale},
+        closed={"remote": scale},
     )
     plane: Any = SimpleNamespace(
-        counters=counters(scale), rooms=1, load=0.25, transports=[transport]
+        counters=counters(scale), rooms=1, load=0.25, transports=[transport], tcp=tcp
     )
     return EngineView(
         index=index, failed=failed, rooms=1, participants=1, commands=9, deferred=2, backlog=1,

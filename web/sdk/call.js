@@ -302,9 +302,10 @@ export class Call extends Emitter {
   #onJoined(data, how) {
     const first = this.#joined === null;
     this.#joined = data;
+    // Also where nothing else changed: credentials for TURN expire.
+    this.#media.iceServers = data.ice_servers ?? [];
     if (data.replay && !first) return;
     this.#serverMedia = how === "resumed" ? data.media : null;
-    this.#media.iceServers = data.ice_servers ?? [];
     this.#roster.replace(data);
     if (first) this.#prepare(data);
     this.#media.setLines(data.lines);
