@@ -244,9 +244,7 @@ def _stun_url(text: str) -> str:
 
 def _turn_url(text: str) -> str:
     if not TURN_URL.fullmatch(text):
-        raise contradiction(
-            "{value} is not like 'turns:host:443?transport=tcp'", value=repr(text)
-        )
+        raise contradiction("{value} is not like 'turns:host:443?transport=tcp'", value=repr(text))
     return text
 
 

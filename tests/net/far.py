@@ -84,7 +84,5 @@ def far_settings(ice: IceConfig | None = None) -> Settings:
         server=ServerConfig(host="0.0.0.0", port=PORT, drain_s=0),
         media=MediaConfig(engines=1, listen=(SERVER_ADDRESS,)),
         sfu=SfuConfig(advertised_addresses=(SERVER_ADDRESS,)),
-        signaling=SignalingConfig(
-            auth=AuthConfig(keys=(key,)), ice=ice or IceConfig()
-        ),
+        signaling=SignalingConfig(auth=AuthConfig(keys=(key,)), ice=ice or IceConfig()),
     )

@@ -9,7 +9,15 @@ from loadtest.participant import Participant
 from tests.e2e.chromium import Chromium
 from tests.e2e.scene import frames, until
 from tests.e2e.stage import FRAMES, Stage, stage
-from tests.net.far import BROKEN_SOCKET, far_settings, frames_at, gap, join_far, join_near, start_chromium
+from tests.net.far import (
+    BROKEN_SOCKET,
+    far_settings,
+    frames_at,
+    gap,
+    join_far,
+    join_near,
+    start_chromium,
+)
 from tests.net.inside import inside
 from tests.net.namespaces import PUBLIC_ADDRESSES, Path, why_unavailable
 

@@ -6,7 +6,15 @@ import pytest
 
 from tests.e2e.chromium import Chromium, until_page
 from tests.e2e.stage import Person, Stage, stage
-from tests.net.far import BROKEN_SOCKET, far_settings, frames_at, gap, join_far, join_near, start_chromium
+from tests.net.far import (
+    BROKEN_SOCKET,
+    far_settings,
+    frames_at,
+    gap,
+    join_far,
+    join_near,
+    start_chromium,
+)
 from tests.net.inside import inside
 from tests.net.namespaces import PUBLIC_ADDRESSES, Path, why_unavailable
 
