@@ -19,7 +19,7 @@ from loadtest.sinks import AudioSink, VideoSink
 from loadtest.sources import MEDIA_DIR, ClipVideo, SpeechAudio, load_clip, load_speech
 from sfu.config import SfuConfig
 from signaling.config import AuthConfig, SignalingConfig
-from tests.browser.harness import Server
+from tests.browser.server import Server
 from witness.config import MediaConfig, ServerConfig, Settings
 from witness.server import WitnessServer
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -11,9 +12,12 @@ from sfu.config import SfuConfig
 from sfu.model import Role
 from signaling.auth import MintingKey, mint_token
 from signaling.config import Algorithm, AuthConfig, KeyConfig, SignalingConfig
-from tests.e2e.chromium import Chromium, until_page
+from tests.browser.browser import Browser
+from tests.browser.browser import until as until_page
+from tests.browser.call_page import FRAMES, CallPage
+from tests.browser.programs import launch_chromium
 from tests.e2e.scene import frames, settings, until
-from tests.e2e.stage import FRAMES, Person, Stage, stage
+from tests.e2e.stage import Stage, stage
 from tests.net.inside import enter, inside
 from tests.net.namespaces import PUBLIC_ADDRESSES, SERVER_ADDRESS, Path, why_unavailable
 from witness.config import MediaConfig, ServerConfig, Settings
@@ -22,7 +26,7 @@ _REASON = why_unavailable()
 pytestmark = [
     pytest.mark.net,
     pytest.mark.browser,
-    pytest.mark.timeout(90),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
 ]
 
@@ -46,17 +50,15 @@ def path() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def chromium(path: Path) -> Iterator[Chromium]:
-    browser = Chromium(
-        prepare=lambda: enter(path.client),
-        flags=[f"--unsafely-treat-insecure-origin-as-secure={URL}"],
-    )
+def chromium(path: Path) -> Iterator[Browser]:
+    flags = [f"--unsafely-treat-insecure-origin-as-secure={URL}"]
+    browser = Browser(partial(launch_chromium, flags=flags), prepare=lambda: enter(path.client))
     yield browser
-    browser.quit()
+    browser.close()
 
 
 @pytest.fixture
-async def scene(path: Path, chromium: Chromium) -> AsyncIterator[Stage]:
+async def scene(path: Path, chromium: Browser) -> AsyncIterator[Stage]:
     path.set_loss(0)
     path.move_client(PUBLIC_ADDRESSES[0])
     with inside(path.server):
@@ -74,9 +76,9 @@ async def test_media_goes_on_when_the_address_moves(path: Path, scene: Stage) ->
     gaps = await asyncio.gather(_gap(lambda: _frames_at(rm)), _gap(lambda: _frames_at(customer)))
     assert max(gaps) < INTERRUPTION_S
     await customer.goes_on()
-    await customer.page.run("await globalThis.witness.call.sendMessage('换了网络');")
+    await customer.run("await globalThis.witness.call.sendMessage('换了网络');")
     await until(lambda: _texts(rm) == ["换了网络"], "message by the new way")
-    after = await customer.page.measure()
+    after = await customer.measure()
     # The same peer connection, without an ICE restart.
     assert after.transport["localCertificateId"] == before.transport["localCertificateId"]
     ufrag = "iceLocalUsernameFragment"
@@ -116,9 +118,9 @@ async def _gap(count: Callable[[], Awaitable[int]]) -> float:
     return time.monotonic() - started
 
 
-async def _frames_at(person: Person | Participant) -> int:
-    if isinstance(person, Person):
-        return (await person.page.measure()).frames()
+async def _frames_at(person: CallPage | Participant) -> int:
+    if isinstance(person, CallPage):
+        return (await person.measure()).frames()
     return frames(person, "video")
 
 
@@ -132,7 +134,7 @@ def _token(participant_id: str, role: Role) -> str:
     )
 
 
-async def _join_far(scene: Stage) -> Person:
+async def _join_far(scene: Stage) -> CallPage:
     return await scene.join("customer", url=URL, token=_token("far", Role.CUSTOMER))
 
 
