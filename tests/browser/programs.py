@@ -40,8 +40,6 @@ _CHROMIUM_FLAGS = (
 _FIREFOX_PREFERENCES: Mapping[str, bool | int | str] = {
     "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,
-    "media.peerconnection.ice.loopback": True,
-    "media.peerconnection.ice.obfuscate_host_addresses": False,
     "media.autoplay.default": 0,
     # OpenH264 would be downloaded.
     "media.gmp-manager.updateEnabled": False,
