@@ -20,6 +20,7 @@ FRAMES = 30
 """So many decoded pictures count as seeing somebody."""
 ENERGY = 0.01
 """Speech and tones have more than this after a second, comfort noise less after a minute."""
+SILENT = 1e-5
 RECORDED = ("message", "participants", "tracks", "connection", "error", "closed")
 _WATCH = Path(__file__).with_name("page_watch.js").read_text("utf-8")
 
@@ -248,6 +249,13 @@ class CallPage(Window):
             return (await self.measure()).energy() > mark + energy
 
         await until(more, "more sound")
+
+    async def hears_nothing(self) -> None:
+        """Waits a while, by pictures, and asserts that hardly any sound comes in another while."""
+        await self.sees_more()
+        mark = (await self.measure()).energy()
+        await self.sees_more()
+        assert (await self.measure()).energy() - mark < SILENT
 
     async def first_pictures(self) -> list[float]:
         """Seconds from the connection to the first decoded picture, of every video line."""
