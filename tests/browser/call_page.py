@@ -56,7 +56,8 @@ if (!call?.peer) return null;
 const entries = [...(await call.peer.getStats()).values()];
 const tracks = call.participants.flatMap(({ participant_id }) => call.tracksOf(participant_id))
   .map((track) => ({ ...track, identifier: call.mediaTrack(track.track_id)?.id ?? null }));
-return { entries, tracks, state: call.connection.state, selfId: call.selfId };
+const { state } = call.connection;
+return { entries, tracks, state, selfId: call.selfId, stalled: globalThis.watched.stalled };
 """
 
 _VISIBLE = """
@@ -197,7 +198,8 @@ class CallPage(Window):
         if found is None:
             return EMPTY
         entries = {entry["id"]: entry for entry in found["entries"]}
-        return Report(entries, found["tracks"], found["state"], found["selfId"])
+        rest = found["tracks"], found["state"], found["selfId"], found["stalled"] / 1000
+        return Report(entries, *rest)
 
     async def sees_and_hears(self, others: int = 1, frames: int = FRAMES) -> Report:
         """Waits for pictures and sound of so many others, and returns what was measured then."""
@@ -258,11 +260,16 @@ class CallPage(Window):
         assert (await self.measure()).energy() - mark < SILENT
 
     async def first_pictures(self) -> list[float]:
-        """Seconds from the connection to the first decoded picture, of every video line."""
+        """Seconds from the connection to the first decoded picture, of every video line.
+
+        Time in which the page could not run is not counted.
+        """
         (peer,) = await self.run("return globalThis.watched.peers;")
         if peer["connected"] is None:
             return []
-        return [(at - peer["connected"]) / 1000 for at in peer["pictures"].values()]
+        stalled = float(await self.run("return globalThis.watched.stalled;"))
+        waits = (at - peer["connected"] - stalled for at in peer["pictures"].values())
+        return [max(0.0, wait) / 1000 for wait in waits]
 
     # --- breaking things
 

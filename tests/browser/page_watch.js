@@ -1,7 +1,13 @@
 // Runs before the page's own scripts. Notes when media was connected and when the first picture of
-// every line was decoded, in ms; lets a test break WebSockets and hold new ones back, as a network
+// every line was decoded, and how long this page could not run, in ms; lets a test break WebSockets and hold new ones back, as a network
 // would.
-const watched = (globalThis.watched = { peers: [], sockets: new Set(), blocked: false });
+const watched = (globalThis.watched = { peers: [], sockets: new Set(), blocked: false, stalled: 0 });
+let ticked = performance.now();
+setInterval(() => {
+  const now = performance.now();
+  watched.stalled += Math.max(0, now - ticked - 200);
+  ticked = now;
+}, 100);
 watched.breakSockets = () => {
   const { size } = watched.sockets;
   for (const socket of watched.sockets) socket.close();

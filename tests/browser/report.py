@@ -35,6 +35,8 @@ class Report:
     tracks: Sequence[Mapping[str, Any]]
     state: str
     self_id: str
+    stalled_s: float = 0.0
+    """How long the page could not run, because the machine did something else."""
 
     def received(self, kind: str | None = None, owner: str | None = None) -> list[Received]:
         """Tracks that are being received, of one kind or participant if given."""
@@ -74,8 +76,9 @@ class Report:
         return float(sum(item.stats.get("totalAudioEnergy", 0) for item in items))
 
     def frozen_s(self) -> float:
-        """How long pictures stood still in all (Chromium)."""
-        return float(sum(i.stats.get("totalFreezesDuration", 0) for i in self.received("video")))
+        """How long pictures stood still in all, but for what the machine is to blame for."""
+        frozen = sum(i.stats.get("totalFreezesDuration", 0) for i in self.received("video"))
+        return max(0.0, float(frozen) - self.stalled_s)
 
     def _mime_type(self, stats: Mapping[str, Any]) -> str:
         return str(self.entries.get(str(stats.get("codecId")), {}).get("mimeType", ""))

@@ -20,7 +20,7 @@ LIP_SYNC_MS = 100.0
 LIP_SYNC_SAMPLES = 5
 LATE_JOINS = 3
 FROZEN_S = 1.0
-"""Pictures may stand still for so long in all: other programs use the processor too."""
+"""Pictures may stand still for so long in all, besides the stalls of a busy machine."""
 
 
 @pytest.mark.parametrize("codec", ["vp8", "vp9", "h264", "av1"])
@@ -170,8 +170,7 @@ def _carries(report: Report, codec: str) -> None:
 def _is_undisturbed(report: Report) -> None:
     for item in report.received():
         assert item.stats["packetsLost"] == 0
-    for item in report.received("video"):
-        assert item.stats["totalFreezesDuration"] < FROZEN_S
+    assert report.frozen_s() < FROZEN_S
 
 
 def _is_encrypted(report: Report) -> None:
