@@ -1,6 +1,6 @@
-// Runs before the page's own scripts. Notes when media was connected and when the first picture of
-// every line was decoded, and how long this page could not run, in ms; lets a test break WebSockets and hold new ones back, as a network
-// would.
+// Runs before the page's own scripts. Notes when media was connected, when the first picture of every
+// line was decoded, and how long this page could not run, in ms; lets a test break WebSockets and
+// hold new ones back, as a network would.
 const watched = (globalThis.watched = { peers: [], sockets: new Set(), blocked: false, stalled: 0 });
 let ticked = performance.now();
 setInterval(() => {

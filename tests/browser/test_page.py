@@ -270,6 +270,52 @@ async def test_a_draining_server_warns_and_the_call_goes_on(open_page: OpenPage,
         await rm.sees_more()
 
 
+async def test_the_microphone_is_measured_after_the_first_click(server: Server) -> None:
+    policy = "--autoplay-policy={}"
+    strict = partial(
+        launch_chromium,
+        without=[policy.format("no-user-gesture-required")],
+        flags=[policy.format("document-user-activation-required")],
+    )
+    with closing(Browser(strict)) as browser:
+        page = await CallPage.open(browser)
+        await page.visit(server.url, name="Test")
+        await page.wait_camera()
+        await page.shows(".preview .hint", "Click anywhere")
+        await page.click("h1")
+        await page.shows(".preview .hint", "Say something")
+        level = "return document.querySelector('.level').getAttribute('aria-valuenow') > 10"
+        await page.until(level, "level")
+
+
+@pytest.mark.parametrize("size", [(1366, 600), (390, 664), (320, 568), (844, 390)])
+async def test_joining_is_in_reach_without_scrolling(
+    size: tuple[int, int], server: Server, open_page: OpenPage
+) -> None:
+    page = await open_page(size=size)
+    await page.visit(server.url, name="Test")
+    await page.wait_camera()
+    bottom = "return document.querySelector('[type=submit]').getBoundingClientRect().bottom"
+    assert await page.run(bottom) <= size[1]
+
+
+@pytest.mark.parametrize("size", [(1280, 800), PHONE])
+async def test_nobody_is_covered_in_a_call_of_three(
+    size: tuple[int, int], server: Server, open_page: OpenPage, room: str
+) -> None:
+    page = await open_page(size=size)
+    await page.join(server.url, room=room, role="rm", name="Li Ming")
+    for number in range(2):
+        other = await open_page()
+        await other.join(server.url, room=room, role="customer", name=f"Customer {number}")
+    covered = """
+    const boxes = [...document.querySelectorAll('.tile')].map((t) => t.getBoundingClientRect());
+    return boxes.length !== 3 || boxes.some((a, i) => boxes.some((b, j) => i < j &&
+      a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom));
+    """
+    await page.until(f"return !await (async () => {{ {covered} }})()", "three tiles side by side")
+
+
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 async def test_nothing_overflows_on_a_phone(
     language: str, server: Server, open_page: OpenPage, room: str
@@ -288,6 +334,8 @@ async def test_nothing_overflows_on_a_phone(
       .map((b) => b.getBoundingClientRect()).filter((r) => r.width < 44 || r.height < 44).length
     """
     assert await page.run(small) == 0
+    stops = "return [...document.querySelectorAll('video')].filter((v) => v.tabIndex >= 0).length"
+    assert await page.run(stops) == 0
     nameless = """
     return [...document.querySelectorAll('button, select, input, textarea')].filter((e) =>
       !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).length
