@@ -15,6 +15,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 PHONE = (390, 844)
 MICROPHONE, CAMERA, SCREEN, _, DEVICES = (f".control:nth-child({i})" for i in range(1, 6))
+# What a browser does that starts no audio before a click; the driver's scripts count as one.
+HOLD_MEASURING = """
+let touched = false;
+addEventListener("pointerup", (event) => { touched ||= event.isTrusted; }, true);
+globalThis.AudioContext = class extends globalThis.AudioContext {
+  constructor(...values) { super(...values); void this.suspend(); }
+  resume() { return touched ? super.resume() : new Promise(() => {}); }
+};
+"""
 OTHERS_TRACKS = """
 const { call } = window.witness;
 return call.participants.flatMap((p) => call.tracksOf(p.participant_id)).map((t) => t.track_id);
@@ -270,22 +279,18 @@ async def test_a_draining_server_warns_and_the_call_goes_on(open_page: OpenPage,
         await rm.sees_more()
 
 
-async def test_the_microphone_is_measured_after_the_first_click(server: Server) -> None:
-    policy = "--autoplay-policy={}"
-    strict = partial(
-        launch_chromium,
-        without=[policy.format("no-user-gesture-required")],
-        flags=[policy.format("document-user-activation-required")],
-    )
-    with closing(Browser(strict)) as browser:
-        page = await CallPage.open(browser)
-        await page.visit(server.url, name="Test")
-        await page.wait_camera()
-        await page.shows(".preview .hint", "Click anywhere")
-        await page.click("h1")
-        await page.shows(".preview .hint", "Say something")
-        level = "return document.querySelector('.level').getAttribute('aria-valuenow') > 10"
-        await page.until(level, "level")
+async def test_the_microphone_is_measured_after_the_first_click(
+    server: Server, open_page: OpenPage
+) -> None:
+    page = await open_page()
+    await page.before_load(HOLD_MEASURING)
+    await page.visit(server.url, name="Test")
+    await page.wait_camera()
+    await page.shows(".preview .hint", "Click anywhere")
+    await page.click("h1")
+    await page.shows(".preview .hint", "Say something")
+    level = "return document.querySelector('.level').getAttribute('aria-valuenow') > 10"
+    await page.until(level, "level")
 
 
 @pytest.mark.parametrize("size", [(1366, 600), (390, 664), (320, 568), (844, 390)])
