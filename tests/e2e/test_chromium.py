@@ -13,7 +13,7 @@ from tests.browser.report import Report
 from tests.e2e.stage import stage
 from tests.e2e.tcp_relay import tcp_relay
 
-pytestmark = [pytest.mark.net, pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.net, pytest.mark.browser, pytest.mark.timeout(600)]
 
 DTLS_1_3 = "FEFC"
 LIP_SYNC_MS = 100.0

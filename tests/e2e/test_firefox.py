@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.net,
     pytest.mark.browser,
     pytest.mark.firefox,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(_LOOPBACK_ONLY, reason="Firefox needs a network address besides loopback"),
 ]
 

@@ -12,7 +12,7 @@ from tests.browser.browser import Browser, Window
 from tests.fakes.engine import FakeEngine
 from tests.sfu.conftest import FINGERPRINT, FOREVER, RecordingListener
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 SCRIPT = """
 const [code, answer] = arguments;
