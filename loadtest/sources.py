@@ -10,7 +10,7 @@ import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from numpy.typing import NDArray
 
-from loadtest.stamp import STRIP_HEIGHT, write_stamp
+from loadtest.stamp import BLACK, STRIP_HEIGHT, write_stamp
 
 __all__ = ["MEDIA_DIR", "ClipVideo", "SpeechAudio", "load_clip", "load_speech", "now_ms"]
 
@@ -18,6 +18,7 @@ MEDIA_DIR = Path(__file__).parent / "media"
 AUDIO_RATE_HZ = 48_000
 AUDIO_FRAME_S = 0.02
 _VIDEO_CLOCK_HZ = 90_000
+_PICTURE_SIZE = (352, 288)
 _SAMPLES = int(AUDIO_RATE_HZ * AUDIO_FRAME_S)
 
 
@@ -26,26 +27,30 @@ def now_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def load_clip(path: Path, scale: int = 2) -> list[NDArray[np.uint8]]:
-    """Decodes a clip into pictures with room for the stamp above them.
+def load_clip(path: Path) -> list[NDArray[np.uint8]]:
+    """Decodes a clip into pictures of 352 × 288 with room for the stamp below them.
 
     Returns:
         YUV 4:2:0 planes as ``(1.5 * height, width)``, one array a frame.
     """
-    pictures = []
     with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            scaled = frame.reformat(frame.width * scale, frame.height * scale, "yuv420p")
-            pictures.append(_with_strip(scaled))
-    return pictures
+        frames = container.decode(video=0)
+        return [_with_strip(frame.reformat(*_PICTURE_SIZE, "yuv420p")) for frame in frames]
 
 
-def load_speech(path: Path) -> NDArray[np.int16]:
-    """Decodes a sound file to mono, 48 kHz, with a pause at its end."""
+def load_speech(path: Path, pitch: float = 1.0) -> NDArray[np.int16]:
+    """Decodes a sound file to mono, 48 kHz, with a pause at its end.
+
+    Args:
+        path: the file.
+        pitch: above 1 a higher and faster voice, below 1 a lower and slower one.
+    """
     resampler = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE_HZ)
     parts = []
     with av.open(str(path)) as container:
         for frame in [*container.decode(audio=0), None]:
+            if frame is not None:
+                frame.sample_rate = round(frame.sample_rate * pitch)
             parts += [out.to_ndarray().ravel() for out in resampler.resample(frame)]
     samples = np.concatenate(parts).astype(np.int16)
     whole = -(-len(samples) // _SAMPLES) * _SAMPLES + AUDIO_RATE_HZ // 2
@@ -55,12 +60,12 @@ def load_speech(path: Path) -> NDArray[np.int16]:
 def _with_strip(frame: av.VideoFrame) -> NDArray[np.uint8]:
     planes = frame.to_ndarray(format="yuv420p")
     height, width = frame.height, frame.width
-    luma = np.full((STRIP_HEIGHT, width), 16, dtype=np.uint8)
+    luma = np.full((STRIP_HEIGHT, width), BLACK, dtype=np.uint8)
     chroma = np.full((STRIP_HEIGHT // 4, width), 128, dtype=np.uint8)
     quarter = height // 4
-    parts = [luma, planes[:height]]
-    parts += [chroma, planes[height : height + quarter]]
-    parts += [chroma, planes[height + quarter : height + 2 * quarter]]
+    parts = [planes[:height], luma]
+    parts += [planes[height : height + quarter], chroma]
+    parts += [planes[height + quarter : height + 2 * quarter], chroma]
     return np.concatenate(parts)
 
 

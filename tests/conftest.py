@@ -1,9 +1,18 @@
 """What every test may use; skips with a reason what this machine can't run."""
 
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
+
+from tests.browser.browser import Browser
+from tests.browser.programs import (
+    chromium_missing,
+    firefox_missing,
+    launch_chromium,
+    launch_firefox,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +27,21 @@ def _english(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-    if missing:
-        skip = pytest.mark.skip(reason=f"not on this machine: {', '.join(missing)}")
+    for mark, reason in (("browser", chromium_missing()), ("firefox", firefox_missing())):
         for item in items:
-            if "browser" in item.keywords:
-                item.add_marker(skip)
+            if reason and mark in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Chromium with a clip as camera and speech as microphone."""
+    with closing(Browser(launch_chromium)) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def firefox() -> Iterator[Browser]:
+    """Firefox with its own pattern and tone; for tests that are marked so."""
+    with closing(Browser(launch_firefox)) as browser:
+        yield browser

@@ -31,7 +31,20 @@ from witness.server import WitnessServer
 __all__ = ["DemoOptions", "run"]
 
 _ROOM = "demo"
-_ROLES = (("rm", "zh_tts1.wav"), ("customer", "zh_tts0.wav"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    name: str
+    clip: str
+    speech: str
+    pitch: float
+
+
+_PEOPLE = {
+    "rm": _Person("李明 Li Ming", "carphone.mp4", "zh_tts1.wav", 0.8),
+    "customer": _Person("王芳 Wang Fang", "figure.mp4", "zh_tts0.wav", 1.05),
+}
 _FRAMES_PER_S = {"audio": 50, "video": 25}
 _CONNECT_TIMEOUT_S = 20.0
 _PROGRESS_S = 5.0
@@ -105,21 +118,20 @@ async def _call(url: str, options: DemoOptions) -> int:
 
 async def _join(url: str, session: aiohttp.ClientSession) -> dict[str, Participant]:
     """Both participants, joined and negotiated."""
-    pictures = load_clip(MEDIA_DIR / "carphone.mp4")
     people = {}
-    for role, speech in _ROLES:
+    for role, person in _PEOPLE.items():
         sources = {
-            "microphone": SpeechAudio(load_speech(MEDIA_DIR / speech)),
-            "camera": ClipVideo(pictures, _FRAMES_PER_S["video"]),
+            "microphone": SpeechAudio(load_speech(MEDIA_DIR / person.speech, person.pitch)),
+            "camera": ClipVideo(load_clip(MEDIA_DIR / person.clip), _FRAMES_PER_S["video"]),
         }
-        token = await _token(url, session, role)
+        token = await _token(url, session, role, person.name)
         people[role] = Participant(SignalConfig(url, token), session, sources)
         await people[role].start()
     return people
 
 
-async def _token(url: str, session: aiohttp.ClientSession, role: str) -> str:
-    body = {"room": _ROOM, "role": role, "name": role.upper()}
+async def _token(url: str, session: aiohttp.ClientSession, role: str, name: str) -> str:
+    body = {"room": _ROOM, "role": role, "name": name}
     async with session.post(f"{url}/v1/demo/tokens", json=body) as response:
         if response.status != 200:
             raise DemoError(

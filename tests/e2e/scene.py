@@ -19,7 +19,8 @@ from loadtest.sinks import AudioSink, VideoSink
 from loadtest.sources import MEDIA_DIR, ClipVideo, SpeechAudio, load_clip, load_speech
 from sfu.config import SfuConfig
 from signaling.config import AuthConfig, SignalingConfig
-from tests.browser.harness import Server
+from tests.browser.browser import PATIENCE_S
+from tests.browser.server import Server
 from witness.config import MediaConfig, ServerConfig, Settings
 from witness.server import WitnessServer
 
@@ -39,7 +40,7 @@ def _speech(name: str) -> NDArray[np.int16]:
     return load_speech(MEDIA_DIR / name)
 
 
-async def until(condition: Callable[[], bool], what: str, within_s: float = 15.0) -> float:
+async def until(condition: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> float:
     """Waits for ``condition`` and returns the seconds it took.
 
     Raises:

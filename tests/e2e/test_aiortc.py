@@ -74,8 +74,8 @@ async def test_call_goes_on_when_the_address_changes() -> None:
             assert not set(relay.upstream_ports()) & set(seen_before)
             marks = [frames(rm, "video"), frames(customer, "video")]
             # aiortc checks its path every five seconds; the server follows the first check.
-            await until(lambda: frames(rm, "video") > marks[0] + 25, "picture at the RM", 20)
-            await until(lambda: frames(customer, "video") > marks[1] + 25, "picture", 20)
+            await until(lambda: frames(rm, "video") > marks[0] + 25, "picture at the RM")
+            await until(lambda: frames(customer, "video") > marks[1] + 25, "picture")
             assert customer.connection_state == "connected"
             assert customer.signal.resumes == 0
         finally:

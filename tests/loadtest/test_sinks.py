@@ -82,7 +82,7 @@ def test_video_delay_is_read_from_the_picture(monkeypatch: pytest.MonkeyPatch) -
     sink = VideoSink()
     sink.add(av.VideoFrame.from_ndarray(planes, format="yuv420p"))
     assert sink.delay_s() == pytest.approx(0.044)
-    assert (sink.width, sink.height, sink.stamps_unreadable) == (352, 320, 0)
+    assert (sink.width, sink.height, sink.stamps_unreadable) == (352, 304, 0)
 
 
 def test_unreadable_stamp_is_counted_not_guessed() -> None:

@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from loadtest.participant import Participant
 from sfu.config import SfuConfig
 from sfu.model import Role
 from signaling.auth import MintingKey, mint_token
 from signaling.config import Algorithm, AuthConfig, IceConfig, KeyConfig, SignalingConfig
-from tests.e2e.chromium import Chromium, until_page
+from tests.browser.browser import PATIENCE_S, Browser
+from tests.browser.browser import until as until_page
+from tests.browser.call_page import CallPage
+from tests.browser.programs import launch_chromium
 from tests.e2e.scene import frames, settings
-from tests.e2e.stage import Person, Stage
+from tests.e2e.stage import Stage
 from tests.net.inside import enter
 from tests.net.namespaces import SERVER_ADDRESS, Path
 from witness.config import MediaConfig, ServerConfig, Settings
@@ -34,15 +38,13 @@ UNDER_WAY = 6
 BROKEN_SOCKET = "WebSocket connection to .* failed"
 
 
-def start_chromium(path: Path) -> Chromium:
+def start_chromium(path: Path) -> Browser:
     """A browser in the client's namespace."""
-    return Chromium(
-        prepare=lambda: enter(path.client),
-        flags=[f"--unsafely-treat-insecure-origin-as-secure={URL}"],
-    )
+    flags = [f"--unsafely-treat-insecure-origin-as-secure={URL}"]
+    return Browser(partial(launch_chromium, flags=flags), prepare=lambda: enter(path.client))
 
 
-async def gap(count: Callable[[], Awaitable[int]], within_s: float = 15.0) -> float:
+async def gap(count: Callable[[], Awaitable[int]], within_s: float = PATIENCE_S) -> float:
     """Seconds from now until pictures that were not under way yet are decoded."""
     started = time.monotonic()
     mark = await count() + UNDER_WAY
@@ -54,10 +56,10 @@ async def gap(count: Callable[[], Awaitable[int]], within_s: float = 15.0) -> fl
     return time.monotonic() - started
 
 
-async def frames_at(person: Person | Participant) -> int:
+async def frames_at(person: CallPage | Participant) -> int:
     """Pictures decoded so far."""
-    if isinstance(person, Person):
-        return (await person.page.measure()).frames()
+    if isinstance(person, CallPage):
+        return (await person.measure()).frames()
     return frames(person, "video")
 
 
@@ -72,7 +74,7 @@ async def join_near(scene: Stage) -> Participant:
     return await scene.call.join("rm", token=_token("near", Role.RM))
 
 
-async def join_far(scene: Stage) -> Person:
+async def join_far(scene: Stage) -> CallPage:
     """Joins as the customer from the client's namespace."""
     return await scene.join("customer", url=URL, token=_token("far", Role.CUSTOMER))
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from loadtest.participant import Participant
-from tests.e2e.chromium import Chromium
+from tests.browser.browser import Browser
+from tests.browser.call_page import FRAMES
 from tests.e2e.scene import frames, until
-from tests.e2e.stage import FRAMES, Stage, stage
+from tests.e2e.stage import Stage, stage
 from tests.net.far import (
     BROKEN_SOCKET,
     far_settings,
@@ -43,14 +44,14 @@ def path() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def chromium(path: Path) -> Iterator[Chromium]:
+def chromium(path: Path) -> Iterator[Browser]:
     browser = start_chromium(path)
     yield browser
-    browser.quit()
+    browser.close()
 
 
 @pytest.fixture
-async def scene(path: Path, chromium: Chromium) -> AsyncIterator[Stage]:
+async def scene(path: Path, chromium: Browser) -> AsyncIterator[Stage]:
     path.set_loss(0)
     path.move_client(PUBLIC_ADDRESSES[0])
     with inside(path.server):
@@ -68,9 +69,9 @@ async def test_media_goes_on_when_the_address_moves(path: Path, scene: Stage) ->
     gaps = await asyncio.gather(gap(lambda: frames_at(rm)), gap(lambda: frames_at(customer)))
     assert max(gaps) < INTERRUPTION_S
     await customer.goes_on()
-    await customer.page.run("await globalThis.witness.call.sendMessage('换了网络');")
+    await customer.run("await globalThis.witness.call.sendMessage('换了网络');")
     await until(lambda: _texts(rm) == ["换了网络"], "message by the new way")
-    after = await customer.page.measure()
+    after = await customer.measure()
     # The same peer connection, without an ICE restart.
     assert after.transport["localCertificateId"] == before.transport["localCertificateId"]
     ufrag = "iceLocalUsernameFragment"

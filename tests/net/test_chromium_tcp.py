@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.e2e.chromium import Chromium, until_page
-from tests.e2e.stage import Person, Stage, stage
+from tests.browser.browser import Browser
+from tests.browser.browser import until as until_page
+from tests.browser.call_page import CallPage
+from tests.e2e.stage import Stage, stage
 from tests.net.far import (
     BROKEN_SOCKET,
     far_settings,
@@ -22,7 +24,7 @@ _REASON = why_unavailable()
 pytestmark = [
     pytest.mark.net,
     pytest.mark.browser,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
 ]
 
@@ -37,14 +39,14 @@ def path() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def chromium(path: Path) -> Iterator[Chromium]:
+def chromium(path: Path) -> Iterator[Browser]:
     browser = start_chromium(path)
     yield browser
-    browser.quit()
+    browser.close()
 
 
 @pytest.fixture
-async def scene(path: Path, chromium: Chromium) -> AsyncIterator[Stage]:
+async def scene(path: Path, chromium: Browser) -> AsyncIterator[Stage]:
     path.set_loss(0)
     path.move_client(PUBLIC_ADDRESSES[0])
     with inside(path.server):
@@ -87,10 +89,10 @@ async def test_media_resumes_over_tcp_when_udp_ends(path: Path, scene: Stage) ->
         await gap(count, within_s=RECOVERY_S)
     assert await _protocol(customer) == "tcp"
     await customer.goes_on()
-    after = await customer.page.measure()
+    after = await customer.measure()
     assert after.transport["localCertificateId"] == before.transport["localCertificateId"]
 
 
-async def _protocol(person: Person) -> object:
+async def _protocol(person: CallPage) -> object:
     """What the browser sends media over."""
-    return (await person.page.measure()).remote_candidate["protocol"]
+    return (await person.measure()).remote_candidate["protocol"]

@@ -11,7 +11,7 @@ import pytest
 
 from signaling.config import IceConfig
 from signaling.ice import turn_credentials
-from tests.e2e.chromium import Chromium
+from tests.browser.browser import Browser
 from tests.e2e.stage import Stage, stage
 from tests.net.far import BROKEN_SOCKET, PORT, far_settings, join_far, start_chromium
 from tests.net.inside import inside
@@ -23,7 +23,7 @@ if _REASON is None and shutil.which("turnserver") is None:
     _REASON = "coturn is not installed"
 pytestmark = [
     pytest.mark.net,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
 ]
 
@@ -88,14 +88,14 @@ def _listens(path: Path) -> bool:
 
 
 @pytest.fixture
-def chromium(path: Path) -> Iterator[Chromium]:
+def chromium(path: Path) -> Iterator[Browser]:
     browser = start_chromium(path)
     yield browser
-    browser.quit()
+    browser.close()
 
 
 @pytest.fixture
-async def scene(path: Path, coturn: None, chromium: Chromium) -> AsyncIterator[Stage]:
+async def scene(path: Path, coturn: None, chromium: Browser) -> AsyncIterator[Stage]:
     path.move_client(PUBLIC_ADDRESSES[0])
     # The page would come from port 443 as well, through a proxy; here it has one of its own.
     path.only_tcp([PORT, TURN_PORT])

@@ -1,43 +1,27 @@
-"""Answers as Chromium reads them."""
+"""Answers as browsers read them."""
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 
 from sfu import Grant, Offer, Participant, Role, Sfu, SfuConfig
+from tests.browser.browser import Browser, Window
 from tests.fakes.engine import FakeEngine
 from tests.sfu.conftest import FINGERPRINT, FOREVER, RecordingListener
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 SCRIPT = """
-const [code, answer] = [arguments[0], arguments[1]], done = arguments[arguments.length - 1];
-(async () => {
-  if (answer !== null) {
-    await window.pc.setRemoteDescription({type: 'answer', sdp: answer});
-  }
-  await (new Function('return (async () => {' + code + '})()'))();
-  const offer = await window.pc.createOffer();
-  const directions = window.pc.getTransceivers().map((t) => t.currentDirection);
-  const codecs = window.pc.getTransceivers().map(
-      (t) => t.receiver.getParameters().codecs.map((c) => c.mimeType));
-  await window.pc.setLocalDescription(offer);
-  return {sdp: offer.sdp, directions, codecs};
-})().then(done, (error) => done({error: String(error)}));
+const [code, answer] = arguments;
+if (answer !== null) await window.pc.setRemoteDescription({ type: "answer", sdp: answer });
+await (new Function("return (async () => {" + code + "})()"))();
+const offer = await window.pc.createOffer();
+const directions = window.pc.getTransceivers().map((t) => t.currentDirection);
+await window.pc.setLocalDescription(offer);
+return { sdp: offer.sdp, directions };
 """
 
 START = "window.pc = new RTCPeerConnection();"
@@ -58,22 +42,23 @@ class BlankPage(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    options = Options()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in FLAGS:
-        options.add_argument(flag)
+def address() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), BlankPage)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    driver.set_script_timeout(30)
-    driver.get(f"http://127.0.0.1:{server.server_port}/")
-    yield driver
-    driver.quit()
+    yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(params=["chromium", pytest.param("firefox", marks=pytest.mark.firefox)])
+async def window(request: pytest.FixtureRequest, address: str) -> AsyncIterator[Window]:
+    browser: Browser = request.getfixturevalue(request.param)
+    made = Window(browser, await browser.open())
+    await made.go(address)
+    yield made
+    await made.close()
 
 
 def two_participants() -> tuple[Participant, Participant]:
@@ -84,34 +69,35 @@ def two_participants() -> tuple[Participant, Participant]:
     return room.admit("browser", grant), room.admit("other", grant)
 
 
-def run(driver: webdriver.Chrome, code: str, answer: str | None = None) -> dict[str, Any]:
-    result: dict[str, Any] = driver.execute_async_script(SCRIPT, code, answer)
-    assert "error" not in result, result
+async def run(window: Window, code: str, answer: str | None = None) -> dict[str, Any]:
+    result: dict[str, Any] = await window.run(SCRIPT, code, answer)
     return result
 
 
-def test_publishing_then_receiving_then_stopping(browser: webdriver.Chrome) -> None:
+async def test_publishing_then_receiving_then_stopping(window: Window) -> None:
     me, other = two_participants()
-    offer = run(browser, START + MEDIA + SENDING)["sdp"]
+    offer = (await run(window, START + MEDIA + SENDING))["sdp"]
     other.negotiate(Offer(offer))
     answer = me.negotiate(Offer(offer))
     assert len(answer.published) == 2
-    step = run(browser, RECEIVING, answer.sdp)
+    step = await run(window, RECEIVING, answer.sdp)
     assert step["directions"] == ["sendonly", "sendonly", None, None]
     answer = me.negotiate(Offer(step["sdp"]))
     assert len(answer.subscribed) == 2
-    step = run(browser, "", answer.sdp)
+    step = await run(window, "", answer.sdp)
     assert step["directions"] == ["sendonly", "sendonly", "recvonly", "recvonly"]
     other.leave("left")
-    step = run(browser, "pc.getTransceivers()[1].stop();", me.negotiate(Offer(step["sdp"])).sdp)
+    step = await run(
+        window, "pc.getTransceivers()[1].stop();", me.negotiate(Offer(step["sdp"])).sdp
+    )
     assert step["directions"][:1] + step["directions"][2:] == ["sendonly", "inactive", "inactive"]
     answer = me.negotiate(Offer(step["sdp"]))
     assert len(answer.published) == 1
-    run(browser, "pc.restartIce();", answer.sdp)
-    restarted = run(browser, "", None)
+    await run(window, "pc.restartIce();", answer.sdp)
+    restarted = await run(window, "", None)
     final = me.negotiate(Offer(restarted["sdp"]))
     assert final.published == answer.published
-    run(browser, "", final.sdp)
+    await run(window, "", final.sdp)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +113,7 @@ def test_publishing_then_receiving_then_stopping(browser: webdriver.Chrome) -> N
     ],
     ids=["sendrecv", "channel_first", "empty", "channel_only", "simulcast", "many_lines"],
 )
-def test_answers_are_accepted(browser: webdriver.Chrome, code: str) -> None:
+async def test_answers_are_accepted(window: Window, code: str) -> None:
     me, _ = two_participants()
-    offer = run(browser, START + code)["sdp"]
-    run(browser, "", me.negotiate(Offer(offer)).sdp)
+    offer = (await run(window, START + code))["sdp"]
+    await run(window, "", me.negotiate(Offer(offer)).sdp)

@@ -40,7 +40,7 @@ def test_a_chromium_offer_is_read_completely() -> None:
 
 
 def test_payload_types_keep_the_order_of_the_m_line() -> None:
-    remote = parse_offer(recorded("firefox_call"))
+    remote = parse_offer(recorded("firefox_h264"))
     names = [item.name for item in remote.sections[1].rtp_maps]
     assert names[:5] == ["vp8", "rtx", "vp9", "rtx", "h264"]
 
@@ -73,6 +73,18 @@ def test_bundle_only_lines_are_active_and_stopped_lines_are_not() -> None:
     client = Client().publish()
     client.lines[1].port = 0
     assert [item.active for item in parse_offer(client.sdp).sections] == [True, False]
+
+
+def test_firefox_announces_streams_on_lines_it_only_receives() -> None:
+    sections = parse_offer(recorded("firefox_call")).sections
+    assert [(item.kind, item.sends, item.receives) for item in sections] == [
+        ("video", True, False),
+        ("audio", True, False),
+        ("audio", False, True),
+        ("video", False, True),
+    ]
+    assert all(item.ssrcs[0] is not None for item in sections)
+    assert [item.ssrcs[1] is not None for item in sections] == [True, False, False, False]
 
 
 def test_streams_with_a_rid_have_no_announced_ssrc() -> None:

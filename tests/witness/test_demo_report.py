@@ -9,7 +9,7 @@ def line(**changes: object) -> Line:
     values: dict[str, object] = {
         "receiver": "rm", "sender": "customer", "kind": "video", "packets": 900, "lost": 3,
         "frames": 480, "expected": 500, "frames_per_s": 24.6, "delay_s": 0.0443, "rtt_s": 0.0012,
-        "detail": "352x320",
+        "detail": "352x304",
     }  # fmt: skip
     return Line(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -37,7 +37,7 @@ def test_what_did_not_flow_is_named(lines: list[Line], expected: str) -> None:
 def test_table_shows_unknown_instead_of_a_guess() -> None:
     text = render_table([line(delay_s=None, rtt_s=None)])
     assert text.splitlines()[1].split() == [
-        "rm", "customer", "video", "900", "3", "480", "24.6", "unknown", "unknown", "352x320",
+        "rm", "customer", "video", "900", "3", "480", "24.6", "unknown", "unknown", "352x304",
     ]  # fmt: skip
 
 

@@ -235,7 +235,8 @@ export class CallView {
     openDevices({
       local: this.#local,
       choose: async (source, deviceId) => {
-        if (!this.#call.localTrack(source) || this.#call.isMuted(source)) {
+        // A muted microphone is open, and stays muted when another takes its place; a camera that is off is not.
+        if (this.#call.localTrack(source)?.readyState !== "live") {
           this.#local.deviceIds[source] = deviceId;
           return;
         }

@@ -26,9 +26,10 @@ export class Lobby {
   #frame = 0;
   #stop;
   #options;
-  #video = h("video", { class: "preview-video", playsinline: true, muted: true, autoplay: true, label: "lobby.preview" });
+  #video = h("video", { class: "preview-video", tabindex: "-1", playsinline: true, muted: true, autoplay: true, label: "lobby.preview" });
   #placeholder = h("p", { class: "preview-note", role: "status" });
   #level = h("div", { class: "level", role: "meter", label: "lobby.level", "aria-valuemin": "0", "aria-valuemax": "100" });
+  #speak = h("p", { class: "hint" });
   #problems = h("div", { class: "problems" });
   #camera = h("select", { id: "lobby-camera" });
   #microphone = h("select", { id: "lobby-microphone" });
@@ -117,7 +118,7 @@ export class Lobby {
         h("div", { class: "preview-switches" }, this.#microphoneSwitch, this.#cameraSwitch),
       ),
       h("div", { class: "level-row" }, icon("mic"), this.#level),
-      h("p", { class: "hint", t: "lobby.speak" }),
+      this.#speak,
       this.#problems,
     );
     return h("main", { class: `lobby ${this.#sends ? "" : "lobby-narrow"}` }, this.#sends ? preview : null, form);
@@ -201,8 +202,15 @@ export class Lobby {
 
   #animate() {
     cancelAnimationFrame(this.#frame);
+    /** @type {boolean | null} */
+    let said = null;
     const step = () => {
       const level = this.#meter?.read() ?? 0;
+      const waits = this.#meter !== null && !this.#meter.running;
+      if (this.#speak.classList.toggle("is-waiting", waits) !== said) {
+        said = waits;
+        say(this.#speak, waits ? "lobby.speak_after_click" : "lobby.speak");
+      }
       this.#level.style.setProperty("--level", level.toFixed(3));
       this.#level.setAttribute("aria-valuenow", String(Math.round(level * 100)));
       this.#frame = requestAnimationFrame(step);

@@ -30,6 +30,8 @@ function show(name, view) {
   shown?.close?.();
   shown = view;
   document.documentElement.dataset.view = name;
+  // Around a dark call the browser's own bars are dark too.
+  document.querySelector("meta[name=theme-color]")?.setAttribute("content", name === "call" ? "#111a18" : "#f4f3ee");
   root.replaceChildren(name === "call" ? "" : brand(), view.element, languageSwitch());
 }
 

@@ -159,10 +159,13 @@ export class Stage {
     const own = this.#people.get(this.#call.selfId);
     const others = [...this.#people].filter(([id]) => id !== this.#call.selfId).map(([, tile]) => tile);
     const order = [...this.#screens.values(), ...others];
+    // Between two people the own picture is small, in a corner; with more it would cover somebody.
+    const floats = order.length < 2;
+    if (own && !floats) order.push(own);
     for (const [index, tile] of order.entries()) {
       if (this.#grid.children[index] !== tile.element) this.#grid.insertBefore(tile.element, this.#grid.children[index] ?? null);
     }
-    if (own && own.element.parentElement !== this.element) this.element.append(own.element);
+    if (own && floats && own.element.parentElement !== this.element) this.element.append(own.element);
     this.#empty.hidden = order.length > 0;
     this.#grid.hidden = order.length === 0;
     this.#grid.dataset.count = String(Math.min(order.length, 10));

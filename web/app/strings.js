@@ -27,6 +27,7 @@ export const STRINGS = {
   "lobby.retry": ["重试", "Try again"],
   "lobby.level": ["麦克风音量", "Microphone level"],
   "lobby.speak": ["说句话，音量条会随之变化", "Say something: the bar follows your voice"],
+  "lobby.speak_after_click": ["点击页面任意处，即可测试麦克风", "Click anywhere to test the microphone"],
   "lobby.camera_off": ["摄像头已关闭", "Camera is off"],
   "lobby.camera_failed": ["看不到画面", "No picture"],
   "lobby.opening": ["正在打开摄像头和麦克风…", "Opening camera and microphone…"],

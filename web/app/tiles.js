@@ -9,7 +9,7 @@ import { say } from "./language.js";
 /** One person, or one shared screen, in the call. */
 export class Tile {
   element;
-  #video = h("video", { class: "tile-video", playsinline: true, autoplay: true });
+  #video = h("video", { class: "tile-video", tabindex: "-1", playsinline: true, autoplay: true });
   #avatar = h("div", { class: "avatar", "aria-hidden": "true" });
   #muted = h("span", { class: "tile-muted", role: "img", label: "call.muted" }, icon("mic-off"));
   #bars;

@@ -20,6 +20,7 @@ export class LevelMeter {
   /** @type {AnalyserNode | null} */
   #analyser = null;
   #samples = new Float32Array(1024);
+  #closed = new AbortController();
 
   /**
    * @param {MediaStreamTrack} track
@@ -34,6 +35,10 @@ export class LevelMeter {
     this.#source = this.#context.createMediaStreamSource(new MediaStream([track]));
     this.#source.connect(this.#analyser);
     this.#owned = context === null;
+    // Browsers may hold audio back until the person has done something on the page.
+    for (const gesture of ["pointerup", "keydown"]) {
+      globalThis.addEventListener?.(gesture, () => void this.resume(), { signal: this.#closed.signal });
+    }
   }
 
   #owned = false;
@@ -45,12 +50,18 @@ export class LevelMeter {
     return meterLevel(this.#samples);
   }
 
-  /** Needed after a click where the browser starts audio only then. */
+  /** Whether the browser measures yet; if not, it does after a click or a key. */
+  get running() {
+    return this.#context?.state === "running";
+  }
+
+  /** Begins to measure, in a click or a key press where the browser demands one. */
   async resume() {
     if (this.#context?.state === "suspended") await this.#context.resume();
   }
 
   close() {
+    this.#closed.abort();
     this.#source?.disconnect();
     if (this.#owned) void this.#context?.close();
     this.#context = this.#analyser = this.#source = null;
