@@ -10,7 +10,7 @@ from sfu.codecs import Format
 from sfu.plane import Ice
 from sfu.sdp import RemoteDescription, RemoteSection
 
-__all__ = ["AnswerLine", "LocalTransport", "SentTrack", "write_answer"]
+__all__ = ["AnswerLine", "LocalTransport", "SentTrack", "candidate_lines", "write_answer"]
 
 HOST_TYPE_PREFERENCE = 126
 """RFC 8445, section 5.1.2.2."""
@@ -99,7 +99,7 @@ def write_answer(
         text += _accepted(line, transport)
         # Those of the bundle's first line would do (RFC 9143, section 8), and browsers look at
         # no other; aiortc looks at the last line that shares a transport.
-        text += _candidates(transport.addresses)
+        text += candidate_lines(transport.addresses)
     return "\r\n".join(text) + "\r\n"
 
 
@@ -166,7 +166,8 @@ def _ssrcs(sent: SentTrack) -> Iterable[str]:
             yield f"a=ssrc:{ssrc} msid:{sent.stream_id} {sent.track_id}"
 
 
-def _candidates(addresses: Sequence[tuple[str, int]]) -> Iterable[str]:
+def candidate_lines(addresses: Sequence[tuple[str, int]]) -> Iterable[str]:
+    """All candidates of the server as attributes, and that there are no more."""
     for index, (address, port) in enumerate(addresses):
         priority = HOST_TYPE_PREFERENCE << 24 | (65535 - index) << 8 | 255
         yield f"a=candidate:{index + 1} 1 udp {priority} {address} {port} typ host"
