@@ -21,12 +21,14 @@ from sfu.model import Role
 __all__ = [
     "Algorithm",
     "AuthConfig",
+    "IceServerConfig",
     "KeyConfig",
     "LimitsConfig",
     "MutePolicy",
     "MuteRules",
     "SignalingConfig",
     "WebConfig",
+    "WhipConfig",
 ]
 
 
@@ -227,6 +229,60 @@ class WebConfig(_Section):
     )
 
 
+class IceServerConfig(_Section):
+    """A STUN or TURN server that WHIP and WHEP clients are told of."""
+
+    url: str = Field(
+        pattern=r"^(?:stuns?|turns?):[A-Za-z0-9.:\[\]_-]{1,255}(?:\?transport=(?:udp|tcp))?$",
+        description="stun:host:port or turn:host:port?transport=udp.",
+    )
+    username: str | None = Field(
+        default=None, pattern=r"^[ -~]{1,256}$", description="TURN: user name."
+    )
+    credential: SecretStr | None = Field(
+        default=None,
+        description="TURN: password. Every client is told it, so let it be worth little.",
+        json_schema_extra={"env_only": True},
+    )
+
+
+class WhipConfig(_Section):
+    """Taking part by HTTP: WHIP to publish, WHEP to watch."""
+
+    enabled: bool = Field(default=True, description="Serve /whip and /whep.")
+    sessions: int = Field(default=500, ge=1, le=100_000, description="Sessions in all.")
+    sessions_per_room: int = Field(default=8, ge=1, le=64, description="Sessions in one room.")
+    sessions_per_address: int = Field(
+        default=32, ge=1, le=100_000, description="Sessions of one IP address."
+    )
+    requests_per_s: float = Field(
+        default=5.0, gt=0, le=1000, description="Requests of one IP address, sustained."
+    )
+    request_burst: int = Field(
+        default=40, ge=1, le=10_000, description="Requests of one IP address at once."
+    )
+    connect_timeout_s: float = Field(
+        default=20.0, ge=1, le=300, description="Time for ICE and DTLS of a new session."
+    )
+    media_timeout_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=3_600,
+        description="A session whose media connection is lost stays for so long.",
+    )
+    retry_after_s: int = Field(
+        default=2,
+        ge=1,
+        le=300,
+        description="When a viewer of a room in which nothing is published may ask again.",
+    )
+    ice_servers: tuple[IceServerConfig, ...] = Field(
+        default=(),
+        max_length=8,
+        description="STUN and TURN servers, for clients whose network needs one.",
+    )
+
+
 class SignalingConfig(_Section):
     """WebSocket signaling: who gets in, what they may cost, how long they are waited for."""
 
@@ -234,6 +290,7 @@ class SignalingConfig(_Section):
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     mute: MuteRules = Field(default_factory=MuteRules)
     web: WebConfig = Field(default_factory=WebConfig)
+    whip: WhipConfig = Field(default_factory=WhipConfig)
     resume_window_s: float = Field(
         default=60.0,
         ge=1,

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 __all__ = [
     "ErrorCode",
+    "HttpCode",
     "IllegalTransitionError",
     "KeyMaterialError",
     "RefusedError",
@@ -47,6 +48,19 @@ class ErrorCode(StrEnum):
     DRAINING = "draining"
     TIMEOUT = "timeout"
     INTERNAL = "internal"
+
+
+class HttpCode(StrEnum):
+    """Stable codes that only requests by HTTP get; meanings in ``docs/protocol.md``."""
+
+    UNKNOWN_SESSION = "unknown_session"
+    NOTHING_PUBLISHED = "nothing_published"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    NOT_ACCEPTABLE = "not_acceptable"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    PRECONDITION_FAILED = "precondition_failed"
+    PRECONDITION_REQUIRED = "precondition_required"
+    BAD_FRAGMENT = "bad_fragment"
 
 
 class SignalingError(Exception):
