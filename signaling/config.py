@@ -253,7 +253,7 @@ class WhipConfig(_Section):
     sessions: int = Field(default=500, ge=1, le=100_000, description="Sessions in all.")
     sessions_per_room: int = Field(default=8, ge=1, le=64, description="Sessions in one room.")
     sessions_per_address: int = Field(
-        default=32, ge=1, le=100_000, description="Sessions of one IP address."
+        default=32, ge=1, le=100_000, description="Sessions of one IPv4 address or IPv6 /64."
     )
     requests_per_s: float = Field(
         default=5.0, gt=0, le=1000, description="Requests of one IP address, sustained."

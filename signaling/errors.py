@@ -51,13 +51,14 @@ class ErrorCode(StrEnum):
 
 
 class HttpCode(StrEnum):
-    """Stable codes that only requests by HTTP get; meanings in ``docs/protocol.md``."""
+    """Codes of errors that only HTTP knows; meanings in ``docs/protocol.md``."""
 
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNKNOWN_SESSION = "unknown_session"
     NOTHING_PUBLISHED = "nothing_published"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_ACCEPTABLE = "not_acceptable"
-    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     PRECONDITION_FAILED = "precondition_failed"
     PRECONDITION_REQUIRED = "precondition_required"
     BAD_FRAGMENT = "bad_fragment"
