@@ -242,7 +242,6 @@ class IceServerConfig(_Section):
     credential: SecretStr | None = Field(
         default=None,
         description="TURN: password. Every client is told it, so let it be worth little.",
-        json_schema_extra={"env_only": True},
     )
 
 
