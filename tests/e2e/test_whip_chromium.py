@@ -54,7 +54,7 @@ async def test_chromium_watches_by_whep_through_an_ice_restart(chromium: Chromiu
         async def flows(more_than: int) -> Any:
             async def seen() -> bool:
                 found = await do("measure")
-                return found["frames"] >= more_than + FRAMES and found["energy"] > ENERGY
+                return bool(found["frames"] >= more_than + FRAMES and found["energy"] > ENERGY)
 
             await until_page(seen, "sound and pictures by WHEP", 30.0)
             return await do("measure")
@@ -66,7 +66,7 @@ async def test_chromium_watches_by_whep_through_an_ice_restart(chromium: Chromiu
 
         async def on_the_new_credentials() -> bool:
             found = await do("measure")
-            return found["ufrag"] != before["ufrag"] and found["state"] == "connected"
+            return bool(found["ufrag"] != before["ufrag"] and found["state"] == "connected")
 
         await until_page(on_the_new_credentials, "connection after the restart", 20.0)
         after = await do("measure")
