@@ -36,6 +36,7 @@ METHODS: Final[Mapping[bool, str]] = {
 """By whether the address is that of a session."""
 
 _ETAG: Final = re.compile(r'\s*(W/)?("[\x21\x23-\x7e]*"|\*)\s*(?:,|$)')
+MAX_AGENT_CHARS: Final = 256
 _CHALLENGE: Final = 'Bearer realm="witness"'
 
 
@@ -63,6 +64,12 @@ class HttpRequest:
     tracks: tuple[str, ...] = ()
     address: str = "unknown"
     local: bool = False
+
+    @property
+    def log_extra(self) -> dict[str, str]:
+        """Personal data for log lines; written only where the configuration asks for it."""
+        agent = (self.header("User-Agent") or "")[:MAX_AGENT_CHARS]
+        return {"pii.remote": self.address, "pii.user_agent": agent}
 
     def header(self, name: str) -> str | None:
         """Value of a header."""

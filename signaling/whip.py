@@ -371,7 +371,7 @@ class HttpSessions:
             raise
         session = self._enter(member, wish, now)
         self._stats.joins["new"] += 1
-        log.info("session opened", extra=_extra(session))
+        log.info("session opened", extra=_extra(session) | wish.request.log_extra)
         return session, sdp
 
     def _replace(self, member: HttpMember, wish: _Wish, now: Instant) -> tuple[HttpSession, str]:
@@ -386,7 +386,7 @@ class HttpSessions:
         member.identity = wish.identity
         session = self._enter(member, wish, now)
         self._stats.http_replaced[session.protocol.value] += 1
-        log.info("session replaced", extra=_extra(session))
+        log.info("session replaced", extra=_extra(session) | wish.request.log_extra)
         return session, sdp
 
     def _admit(self, wish: _Wish) -> HttpMember:
@@ -490,6 +490,7 @@ class HttpSessions:
                 "protocol": request.protocol.value,
                 "status": refusal.status,
                 "code": refusal.code.value,
+                **request.log_extra,
             },
         )
         return refusal.reply()
