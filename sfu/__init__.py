@@ -27,6 +27,7 @@ from sfu.participant import Participant
 from sfu.room import Room
 from sfu.sfu import Sfu
 from sfu.snapshot import SfuSnapshot
+from sfu.standing import Selection
 
 __all__ = [
     "Answer",
@@ -41,6 +42,7 @@ __all__ = [
     "Role",
     "Room",
     "Score",
+    "Selection",
     "Sfu",
     "SfuConfig",
     "SfuError",

@@ -10,7 +10,7 @@ from sfu.codecs import Format
 from sfu.plane import Ice
 from sfu.sdp import RemoteDescription, RemoteSection
 
-__all__ = ["AnswerLine", "LocalTransport", "SentTrack", "write_answer"]
+__all__ = ["AnswerLine", "LocalTransport", "SentTrack", "candidate_lines", "write_answer"]
 
 HOST_TYPE_PREFERENCE = 126
 """RFC 8445, section 5.1.2.2."""
@@ -107,7 +107,7 @@ def write_answer(
         text += _accepted(line, transport)
         # Those of the bundle's first line would do (RFC 9143, section 8), and browsers look at
         # no other; aiortc looks at the last line that shares a transport.
-        text += _candidates(transport)
+        text += candidate_lines(transport.addresses, transport.tcp_addresses)
     return "\r\n".join(text) + "\r\n"
 
 
@@ -174,13 +174,16 @@ def _ssrcs(sent: SentTrack) -> Iterable[str]:
             yield f"a=ssrc:{ssrc} msid:{sent.stream_id} {sent.track_id}"
 
 
-def _candidates(transport: LocalTransport) -> Iterable[str]:
+def candidate_lines(
+    addresses: Sequence[tuple[str, int]], tcp_addresses: Sequence[tuple[str, int]]
+) -> Iterable[str]:
+    """All candidates of the server as attributes, and that there are no more."""
     foundation = 0
-    for index, (address, port) in enumerate(transport.addresses):
+    for index, (address, port) in enumerate(addresses):
         foundation += 1
         priority = HOST_TYPE_PREFERENCE << 24 | (65535 - index) << 8 | 255
         yield f"a=candidate:{foundation} 1 udp {priority} {address} {port} typ host"
-    for index, (address, port) in enumerate(transport.tcp_addresses):
+    for index, (address, port) in enumerate(tcp_addresses):
         foundation += 1
         local = PASSIVE_DIRECTION_PREFERENCE << 13 | (8191 - index)
         priority = TCP_TYPE_PREFERENCE << 24 | local << 8 | 255

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sfu.answer import AnswerLine, LocalTransport, SentTrack, write_answer
+from sfu.answer import AnswerLine, LocalTransport, SentTrack, candidate_lines, write_answer
 from sfu.errors import (
     EngineUnavailableError,
     ForbiddenError,
     IllegalTransitionError,
+    SdpError,
     UnknownParticipantError,
     UnknownTrackError,
 )
@@ -19,6 +20,7 @@ from sfu.publishing import Publishing
 from sfu.quality import measure
 from sfu.reception import Reception
 from sfu.sdp import parse_offer
+from sfu.standing import Selection, StandingReception
 from sfu.subscription import Publication
 from sfu.transport import Transport, TransportState, new_ice
 
@@ -39,7 +41,14 @@ class Participant:
     """
 
     def __init__(
-        self, room: "Room", participant_id: str, grant: Grant, *, name: str, auto_subscribe: bool
+        self,
+        room: "Room",
+        participant_id: str,
+        grant: Grant,
+        *,
+        name: str,
+        auto_subscribe: bool,
+        selection: Selection | None = None,
     ) -> None:
         self.room = room
         self.participant_id = participant_id
@@ -49,7 +58,8 @@ class Participant:
         self.present = True
         self.transport: Transport | None = None
         self.publishing = Publishing(self)
-        self.reception = Reception(self)
+        self.selection = selection
+        self.reception = StandingReception(self, selection) if selection else Reception(self)
 
     @property
     def media(self) -> MediaState:
@@ -68,9 +78,11 @@ class Participant:
         return self.reception.lines
 
     def may_receive(self, publication: Publication) -> bool:
-        """Whether the grant covers the track."""
+        """Whether the grant, and the selection where there is one, cover the track."""
         return (
-            publication.owner is not self and publication.owner.grant.role in self.grant.subscribe
+            publication.owner is not self
+            and publication.owner.grant.role in self.grant.subscribe
+            and (self.selection is None or self.selection.covers(publication.track))
         )
 
     def negotiate(self, offer: Offer) -> Answer:
@@ -97,6 +109,40 @@ class Participant:
         finally:
             self.reception.end_offer(answered=answered)
         return answer
+
+    @property
+    def ice(self) -> tuple[Ice, Ice] | None:
+        """Our credentials and the client's, ``None`` before the first offer."""
+        return (self.transport.local, self.transport.remote) if self.transport else None
+
+    @property
+    def candidates(self) -> list[str]:
+        """Our candidates as attributes of a description."""
+        port = self.room.port
+        return list(candidate_lines(port.addresses, port.tcp_addresses))
+
+    def restart_ice(self, remote: Ice) -> Ice:
+        """Restarts ICE without an offer (RFC 9725, section 4.3.3).
+
+        Args:
+            remote: the client's new credentials.
+
+        Returns:
+            Our new credentials.
+
+        Raises:
+            SdpError: there is no media connection, or it is gone for good; nothing has changed.
+            UnknownParticipantError: the participant has left.
+            EngineUnavailableError: the plane refused; the old credentials are good.
+        """
+        self._check_present()
+        transport = self.transport
+        if transport is None or transport.final:
+            raise SdpError("the media connection is gone; make a new one")
+        local = new_ice()
+        self.room.port.restart_ice(transport.transport_id, local=local, remote=remote)
+        transport.local, transport.remote = local, remote
+        return local
 
     def set_muted(self, track_id: str, muted: bool, *, by: str) -> None:
         """Mutes or unmutes a track of this participant.
@@ -291,6 +337,8 @@ class Participant:
     @staticmethod
     def _sent(transport: Transport, mid: str) -> SentTrack | None:
         line = transport.lines.get(mid)
+        if line is not None and line.sent is not None:
+            return line.sent
         subscription = line.subscription if line else None
         if subscription is None or subscription.settings is None:
             return None

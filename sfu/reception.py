@@ -98,7 +98,7 @@ class Reception:
             mid → track_id.
         """
         self._adopt_lines(plan, transport)
-        for subscription in list(self.subscriptions.values()):
+        for subscription in self._in_order():
             if not subscription.active:
                 self._place(subscription, transport)
         return {
@@ -118,6 +118,10 @@ class Reception:
         """Ends every subscription."""
         for subscription in list(self.subscriptions.values()):
             self.end(subscription)
+
+    def _in_order(self) -> list[Subscription]:
+        """Subscriptions, those first that are to be placed first."""
+        return list(self.subscriptions.values())
 
     @property
     def _pending(self) -> bool:

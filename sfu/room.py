@@ -16,6 +16,7 @@ from sfu.participant import Participant
 from sfu.plane import EnginePort
 from sfu.registry import Registry
 from sfu.sdp_rules import ID_CHARACTER
+from sfu.standing import Selection
 from sfu.subscription import Publication
 
 __all__ = ["Room", "RoomState"]
@@ -65,7 +66,13 @@ class Room:
         return {track_id: item.track for track_id, item in self.publications.items()}
 
     def admit(
-        self, participant_id: str, grant: Grant, *, name: str = "", auto_subscribe: bool = True
+        self,
+        participant_id: str,
+        grant: Grant,
+        *,
+        name: str = "",
+        auto_subscribe: bool = True,
+        selection: Selection | None = None,
     ) -> Participant:
         """Lets somebody in.
 
@@ -74,6 +81,8 @@ class Room:
             grant: what it may do.
             name: shown to others.
             auto_subscribe: receive everything the grant allows, without asking for each track.
+            selection: the participant offers once: what it covers is put on the lines of that
+                offer, as tracks come and go. ``None``: the client is asked for lines.
 
         Raises:
             RoomClosedError: the room is closed.
@@ -89,7 +98,12 @@ class Room:
             self._close_if_empty()
             raise
         participant = Participant(
-            self, participant_id, grant, name=name, auto_subscribe=auto_subscribe
+            self,
+            participant_id,
+            grant,
+            name=name,
+            auto_subscribe=auto_subscribe,
+            selection=selection,
         )
         self._participants[participant_id] = participant
         if auto_subscribe:

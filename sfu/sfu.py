@@ -11,9 +11,12 @@ from sfu.engine import EngineLike
 from sfu.errors import DrainingError, EngineUnavailableError, RoomLimitError
 from sfu.events import EventDispatch
 from sfu.listener import SfuListener
+from sfu.model import Grant, Offer
+from sfu.negotiation import plan_offer
 from sfu.plane import EnginePort
 from sfu.registry import Registry
 from sfu.room import Room
+from sfu.sdp import parse_offer
 from sfu.snapshot import SfuSnapshot
 from sfu.views import take_snapshot
 
@@ -99,6 +102,20 @@ class Sfu:
         self._rooms[room_id] = room
         log.info("room opened", extra={"room_id": room_id, "engine": room.port.index})
         return room
+
+    def check_offer(self, offer: Offer, grant: Grant) -> None:
+        """Finds out whether the first offer of a participant could be answered; does nothing.
+
+        Args:
+            offer: what it would say.
+            grant: what it may do.
+
+        Raises:
+            SdpError: the offer can't be used.
+            ForbiddenError: a declared track is not granted, or there are too many.
+            NoCommonCodecError: a declared track has no codec this server forwards.
+        """
+        plan_offer(parse_offer(offer.sdp), offer.tracks, grant, self._config, None)
 
     def refuse_new_rooms(self) -> None:
         """From now on :meth:`open_room` only finds rooms that are open."""

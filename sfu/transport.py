@@ -12,6 +12,7 @@ from sfu.model import Kind, MediaState
 from sfu.plane import Ice
 
 if TYPE_CHECKING:
+    from sfu.answer import SentTrack
     from sfu.subscription import Subscription
 
 __all__ = ["ReceivingLine", "Transport", "TransportState", "new_ice"]
@@ -62,12 +63,20 @@ MEDIA_STATES: Mapping[TransportState, MediaState] = {
 
 @dataclass(slots=True, eq=False)
 class ReceivingLine:
-    """An m-line on which the client can receive."""
+    """An m-line on which the client can receive.
+
+    Attributes:
+        sent: what was announced of the line for good, whatever track is on it; ``None`` where
+            each subscription is announced by itself.
+        consumer_id: of a line with ``sent``: its consumer, which goes from track to track.
+    """
 
     mid: str
     kind: Kind
     formats: tuple[Format, ...]
     subscription: "Subscription | None" = None
+    sent: "SentTrack | None" = None
+    consumer_id: int | None = None
 
 
 @dataclass(slots=True, eq=False)

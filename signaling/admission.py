@@ -14,6 +14,7 @@ from signaling.config import SignalingConfig
 from signaling.connection import Connection
 from signaling.deadlines import Due, DueKey
 from signaling.errors import ErrorCode, RefusedError
+from signaling.http_member import HttpMember
 from signaling.ice import IceServers
 from signaling.member import Member, track_info
 from signaling.messages import Join, JoinData, Resume
@@ -83,7 +84,8 @@ class Admission:
             message.data.token, now_unix_s=now.unix_s, local=connection.remote.local
         )
         present = self.roster.get(identity.room_id, identity.participant_id)
-        if present is not None and _same_rights(present, identity, message.data):
+        resumable = present is not None and not isinstance(present, HttpMember)
+        if present is not None and resumable and _same_rights(present, identity, message.data):
             self._take_over(present, connection, message, identity, now)
         else:
             self._join(present, connection, message, identity, now)
@@ -143,14 +145,18 @@ class Admission:
 
     def _begin(self, member: Member, connection: Connection, message: Join, now: Instant) -> None:
         self._attach(member, connection, after_seq=0)
+        self.set_deadlines(member, now)
+        token = self.tokens.issue(member)
+        member.welcome(message.id, Joined(**self._state(member, token, now)))
+        self._remind(member, now)
+
+    def set_deadlines(self, member: Member, now: Instant) -> None:
+        """What is due for a member that just came: the end of its grant, and news of its room."""
         expires_in_s = member.grant.expires_at - now.unix_s + self.config.auth.clock_skew_s
         self.deadlines.set((Due.EXPIRY, member), now.steady_s + expires_in_s)
         quality: DueKey = (Due.QUALITY, member.room_id)
         if quality not in self.deadlines:
             self.deadlines.set(quality, now.steady_s + self.config.quality_interval_s)
-        token = self.tokens.issue(member)
-        member.welcome(message.id, Joined(**self._state(member, token, now)))
-        self._remind(member, now)
 
     def _resume(self, connection: Connection, message: Resume, now: Instant) -> None:
         used, last_seq = message.data.resume_token, message.data.last_seq

@@ -44,6 +44,7 @@ class Announcer:
         on_left: a member's participation ended; called after it left the roster and before the
             others are told.
         on_track_gone: a track ended.
+        on_media: a member's media has another state, and why.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Announcer:
         *,
         on_left: Callable[[Member, LeftReason], None],
         on_track_gone: Callable[[str], None],
+        on_media: Callable[[Member, str], None],
     ) -> None:
         self._roster = roster
         self._on_left = on_left
         self._on_track_gone = on_track_gone
+        self._on_media = on_media
 
     def participant_joined(self, participant: "Participant") -> None:
         """Tells the others of a newcomer."""
@@ -97,6 +100,7 @@ class Announcer:
         if state is not MediaState.NONE:
             member.notify(MediaStateNotice(state=state, reason=reason))
         self.refresh_reach(member)
+        self._on_media(member, reason)
 
     def track_published(self, track: Track) -> None:
         """Tells those who may receive it."""

@@ -29,6 +29,7 @@ __all__ = [
     "MuteRules",
     "SignalingConfig",
     "WebConfig",
+    "WhipConfig",
 ]
 
 
@@ -291,6 +292,38 @@ class IceConfig(_Section):
         return self
 
 
+class WhipConfig(_Section):
+    """Taking part by HTTP: WHIP to publish, WHEP to watch."""
+
+    enabled: bool = Field(default=True, description="Serve /whip and /whep.")
+    sessions: int = Field(default=500, ge=1, le=100_000, description="Sessions in all.")
+    sessions_per_room: int = Field(default=8, ge=1, le=64, description="Sessions in one room.")
+    sessions_per_address: int = Field(
+        default=32, ge=1, le=100_000, description="Sessions of one IPv4 address or IPv6 /64."
+    )
+    requests_per_s: float = Field(
+        default=5.0, gt=0, le=1000, description="Requests of one IP address, sustained."
+    )
+    request_burst: int = Field(
+        default=40, ge=1, le=10_000, description="Requests of one IP address at once."
+    )
+    connect_timeout_s: float = Field(
+        default=20.0, ge=1, le=300, description="Time for ICE and DTLS of a new session."
+    )
+    media_timeout_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=3_600,
+        description="A session whose media connection is lost stays for so long.",
+    )
+    retry_after_s: int = Field(
+        default=2,
+        ge=1,
+        le=300,
+        description="When a viewer of a room in which nothing is published may ask again.",
+    )
+
+
 class SignalingConfig(_Section):
     """WebSocket signaling: who gets in, what they may cost, how long they are waited for."""
 
@@ -299,6 +332,7 @@ class SignalingConfig(_Section):
     mute: MuteRules = Field(default_factory=MuteRules)
     web: WebConfig = Field(default_factory=WebConfig)
     ice: IceConfig = Field(default_factory=IceConfig)
+    whip: WhipConfig = Field(default_factory=WhipConfig)
     resume_window_s: float = Field(
         default=60.0,
         ge=1,

@@ -20,6 +20,8 @@ class Due(Enum):
     OVERFLOW = "overflow"
     QUESTION = "question"
     QUALITY = "quality"
+    MEDIA = "media"
+    SILENCE = "silence"
     DRAIN = "drain"
 
 

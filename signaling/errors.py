@@ -11,6 +11,7 @@ from enum import StrEnum
 
 __all__ = [
     "ErrorCode",
+    "HttpCode",
     "IllegalTransitionError",
     "KeyMaterialError",
     "RefusedError",
@@ -47,6 +48,20 @@ class ErrorCode(StrEnum):
     DRAINING = "draining"
     TIMEOUT = "timeout"
     INTERNAL = "internal"
+
+
+class HttpCode(StrEnum):
+    """Codes of errors that only HTTP knows; meanings in ``docs/protocol.md``."""
+
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    UNKNOWN_SESSION = "unknown_session"
+    NOTHING_PUBLISHED = "nothing_published"
+    NOT_ACCEPTABLE = "not_acceptable"
+    PRECONDITION_FAILED = "precondition_failed"
+    PRECONDITION_REQUIRED = "precondition_required"
+    BAD_FRAGMENT = "bad_fragment"
 
 
 class SignalingError(Exception):

@@ -18,6 +18,7 @@ from signaling.config import SignalingConfig
 from signaling.connection import Connection, Remote
 from signaling.deadlines import Due, DueKey
 from signaling.errors import ErrorCode, RefusedError, UnauthorizedError
+from signaling.http_member import HttpMember
 from signaling.ice import IceServers
 from signaling.member import Member
 from signaling.messages import Join, Leave, Request, Resume
@@ -27,6 +28,7 @@ from signaling.requests import Requests
 from signaling.resume import ResumeTokens
 from signaling.roster import Roster
 from signaling.stats import Stats
+from signaling.whip import HttpSessions
 
 if TYPE_CHECKING:
     from sfu import Sfu, SfuListener
@@ -50,6 +52,9 @@ def _random_id() -> str:
 
 class Hub:
     """Signaling between any number of connections and one :class:`sfu.Sfu`.
+
+    Attributes:
+        http: those who take part without a connection.
 
     Args:
         config: limits, windows, rules.
@@ -78,7 +83,10 @@ class Hub:
         self._deadlines: Deadlines[DueKey] = Deadlines(self._timer_moved)
         self._questions = MuteQuestions(make_id)
         self._announcer = Announcer(
-            self.roster, on_left=self._member_left, on_track_gone=self._track_gone
+            self.roster,
+            on_left=self._member_left,
+            on_track_gone=self._track_gone,
+            on_media=self._media_changed,
         )
         self.sfu = make_sfu(self._announcer)
         self._requests = Requests(
@@ -99,6 +107,16 @@ class Hub:
             IceServers(config.ice),
         )
         self._awaiting: set[Connection] = set()
+        self.http = HttpSessions(
+            config,
+            verifier,
+            self.sfu,
+            self.roster,
+            self._deadlines,
+            self.stats,
+            self._admission,
+            self._announcer,
+        )
 
     def _timer_moved(self) -> None:
         self.on_timer()
@@ -166,6 +184,10 @@ class Hub:
                     self._close_question(self._questions.take(request_id), "expired")
                 case (Due.QUALITY, str() as room_id):
                     self._send_quality(room_id, now)
+                case (Due.MEDIA, HttpMember() as member):
+                    self.http.follow_media(member, now)
+                case (Due.SILENCE, HttpMember() as member):
+                    self.dismiss(member, LeftReason.TIMEOUT)
                 case (Due.DRAIN, _):
                     self.end_all(now)
 
@@ -248,8 +270,12 @@ class Hub:
 
     def _member_left(self, member: Member, reason: LeftReason) -> None:
         self.stats.left[reason.value] += 1
-        for due in (Due.WINDOW, Due.OVERDUE, Due.EXPIRY, Due.OVERFLOW):
+        for due in (
+            Due.WINDOW, Due.OVERDUE, Due.EXPIRY, Due.OVERFLOW, Due.MEDIA, Due.SILENCE
+        ):  # fmt: skip
             self._deadlines.cancel((due, member))
+        if isinstance(member, HttpMember):
+            self.http.ended(member, reason)
         self._tokens.revoke(member)
         for question in self._questions.take_all(member=member):
             self._close_question(question, "left")
@@ -262,6 +288,10 @@ class Hub:
             connection.finish()
         else:
             connection.end(*(member.farewell or _FAREWELLS[reason]))
+
+    def _media_changed(self, member: Member, reason: str) -> None:
+        if isinstance(member, HttpMember):
+            self.http.media_changed(member, reason)
 
     def _track_gone(self, track_id: str) -> None:
         for question in self._questions.take_all(track_id=track_id):
@@ -306,6 +336,7 @@ def _describe(member: Member) -> dict[str, Any]:
         "participant_id": member.participant_id,
         "role": member.grant.role.value,
         "hidden": member.grant.hidden,
+        "signaling": member.signaling,
         "socket": member.connection is not None,
         "connection": member.shown.value,
         "media": member.participant.media.value,

@@ -81,6 +81,16 @@ class Member:
         """Identifiers for log lines."""
         return {"room_id": self.room_id, "participant_id": self.participant_id}
 
+    @property
+    def signaling(self) -> str:
+        """How it takes part: ``websocket``, ``whip`` or ``whep``."""
+        return "websocket"
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether it can be asked something."""
+        return True
+
     def sees(self, other: "Member") -> bool:
         """Whether this member may know of ``other``."""
         return other is self or not other.grant.hidden

@@ -2,25 +2,16 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
-from signaling.errors import ErrorCode
+from signaling.errors import ErrorCode, HttpCode
 
 __all__ = ["HttpCode", "problem", "problem_middleware"]
 
 log = logging.getLogger(__name__)
-
-
-class HttpCode(StrEnum):
-    """Codes of errors that only HTTP knows."""
-
-    NOT_FOUND = "not_found"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
 
 
 _CODES: Final[Mapping[int, ErrorCode | HttpCode]] = {
@@ -29,6 +20,7 @@ _CODES: Final[Mapping[int, ErrorCode | HttpCode]] = {
     403: ErrorCode.FORBIDDEN,
     404: HttpCode.NOT_FOUND,
     405: HttpCode.METHOD_NOT_ALLOWED,
+    408: ErrorCode.TIMEOUT,
     413: ErrorCode.TOO_LARGE,
     415: HttpCode.UNSUPPORTED_MEDIA_TYPE,
     429: ErrorCode.RATE_LIMITED,

@@ -136,6 +136,10 @@ class Requests:
             case MutePolicy.FORCE:
                 owner.participant.set_muted(track_id, True, by=member.participant_id)
                 return Asked(state="muted", request_id=None)
+            case MutePolicy.ASK if not owner.can_answer:
+                raise RefusedError(
+                    ErrorCode.FORBIDDEN, "the owner has to agree, and has no way to answer"
+                )
             case MutePolicy.ASK:
                 return self._ask(member, track_id, owner, now)
 

@@ -20,6 +20,7 @@ from signaling.origin import is_allowed_origin, is_local
 from signaling.pages import Pages
 from signaling.problem import problem, problem_middleware
 from signaling.schema import SCHEMA_PATH
+from signaling.whip_endpoint import WhipEndpoint
 
 __all__ = ["HUB", "build_app", "has_bearer"]
 
@@ -68,6 +69,8 @@ def build_app(
     app.on_shutdown.append(end_sockets)
     app.router.add_get("/v1/ws", endpoint.serve)
     app.router.add_get("/v1/schema.json", _schema(SCHEMA_PATH.read_text(encoding="utf-8")))
+    if hub.config.whip.enabled:
+        app.add_routes(WhipEndpoint(hub, clock).routes())
     if demo_key is not None:
         app.router.add_post("/v1/demo/tokens", _DemoTokens(hub, demo_key, clock).serve)
     if web_root is not None and hub.config.web.serve_pages:

@@ -28,6 +28,10 @@ class Stats:
         volatile_replaced: levels and quality that a newer one overtook.
         report_tracks_ignored: entries of quality reports for tracks that are gone.
         demo_tokens: tokens signed with the demo key.
+        http_sessions: present sessions by protocol ``whip``, ``whep``.
+        http_opened: sessions since the start, likewise.
+        http_replaced: sessions a newer one of the same participant took over, likewise.
+        http_requests: requests by protocol and class of the answer's status, ``2xx`` to ``5xx``.
     """
 
     connections: int = 0
@@ -49,3 +53,7 @@ class Stats:
     joins: Counter[str] = field(default_factory=Counter)
     resumes: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
+    http_sessions: Counter[str] = field(default_factory=Counter)
+    http_opened: Counter[str] = field(default_factory=Counter)
+    http_replaced: Counter[str] = field(default_factory=Counter)
+    http_requests: Counter[tuple[str, str]] = field(default_factory=Counter)

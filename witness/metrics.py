@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from sfu import Sfu
+from signaling.http_member import HttpProtocol
 from signaling.stats import Stats
 from witness import version
 from witness.gate import Gate
@@ -99,12 +100,38 @@ class SignalingCollector(Collector):
             ("messages_out", "Messages to clients.", "kind", stats.messages_out),
         ):
             yield _counter(f"sfu_signaling_{name}", text, label, counter)
+        yield from self._sessions()
         yield _counter(
             "sfu_signaling_bytes",
             "Bytes of messages.",
             "dir",
             {"in": stats.bytes_in, "out": stats.bytes_out},
         )
+
+    def _sessions(self) -> Iterable[Metric]:
+        """WHIP and WHEP; both are there, if only with 0."""
+        stats = self._stats
+        protocols = [protocol.value for protocol in HttpProtocol]
+        yield _gauge(
+            "sfu_signaling_http_sessions",
+            "WHIP and WHEP sessions.",
+            "protocol",
+            {protocol: stats.http_sessions[protocol] for protocol in protocols},
+        )
+        for name, text, counter in (
+            ("opened", "WHIP and WHEP sessions opened.", stats.http_opened),
+            ("replaced", "Sessions taken over by the same participant.", stats.http_replaced),
+        ):
+            values = {protocol: counter[protocol] for protocol in protocols}
+            yield _counter(f"sfu_signaling_http_sessions_{name}", text, "protocol", values)
+        requests = CounterMetricFamily(
+            "sfu_signaling_http_requests",
+            "WHIP and WHEP requests by class of their answer.",
+            labels=["protocol", "status"],
+        )
+        for labels, count in stats.http_requests.items():
+            requests.add_metric(list(labels), count)
+        yield requests
 
 
 class HttpCollector(Collector):

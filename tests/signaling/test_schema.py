@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 import sfu.errors
 from signaling import notices
-from signaling.errors import ErrorCode
+from signaling.errors import ErrorCode, HttpCode
 from signaling.schema import SCHEMA_PATH, build_schema, schema_text
 from signaling.schema.__main__ import main
 
@@ -55,7 +55,7 @@ def test_documentation_has_an_example_of_every_message() -> None:
 def test_documentation_explains_every_code_in_both_languages() -> None:
     table = re.findall(r"^\| ([a-z_]+) \| (.+?) \| (.+?) \| (.+?) \|$", TEXT, re.MULTILINE)
     explained = {row[0]: row[2] for row in table}
-    for code in ErrorCode:
+    for code in [*ErrorCode, *HttpCode]:
         assert re.search(r"[\u4e00-\u9fff]", explained[code.value]), code
 
 

@@ -189,3 +189,18 @@ def test_administrator_sees_ids_and_states_but_no_names(sfu: Any) -> None:
     assert participant["signaling"] == {"socket": True, "outbox_bytes": 7}
     assert decoded["engines"][0]["transports"][0]["state"] == "connected"
     assert "name" not in participant
+
+
+def test_sessions_by_protocol_and_requests_by_class(sfu: Any) -> None:
+    stats = Stats()
+    stats.http_sessions["whip"] += 2
+    stats.http_opened["whip"] += 3
+    stats.http_replaced["whep"] += 1
+    stats.http_requests["whip", "2xx"] += 5
+    stats.http_requests["whep", "4xx"] += 1
+    found = scrape(Metrics(sfu, stats))
+    assert values(found["sfu_signaling_http_sessions"]) == {("whip",): 2, ("whep",): 0}
+    assert values(found["sfu_signaling_http_sessions_opened"]) == {("whip",): 3, ("whep",): 0}
+    assert values(found["sfu_signaling_http_sessions_replaced"]) == {("whip",): 0, ("whep",): 1}
+    requests = values(found["sfu_signaling_http_requests"])
+    assert requests == {("whip", "2xx"): 5, ("whep", "4xx"): 1}

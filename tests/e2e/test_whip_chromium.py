@@ -1,0 +1,74 @@
+"""WHIP and WHEP with Chromium at the other end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.chromium import Chromium, until_page
+from tests.e2e.http_peer import ffmpeg_publishes
+from tests.e2e.stage import ENERGY, FRAMES, stage
+
+pytestmark = [pytest.mark.net, pytest.mark.browser, pytest.mark.timeout(180)]
+
+_WHEP = Path(__file__).with_name("whep_in_page.js").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    browser = Chromium()
+    yield browser
+    browser.quit()
+
+
+async def test_ffmpeg_publishes_into_a_room_that_chromium_watches(
+    chromium: Chromium, tmp_path: Path
+) -> None:
+    async with stage(chromium) as scene:
+        rm = await scene.join("rm")
+        token = await scene.call.token("customer", participant_id="camera-1")
+        async with ffmpeg_publishes(f"{scene.call.server.url}/whip/call", token, tmp_path):
+            report = await rm.sees_and_hears()
+            assert {item.track["participant_id"] for item in report.received()} == {"camera-1"}
+            (video,) = report.received("video")
+            assert video.mime_type.lower() == "video/h264"
+            await rm.goes_on()
+
+        async def alone() -> bool:
+            return not (await rm.page.measure()).tracks
+
+        await until_page(alone, "farewell of FFmpeg")
+
+
+async def test_chromium_watches_by_whep_through_an_ice_restart(chromium: Chromium) -> None:
+    async with stage(chromium) as scene:
+        await scene.call.join("rm")
+        token = await scene.call.token("supervisor", participant_id="wall-1")
+        page = await chromium.open(f"{scene.call.server.url}/?lang=en")
+        address = f"{scene.call.server.url}/whep/call"
+
+        async def do(action: str) -> Any:
+            return await page.run(_WHEP, address, token, action)
+
+        async def flows(more_than: int) -> Any:
+            async def seen() -> bool:
+                found = await do("measure")
+                return bool(found["frames"] >= more_than + FRAMES and found["energy"] > ENERGY)
+
+            await until_page(seen, "sound and pictures by WHEP", 30.0)
+            return await do("measure")
+
+        assert await do("open") == {"status": 201}
+        before = await flows(0)
+        restarted = await do("restart")
+        assert restarted["status"] == 200, restarted
+
+        async def on_the_new_credentials() -> bool:
+            found = await do("measure")
+            return bool(found["ufrag"] != before["ufrag"] and found["state"] == "connected")
+
+        await until_page(on_the_new_credentials, "connection after the restart", 20.0)
+        after = await do("measure")
+        await flows(after["frames"])
+        assert await do("end") == {"status": 200}
