@@ -5,6 +5,8 @@
 //! be tested in virtual time.
 
 pub mod api;
+#[allow(dead_code)]
+mod bwe;
 pub mod cache;
 pub mod certificate;
 pub mod clock;
