@@ -5,7 +5,6 @@
 //! be tested in virtual time.
 
 pub mod api;
-#[allow(dead_code)]
 mod bwe;
 pub mod cache;
 pub mod certificate;
@@ -19,6 +18,7 @@ pub mod nack;
 #[cfg(any(test, feature = "testing"))]
 pub mod netem;
 pub mod ntp;
+mod pacer;
 pub mod plane;
 mod producer;
 pub mod reception;

@@ -164,19 +164,17 @@ impl BandwidthEstimator {
         self.history.next_number()
     }
 
-    /// Remembers a packet of `size` bytes sent under [`BandwidthEstimator::next_number`].
+    /// Remembers a packet of `size` bytes, sent under [`BandwidthEstimator::next_number`] if
+    /// `is_numbered`.
     #[inline]
-    pub(crate) fn on_sent(&mut self, now_us: i64, size: usize) {
+    pub(crate) fn on_sent(&mut self, now_us: i64, size: usize, is_numbered: bool) {
+        self.sent.add(now_us, size as u64);
+        if !is_numbered {
+            return;
+        }
         let probe = self.prober.on_sent(now_us, size);
         self.history.record(now_us, size, probe);
-        self.sent.add(now_us, size as u64);
         self.unanswered_since_us.get_or_insert(now_us);
-    }
-
-    /// Remembers a packet that carries no transport-wide number.
-    #[inline]
-    pub(crate) fn on_sent_unnumbered(&mut self, now_us: i64, size: usize) {
-        self.sent.add(now_us, size as u64);
     }
 
     /// A packet was sent again under the number it had: its arrival says nothing.
@@ -199,6 +197,11 @@ impl BandwidthEstimator {
         let cap = self.loss.cap_bps().unwrap_or(f64::MAX);
         let bps = (self.control.bps() * self.drain.factor()).min(cap);
         Some((bps as u64).clamp(self.bounds.least_bps, self.bounds.most_bps))
+    }
+
+    /// What bursts are spread for; `None` where the budget is too rough for that.
+    pub(crate) fn pacing_bps(&self) -> Option<u64> {
+        self.budget_bps().filter(|_| self.source >= Source::Remb)
     }
 
     /// The budget, if it has moved noticeably since it was last taken here.

@@ -41,7 +41,7 @@ fn drive(
     let mut now_us = from_us;
     while now_us < to_us {
         pending.push(deliver(now_us).map(|at| Duration::from_micros(at as u64)));
-        bwe.on_sent(now_us, 1_000);
+        bwe.on_sent(now_us, 1_000, true);
         now_us += gap_us;
         if pending.len() as i64 * gap_us >= 100_000 {
             let known = pending.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
@@ -57,7 +57,7 @@ fn drive(
 fn there_is_no_limit_before_feedback() {
     let mut bwe = BandwidthEstimator::new(BOUNDS, SeqNo(5));
     for step in 0..1_000 {
-        bwe.on_sent(step * 10_000, 1_000);
+        bwe.on_sent(step * 10_000, 1_000, true);
         bwe.poll(step * 10_000, 1_000_000);
     }
     assert_eq!((bwe.budget_bps(), bwe.next_timeout_us(0)), (None, None));
@@ -124,7 +124,7 @@ fn reports_limit_only_a_path_that_is_too_narrow() {
             let now_us = step * 1_000_000;
             let rate = bwe.budget_bps().map_or(1e6, |budget| (budget as f64).min(1e6));
             for part in 0..10 {
-                bwe.on_sent_unnumbered(now_us + part * 100_000, (rate / 80.0) as usize);
+                bwe.on_sent(now_us + part * 100_000, (rate / 80.0) as usize, false);
             }
             let loss = inherent + (1.0 - inherent) * (1.0 - capacity / rate).max(0.0);
             bwe.on_report(now_us + 999_999, (rate / 8e3) as u32, (rate / 8.0) as u64, loss);
@@ -151,7 +151,7 @@ fn malicious_feedback_neither_panics_nor_raises_the_estimate() {
         let mut now_us = 0;
         for _ in 0..2_000 {
             now_us += rng.below(20_000) as i64;
-            bwe.on_sent(now_us, 1_000);
+            bwe.on_sent(now_us, 1_000, true);
             let count = 1 + rng.below(60) as usize;
             let mut at = rng.below(1 << 24) * 64_000;
             let arrivals: Vec<Option<Duration>> = (0..count)
