@@ -13,6 +13,7 @@ use crate::ext::AbsSendTime;
 use crate::rtp::SeqNo;
 use crate::srtp::MAX_OVERHEAD;
 use crate::table::Key;
+use crate::window::SlidingSum;
 
 /// Packets of both classes that wait at most.
 const MAX_PACKETS: usize = 512;
@@ -97,6 +98,39 @@ pub(crate) struct Pacer {
     queued_bytes: usize,
     spare: Vec<Vec<u8>>,
     keyframe_asked: Option<Instant>,
+    budget: Budget,
+}
+
+/// Keeps retransmissions from sending more than the path takes: they may use what media leave
+/// of the budget, and a fifth of it in any case.
+#[derive(Debug, Default)]
+struct Budget {
+    /// Zero: without limit.
+    bps: u64,
+    credit_bits: i64,
+    refilled: Option<Instant>,
+    resent: SlidingSum,
+}
+
+impl Budget {
+    /// Credit saved or owed at most, as time.
+    const SPAN: Duration = Duration::from_millis(500);
+
+    fn admits(&mut self, now: Instant) -> bool {
+        if self.bps == 0 {
+            return true;
+        }
+        let elapsed = self.refilled.replace(now).map_or(Duration::ZERO, |last| {
+            now.saturating_duration_since(last).min(Duration::from_secs(1))
+        });
+        let most = bits_in(self.bps, Self::SPAN);
+        self.credit_bits = (self.credit_bits + bits_in(self.bps, elapsed)).clamp(-most, most);
+        self.credit_bits > 0 || self.resent.sum(now) * 8 < self.bps / 5
+    }
+}
+
+fn bits_in(rate_bps: u64, time: Duration) -> i64 {
+    (u128::from(rate_bps) * time.as_nanos() / 1_000_000_000) as i64
 }
 
 impl Pacer {
@@ -106,6 +140,20 @@ impl Pacer {
             self.refill(now);
             self.rate_bps = rate_bps;
         }
+    }
+
+    /// Sets what may be sent in all; `None`: without limit.
+    pub(crate) fn set_budget(&mut self, budget_bps: Option<u64>) {
+        self.budget.bps = budget_bps.unwrap_or(0);
+    }
+
+    /// Whether the budget allows to send a packet of `bytes` again; it is charged then.
+    pub(crate) fn may_resend(&mut self, bytes: usize, now: Instant) -> bool {
+        let may = self.budget.admits(now);
+        if may {
+            self.budget.resent.add(bytes as u64, now);
+        }
+        may
     }
 
     /// Whether a packet may leave now, before all that waits.
@@ -126,24 +174,22 @@ impl Pacer {
     /// Counts what was sent, whether it was asked for or not.
     #[inline]
     pub(crate) fn charge(&mut self, bytes: usize) {
+        let bits = bytes as i64 * 8;
         if self.rate_bps > 0 {
-            self.credit_bits = (self.credit_bits - bytes as i64 * 8).max(-self.bits_in(MAX_DEBT));
+            self.credit_bits = (self.credit_bits - bits).max(-bits_in(self.rate_bps, MAX_DEBT));
+            self.budget.credit_bits = self.budget.credit_bits.saturating_sub(bits);
         }
     }
 
     fn refill(&mut self, now: Instant) {
         let last = self.refilled.replace(now);
-        let burst = self.bits_in(BURST).max(LEAST_BURST_BITS);
+        let burst = bits_in(self.rate_bps, BURST).max(LEAST_BURST_BITS);
         let Some(last) = last else {
             self.credit_bits = burst;
             return;
         };
         let elapsed = now.saturating_duration_since(last).min(Duration::from_secs(1));
-        self.credit_bits = (self.credit_bits + self.bits_in(elapsed)).min(burst);
-    }
-
-    fn bits_in(&self, time: Duration) -> i64 {
-        (u128::from(self.rate_bps) * time.as_nanos() / 1_000_000_000) as i64
+        self.credit_bits = (self.credit_bits + bits_in(self.rate_bps, elapsed)).min(burst);
     }
 
     /// Whether nothing waits.
@@ -326,6 +372,29 @@ mod tests {
         assert!(pacer.may_ask_for_keyframe(start));
         assert!(!pacer.may_ask_for_keyframe(start + ms(1_999)));
         assert!(pacer.may_ask_for_keyframe(start + ms(2_000)));
+    }
+
+    #[test]
+    fn retransmissions_get_what_media_leave_and_a_fifth_in_any_case() {
+        for (media_bps, expected_bps) in [(0, 1_000_000), (700_000, 300_000), (2_000_000, 200_000)]
+        {
+            let start = Instant::now();
+            let mut pacer = Pacer::default();
+            pacer.set_rate(2_500_000, start);
+            pacer.set_budget(Some(1_000_000));
+            let mut resent = 0;
+            for step in 0..10_000 {
+                let now = start + ms(step);
+                pacer.charge(media_bps / 8_000);
+                if pacer.may_resend(1_000, now) {
+                    pacer.charge(1_000);
+                    resent += 800;
+                }
+            }
+            let share = f64::from(resent) / f64::from(expected_bps);
+            assert!((0.9..1.15).contains(&share), "{media_bps}: {resent}");
+        }
+        assert!(Pacer::default().may_resend(usize::MAX / 16, Instant::now()));
     }
 
     #[test]

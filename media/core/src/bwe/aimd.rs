@@ -5,12 +5,16 @@ use super::delay::Usage;
 
 /// Share of what arrives that is kept when the path is overused.
 const BETA: f64 = 0.85;
+/// Time beyond a round trip until a decrease shows in the trend.
+const EFFECT_US: i64 = 250_000;
 /// Growth per second far from the limit of the path.
 const GROWTH_PER_S: f64 = 1.08;
 /// Least growth near it.
 const LEAST_GROWTH_BPS: f64 = 4_000.0;
 /// Bits of one packet: the growth near the limit is one per response time.
 const PACKET_BITS: f64 = 1_200.0 * 8.0;
+/// Growth against a competing TCP, as a share of its own.
+const COMPETING_SHARE: f64 = 0.5;
 /// The estimate grows no further than this beyond what arrives.
 const HEADROOM: f64 = 1.5;
 const HEADROOM_BPS: f64 = 10_000.0;
@@ -63,6 +67,8 @@ pub(super) struct Observation {
     pub(super) round_trip_us: i64,
     /// The rate must not grow now.
     pub(super) hold: bool,
+    /// Someone else keeps the link full.
+    pub(super) competes: bool,
 }
 
 impl RateControl {
@@ -98,17 +104,17 @@ impl RateControl {
     /// Once per round trip, unless the rate is far too high.
     fn decrease(&mut self, now_us: i64, seen: &Observation) -> bool {
         let Some(throughput) = seen.throughput_bps else { return false };
-        let pause_us = seen.round_trip_us.clamp(10_000, 500_000) + 100_000;
+        let pause_us = seen.round_trip_us.clamp(10_000, 500_000) + EFFECT_US;
         let is_too_soon = self.decreased_us.is_some_and(|at| now_us - at < pause_us);
         if is_too_soon && throughput > self.bps / 2.0 {
             return false;
         }
-        self.cut(now_us, throughput);
+        self.cut(now_us, throughput, BETA);
         true
     }
 
-    /// The path carries `throughput` and no more.
-    pub(super) fn cut(&mut self, now_us: i64, throughput: f64) {
+    /// The path carries `throughput` and no more: the rate falls to `share` of it.
+    pub(super) fn cut(&mut self, now_us: i64, throughput: f64, share: f64) {
         if let Some(limit) = &self.limit
             && throughput < limit.mean - 3.0 * limit.deviation()
         {
@@ -118,7 +124,7 @@ impl RateControl {
             Some(limit) => limit.add(throughput),
             None => self.limit = Some(Limit::new(throughput)),
         }
-        self.bps = self.bps.min(throughput * BETA);
+        self.bps = self.bps.min(throughput * share);
         self.decreased_us = Some(now_us);
         self.grows = false;
     }
@@ -136,6 +142,11 @@ impl RateControl {
         }
         let elapsed_s = elapsed_s.clamp(0.0, 1.0);
         let grown = match self.limit {
+            _ if seen.competes => {
+                // Half of what TCP adds: a packet per round trip, each round trip.
+                let response_s = (seen.round_trip_us as f64 / 1e6).clamp(0.05, 1.0) + 0.1;
+                self.bps + COMPETING_SHARE * PACKET_BITS / (response_s * response_s) * elapsed_s
+            }
             Some(_) => {
                 let response_s = (seen.round_trip_us as f64 / 1e6).clamp(0.01, 1.0) + 0.1;
                 self.bps + (PACKET_BITS / response_s).max(LEAST_GROWTH_BPS) * elapsed_s
@@ -164,7 +175,13 @@ mod tests {
     use super::*;
 
     fn seen(usage: Usage, throughput: f64) -> Observation {
-        Observation { usage, throughput_bps: Some(throughput), round_trip_us: 50_000, hold: false }
+        Observation {
+            usage,
+            throughput_bps: Some(throughput),
+            round_trip_us: 50_000,
+            hold: false,
+            competes: false,
+        }
     }
 
     #[test]
@@ -207,8 +224,9 @@ mod tests {
         let mut control = RateControl::new(2e6);
         assert!(control.update(0, &seen(Usage::Overuse, 1.9e6)));
         assert!(!control.update(100_000, &seen(Usage::Overuse, 1.8e6)));
-        assert!(control.update(160_000, &seen(Usage::Overuse, 1.8e6)));
+        assert!(!control.update(290_000, &seen(Usage::Overuse, 1.8e6)));
+        assert!(control.update(310_000, &seen(Usage::Overuse, 1.8e6)));
         assert_eq!(control.bps(), 1.8e6 * BETA);
-        assert!(control.update(200_000, &seen(Usage::Overuse, 300e3)), "far too high");
+        assert!(control.update(350_000, &seen(Usage::Overuse, 300e3)), "far too high");
     }
 }

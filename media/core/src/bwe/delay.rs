@@ -62,9 +62,15 @@ pub(super) struct DelayDetector {
     trend: Trend,
     threshold: Threshold,
     usage: Usage,
+    is_alone: bool,
 }
 
 impl DelayDetector {
+    /// Says whether nobody else keeps the link full.
+    pub(super) fn set_alone(&mut self, is_alone: bool) {
+        self.is_alone = is_alone;
+    }
+
     /// Takes one delivered packet; they come in order of arrival.
     pub(super) fn on_packet(&mut self, packet: &Delivered) {
         let Some(current) = &mut self.current else {
@@ -95,7 +101,8 @@ impl DelayDetector {
             return;
         }
         let Some(trend) = self.trend.add(arrived_ms - sent_ms, after.arrival_us) else { return };
-        self.usage = self.threshold.judge(trend, self.trend.slope, sent_ms, after.arrival_us);
+        let at = (after.arrival_us, self.is_alone);
+        self.usage = self.threshold.judge(trend, self.trend.slope, sent_ms, at);
     }
 
     /// What the newest arrivals say.
@@ -187,8 +194,10 @@ impl Default for Threshold {
 }
 
 impl Threshold {
-    const RISE: f64 = 0.008_7;
-    const FALL: f64 = 0.039;
+    const RISE: f64 = 0.01;
+    const FALL: f64 = 0.000_18;
+    /// The same where nobody has to be held out against.
+    const FALL_ALONE: f64 = 0.039;
     const MIN: f64 = 6.0;
     const MAX: f64 = 600.0;
     /// Outliers do not move it.
@@ -196,7 +205,13 @@ impl Threshold {
     const MAX_STEP_MS: f64 = 100.0;
     const OVERUSE_MS: f64 = 10.0;
 
-    fn judge(&mut self, trend: f64, slope: f64, sent_ms: f64, now_us: i64) -> Usage {
+    fn judge(
+        &mut self,
+        trend: f64,
+        slope: f64,
+        sent_ms: f64,
+        (now_us, is_alone): (i64, bool),
+    ) -> Usage {
         if trend > self.limit {
             let over_ms = self.over_ms.map_or(sent_ms / 2.0, |over_ms| over_ms + sent_ms);
             self.over_ms = Some(over_ms);
@@ -212,16 +227,17 @@ impl Threshold {
             self.usage = if trend < -self.limit { Usage::Underuse } else { Usage::Normal };
         }
         self.slope_before = slope;
-        self.adapt(trend, now_us);
+        self.adapt(trend, now_us, is_alone);
         self.usage
     }
 
-    fn adapt(&mut self, trend: f64, now_us: i64) {
+    fn adapt(&mut self, trend: f64, now_us: i64, is_alone: bool) {
         let last_us = self.updated_us.replace(now_us).unwrap_or(now_us);
         if trend.abs() > self.limit + Self::MAX_DISTANCE {
             return;
         }
-        let gain = if trend.abs() < self.limit { Self::FALL } else { Self::RISE };
+        let fall = if is_alone { Self::FALL_ALONE } else { Self::FALL };
+        let gain = if trend.abs() < self.limit { fall } else { Self::RISE };
         let step_ms = ((now_us - last_us) as f64 / 1_000.0).clamp(0.0, Self::MAX_STEP_MS);
         self.limit += gain * (trend.abs() - self.limit) * step_ms;
         self.limit = self.limit.clamp(Self::MIN, Self::MAX);

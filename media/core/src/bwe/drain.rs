@@ -8,24 +8,23 @@ const LEAST_US: i64 = 30_000;
 /// The queue at which nothing would be sent, were it not for [`LEAST_FACTOR`].
 const FULL_US: i64 = 600_000;
 const LEAST_FACTOR: f64 = 0.25;
-/// A queue that is still there then is kept full by others.
-const PATIENCE_US: i64 = 3_000_000;
-/// Others are left alone this long.
-const REST_US: i64 = 20_000_000;
-/// Only a queue our own rate had a part in is drained.
+/// A queue our own rate had a part in is drained at once, any other when it is this long for
+/// this long.
 const AFTER_DECREASE_US: i64 = 1_000_000;
+const STANDING_US: i64 = 80_000;
+const STANDING_FOR_US: i64 = 400_000;
 
 /// Lowers the budget below the estimate until the queue is empty.
 #[derive(Debug, Clone)]
 pub(super) struct Drain {
-    since_us: Option<i64>,
-    rest_until_us: i64,
+    is_draining: bool,
+    standing_since_us: Option<i64>,
     factor: f64,
 }
 
 impl Default for Drain {
     fn default() -> Drain {
-        Drain { since_us: None, rest_until_us: i64::MIN, factor: 1.0 }
+        Drain { is_draining: false, standing_since_us: None, factor: 1.0 }
     }
 }
 
@@ -38,22 +37,27 @@ impl Drain {
     /// Takes the standing queue and when the rate was lowered last.
     pub(super) fn update(&mut self, now_us: i64, standing_us: i64, decreased_us: Option<i64>) {
         self.factor = 1.0;
+        if standing_us < STANDING_US {
+            self.standing_since_us = None;
+        }
         if standing_us < LEAST_US {
-            self.since_us = None;
+            self.is_draining = false;
             return;
         }
         let is_ours = decreased_us.is_some_and(|at| now_us - at < AFTER_DECREASE_US);
-        if now_us < self.rest_until_us || self.since_us.is_none() && !is_ours {
-            return;
+        let stands = standing_us >= STANDING_US && {
+            now_us - *self.standing_since_us.get_or_insert(now_us) >= STANDING_FOR_US
+        };
+        self.is_draining |= is_ours || stands;
+        if self.is_draining {
+            let share = (standing_us - LEAST_US) as f64 / FULL_US as f64;
+            self.factor = (1.0 - share).max(LEAST_FACTOR);
         }
-        let since_us = *self.since_us.get_or_insert(now_us);
-        if now_us - since_us > PATIENCE_US {
-            self.since_us = None;
-            self.rest_until_us = now_us + REST_US;
-            return;
-        }
-        let share = (standing_us - LEAST_US) as f64 / FULL_US as f64;
-        self.factor = (1.0 - share).max(LEAST_FACTOR);
+    }
+
+    /// Leaves the queue to others.
+    pub(super) fn stop(&mut self) {
+        *self = Drain::default();
     }
 }
 
@@ -72,25 +76,24 @@ mod tests {
         assert!(drain.factor() < 0.9, "goes on after the decrease is long past");
         drain.update(2_100_000, 20_000, Some(0));
         assert_eq!(drain.factor(), 1.0);
+        drain.update(0, 330_000, Some(0));
+        drain.stop();
+        assert_eq!(drain.factor(), 1.0);
     }
 
     #[test]
-    fn a_queue_that_stays_belongs_to_others() {
-        let mut drain = Drain::default();
-        let mut lowered = 0;
-        for step in 0..200 {
-            drain.update(step * 100_000, 300_000, Some(step * 100_000));
-            lowered += u32::from(drain.factor() < 1.0);
-        }
-        assert!((28..=32).contains(&lowered), "{lowered}");
-    }
-
-    #[test]
-    fn a_queue_nobody_reacted_to_is_left_alone() {
+    fn a_queue_nobody_reacted_to_is_drained_when_it_stays() {
         let mut drain = Drain::default();
         drain.update(0, 300_000, None);
         assert_eq!(drain.factor(), 1.0);
-        drain.update(5_000_000, 300_000, Some(0));
+        drain.update(300_000, 300_000, None);
         assert_eq!(drain.factor(), 1.0);
+        drain.update(400_000, 300_000, None);
+        assert!(drain.factor() < 1.0);
+        let mut drain = Drain::default();
+        for step in 0..100 {
+            drain.update(step * 100_000, 70_000, None);
+            assert_eq!(drain.factor(), 1.0, "short enough");
+        }
     }
 }

@@ -12,6 +12,7 @@
 
 mod acked;
 mod aimd;
+mod competition;
 mod delay;
 mod drain;
 mod history;
@@ -26,6 +27,7 @@ use crate::rtp::SeqNo;
 
 use acked::AckedRate;
 use aimd::{Observation, RateControl};
+use competition::Competition;
 use delay::{DelayDetector, Usage};
 use drain::Drain;
 use history::{Fate, SentHistory};
@@ -44,6 +46,8 @@ const SILENCE_LEAST_BPS: f64 = 100_000.0;
 const MAX_STATUSES: u16 = 16_384;
 /// Arrivals beyond what was sent are a trick of the receiver's clock.
 const MAX_ACKED_SHARE: f64 = 1.5;
+/// What is kept of what a link that drops packets carries.
+const LOSS_SHARE: f64 = 0.95;
 /// A change of the budget by less than this share is not worth telling.
 const NOTICEABLE: f64 = 0.03;
 /// A standing queue above this share of the jitter and this long backs what the trend says.
@@ -112,6 +116,7 @@ pub(crate) struct BandwidthEstimator {
     detector: DelayDetector,
     queue: QueueDelay,
     drain: Drain,
+    competition: Competition,
     acked: AckedRate,
     sent: AckedRate,
     loss: LossJudge,
@@ -143,6 +148,7 @@ impl BandwidthEstimator {
             detector: DelayDetector::default(),
             queue: QueueDelay::default(),
             drain: Drain::default(),
+            competition: Competition::default(),
             acked: AckedRate::default(),
             sent: AckedRate::default(),
             loss: LossJudge::default(),
@@ -383,6 +389,9 @@ impl BandwidthEstimator {
 
     fn control(&mut self, now_us: i64, report: &Report) {
         let is_queued = self.is_queued();
+        self.competition.update(now_us, self.queue.standing_us());
+        let competes = self.competition.is_active(now_us);
+        self.detector.set_alone(!competes);
         if report.tally.packets > 0 {
             let seriously = is_queued && self.queue.standing_us() > 4 * LEAST_QUEUE_US;
             let at_us = report.newest_sent_us;
@@ -397,7 +406,8 @@ impl BandwidthEstimator {
             usage,
             throughput_bps: self.throughput_bps(),
             round_trip_us: self.round_trip_us,
-            hold: self.loss.cap_bps().is_some(),
+            hold: self.loss.cap_bps().is_some() || self.drain.factor() < 1.0,
+            competes,
         };
         if self.control.update(now_us, &seen) {
             self.prober.hold_off(now_us);
@@ -406,13 +416,16 @@ impl BandwidthEstimator {
         self.on_probe_result(now_us);
         self.control.clamp(self.bounds.least_bps as f64, self.bounds.most_bps as f64);
         let decreased_us = self.control.decreased_us();
-        self.drain.update(now_us, self.queue.standing_us(), decreased_us);
+        match competes {
+            true => self.drain.stop(),
+            false => self.drain.update(now_us, self.queue.standing_us(), decreased_us),
+        }
     }
 
     fn on_verdict(&mut self, now_us: i64, verdict: Option<Verdict>) {
         match verdict {
             Some(Verdict::Congested(carried_bps)) => {
-                self.control.cut(now_us, carried_bps);
+                self.control.cut(now_us, carried_bps, LOSS_SHARE);
                 self.prober.hold_off(now_us);
                 self.prober.stop();
             }
@@ -466,7 +479,7 @@ impl BandwidthEstimator {
                 self.control = RateControl::new(carried);
                 self.source = Source::Reports;
             }
-            self.control.cut(now_us, carried);
+            self.control.cut(now_us, carried, LOSS_SHARE);
         } else if self.source == Source::Reports {
             let kept = (1.0 - fraction_lost) / (1.0 - self.loss.inherent());
             let seen = Observation {
@@ -474,6 +487,7 @@ impl BandwidthEstimator {
                 throughput_bps: self.sent.bps().map(|sent| sent * kept.min(1.0)),
                 round_trip_us: self.round_trip_us,
                 hold: self.loss.cap_bps().is_some(),
+                competes: false,
             };
             self.control.update(now_us, &seen);
         }

@@ -169,6 +169,7 @@ impl Transport {
                 .max(LEAST_PACING_BPS)
                 .max(estimator.probe_bps().unwrap_or(0))
         });
+        self.pacer.set_budget(estimator.pacing_bps());
         self.pacer.set_rate(rate_bps, cx.now);
     }
 

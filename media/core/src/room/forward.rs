@@ -337,6 +337,9 @@ fn resend_rtx(
         return;
     }
     let (rtt, len) = (transport.rtt.get(), lost.bytes.len());
+    if !transport.pacer.may_resend(len, cx.now) {
+        return consumer.responder.refuse();
+    }
     if consumer.responder.request(lost.outgoing, len, rtt, cx.now) != ResendDecision::Send {
         return;
     }
