@@ -43,8 +43,9 @@ def counters(scale: int = 1) -> SimpleNamespace:
 
 def engine(index: int, *, failed: bool = False, scale: int = 1) -> EngineView:
     transport = SimpleNamespace(
-        transport=1, state="connected", rtt_s=0.01, bytes_in=1, bytes_out=2, memory_bytes=1000
-    )
+        transport=1, state="connected", rtt_s=0.01, bytes_in=1, bytes_out=2, memory_bytes=1000,
+        estimate_bps=700_000, acked_bps=650_000, pacer_queue_ms=12.0, send_loss_ratio=0.03,
+    )  # fmt: skip
     plane: Any = SimpleNamespace(
         counters=counters(scale), rooms=1, load=0.25, transports=[transport]
     )

@@ -14,7 +14,7 @@ const LEAST_GROWTH_BPS: f64 = 4_000.0;
 /// Bits of one packet: the growth near the limit is one per response time.
 const PACKET_BITS: f64 = 1_200.0 * 8.0;
 /// Growth against a competing TCP, as a share of its own.
-const COMPETING_SHARE: f64 = 0.5;
+const COMPETING_SHARE: f64 = 0.7;
 /// The estimate grows no further than this beyond what arrives.
 const HEADROOM: f64 = 1.5;
 const HEADROOM_BPS: f64 = 10_000.0;
@@ -143,7 +143,7 @@ impl RateControl {
         let elapsed_s = elapsed_s.clamp(0.0, 1.0);
         let grown = match self.limit {
             _ if seen.competes => {
-                // Half of what TCP adds: a packet per round trip, each round trip.
+                // Of what TCP adds: a packet per round trip, each round trip.
                 let response_s = (seen.round_trip_us as f64 / 1e6).clamp(0.05, 1.0) + 0.1;
                 self.bps + COMPETING_SHARE * PACKET_BITS / (response_s * response_s) * elapsed_s
             }

@@ -5,9 +5,9 @@
 //! other takes. Then politeness is useless: for a while the estimate has to hold out.
 
 /// A queue of less than this is none.
-const LEAST_US: i64 = 30_000;
+const LEAST_US: i64 = 15_000;
 /// It is empty once it was for this long.
-const EMPTY_US: i64 = 300_000;
+const EMPTY_US: i64 = 700_000;
 /// Alone we would have emptied it by now.
 const OCCUPIED_US: i64 = 4_500_000;
 /// How long to hold out before trying again to empty it.
@@ -63,10 +63,10 @@ mod tests {
 
     #[test]
     fn only_a_queue_that_stays_is_competition() {
-        assert_eq!(seen_after(|_| 20), None);
-        assert_eq!(seen_after(|step| if step % 44 < 40 { 300 } else { 5 }), None);
+        assert_eq!(seen_after(|_| 10), None);
+        assert_eq!(seen_after(|step| if step % 48 < 40 { 300 } else { 5 }), None);
         assert_eq!(seen_after(|_| 100), Some(45));
-        let sawtooth = |step| if step % 15 < 2 { 20 } else { 90 };
+        let sawtooth = |step| if step % 15 < 2 { 10 } else { 90 };
         assert!(seen_after(sawtooth).is_some());
     }
 

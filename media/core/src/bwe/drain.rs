@@ -4,7 +4,7 @@
 //! waits in it is older than anyone wants, so for a moment less is sent than the link carries.
 
 /// Queues below this are left alone.
-const LEAST_US: i64 = 30_000;
+const LEAST_US: i64 = 10_000;
 /// The queue at which nothing would be sent, were it not for [`LEAST_FACTOR`].
 const FULL_US: i64 = 600_000;
 const LEAST_FACTOR: f64 = 0.25;
@@ -68,15 +68,15 @@ mod tests {
     #[test]
     fn a_queue_is_drained_until_it_is_gone() {
         let mut drain = Drain::default();
-        drain.update(0, 330_000, Some(0));
+        drain.update(0, 310_000, Some(0));
         assert!((drain.factor() - 0.5).abs() < 0.01);
         drain.update(100_000, 900_000, Some(0));
         assert_eq!(drain.factor(), LEAST_FACTOR);
         drain.update(2_000_000, 100_000, Some(0));
         assert!(drain.factor() < 0.9, "goes on after the decrease is long past");
-        drain.update(2_100_000, 20_000, Some(0));
+        drain.update(2_100_000, 9_000, Some(0));
         assert_eq!(drain.factor(), 1.0);
-        drain.update(0, 330_000, Some(0));
+        drain.update(0, 310_000, Some(0));
         drain.stop();
         assert_eq!(drain.factor(), 1.0);
     }
