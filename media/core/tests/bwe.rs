@@ -278,7 +278,7 @@ fn random_loss_with_room_to_spare_does_not_lower_the_estimate() {
         let mut call = Call::new(demand as u64, network);
         call.run_until(s(60));
         let reached = call.settles(s(0), |s| s.estimate_bps as f64 > 0.8 * demand);
-        
+
         print(&format!("{loss} % random loss"), &call, 20, 60, demand, reached);
         let (estimate, ..) = call.summary(s(20), s(60));
         assert!(estimate > 0.8 * demand, "{loss} %: {estimate}");
@@ -294,7 +294,7 @@ fn loss_that_sets_in_during_a_call_does_not_lower_the_estimate_for_long() {
         call.schedule(&[(s(20), lossy)]);
         call.run_until(s(60));
         let reached = call.settles(s(22), |s| s.estimate_bps as f64 > 0.8 * demand);
-        
+
         print(&format!("{loss} % random loss from 20 s on"), &call, 25, 60, demand, reached);
         let (estimate, ..) = call.summary(s(25), s(60));
         assert!(estimate > 0.8 * demand, "{loss} %: {estimate}");

@@ -14,7 +14,7 @@ const LEAST_GROWTH_BPS: f64 = 4_000.0;
 /// Bits of one packet: the growth near the limit is one per response time.
 const PACKET_BITS: f64 = 1_200.0 * 8.0;
 /// Growth against a competing TCP, as a share of its own.
-const COMPETING_SHARE: f64 = 0.7;
+const COMPETING_SHARE: f64 = 1.0;
 /// The estimate grows no further than this beyond what arrives.
 const HEADROOM: f64 = 1.5;
 const HEADROOM_BPS: f64 = 10_000.0;

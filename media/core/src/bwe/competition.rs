@@ -11,7 +11,7 @@ const EMPTY_US: i64 = 700_000;
 /// Alone we would have emptied it by now.
 const OCCUPIED_US: i64 = 4_500_000;
 /// How long to hold out before trying again to empty it.
-const HOLD_OUT_US: i64 = 20_000_000;
+const HOLD_OUT_US: i64 = 25_000_000;
 
 /// Watches the standing queue.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +78,6 @@ mod tests {
             competition.is_active(step * 100_000)
         });
         let share = active.count();
-        assert!((750..850).contains(&share), "{share}");
+        assert!((800..900).contains(&share), "{share}");
     }
 }

@@ -209,7 +209,7 @@ impl Prober {
         let ended_us = flight.ended_us?;
         let is_complete = flight.reported >= flight.packets;
         let is_late = now_us - ended_us > PATIENCE_US / 4;
-        if !is_complete && !(is_late && flight.reported * 2 >= flight.packets) {
+        if !(is_complete || is_late && flight.reported * 2 >= flight.packets) {
             return None;
         }
         let flight = self.flight.take()?;
