@@ -385,4 +385,6 @@ fn bursts_are_spread_and_audio_does_not_wait() {
     assert!(longest > 30.0 && longest < 500.0, "{longest}");
     assert_eq!(call.down().counters().queue_full, before);
     assert_eq!(call.world.dropped(DropReason::PacerOverflow), 0);
+    // Numbers are given when a packet leaves: probes, queued and audio packets are in one order.
+    assert_eq!(call.world.client(SUBSCRIBER).media.unexpected_numbers, 0);
 }

@@ -174,6 +174,9 @@ pub struct Media {
     pub reported_loss: u8,
     /// Bytes of RTP that arrived, retransmissions included.
     pub received_bytes: u64,
+    newest_number: Option<SeqNo>,
+    /// Transport-wide numbers that did not follow the one before.
+    pub unexpected_numbers: u64,
     /// Keeps what arrived in full.
     pub keeps: bool,
     transport_sequence: SeqNo,
@@ -199,6 +202,8 @@ impl Media {
             sends_nacks: true,
             reported_loss: 64,
             received_bytes: 0,
+            newest_number: None,
+            unexpected_numbers: 0,
             keeps: true,
             transport_sequence: SeqNo(65_000),
             last_reports: HashMap::new(),
@@ -398,7 +403,10 @@ impl Media {
             && let Some(element) =
                 header.extensions(packet).map_while(Result::ok).find(|element| element.id == id)
         {
-            recorder.on_packet(transport_sequence(element.data).unwrap(), now);
+            let number = transport_sequence(element.data).unwrap();
+            let expected = self.newest_number.replace(number).map(SeqNo::next);
+            self.unexpected_numbers += u64::from(expected.is_some_and(|next| next != number));
+            recorder.on_packet(number, now);
         }
         let rtx = self.inbound.values().any(|inbound| inbound.rtx_ssrc == Some(header.ssrc));
         let found = self
