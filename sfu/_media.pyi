@@ -409,6 +409,10 @@ class TransportStats:
     rtt_s: float | None
     bytes_in: int
     bytes_out: int
+    estimate_bps: int | None
+    acked_bps: int | None
+    pacer_queue_ms: float
+    send_loss_ratio: float | None
     memory_bytes: int
 
 @final

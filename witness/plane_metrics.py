@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import (
     CounterMetricFamily,
+    GaugeHistogramMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
@@ -15,6 +16,10 @@ from sfu.snapshot import EngineView
 __all__ = ["PlaneMetrics"]
 
 _KINDS = ("audio", "video")
+ESTIMATE_BOUNDS_BPS = (50e3, 100e3, 200e3, 400e3, 800e3, 1.6e6, 3.2e6, 6.4e6, 12.8e6)
+"""Upper bounds of the bandwidth estimates."""
+LOSS_BOUNDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+"""Upper bounds of the shares lost."""
 _TRANSPORT_STATES = ("new", "connecting", "connected", "disconnected", "failed", "closed")
 
 
@@ -35,10 +40,11 @@ class PlaneMetrics:
         counters = [snapshot.counters for snapshot in self._latest.values()]
         yield from _engines(engines)
         yield from _commands(engines)
-        snapshots = [e.snapshot for e in engines if e.snapshot is not None]
-        yield _transports(snapshots)
-        yield _paths(snapshots)
+        living = [e.snapshot for e in engines if e.snapshot is not None]
+        yield _transports(living)
+        yield _paths(living)
         yield from _tcp(list(self._latest.values()))
+        yield from _sending(living)
         yield from _rtp(counters)
         yield from _feedback(counters)
         yield from _losses(counters)
@@ -140,6 +146,46 @@ def _tcp(snapshots: Sequence[Snapshot]) -> Iterable[Metric]:
         refused,
         closed,
     )
+
+
+def _sending(snapshots: Sequence[Snapshot]) -> Iterable[Metric]:
+    """What the paths to the subscribers take, as distributions over the transports of now."""
+    transports = [transport for snapshot in snapshots for transport in snapshot.transports]
+    estimates = [float(t.estimate_bps) for t in transports if t.estimate_bps is not None]
+    losses = [t.send_loss_ratio for t in transports if t.send_loss_ratio is not None]
+    return (
+        _distribution(
+            "sfu_transport_estimate_bps",
+            "Bandwidth estimates of transports that have one, in bits per second.",
+            ESTIMATE_BOUNDS_BPS,
+            estimates,
+        ),
+        _distribution(
+            "sfu_transport_send_loss_ratio",
+            "Shares of the packets lost on the way to subscribers.",
+            LOSS_BOUNDS,
+            losses,
+        ),
+        GaugeMetricFamily(
+            "sfu_transport_acked_bps",
+            "Bits per second that arrive at the subscribers that report it.",
+            sum(t.acked_bps for t in transports if t.acked_bps is not None),
+        ),
+        GaugeMetricFamily(
+            "sfu_pacer_queue_max_seconds",
+            "Longest time a packet waits to be sent to a subscriber.",
+            max((t.pacer_queue_ms for t in transports), default=0.0) / 1000,
+        ),
+    )
+
+
+def _distribution(
+    name: str, text: str, bounds: Sequence[float], values: Sequence[float]
+) -> GaugeHistogramMetricFamily:
+    """A histogram of what is now: its counts fall when transports go."""
+    buckets = [(f"{bound:g}", float(sum(value <= bound for value in values))) for bound in bounds]
+    buckets.append(("+Inf", float(len(values))))
+    return GaugeHistogramMetricFamily(name, text, buckets=buckets, gsum_value=sum(values))
 
 
 def _rtp(counters: Sequence[Counters]) -> Iterable[Metric]:

@@ -50,6 +50,10 @@ def engine(index: int, *, failed: bool = False, scale: int = 1) -> EngineView:
         bytes_in=1,
         bytes_out=2,
         memory_bytes=1000,
+        estimate_bps=700_000,
+        acked_bps=650_000,
+        pacer_queue_ms=12.0,
+        send_loss_ratio=0.03,
     )
     tcp = SimpleNamespace(
         connections=2 * scale,

@@ -352,11 +352,13 @@ pub enum DropReason {
     /// A bounded table was full (SSRCs per transport, transports per room, …).
     LimitReached,
     RoomGone,
+    /// The queue that spreads bursts to a subscriber was full.
+    PacerOverflow,
 }
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 20] = [
+    pub const ALL: [DropReason; 21] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
@@ -377,6 +379,7 @@ impl DropReason {
         DropReason::TooLarge,
         DropReason::LimitReached,
         DropReason::RoomGone,
+        DropReason::PacerOverflow,
     ];
 
     /// The metric label.
@@ -402,6 +405,7 @@ impl DropReason {
             DropReason::TooLarge => "too_large",
             DropReason::LimitReached => "limit_reached",
             DropReason::RoomGone => "room_gone",
+            DropReason::PacerOverflow => "pacer_overflow",
         }
     }
 }
@@ -450,6 +454,15 @@ pub struct TransportStats {
     pub rtt_s: Option<f64>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// What may be sent to the subscriber, retransmissions included; `None` until it said
+    /// anything about it.
+    pub estimate_bps: Option<u64>,
+    /// What arrives there, by transport-wide feedback.
+    pub acked_bps: Option<u64>,
+    /// Time the last packet in the pacer's queue will wait.
+    pub pacer_queue_ms: f64,
+    /// Share of what was sent lately and lost on the way, 0..=1.
+    pub send_loss_ratio: Option<f64>,
     /// Bytes this transport holds in caches, tables and buffers.
     pub memory_bytes: u64,
 }

@@ -32,6 +32,13 @@ pub struct PlaneConfig {
     pub report_interval: Duration,
     /// Time between two transport-wide congestion feedbacks of a transport.
     pub feedback_interval: Duration,
+    /// Rate a subscriber is believed to take when its first congestion feedback arrives, in
+    /// bits per second; probes then try three and six times as much.
+    pub start_bitrate_bps: u64,
+    /// No estimate is lower: speech needs it.
+    pub min_bitrate_bps: u64,
+    /// No estimate is higher.
+    pub max_bitrate_bps: u64,
     /// Seed of the plane's own random choices (SSRCs, report spread). Never used for keys.
     pub seed: u64,
     /// Accepts `InjectPanic`. For tests only.
@@ -54,6 +61,9 @@ impl Default for PlaneConfig {
             keyframe_interval: Duration::from_millis(500),
             report_interval: Duration::from_secs(1),
             feedback_interval: Duration::from_millis(100),
+            start_bitrate_bps: 600_000,
+            min_bitrate_bps: 30_000,
+            max_bitrate_bps: 30_000_000,
             seed: 0,
             fault_injection: false,
         }

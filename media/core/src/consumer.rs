@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::{ConsumerId, ConsumerParameters, ConsumerStats, MediaKind};
+use crate::api::{ConsumerId, ConsumerParameters, ConsumerStats, Event, MediaKind};
 use crate::producer::Producer;
 use crate::resend::{NackResponder, ResendConfig};
 use crate::rewrite::StreamRewriter;
 use crate::rtp::SeqNo;
 use crate::sent::SentPackets;
+use crate::shared::Cx;
 use crate::table::Key;
+use crate::transport::SentRtp;
 use crate::window::SlidingSum;
 
 /// Why forwarding stops for now.
@@ -61,6 +63,17 @@ pub(crate) struct Consumer {
     pub(crate) packets_reported: u64,
     pub(crate) rate: SlidingSum,
     pub(crate) reported: Reported,
+    /// Packets and bytes at the last receiver report.
+    sent_at_report: (u64, u64),
+    /// Which of the recent packets was sent last as padding.
+    pub(crate) padding_step: u16,
+}
+
+/// A packet that was forwarded.
+pub(crate) struct Forwarded {
+    pub(crate) sequence: SeqNo,
+    pub(crate) len: usize,
+    pub(crate) payload_len: usize,
 }
 
 const AUDIO_HISTORY: usize = 256;
@@ -99,6 +112,8 @@ impl Consumer {
             packets_reported: 0,
             rate: SlidingSum::default(),
             reported: Reported::default(),
+            sent_at_report: (0, 0),
+            padding_step: 0,
         };
         consumer.update_resending();
         consumer
@@ -171,6 +186,52 @@ impl Consumer {
     pub(crate) fn rtx(&self, incoming: u8) -> Option<(u32, u8)> {
         let mapping = self.payload_map.iter().find(|m| m.incoming == incoming)?;
         Some((self.parameters.rtx_ssrc?, mapping.rtx?))
+    }
+
+    /// Counts a packet that was forwarded; `packet` is the buffer it was protected in.
+    #[inline]
+    pub(crate) fn on_sent(
+        &mut self,
+        cx: &mut Cx,
+        sent: SentRtp,
+        forwarded: &Forwarded,
+        packet: &[u8],
+    ) {
+        if let Some(ring) = &mut self.sent
+            && let Some(len) = sent.protected_len
+        {
+            ring.insert(forwarded.sequence, &packet[..len]);
+        }
+        if !sent.is_sent {
+            return;
+        }
+        let Forwarded { len, payload_len, .. } = *forwarded;
+        let counters = &mut cx.shared.counters;
+        counters.rtp_packets_out[self.kind as usize] += 1;
+        counters.rtp_bytes_out[self.kind as usize] += len as u64;
+        self.packets += 1;
+        self.payload_bytes += payload_len as u64;
+        self.rate.add(len as u64, cx.now);
+        self.responder.on_sent(len, cx.now);
+        if !self.started {
+            self.started = true;
+            cx.shared.events.push(Event::ConsumerStarted { consumer: self.id });
+        }
+    }
+
+    /// Counts a packet that was sent again over RTX.
+    pub(crate) fn on_resent(&mut self, cx: &mut Cx, sent: SentRtp) {
+        if sent.is_sent {
+            self.retransmitted += 1;
+            cx.shared.counters.retransmissions_out += 1;
+        }
+    }
+
+    /// Packets and bytes of payload sent since this was asked last.
+    pub(crate) fn take_unreported(&mut self) -> (u32, u64) {
+        let now = (self.packets, self.payload_bytes);
+        let before = std::mem::replace(&mut self.sent_at_report, now);
+        ((now.0 - before.0) as u32, now.1 - before.1)
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {

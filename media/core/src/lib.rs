@@ -5,6 +5,7 @@
 //! be tested in virtual time.
 
 pub mod api;
+mod bwe;
 pub mod cache;
 pub mod certificate;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod nack;
 #[cfg(any(test, feature = "testing"))]
 pub mod netem;
 pub mod ntp;
+mod pacer;
 pub mod plane;
 mod producer;
 pub mod reception;

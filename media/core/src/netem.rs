@@ -1,10 +1,17 @@
 //! A lossy network in virtual time, for tests.
 //!
-//! One direction of a path: loss, then a link with a rate and a queue, then delay. Everything
-//! random comes from one seed, so a failing run can be repeated.
+//! One direction of a path: loss, then a link with a rate and a queue that drops what does not
+//! fit (drop-tail), then delay. The link can be shared with other traffic ([`Flow`]) and the
+//! whole path can change at given times ([`Netem::set_schedule`]). Everything random comes from
+//! one seed, so a failing run can be repeated.
 
-use std::collections::BinaryHeap;
+mod flow;
+
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
+
+pub use flow::Flow;
+use flow::RunningFlow;
 
 /// Small seeded generator (SplitMix64). Not for keys.
 #[derive(Debug, Clone)]
@@ -69,8 +76,11 @@ pub struct NetemConfig {
     pub loss: Loss,
     /// Constant part of the delay.
     pub delay: Duration,
-    /// Up to this much is added to the delay, evenly distributed. Order is kept.
+    /// Up to this much is added to the delay, evenly distributed. Order is kept, so a packet
+    /// that waited long holds up those behind it, unless [`NetemConfig::jitter_reorders`].
     pub jitter: Duration,
+    /// Packets with less jitter overtake others.
+    pub jitter_reorders: bool,
     /// Share of the packets that are delayed by [`NetemConfig::reorder_delay`] more and
     /// overtaken by others.
     pub reorder: f64,
@@ -80,8 +90,11 @@ pub struct NetemConfig {
     pub duplicate: f64,
     /// Rate of the link in bits per second; zero means no limit.
     pub rate_bps: u64,
-    /// Bytes waiting for the link beyond which packets are dropped.
+    /// Bytes waiting for the link beyond which packets are dropped. Zero: only
+    /// [`NetemConfig::queue_delay`] counts, where given.
     pub queue_bytes: u64,
+    /// Time a packet would wait for the link beyond which it is dropped; zero means no limit.
+    pub queue_delay: Duration,
 }
 
 /// What became of the packets.
@@ -97,6 +110,8 @@ pub struct NetemCounters {
     pub queue_full: u64,
     /// Second copies.
     pub duplicated: u64,
+    /// Packets of other flows that were dropped because the queue was full.
+    pub others_queue_full: u64,
 }
 
 struct InFlight<D> {
@@ -137,6 +152,9 @@ pub struct Netem<D> {
     link_free: Option<Instant>,
     /// Arrival of the newest packet that was not held back: jitter does not reorder.
     newest_due: Option<Instant>,
+    flows: Vec<RunningFlow>,
+    schedule: VecDeque<(Instant, NetemConfig)>,
+    queueing: Duration,
     counters: NetemCounters,
 }
 
@@ -151,6 +169,9 @@ impl<D: AsRef<[u8]> + Clone> Netem<D> {
             bad_state: false,
             link_free: None,
             newest_due: None,
+            flows: Vec::new(),
+            schedule: VecDeque::new(),
+            queueing: Duration::ZERO,
             counters: NetemCounters::default(),
         }
     }
@@ -160,8 +181,31 @@ impl<D: AsRef<[u8]> + Clone> Netem<D> {
         self.config = config;
     }
 
+    /// Changes the path at the given times, earliest first; replaces an earlier schedule.
+    pub fn set_schedule(&mut self, steps: impl IntoIterator<Item = (Instant, NetemConfig)>) {
+        self.schedule = steps.into_iter().collect();
+    }
+
+    /// Shares the link with other traffic for a while. Returns a number to ask with.
+    pub fn add_flow(&mut self, flow: Flow, from: Instant, until: Instant) -> usize {
+        self.flows.push(RunningFlow::new(flow, from, until));
+        self.flows.len() - 1
+    }
+
+    /// Bytes of other traffic that passed the link so far.
+    pub fn flow_bytes(&self, flow: usize) -> u64 {
+        self.flows.get(flow).map_or(0, |flow| flow.delivered)
+    }
+
+    /// How long the newest datagram that got into the queue waits there, its own transmission
+    /// included.
+    pub fn queueing(&self) -> Duration {
+        self.queueing
+    }
+
     /// Sends one datagram into the path.
     pub fn push(&mut self, now: Instant, datagram: D) {
+        self.advance(now);
         self.counters.pushed += 1;
         if self.is_lost() {
             self.counters.lost += 1;
@@ -171,6 +215,7 @@ impl<D: AsRef<[u8]> + Clone> Netem<D> {
             self.counters.queue_full += 1;
             return;
         };
+        self.queueing = leaves - now;
         if self.rng.chance(self.config.duplicate) {
             self.counters.duplicated += 1;
             self.schedule(leaves, datagram.clone());
@@ -197,6 +242,38 @@ impl<D: AsRef<[u8]> + Clone> Netem<D> {
         self.counters
     }
 
+    /// Lets pass what happens before `now`: steps of the schedule and packets of others.
+    fn advance(&mut self, now: Instant) {
+        loop {
+            let flow = self
+                .flows
+                .iter()
+                .enumerate()
+                .filter_map(|(index, flow)| Some((flow.next_event()?, index)))
+                .min()
+                .filter(|(at, _)| *at <= now);
+            let step = self.schedule.front().map(|(at, _)| *at).filter(|at| *at <= now);
+            match (flow, step) {
+                (Some((at, index)), step) if step.is_none_or(|step| at < step) => {
+                    self.step_flow(at, index);
+                }
+                (_, Some(_)) => {
+                    if let Some((_, config)) = self.schedule.pop_front() {
+                        self.config = config;
+                    }
+                }
+                (_, None) => return,
+            }
+        }
+    }
+
+    fn step_flow(&mut self, at: Instant, index: usize) {
+        let Some(bytes) = self.flows[index].step(at) else { return };
+        let leaves = self.pass_link(at, bytes);
+        self.counters.others_queue_full += u64::from(leaves.is_none());
+        self.flows[index].on_sent(at, leaves, bytes);
+    }
+
     fn is_lost(&mut self) -> bool {
         match self.config.loss {
             Loss::None => false,
@@ -216,8 +293,13 @@ impl<D: AsRef<[u8]> + Clone> Netem<D> {
             return Some(now);
         }
         let start = self.link_free.map_or(now, |free| free.max(now));
+        let NetemConfig { queue_bytes, queue_delay, .. } = self.config;
         let waiting = (start - now).as_secs_f64() * rate as f64 / 8.0;
-        if waiting + bytes as f64 > self.config.queue_bytes as f64 {
+        let is_timed = !queue_delay.is_zero();
+        if is_timed && start - now > queue_delay {
+            return None;
+        }
+        if !(is_timed && queue_bytes == 0) && waiting + bytes as f64 > queue_bytes as f64 {
             return None;
         }
         let leaves = start + Duration::from_secs_f64(bytes as f64 * 8.0 / rate as f64);
@@ -229,7 +311,7 @@ impl<D: AsRef<[u8]> + Clone> Netem<D> {
         let mut due = leaves + self.config.delay + self.config.jitter.mul_f64(self.rng.unit());
         if self.rng.chance(self.config.reorder) {
             due += self.config.reorder_delay;
-        } else {
+        } else if !self.config.jitter_reorders {
             due = self.newest_due.map_or(due, |newest| newest.max(due));
             self.newest_due = Some(due);
         }

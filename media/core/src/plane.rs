@@ -321,6 +321,18 @@ impl Plane {
         snapshot
     }
 
+    /// Says what the tracks of a subscriber could use, in place of what they do: for scenarios
+    /// whose publisher follows the estimate instead of sending layers.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn pin_wanted_bps(&mut self, transport: u64, wanted_bps: u64) {
+        let Some(location) = self.shared.transports.get(&transport).copied() else { return };
+        if let Some(room) = self.rooms.get_mut(location.room)
+            && let Some(transport) = room.transports.get_mut(location.item)
+        {
+            transport.pinned_wanted_bps = Some(wanted_bps);
+        }
+    }
+
     /// Adds one packet's time between kernel receipt and send to the histogram.
     pub fn record_forward_delay(&mut self, delay: Duration) {
         self.shared.record_forward_delay(delay);

@@ -97,6 +97,11 @@ impl NackResponder {
         ResendDecision::Send
     }
 
+    /// Counts a request that is not answered because the path takes no more.
+    pub fn refuse(&mut self) {
+        self.over_budget += 1;
+    }
+
     /// Requests not answered because the last copy was under way.
     pub fn dropped_too_soon(&self) -> u64 {
         self.too_soon

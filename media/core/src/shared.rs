@@ -41,6 +41,8 @@ pub(crate) enum TimerKind {
     Control,
     /// NACKs, keyframe requests and congestion feedback of a transport.
     Repair,
+    /// Packets that wait to be sent, probes and the estimate of a transport.
+    Pace,
     /// Audio levels of a room.
     Levels,
 }
@@ -115,7 +117,7 @@ impl Random {
 /// Buffers that are reused, so that no packet allocates.
 pub(crate) struct Scratch {
     /// One outgoing RTP packet.
-    pub(crate) packet: Box<[u8; MAX_DATAGRAM]>,
+    pub(crate) packet: Vec<u8>,
     /// One outgoing compound RTCP packet.
     pub(crate) rtcp: Vec<u8>,
     pub(crate) extensions: ExtensionBuilder,
@@ -126,7 +128,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     fn new() -> Scratch {
         Scratch {
-            packet: Box::new([0; MAX_DATAGRAM]),
+            packet: vec![0; MAX_DATAGRAM],
             rtcp: Vec::with_capacity(MAX_DATAGRAM),
             extensions: ExtensionBuilder::default(),
             lost: Vec::with_capacity(256),
@@ -241,6 +243,23 @@ impl Cx<'_> {
     /// The wall-clock time of this call.
     pub(crate) fn ntp(&self) -> NtpTime {
         self.shared.wall.ntp(self.now)
+    }
+
+    /// Time since the plane was made.
+    #[inline]
+    pub(crate) fn since_epoch(&self) -> Duration {
+        self.now.saturating_duration_since(self.shared.epoch)
+    }
+
+    /// The same in µs.
+    #[inline]
+    pub(crate) fn now_us(&self) -> i64 {
+        self.since_epoch().as_micros() as i64
+    }
+
+    /// The time that is `us` after the plane was made.
+    pub(crate) fn instant_of(&self, us: i64) -> Instant {
+        self.shared.epoch + Duration::from_micros(us.max(0) as u64)
     }
 
     #[inline]

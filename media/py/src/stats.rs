@@ -45,6 +45,10 @@ pub(crate) struct TransportStats {
     rtt_s: Option<f64>,
     bytes_in: u64,
     bytes_out: u64,
+    estimate_bps: Option<u64>,
+    acked_bps: Option<u64>,
+    pacer_queue_ms: f64,
+    send_loss_ratio: Option<f64>,
     memory_bytes: u64,
 }
 
@@ -172,6 +176,10 @@ impl From<&api::TransportStats> for TransportStats {
             rtt_s: stats.rtt_s,
             bytes_in: stats.bytes_in,
             bytes_out: stats.bytes_out,
+            estimate_bps: stats.estimate_bps,
+            acked_bps: stats.acked_bps,
+            pacer_queue_ms: stats.pacer_queue_ms,
+            send_loss_ratio: stats.send_loss_ratio,
             memory_bytes: stats.memory_bytes,
         }
     }

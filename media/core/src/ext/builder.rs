@@ -75,12 +75,17 @@ impl ExtensionBuilder {
         })
     }
 
+    /// Bytes before each value: the form is known once all elements are there.
+    pub fn element_header_len(&self) -> usize {
+        if self.two_byte { 2 } else { 1 }
+    }
+
     /// Bytes [`ExtensionBuilder::write`] writes: 0 if empty, else a multiple of four.
     pub fn block_len(&self) -> usize {
         if self.is_empty() {
             return 0;
         }
-        let element_header = if self.two_byte { 2 } else { 1 };
+        let element_header = self.element_header_len();
         4 + (self.element_count * element_header + self.value_bytes).next_multiple_of(4)
     }
 

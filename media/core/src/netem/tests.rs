@@ -104,3 +104,75 @@ fn the_link_sends_at_its_rate_and_drops_beyond_its_queue() {
     let longest = arrivals.iter().map(|(number, at)| *at - ms(5) * *number).max().unwrap();
     assert!(longest <= ms(51), "{longest:?}");
 }
+
+#[test]
+fn jitter_may_reorder() {
+    let config = NetemConfig { jitter: ms(200), jitter_reorders: true, ..NetemConfig::default() };
+    let (arrivals, _) = run(config, 3, 1_000, 10, ms(5));
+    let overtaken = arrivals.windows(2).filter(|pair| pair[0].0 > pair[1].0).count();
+    assert!(overtaken > 300, "{overtaken}");
+    for (number, arrival) in arrivals {
+        assert!(arrival - ms(5) * number <= ms(200));
+    }
+}
+
+#[test]
+fn a_queue_limited_in_time_never_holds_longer() {
+    let config = NetemConfig { rate_bps: 800_000, queue_delay: ms(60), ..Default::default() };
+    let (arrivals, counters) = run(config, 1, 400, 1_000, ms(5));
+    assert!((180..=220).contains(&counters.queue_full), "{counters:?}");
+    let longest = arrivals.iter().map(|(number, at)| *at - ms(5) * *number).max().unwrap();
+    assert!(longest > ms(60) && longest <= ms(70), "{longest:?}");
+}
+
+#[test]
+fn the_rate_follows_the_schedule() {
+    let start = Instant::now();
+    let at_rate = |rate_bps| NetemConfig { rate_bps, queue_delay: ms(10), ..Default::default() };
+    let mut path: Netem<Packet> = Netem::new(at_rate(800_000), 1);
+    path.set_schedule([(start + ms(1_000), at_rate(200_000)), (start + ms(2_000), at_rate(0))]);
+    let mut delivered = [0_u32; 3];
+    for step in 0..3_000 {
+        let now = start + ms(step);
+        path.push(now, vec![0; 200]);
+        while path.pop(now).is_some() {
+            delivered[(step / 1_000) as usize] += 200 * 8;
+        }
+    }
+    for (delivered, expected) in delivered.into_iter().zip([800_000, 200_000, 1_600_000]) {
+        assert!(delivered.abs_diff(expected) < expected / 8, "{delivered} of {expected}");
+    }
+}
+
+/// Shares 2 Mb/s for 20 s with a constant sender of `own_bps`; returns what the other flow got.
+fn share_with(flow: Flow, own_bps: f64) -> (f64, NetemCounters) {
+    let start = Instant::now();
+    let config =
+        NetemConfig { rate_bps: 2_000_000, queue_delay: ms(200), ..NetemConfig::default() };
+    let mut path: Netem<Packet> = Netem::new(config, 1);
+    let other = path.add_flow(flow, start, start + ms(20_000));
+    let gap = Duration::from_secs_f64(8_000.0 / own_bps);
+    for step in 0..(20.0 / gap.as_secs_f64()) as u32 {
+        path.push(start + gap * step, vec![0; 1_000]);
+        assert!(path.queueing() <= ms(210));
+    }
+    (path.flow_bytes(other) as f64 * 8.0 / 20.0, path.counters())
+}
+
+#[test]
+fn a_constant_flow_takes_its_share() {
+    let flow = Flow::Constant { rate_bps: 500_000, packet_bytes: 1_200 };
+    let (rate, counters) = share_with(flow, 1_000_000.0);
+    assert!((rate - 500_000.0).abs() < 10_000.0, "{rate}");
+    assert_eq!((counters.queue_full, counters.others_queue_full), (0, 0));
+}
+
+#[test]
+fn tcp_fills_what_is_left_and_backs_off_at_loss() {
+    let flow = Flow::Tcp { round_trip: ms(40), packet_bytes: 1_200 };
+    let (rate, counters) = share_with(flow, 800_000.0);
+    assert!((1_000_000.0..1_300_000.0).contains(&rate), "{rate}");
+    assert!(counters.others_queue_full > 3, "{counters:?}");
+    let lost = counters.others_queue_full as f64 * 1_200.0 * 8.0 / 20.0;
+    assert!(lost < 0.03 * rate, "{counters:?}");
+}

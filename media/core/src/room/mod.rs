@@ -1,5 +1,7 @@
 //! A room: its transports and tracks, and nothing of any other room.
 
+mod allocate;
+mod bandwidth;
 mod commands;
 mod forward;
 mod learn;

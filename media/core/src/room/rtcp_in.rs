@@ -45,11 +45,12 @@ impl Room {
             RtcpPacket::Fir(fir) => {
                 fir.entries().for_each(|entry| self.on_keyframe_request(cx, key, entry.ssrc));
             }
-            // Feedback about congestion is for a sender that numbers its packets per transport,
-            // which this one does not; a goodbye comes before the signalling says the same.
-            RtcpPacket::TransportFeedback(_)
-            | RtcpPacket::Remb(_)
-            | RtcpPacket::Xr(_)
+            RtcpPacket::TransportFeedback(feedback) => {
+                self.on_transport_feedback(cx, key, &feedback);
+            }
+            RtcpPacket::Remb(remb) => self.on_remb(cx, key, remb.bitrate_bps),
+            // A goodbye comes before the signalling says the same.
+            RtcpPacket::Xr(_)
             | RtcpPacket::Sdes(_)
             | RtcpPacket::Bye(_)
             | RtcpPacket::Other { .. } => {}
@@ -68,10 +69,11 @@ impl Room {
     }
 
     fn on_report_block(&mut self, cx: &mut Cx, key: Key, block: ReportBlock) {
-        let Some(consumer) = self.consumer_by_ssrc(key, block.ssrc) else { return };
-        let Some(consumer) = self.consumers.get_mut(consumer) else { return };
+        let Some(consumer_key) = self.consumer_by_ssrc(key, block.ssrc) else { return };
+        let Some(consumer) = self.consumers.get_mut(consumer_key) else { return };
         let clock_rate_hz = consumer.parameters.codecs.first().map_or(90_000, |c| c.clock_rate_hz);
-        consumer.reported.loss_ratio = Some(f64::from(block.fraction_lost) / 256.0);
+        let loss_ratio = f64::from(block.fraction_lost) / 256.0;
+        consumer.reported.loss_ratio = Some(loss_ratio);
         consumer.reported.jitter_s = Some(f64::from(block.jitter) / f64::from(clock_rate_hz));
         let sample = round_trip(cx.ntp(), block.last_sr, block.delay_since_last_sr);
         let Some(transport) = self.transports.get_mut(key) else { return };
@@ -79,6 +81,7 @@ impl Room {
             consumer.reported.round_trip = Some(sample);
             transport.rtt.on_sample(sample);
         }
+        self.on_reported_loss(cx, key, consumer_key, loss_ratio);
     }
 
     fn on_keyframe_request(&mut self, cx: &mut Cx, key: Key, ssrc: u32) {

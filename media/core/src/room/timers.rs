@@ -24,6 +24,11 @@ impl Room {
                     self.on_control(cx, item);
                 }
             }
+            TimerKind::Pace => {
+                if self.transports.get_mut(item).is_some_and(|t| t.pace.take(at)) {
+                    self.on_pace(cx, item);
+                }
+            }
             TimerKind::Repair => {
                 if self.transports.get_mut(item).is_some_and(|t| t.repair.take(at)) {
                     self.on_repair(cx, item);

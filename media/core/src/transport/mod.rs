@@ -13,8 +13,10 @@ use crate::api::{
     Command, DropReason, DtlsRole, EngineCounters, Fingerprint, IceCredentials, TransportId,
     TransportState, TransportStats,
 };
+use crate::bwe::BandwidthEstimator;
 use crate::clock::{PublisherClock, RttEstimate};
 use crate::ext::ExtensionMap;
+use crate::pacer::{Pacer, Stamps};
 use crate::plane::Output;
 use crate::rtcp::TwccWriter;
 use crate::shared::{Cx, Location, TIMER_RESOLUTION, TimerKey, TimerKind};
@@ -80,6 +82,16 @@ pub(crate) struct Transport {
     pub(crate) bytes_out: u64,
     pub(crate) control: Deadline,
     pub(crate) repair: Deadline,
+    pub(crate) pace: Deadline,
+    pub(crate) estimator: Option<Box<BandwidthEstimator>>,
+    pub(crate) pacer: Pacer,
+    /// What may be sent now, media and retransmissions; `None`: without limit.
+    pub(crate) budget_bps: Option<u64>,
+    /// What the subscriber's tracks could use.
+    pub(crate) wanted_bps: u64,
+    /// Takes the place of `wanted_bps` in scenarios without layers.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) pinned_wanted_bps: Option<u64>,
 }
 
 /// Parameters of [`Command::CreateTransport`].
@@ -152,6 +164,13 @@ impl Transport {
             bytes_out: 0,
             control: Deadline::default(),
             repair: Deadline::default(),
+            pace: Deadline::default(),
+            estimator: None,
+            pacer: Pacer::default(),
+            budget_bps: None,
+            wanted_bps: 0,
+            #[cfg(any(test, feature = "testing"))]
+            pinned_wanted_bps: None,
         }
     }
 
@@ -160,6 +179,7 @@ impl Transport {
     pub(crate) fn schedule(&mut self, cx: &mut Cx, kind: TimerKind, at: Instant) {
         let deadline = match kind {
             TimerKind::Repair => &mut self.repair,
+            TimerKind::Pace => &mut self.pace,
             _ => &mut self.control,
         };
         let key = TimerKey { location: self.location, kind };
@@ -198,6 +218,47 @@ impl Transport {
             counters.dropped[reason as usize] += 1;
         }
         SentRtp { protected_len: protected.ok(), is_sent: result.is_ok() }
+    }
+
+    /// Fills in what depends on the time of sending, protects and sends an RTP packet, and
+    /// remembers it for the estimate.
+    #[inline]
+    pub(crate) fn send_media(
+        &mut self,
+        cx: &mut Cx,
+        packet: &mut [u8],
+        lens: (usize, usize),
+        stamps: Stamps,
+    ) -> SentRtp {
+        if stamps.number_at > 0 && self.estimator.is_none() {
+            self.estimator(cx);
+        }
+        let since_epoch = cx.since_epoch();
+        let number = self.estimator.as_ref().map(|estimator| estimator.next_number());
+        stamps.write(packet, number, since_epoch);
+        let limit = cx.shared.config.max_forwarded_len;
+        let sent = self.send_rtp(cx.output, &mut cx.shared.counters, limit, packet, lens);
+        if let (true, Some(len)) = (sent.is_sent, sent.protected_len) {
+            self.pacer.charge(len);
+            if let Some(estimator) = &mut self.estimator {
+                estimator.on_sent(since_epoch.as_micros() as i64, len, stamps.number_at > 0);
+            }
+        }
+        sent
+    }
+
+    /// [`Transport::send_media`] for the packet in the scratch buffer.
+    #[inline]
+    pub(crate) fn send_scratch(
+        &mut self,
+        cx: &mut Cx,
+        lens: (usize, usize),
+        stamps: Stamps,
+    ) -> SentRtp {
+        let mut packet = std::mem::take(&mut cx.shared.scratch.packet);
+        let sent = self.send_media(cx, &mut packet[..], lens, stamps);
+        cx.shared.scratch.packet = packet;
+        sent
     }
 
     /// Protects and sends the compound RTCP packet in the scratch buffer.
@@ -240,7 +301,13 @@ impl Transport {
             + (self.producers.capacity() + self.consumers.capacity()) * size_of::<Key>();
         let dtls = if self.dtls.is_some() { DTLS_MEMORY_BYTES } else { 0 };
         let feedback = self.twcc.memory_bytes();
-        (size_of::<Transport>() + srtp + tables + dtls + feedback + self.ice.memory_bytes()) as u64
+        let bandwidth = self.pacer.memory_bytes()
+            + self
+                .estimator
+                .as_ref()
+                .map_or(0, |estimator| size_of::<BandwidthEstimator>() + estimator.memory_bytes());
+        let fixed = size_of::<Transport>() + self.ice.memory_bytes();
+        (fixed + srtp + tables + dtls + feedback + bandwidth) as u64
     }
 
     pub(crate) fn stats(&self, room: u64, memory_bytes: u64) -> TransportStats {
@@ -252,6 +319,10 @@ impl Transport {
             rtt_s: self.rtt.get().map(|rtt| rtt.as_secs_f64()),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
+            estimate_bps: self.budget_bps,
+            acked_bps: self.estimator.as_ref().and_then(|estimator| estimator.acked_bps()),
+            pacer_queue_ms: self.pacer.delay().as_secs_f64() * 1e3,
+            send_loss_ratio: self.estimator.as_ref().and_then(|estimator| estimator.loss_ratio()),
             memory_bytes,
         }
     }

@@ -4,13 +4,16 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use media_core::api::{ExtensionId, MediaKind};
-use media_core::ext::{AudioLevel, ExtensionBuilder, ExtensionMap, write_transport_sequence};
+use media_core::api::{ExtensionId, ExtensionKind, MediaKind};
+use media_core::ext::{
+    AudioLevel, ExtensionBuilder, ExtensionMap, transport_sequence, write_transport_sequence,
+};
 use media_core::nack::{NackConfig, NackGenerator};
 use media_core::ntp::{NtpTime, WallClock};
-use media_core::rtcp::{self, ReportBlock, RtcpPacket, SenderInfo};
+use media_core::rtcp::{self, ReportBlock, RtcpPacket, SenderInfo, TwccWriter};
 use media_core::rtp::{OutgoingHeader, RtpHeader, SeqNo, SeqUnwrapper};
 use media_core::srtp::MAX_OVERHEAD;
+use media_core::twcc::TwccRecorder;
 
 use super::client::Srtp;
 
@@ -163,6 +166,19 @@ pub struct Media {
     wall: WallClock,
     next_report: Instant,
     next_nack: Instant,
+    /// Answers with transport-wide feedback where the extension is negotiated.
+    pub twcc: Option<(TwccRecorder, TwccWriter)>,
+    /// Asks for what is lost.
+    pub sends_nacks: bool,
+    /// Share of the packets it says were lost, of 256.
+    pub reported_loss: u8,
+    /// Bytes of RTP that arrived, retransmissions included.
+    pub received_bytes: u64,
+    newest_number: Option<SeqNo>,
+    /// Transport-wide numbers that did not follow the one before.
+    pub unexpected_numbers: u64,
+    /// Keeps what arrived in full.
+    pub keeps: bool,
     transport_sequence: SeqNo,
     last_reports: HashMap<u32, (NtpTime, Instant)>,
     pub extensions: ExtensionMap,
@@ -182,6 +198,13 @@ impl Media {
             wall: WallClock::new(now, wall),
             next_report: now + Duration::from_millis(200),
             next_nack: now,
+            twcc: None,
+            sends_nacks: true,
+            reported_loss: 64,
+            received_bytes: 0,
+            newest_number: None,
+            unexpected_numbers: 0,
+            keeps: true,
             transport_sequence: SeqNo(65_000),
             last_reports: HashMap::new(),
             extensions: ExtensionMap::default(),
@@ -236,7 +259,8 @@ impl Media {
     pub fn next_timeout(&self) -> Option<Instant> {
         let frames = self.tracks.iter().filter(|track| track.active).map(|track| track.next_frame);
         let reports = [self.next_report, self.next_nack];
-        frames.chain(reports).min()
+        let feedback = self.twcc.as_ref().and_then(|(recorder, _)| recorder.next_timeout());
+        frames.chain(reports).chain(feedback).min()
     }
 
     pub fn poll(&mut self, now: Instant, srtp: &mut Srtp, out: &mut Vec<Vec<u8>>) {
@@ -247,8 +271,11 @@ impl Media {
         }
         if self.next_nack <= now {
             self.next_nack = now + NACK_INTERVAL;
-            self.send_nacks(now, srtp, out);
+            if self.sends_nacks {
+                self.send_nacks(now, srtp, out);
+            }
         }
+        self.send_feedback(now, srtp, out);
         if self.next_report <= now {
             self.next_report = now + REPORT_INTERVAL;
             self.send_reports(now, srtp, out);
@@ -294,6 +321,21 @@ impl Media {
         }
     }
 
+    fn send_feedback(&mut self, now: Instant, srtp: &mut Srtp, out: &mut Vec<Vec<u8>>) {
+        let Some((recorder, writer)) = &mut self.twcc else { return };
+        while let Some(report) = recorder.poll(now) {
+            let (mut base, mut rest) = (report.base, report.arrivals);
+            while !rest.is_empty() {
+                let mut compound = Vec::new();
+                rtcp::write_receiver_report(&mut compound, 1, &[]);
+                let written = writer.write(&mut compound, 1, 2, base, rest);
+                base = base.add(written as u16);
+                rest = &rest[written.clamp(1, rest.len())..];
+                out.push(protect_rtcp(srtp, compound));
+            }
+        }
+    }
+
     fn send_nacks(&mut self, now: Instant, srtp: &mut Srtp, out: &mut Vec<Vec<u8>>) {
         for (ssrc, inbound) in &mut self.inbound {
             let Some(nack) = &mut inbound.nack else { continue };
@@ -318,7 +360,7 @@ impl Media {
                 let last = self.last_reports.get(ssrc);
                 ReportBlock {
                     ssrc: *ssrc,
-                    fraction_lost: 64,
+                    fraction_lost: self.reported_loss,
                     jitter: 480,
                     last_sr: last.map_or(0, |(ntp, _)| ntp.middle()),
                     delay_since_last_sr: last
@@ -355,6 +397,17 @@ impl Media {
 
     pub fn on_rtp(&mut self, now: Instant, packet: &[u8]) {
         let header = RtpHeader::parse(packet).unwrap();
+        self.received_bytes += packet.len() as u64;
+        if let (Some((recorder, _)), Some(id)) =
+            (&mut self.twcc, self.extensions.id(ExtensionKind::TransportCc))
+            && let Some(element) =
+                header.extensions(packet).map_while(Result::ok).find(|element| element.id == id)
+        {
+            let number = transport_sequence(element.data).unwrap();
+            let expected = self.newest_number.replace(number).map(SeqNo::next);
+            self.unexpected_numbers += u64::from(expected.is_some_and(|next| next != number));
+            recorder.on_packet(number, now);
+        }
         let rtx = self.inbound.values().any(|inbound| inbound.rtx_ssrc == Some(header.ssrc));
         let found = self
             .inbound
@@ -390,6 +443,9 @@ impl Media {
             by_rtx: rtx,
             is_keyframe: payload[11] == 1,
         };
+        if !self.keeps {
+            return;
+        }
         match inbound.got.entry(ext_seq) {
             Entry::Occupied(_) => inbound.duplicates += 1,
             Entry::Vacant(place) => {

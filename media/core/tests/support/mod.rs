@@ -182,7 +182,12 @@ impl World {
 
     /// Two connected participants in room 1; the second has subscriber extension ids.
     pub fn pair() -> World {
-        let mut world = World::new();
+        World::pair_with(test_config())
+    }
+
+    /// The same on a plane of that configuration.
+    pub fn pair_with(config: PlaneConfig) -> World {
+        let mut world = World::with_config(config);
         world.join(1, ClientConfig::at("198.51.100.1:5001"));
         world.join(1, ClientConfig::at("198.51.100.2:5002"));
         world.set_extensions(1, &SUBSCRIBER_EXTENSIONS);

@@ -1,0 +1,186 @@
+//! From feedback to the budget of a transport, and what the budget lets pass.
+
+use super::Room;
+use super::forward::{find_lost, write_rtx};
+use crate::bwe::{BandwidthEstimator, Bounds};
+use crate::pacer::{Class, Queued};
+use crate::rtcp::TwccFeedback;
+use crate::rtp::SeqNo;
+use crate::shared::{Cx, TimerKind};
+use crate::table::Key;
+use crate::transport::Transport;
+
+/// The pacing rate is this many times the budget, in tenths.
+const PACING_TENTHS: u64 = 25;
+/// But at least this, so that a keyframe does not take seconds.
+const LEAST_PACING_BPS: u64 = 400_000;
+/// Recent packets that are sent again as padding, one after the other.
+const PADDING_CYCLE: u16 = 16;
+
+impl Room {
+    /// Transport-wide feedback about what was sent to the transport.
+    pub(super) fn on_transport_feedback(
+        &mut self,
+        cx: &mut Cx,
+        key: Key,
+        feedback: &TwccFeedback<'_>,
+    ) {
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        let round_trip_us = transport.rtt.get().map(|rtt| rtt.as_micros() as i64);
+        let now_us = cx.now_us();
+        if let Some(estimator) = &mut transport.estimator {
+            estimator.on_feedback(now_us, feedback, round_trip_us);
+            self.on_pace(cx, key);
+        }
+    }
+
+    /// A receiver's own estimate.
+    pub(super) fn on_remb(&mut self, cx: &mut Cx, key: Key, bitrate_bps: u64) {
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        let now_us = cx.now_us();
+        transport.estimator(cx).on_remb(now_us, bitrate_bps);
+        self.on_pace(cx, key);
+    }
+
+    /// The share of a subscription's packets that was lost since its last report.
+    pub(super) fn on_reported_loss(&mut self, cx: &mut Cx, key: Key, consumer: Key, ratio: f64) {
+        let Some(consumer) = self.consumers.get_mut(consumer) else { return };
+        let (packets, bytes) = consumer.take_unreported();
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        let now_us = cx.now_us();
+        transport.estimator(cx).on_report(now_us, packets, bytes, ratio);
+        self.on_pace(cx, key);
+    }
+
+    /// Sends what may leave the queue, pads a probe and passes on what the estimator found.
+    pub(super) fn on_pace(&mut self, cx: &mut Cx, key: Key) {
+        self.flush(cx, key);
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        let (now_us, wanted_bps) = (cx.now_us(), transport.wanted());
+        let Some(estimator) = &mut transport.estimator else { return };
+        estimator.poll(now_us, wanted_bps);
+        let change = estimator.take_change();
+        if let Some(budget_bps) = change {
+            transport.budget_bps = budget_bps;
+        }
+        transport.set_pacing(cx);
+        self.pad(cx, key);
+        if change.is_some() {
+            self.allocate(cx, key);
+        }
+        if let Some(transport) = self.transports.get_mut(key) {
+            transport.schedule_pace(cx);
+        }
+    }
+
+    /// Sends what waited long enough.
+    fn flush(&mut self, cx: &mut Cx, key: Key) {
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        while let Some(mut queued) = transport.pacer.pop(cx.now) {
+            let Queued { consumer, lens, stamps, .. } = queued;
+            let forwarded = queued.as_forwarded();
+            let packet = &mut queued.bytes[..];
+            let sent = transport.send_media(cx, packet, lens, stamps);
+            if let Some(consumer) = self.consumers.get_mut(consumer) {
+                match queued.class {
+                    Class::Video => consumer.on_sent(cx, sent, &forwarded, packet),
+                    Class::Retransmission => consumer.on_resent(cx, sent),
+                }
+            }
+            transport.pacer.recycle(queued.bytes);
+        }
+    }
+
+    /// Fills the burst of a probe with packets the subscriber has already, over RTX. Without
+    /// RTX there is nothing to fill it with.
+    fn pad(&mut self, cx: &mut Cx, key: Key) {
+        let now_us = cx.now_us();
+        loop {
+            let Some(transport) = self.transports.get_mut(key) else { return };
+            let Some(estimator) = &mut transport.estimator else { return };
+            // What waits leaves first, at the rate of the probe; and the RTX streams stay in order.
+            if estimator.padding_bytes(now_us) == 0 || !transport.pacer.is_empty() {
+                return;
+            }
+            if !self.send_padding(cx, key)
+                && let Some(transport) = self.transports.get_mut(key)
+                && let Some(estimator) = &mut transport.estimator
+            {
+                return estimator.end_burst(now_us);
+            }
+        }
+    }
+
+    /// Sends one recent packet of one subscription again. Returns whether one was sent.
+    fn send_padding(&mut self, cx: &mut Cx, key: Key) -> bool {
+        let Some(transport) = self.transports.get(key) else { return false };
+        for consumer_key in transport.consumers.iter().rev() {
+            let Some(consumer) = self.consumers.get_mut(*consumer_key) else { continue };
+            if !consumer.has_rtx() || consumer.paused {
+                continue;
+            }
+            let Some(newest) = consumer.rewriter.newest() else { continue };
+            let source = consumer.producer.and_then(|key| self.producers.get(key));
+            let Some((producer, index)) = source.zip(consumer.encoding) else { continue };
+            let Some(encoding) = producer.encodings.get(index) else { continue };
+            let Some(publisher) = self.transports.get(producer.transport) else { continue };
+            let lost = (0..PADDING_CYCLE).find_map(|_| {
+                consumer.padding_step = (consumer.padding_step + 1) % PADDING_CYCLE;
+                let number = SeqNo(newest as u16).sub(consumer.padding_step);
+                find_lost(consumer, encoding, publisher, number)
+            });
+            let Some(lost) = lost else { continue };
+            let Some(target) = self.transports.get(key) else { return false };
+            let Some((lens, stamps, _)) = write_rtx(cx, target, consumer, &lost) else { continue };
+            let Some(target) = self.transports.get_mut(key) else { return false };
+            let sent = target.send_scratch(cx, lens, stamps);
+            consumer.on_resent(cx, sent);
+            return sent.is_sent;
+        }
+        false
+    }
+}
+
+impl Transport {
+    /// The estimator, made when it is needed first.
+    pub(crate) fn estimator(&mut self, cx: &Cx) -> &mut BandwidthEstimator {
+        let config = &cx.shared.config;
+        let bounds = Bounds {
+            start_bps: config.start_bitrate_bps,
+            least_bps: config.min_bitrate_bps,
+            most_bps: config.max_bitrate_bps,
+        };
+        self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(bounds, SeqNo(0))))
+    }
+
+    /// What the subscriber's tracks could use.
+    fn wanted(&self) -> u64 {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(pinned_bps) = self.pinned_wanted_bps {
+            return pinned_bps;
+        }
+        self.wanted_bps
+    }
+
+    fn set_pacing(&mut self, cx: &Cx) {
+        let Some(estimator) = &self.estimator else { return };
+        let rate_bps = estimator.pacing_bps().map_or(0, |budget_bps| {
+            (budget_bps / 10 * PACING_TENTHS)
+                .max(LEAST_PACING_BPS)
+                .max(estimator.probe_bps().unwrap_or(0))
+        });
+        self.pacer.set_budget(estimator.pacing_bps());
+        self.pacer.set_rate(rate_bps, cx.now);
+    }
+
+    /// Makes sure [`Room::on_pace`] comes when there is something to do.
+    pub(crate) fn schedule_pace(&mut self, cx: &mut Cx) {
+        let now_us = cx.now_us();
+        let estimator = self.estimator.as_ref();
+        let estimator = estimator.and_then(|estimator| estimator.next_timeout_us(now_us));
+        let estimator = estimator.map(|at_us| cx.instant_of(at_us));
+        if let Some(at) = estimator.into_iter().chain(self.pacer.next_timeout(cx.now)).min() {
+            self.schedule(cx, TimerKind::Pace, at);
+        }
+    }
+}
