@@ -44,6 +44,8 @@ pub(crate) enum TimerKind {
     Repair,
     /// Audio levels of a room.
     Levels,
+    /// Layers of a room's video.
+    Layers,
 }
 
 /// One entry of the timer heap.

@@ -78,6 +78,14 @@ pub(crate) struct Transport {
     pub(crate) feedback_ssrc: u32,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// What may be sent now, media and retransmissions, in bits per second. `None`: no limit is
+    /// known. Whoever changes it calls `Room::allocate`.
+    pub(crate) budget_bps: Option<u64>,
+    /// What the subscriptions could use at the layers they want: nobody needs to know whether
+    /// the path carries more.
+    pub(crate) wanted_bps: u64,
+    /// The budget leaves little to spare.
+    pub(crate) is_tight: bool,
     pub(crate) control: Deadline,
     pub(crate) repair: Deadline,
 }
@@ -150,6 +158,9 @@ impl Transport {
             feedback_ssrc: shared.random.next_u32(),
             bytes_in: 0,
             bytes_out: 0,
+            budget_bps: None,
+            wanted_bps: 0,
+            is_tight: false,
             control: Deadline::default(),
             repair: Deadline::default(),
         }
@@ -298,6 +309,8 @@ impl Transport {
             rtt_s: self.rtt.get().map(|rtt| rtt.as_secs_f64()),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
+            budget_bps: self.budget_bps,
+            wanted_bps: self.wanted_bps,
             memory_bytes,
         }
     }
