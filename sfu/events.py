@@ -35,6 +35,8 @@ class EventDispatch:
             "TransportMoved": self._transport_moved,
             "ProducerStarted": self._producer_started,
             "ConsumerStarted": self._consumer_started,
+            "ProducerDemand": self._producer_demand,
+            "ConsumerLayersChanged": self._consumer_layers_changed,
             "AudioLevels": self._audio_levels,
             "ActiveSpeaker": self._active_speaker,
             "RoomPanicked": self._room_panicked,
@@ -117,6 +119,31 @@ class EventDispatch:
                 extra={
                     "participant_id": subscription.subscriber.participant_id,
                     "track_id": subscription.track.track_id,
+                },
+            )
+
+    def _producer_demand(self, port: EnginePort, event: "Event.ProducerDemand") -> None:
+        publication = self._registry.publications.get(event.producer)
+        if publication is None:
+            return
+        before = publication.demand
+        publication.wanted = tuple(event.encodings)
+        if publication.demand != before:
+            self._registry.listener.demand_changed(publication.track, publication.demand)
+
+    def _consumer_layers_changed(
+        self, port: EnginePort, event: "Event.ConsumerLayersChanged"
+    ) -> None:
+        subscription = self._registry.subscriptions.get(event.consumer)
+        if subscription is not None:
+            log.debug(
+                "layers changed",
+                extra={
+                    "participant_id": subscription.subscriber.participant_id,
+                    "track_id": subscription.track.track_id,
+                    "current": event.current,
+                    "target": event.target,
+                    "reason": event.reason,
                 },
             )
 

@@ -1,6 +1,8 @@
 use super::*;
 use crate::netem::Rng;
 
+type Scene = Vec<(MediaKind, u8, Vec<Rung>, Option<Layer>, bool)>;
+
 const K: u64 = 1_000;
 
 fn rung(spatial: u8, temporal: u8, bps: u64) -> Rung {
@@ -111,7 +113,7 @@ fn pruning_leaves_rising_costs() {
 }
 
 /// Random tracks; returns their ladders with what else they are.
-fn scene(rng: &mut Rng) -> Vec<(MediaKind, u8, Vec<Rung>, Option<Layer>, bool)> {
+fn scene(rng: &mut Rng) -> Scene {
     let count = 1 + rng.below(9);
     let any = |rng: &mut Rng| Layer { spatial: rng.below(4) as u8, temporal: rng.below(3) as u8 };
     (0..count)
