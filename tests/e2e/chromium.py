@@ -142,17 +142,22 @@ class Chromium:
         prepare: runs in the thread that starts and talks to the browser, before anything else.
             Sockets of the browser are made where that thread is.
         flags: more command line flags.
+        write_picture: writes what the camera shows, as a y4m file.
     """
 
     def __init__(
-        self, prepare: Callable[[], None] = lambda: None, flags: Sequence[str] = ()
+        self,
+        prepare: Callable[[], None] = lambda: None,
+        flags: Sequence[str] = (),
+        *,
+        write_picture: Callable[[Path], None] = write_clip,
     ) -> None:
         self._worker = ThreadPoolExecutor(1, "chromium", initializer=prepare)
         self._folder = tempfile.TemporaryDirectory(prefix="witness-chromium-")
         self._pages: list[Page] = []
         folder = Path(self._folder.name)
         try:
-            self._driver = self._worker.submit(self._start, folder, flags).result()
+            self._driver = self._worker.submit(self._start, folder, flags, write_picture).result()
         except BaseException:
             self._worker.shutdown()
             self._folder.cleanup()
@@ -200,9 +205,9 @@ class Chromium:
         return entries
 
     @staticmethod
-    def _start(folder: Path, flags: Sequence[str]) -> Chrome:
+    def _start(folder: Path, flags: Sequence[str], write_picture: Callable[[Path], None]) -> Chrome:
         picture, sound = folder / "camera.y4m", folder / "microphone.wav"
-        write_clip(picture)
+        write_picture(picture)
         write_speech(sound)
         options = ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
