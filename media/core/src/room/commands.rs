@@ -352,7 +352,11 @@ impl Room {
         consumer.paused = paused;
         consumer.interrupt(Interruption::Pause);
         let transport = consumer.transport;
+        let source = consumer.producer;
         self.allocate_because(cx, transport, LayerSwitchReason::Wish);
+        if let Some(source) = source {
+            self.update_demand(cx, source);
+        }
         self.ask_for_start(cx, key);
         Ok(())
     }

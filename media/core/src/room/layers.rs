@@ -68,14 +68,18 @@ impl Room {
             used = used.saturating_add(ideal.map_or(0, |rung| rung.bps));
             wanted = wanted.saturating_add(all.last().map_or(0, |rung| rung.bps));
             let nothing_there = there.is_empty() && !all.is_empty();
+            let mut is_new = false;
             if let Some(consumer) = self.consumers.get_mut(want.consumer) {
-                consumer.layers.desired = ideal.map(|rung| rung.layer);
+                let desired = ideal.map(|rung| rung.layer);
+                is_new = std::mem::replace(&mut consumer.layers.desired, desired) != desired;
             }
             // While all encodings are silent the last target stands.
             if !nothing_there {
-                self.retarget(cx, want.consumer, target, reason);
+                is_new |= self.retarget(cx, want.consumer, target, reason);
             }
-            producers.push(want.producer);
+            if is_new {
+                producers.push(want.producer);
+            }
         }
         if let Some(owner) = self.transports.get_mut(transport) {
             // The headroom for rising comes on top.
@@ -83,6 +87,7 @@ impl Room {
             owner.is_tight =
                 budget.is_some_and(|budget| budget < used.saturating_mul(TIGHT_TENTHS) / 10);
         }
+        // What became unwanted, or tight, is noticed within a tick.
         producers.sort_unstable();
         producers.dedup();
         for producer in producers {
@@ -130,17 +135,18 @@ impl Room {
         })
     }
 
-    /// Sets what a subscription shall get, and asks for the keyframe it begins with.
+    /// Sets what a subscription shall get, and asks for the keyframe it begins with. Returns
+    /// whether that is new.
     fn retarget(
         &mut self,
         cx: &mut Cx,
         key: Key,
         target: Option<Layer>,
         reason: LayerSwitchReason,
-    ) {
-        let Some(consumer) = self.consumers.get_mut(key) else { return };
+    ) -> bool {
+        let Some(consumer) = self.consumers.get_mut(key) else { return false };
         if !consumer.layers.retarget(target, consumer.encoding, reason, cx.now) {
-            return;
+            return false;
         }
         match target {
             None => {
@@ -158,6 +164,7 @@ impl Room {
                 }
             }
         }
+        true
     }
 
     /// All transports that receive the producer.
