@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002 (all actions have one signature)
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sfu.model import Kind
@@ -123,11 +123,14 @@ class EventDispatch:
             )
 
     def _producer_demand(self, port: EnginePort, event: "Event.ProducerDemand") -> None:
-        publication = self._registry.publications.get(event.producer)
-        if publication is None:
+        self._set_demand(event.producer, event.encodings)
+
+    def _set_demand(self, producer_id: int, wanted: Sequence[bool]) -> None:
+        publication = self._registry.publications.get(producer_id)
+        if publication is None or publication.track.kind is not Kind.VIDEO:
             return
         before = publication.demand
-        publication.wanted = tuple(event.encodings)
+        publication.wanted = tuple(wanted)
         if publication.demand != before:
             self._registry.listener.demand_changed(publication.track, publication.demand)
 
@@ -179,6 +182,8 @@ class EventDispatch:
             transport = participant.transport if participant is not None else None
             if transport is not None and transport.state.value != stats.state:
                 self._set_transport_state(transport_id, stats.state, "none")
+        for producer_id, producer in port.statistics().producers.items():
+            self._set_demand(producer_id, [item.wanted for item in producer.encodings])
 
     def _engine_failed(self, port: EnginePort, event: "Event.EngineFailed") -> None:
         log.error("engine failed", extra={"engine": port.index})

@@ -1,5 +1,7 @@
 """What subscribers show, what the plane is told of it, and what publishers are asked for."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from sfu import EncodingDemand, Offer, Role, SfuConfig, Size, Source, TrackDeclaration
@@ -173,6 +175,18 @@ def test_events_about_what_is_gone_are_passed_over(scene: Scene) -> None:
         Event.ConsumerLayersChanged(999, None, (0, 7), "budget"),
     )
     assert scene.listener.of("demand_changed") == []
+
+
+def test_demand_that_was_lost_is_taken_from_the_snapshot(scene: Scene) -> None:
+    simulcast_call(scene)
+    producer = scene.producer_of(scene.room.participants["rm"], "video")
+    encodings = [SimpleNamespace(wanted=wanted) for wanted in (True, False, False)]
+    stats = SimpleNamespace(producer=producer, encodings=encodings)
+    scene.engine.stats.producers.append(stats)
+    scene.now_s += 1.0
+    scene.emit(Event.EventsDropped(3))
+    ((_, demand),) = scene.listener.of("demand_changed")
+    assert [item.wanted for item in demand] == [True, False, False]
 
 
 def test_a_demand_of_another_length_means_everything(scene: Scene) -> None:
