@@ -11,6 +11,7 @@ from sfu.errors import SfuError
 from sfu.listener import SfuListener
 from sfu.model import (
     Answer,
+    EncodingDemand,
     Grant,
     Kind,
     Lines,
@@ -19,6 +20,7 @@ from sfu.model import (
     Quality,
     Role,
     Score,
+    Size,
     Source,
     Track,
     TrackDeclaration,
@@ -31,6 +33,7 @@ from sfu.standing import Selection
 
 __all__ = [
     "Answer",
+    "EncodingDemand",
     "EngineLike",
     "Grant",
     "Kind",
@@ -48,6 +51,7 @@ __all__ = [
     "SfuError",
     "SfuListener",
     "SfuSnapshot",
+    "Size",
     "Source",
     "Track",
     "TrackDeclaration",

@@ -18,6 +18,7 @@ __all__ = [
     "ConsumerStats",
     "Counters",
     "EncodingParameters",
+    "EncodingStats",
     "Engine",
     "EngineBusyError",
     "EngineClosedError",
@@ -274,6 +275,18 @@ class Engine:
     ) -> None: ...
     def set_consumer_source(self, *, consumer: int, producer: int) -> None: ...
     def set_consumer_paused(self, *, consumer: int, paused: bool) -> None: ...
+    def set_consumer_layers(
+        self, *, consumer: int, spatial: int | None, temporal: int, priority: int
+    ) -> None:
+        """Says what of a video track is of use; everything, first class, until then.
+
+        Args:
+            consumer: of a video track.
+            spatial: index of the largest encoding of use, 0 is the smallest; ``None``: nothing.
+            temporal: highest temporal layer of use, 0..=7.
+            priority: class when the link can't carry all, 0 is served first.
+        """
+
     def remove_consumer(self, *, consumer: int) -> None: ...
     def inject_panic(self, *, room: int) -> None:
         """Makes the room's next packet panic; only with ``fault_injection``.
@@ -326,6 +339,33 @@ class Event:
         __match_args__ = ("consumer",)
         consumer: int
         def __new__(cls, consumer: int) -> Self: ...
+
+    @final
+    class ProducerDemand(Event):
+        """Which encodings anybody wants, in their order; all of them until this is told."""
+
+        __match_args__ = ("producer", "encodings")
+        producer: int
+        encodings: list[bool]
+        def __new__(cls, producer: int, encodings: list[bool]) -> Self: ...
+
+    @final
+    class ConsumerLayersChanged(Event):
+        """Layers are ``(spatial, temporal)``; ``None``: nothing is sent."""
+
+        __match_args__ = ("consumer", "current", "target", "reason")
+        consumer: int
+        current: tuple[int, int] | None
+        target: tuple[int, int] | None
+        reason: str
+        """wish, budget, encoding."""
+        def __new__(
+            cls,
+            consumer: int,
+            current: tuple[int, int] | None,
+            target: tuple[int, int] | None,
+            reason: str,
+        ) -> Self: ...
 
     @final
     class AudioLevels(Event):
@@ -390,6 +430,11 @@ class Counters:
     retransmissions_out: int
     retransmissions_missed: int
     dropped: dict[str, int]
+    layer_switches_up: dict[str, int]
+    """By reason: wish, budget, encoding."""
+    layer_switches_down: dict[str, int]
+    fillers_out: int
+    """Empty packets in places that would else have stayed gaps."""
     forward_delay_buckets: list[int]
     """Not cumulative; see FORWARD_DELAY_BOUNDS_S."""
     forward_delay_sum_s: float
@@ -413,6 +458,8 @@ class TransportStats:
     acked_bps: int | None
     pacer_queue_ms: float
     send_loss_ratio: float | None
+    wanted_bps: int
+    """What its tracks could use at the layers they want."""
     memory_bytes: int
 
 @final
@@ -428,6 +475,22 @@ class ProducerStats:
     jitter_s: float
     bitrate_bps: int
     keyframes: int
+    encodings: list[EncodingStats]
+
+@final
+class EncodingStats:
+    """One encoding of a producer."""
+
+    rid: str | None
+    live: bool
+    """Media arrived lately."""
+    wanted: bool
+    """Somebody wants it."""
+    bitrate_bps: int
+    temporal_layers: int
+    width: int | None
+    """Pixels, where keyframes name them in plain bytes (VP8, VP9)."""
+    height: int | None
 
 @final
 class ConsumerStats:
@@ -441,6 +504,13 @@ class ConsumerStats:
     jitter_s: float | None
     rtt_s: float | None
     bitrate_bps: int
+    preferred: tuple[int, int] | None
+    """``(spatial, temporal)`` the subscriber wants; ``None``: nothing."""
+    target: tuple[int, int] | None
+    """What it shall get now."""
+    current: tuple[int, int] | None
+    """What it gets; the temporal layer is the highest that passes."""
+    priority: int
 
 @final
 class TcpStats:

@@ -44,6 +44,7 @@ class AnswerLine:
         sent: what the server sends, if anything.
         formats: payload types, in the client's order.
         extensions: ``(id, URI)``.
+        rids: simulcast streams the server takes, in the client's order.
     """
 
     section: RemoteSection
@@ -52,6 +53,7 @@ class AnswerLine:
     sent: SentTrack | None = None
     formats: tuple[Format, ...] = ()
     extensions: tuple[tuple[int, str], ...] = ()
+    rids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,10 @@ def _accepted(line: AnswerLine, transport: LocalTransport) -> Iterable[str]:
         yield from _format(item)
     if line.sent is not None:
         yield from _ssrcs(line.sent)
+    if line.receives and len(line.rids) > 1:
+        # RFC 8853, section 5.3.2.
+        yield from (f"a=rid:{rid} recv" for rid in line.rids)
+        yield f"a=simulcast:recv {';'.join(line.rids)}"
 
 
 def _direction(line: AnswerLine) -> str:

@@ -59,6 +59,14 @@ class SfuConfig(BaseModel):
         description="Tracks one participant may publish: microphone, camera, screen, screen audio.",
     )
 
+    screen_first: bool = Field(
+        default=False,
+        description=(
+            "When a participant's link can't carry all: a shared screen before faces. Without it "
+            "the faces of RM and customer come first, then experts, then screens."
+        ),
+    )
+
 
 def parse_advertised(text: str) -> tuple[str, int | None]:
     """Splits an advertised address into IP address and port.

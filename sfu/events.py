@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002 (all actions have one signature)
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sfu.model import Kind
@@ -35,6 +35,8 @@ class EventDispatch:
             "TransportMoved": self._transport_moved,
             "ProducerStarted": self._producer_started,
             "ConsumerStarted": self._consumer_started,
+            "ProducerDemand": self._producer_demand,
+            "ConsumerLayersChanged": self._consumer_layers_changed,
             "AudioLevels": self._audio_levels,
             "ActiveSpeaker": self._active_speaker,
             "RoomPanicked": self._room_panicked,
@@ -120,6 +122,34 @@ class EventDispatch:
                 },
             )
 
+    def _producer_demand(self, port: EnginePort, event: "Event.ProducerDemand") -> None:
+        self._set_demand(event.producer, event.encodings)
+
+    def _set_demand(self, producer_id: int, wanted: Sequence[bool]) -> None:
+        publication = self._registry.publications.get(producer_id)
+        if publication is None or publication.track.kind is not Kind.VIDEO:
+            return
+        before = publication.demand
+        publication.wanted = tuple(wanted)
+        if publication.demand != before:
+            self._registry.listener.demand_changed(publication.track, publication.demand)
+
+    def _consumer_layers_changed(
+        self, port: EnginePort, event: "Event.ConsumerLayersChanged"
+    ) -> None:
+        subscription = self._registry.subscriptions.get(event.consumer)
+        if subscription is not None:
+            log.debug(
+                "layers changed",
+                extra={
+                    "participant_id": subscription.subscriber.participant_id,
+                    "track_id": subscription.track.track_id,
+                    "current": event.current,
+                    "target": event.target,
+                    "reason": event.reason,
+                },
+            )
+
     def _audio_levels(self, port: EnginePort, event: "Event.AudioLevels") -> None:
         room = self._registry.rooms.get(event.room)
         if room is not None:
@@ -152,6 +182,8 @@ class EventDispatch:
             transport = participant.transport if participant is not None else None
             if transport is not None and transport.state.value != stats.state:
                 self._set_transport_state(transport_id, stats.state, "none")
+        for producer_id, producer in port.statistics().producers.items():
+            self._set_demand(producer_id, [item.wanted for item in producer.encodings])
 
     def _engine_failed(self, port: EnginePort, event: "Event.EngineFailed") -> None:
         log.error("engine failed", extra={"engine": port.index})

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from sfu.model import Lines, MediaState, Track
+from sfu.model import EncodingDemand, Lines, MediaState, Track
 
 if TYPE_CHECKING:
     from sfu.participant import Participant
@@ -40,6 +40,9 @@ class SfuListener(Protocol):
 
     def track_muted(self, track: Track, by: str) -> None:
         """``track.muted`` changed; ``by`` is a participant."""
+
+    def demand_changed(self, track: Track, demand: tuple[EncodingDemand, ...]) -> None:
+        """Which encodings of ``track`` its publisher shall send; all until this is called."""
 
     def track_unavailable(self, participant: "Participant", track: Track, reason: str) -> None:
         """``participant`` can't receive ``track``: ``no_common_codec``."""

@@ -7,6 +7,7 @@ from typing import Self
 
 __all__ = [
     "Answer",
+    "EncodingDemand",
     "Grant",
     "Kind",
     "Lines",
@@ -15,6 +16,7 @@ __all__ = [
     "Quality",
     "Role",
     "Score",
+    "Size",
     "Source",
     "Track",
     "TrackDeclaration",
@@ -136,17 +138,35 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """Pixels; zero where nothing is to be seen."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingDemand:
+    """Whether anybody wants an encoding; ``rid`` is ``None`` where there is only one."""
+
+    rid: str | None
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TrackDeclaration:
     """What a sending m-line carries.
 
     Attributes:
         mid: identifies the m-line.
+        sizes: of its simulcast encodings at most, by ``rid``; those left out are not known.
         muted: state of a new track, or of one that comes back on a new transport; ignored else.
     """
 
     mid: str
     source: Source
     muted: bool = False
+    sizes: Mapping[str, Size] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sfu.codecs import Format, select_formats
 from sfu.config import SfuConfig
 from sfu.errors import ForbiddenError, NoCommonCodecError, SdpError, TrackLimitError
 from sfu.extensions import EXTENSION_URIS, STREAM_ID_URIS, TRANSPORT_CC
-from sfu.model import Grant, Kind, Source, TrackDeclaration
+from sfu.model import Grant, Kind, Size, Source, TrackDeclaration
 from sfu.plane import ProducerSettings
 from sfu.sdp import RemoteDescription, RemoteSection
 from sfu.transport import Transport
@@ -49,6 +49,7 @@ class PlannedLine:
         extensions: agreed header extensions, ``(id, URI)``.
         source: of the track published here.
         settings: of its producer, with ``source``.
+        sizes: of the producer's encodings, as declared.
         muted: declared state, with ``source``; ``None`` where nothing was declared.
         kind: of a line on which the client can receive, ``None`` of others.
     """
@@ -61,6 +62,7 @@ class PlannedLine:
     settings: ProducerSettings | None = None
     muted: bool | None = None
     kind: Kind | None = None
+    sizes: tuple[Size | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def plan_offer(
         )
     declared = {item.mid: item for item in tracks}
     planned = tuple(
-        _sending_side(line, sources[mid], muted=declared[mid].muted if mid in declared else None)
+        _sending_side(line, sources[mid], declared.get(mid))
         if (mid := line.section.mid) in sources
         else line
         for line in lines
@@ -159,7 +161,7 @@ def _receiving_side(
         for uri, number in section.extensions.items()
         if uri in EXTENSION_URIS
         and number <= highest
-        and (section.rid is not None or uri not in STREAM_ID_URIS)
+        and (section.rids or uri not in STREAM_ID_URIS)
     )
     allowed = config.audio_codecs if section.kind is Kind.AUDIO else config.video_codecs
     formats = select_formats(
@@ -220,14 +222,22 @@ def _check_declared(line: PlannedLine, source: Source, grant: Grant) -> None:
         raise NoCommonCodecError(f"m-section {section.number}: no offered codec is forwarded")
 
 
-def _sending_side(line: PlannedLine, source: Source, *, muted: bool | None) -> PlannedLine:
+def _sending_side(
+    line: PlannedLine, source: Source, declared: TrackDeclaration | None
+) -> PlannedLine:
     section = line.section
+    known = declared.sizes if declared is not None else {}
+    # The plane wants the smallest first. Browsers name streams in that order; where sizes are
+    # declared for all, they decide.
+    rids = section.rids
+    if rids and all(rid in known for rid in rids):
+        rids = tuple(sorted(rids, key=lambda rid: known[rid].width * known[rid].height))
     settings = ProducerSettings(
         kind=source.kind,
         mid=section.mid,
         formats=line.formats,
         ssrcs=section.ssrcs,
-        rid=section.rid,
+        rids=rids,
         nack=any(item.nack for item in line.formats),
     )
     return PlannedLine(
@@ -237,6 +247,7 @@ def _sending_side(line: PlannedLine, source: Source, *, muted: bool | None) -> P
         extensions=line.extensions,
         source=source,
         settings=settings,
-        muted=muted,
+        muted=declared.muted if declared is not None else None,
         kind=line.kind,
+        sizes=tuple(known.get(rid) for rid in rids) or (None,),
     )

@@ -13,7 +13,18 @@ from sfu.errors import (
     UnknownParticipantError,
     UnknownTrackError,
 )
-from sfu.model import Answer, Grant, Lines, MediaState, Offer, Quality, Track
+from sfu.model import (
+    Answer,
+    EncodingDemand,
+    Grant,
+    Kind,
+    Lines,
+    MediaState,
+    Offer,
+    Quality,
+    Size,
+    Track,
+)
 from sfu.negotiation import Plan, TransportStep, plan_offer
 from sfu.plane import Ice
 from sfu.publishing import Publishing
@@ -192,6 +203,23 @@ class Participant:
         if subscription is not None:
             self.reception.end(subscription)
 
+    def show(self, sizes: Mapping[str, Size]) -> None:
+        """Says how large tracks are shown, in device pixels; nobody is sent more than that.
+
+        Args:
+            sizes: by track; zero: not to be seen. Tracks not named keep what was said before,
+                and those nothing was ever said of are sent at their best. Names of tracks that
+                are not there or not for this participant are passed over.
+
+        Raises:
+            UnknownParticipantError: the participant has left.
+        """
+        self._check_present()
+        for track_id, size in sizes.items():
+            publication = self.room.publications.get(track_id)
+            if publication is not None and self.may_receive(publication):
+                self.reception.show(publication, size)
+
     def leave(self, reason: str) -> None:
         """Takes the participant out of the room; nothing happens the second time."""
         if not self.present:
@@ -201,6 +229,11 @@ class Participant:
         self.reception.end_all()
         self._close_transport()
         self.room.forget(self, reason)
+
+    def demands(self) -> list[tuple[Track, tuple[EncodingDemand, ...]]]:
+        """Which encodings of each own video the client shall send."""
+        items = self.publishing.publications.values()
+        return [(item.track, item.demand) for item in items if item.track.kind is Kind.VIDEO]
 
     def quality(self) -> Quality:
         """Connection quality as the plane measures it."""
@@ -320,6 +353,7 @@ class Participant:
                 sent=self._sent(transport, item.section.mid) if item.accepted else None,
                 formats=item.formats,
                 extensions=item.extensions,
+                rids=item.section.rids,
             )
             for item in plan.lines
         ]

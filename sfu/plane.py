@@ -53,7 +53,7 @@ class ProducerSettings:
     Attributes:
         formats: what its payload types mean.
         ssrcs: ``(ssrc, rtx_ssrc)`` where the offer names them.
-        rid: of the one stream taken, where the offer names several.
+        rids: of its simulcast streams, the smallest picture first; empty without simulcast.
         nack: ask for what is missing.
     """
 
@@ -61,7 +61,7 @@ class ProducerSettings:
     mid: str
     formats: tuple[Format, ...]
     ssrcs: tuple[int | None, int | None]
-    rid: str | None
+    rids: tuple[str, ...]
     nack: bool
 
 
@@ -240,17 +240,29 @@ class EnginePort:
     def set_consumer_source(self, consumer: int, producer: int) -> None:
         self._send("set_consumer_source", consumer=consumer, producer=producer)
 
+    def set_consumer_layers(
+        self, consumer: int, *, spatial: int | None, temporal: int, priority: int
+    ) -> None:
+        self._send(
+            "set_consumer_layers",
+            consumer=consumer,
+            spatial=spatial,
+            temporal=temporal,
+            priority=priority,
+        )
+
     def remove_consumer(self, consumer: int) -> None:
         self._send("remove_consumer", consumer=consumer)
 
     def _producer_arguments(self, settings: ProducerSettings) -> dict[str, Any]:
+        make = self._types.EncodingParameters
         ssrc, rtx_ssrc = settings.ssrcs
-        encoding = self._types.EncodingParameters(rid=settings.rid, ssrc=ssrc, rtx_ssrc=rtx_ssrc)
+        encodings = [make(rid=rid) for rid in settings.rids]
         return {
             "kind": settings.kind.value,
             "mid": settings.mid,
             "codecs": self._codecs(settings.formats),
-            "encodings": [encoding],
+            "encodings": encodings or [make(ssrc=ssrc, rtx_ssrc=rtx_ssrc)],
             "nack": settings.nack,
         }
 

@@ -57,6 +57,10 @@ class Publishing:
                 self._rebind(present, line, transport)
             elif present.settings != line.settings:
                 self._update(present, line)
+            if present is not None and present.sizes != line.sizes:
+                present.sizes = line.sizes
+                for subscription in list(present.subscriptions.values()):
+                    subscription.subscriber.reception.fit(subscription)
         if new:
             self._participant.room.announce(new)
         return {
@@ -108,7 +112,9 @@ class Publishing:
             source=source,
             muted=bool(line.muted),
         )
-        publication = Publication(track, participant, self._registry.new_id(), line.settings)
+        publication = Publication(
+            track, participant, self._registry.new_id(), line.settings, sizes=line.sizes
+        )
         self.publications[source] = publication
         self._start(publication, transport)
         return publication
@@ -132,6 +138,7 @@ class Publishing:
         publication.settings = line.settings
         publication.codec = None
         publication.rebound = True
+        publication.wanted = ()
         self._start(publication, transport)
         port = self._participant.room.port
         for subscription in publication.subscriptions.values():
@@ -147,6 +154,8 @@ class Publishing:
     def _update(self, publication: Publication, line: PlannedLine) -> None:
         assert line.settings is not None
         same_formats = publication.settings.formats == line.settings.formats
+        if publication.settings.rids != line.settings.rids:
+            publication.wanted = ()
         publication.settings = line.settings
         self._participant.room.port.update_producer(publication.producer_id, line.settings)
         if not same_formats:

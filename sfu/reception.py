@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from sfu.codecs import formats_in_common
-from sfu.model import Kind, Lines
+from sfu.layers import ALL_TEMPORAL, HIGHEST_SPATIAL, priority_of, spatial_for
+from sfu.model import Kind, Lines, Size
 from sfu.negotiation import Plan
 from sfu.plane import ConsumerSettings
-from sfu.subscription import Publication, Subscription, SubscriptionState
+from sfu.subscription import LayerWish, Publication, Subscription, SubscriptionState
 from sfu.transport import ReceivingLine, Transport
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Reception:
         self._asked = False
         self._busy = False
         self.subscriptions: dict[str, Subscription] = {}
+        self._shown: dict[str, Size] = {}
 
     @property
     def lines(self) -> Lines:
@@ -53,8 +55,48 @@ class Reception:
     def end(self, subscription: Subscription) -> None:
         """Ends a subscription and frees its line."""
         self._leave_line(subscription, SubscriptionState.ENDED)
+        self._shown.pop(subscription.track.track_id, None)
         self.subscriptions.pop(subscription.track.track_id, None)
         subscription.publication.subscriptions.pop(self._participant, None)
+
+    def show(self, publication: Publication, size: Size) -> None:
+        """Takes over how large a track is shown."""
+        track = publication.track
+        if track.kind is not Kind.VIDEO or self._shown.get(track.track_id) == size:
+            return
+        self._shown[track.track_id] = size
+        subscription = self.subscriptions.get(track.track_id)
+        if subscription is not None:
+            self.fit(subscription)
+
+    def fit(self, subscription: Subscription) -> None:
+        """Tells the plane which layers of an active subscription are of use, if that is new."""
+        publication, consumer_id = subscription.publication, subscription.consumer_id
+        if consumer_id is None or publication.track.kind is not Kind.VIDEO:
+            return
+        shown = self._shown.get(publication.track.track_id)
+        spatial: int | None = HIGHEST_SPATIAL
+        if shown is not None:
+            spatial = spatial_for(shown, publication.sizes)
+        wish = LayerWish(
+            spatial,
+            priority_of(
+                publication.owner.grant.role,
+                publication.track.source,
+                screen_first=self._participant.room.screen_first,
+            ),
+        )
+        if subscription.wish == wish:
+            return
+        subscription.wish = wish
+        self._participant.room.port.set_consumer_layers(
+            consumer_id, spatial=wish.spatial, temporal=ALL_TEMPORAL, priority=wish.priority
+        )
+
+    def fit_all(self) -> None:
+        """The same for all subscriptions."""
+        for subscription in self.subscriptions.values():
+            self.fit(subscription)
 
     def refresh(self, subscription: Subscription) -> None:
         """Fits a subscription to a publication whose payload types changed."""
@@ -113,6 +155,8 @@ class Reception:
             if line.subscription is not None:
                 self._leave_line(line.subscription, SubscriptionState.PENDING, remove=False)
         transport.lines.clear()
+        # Another page may come, which shows everything in other sizes, or never says.
+        self._shown.clear()
 
     def end_all(self) -> None:
         """Ends every subscription."""
@@ -185,6 +229,7 @@ class Reception:
         self._participant.room.port.add_consumer(
             transport.transport_id, consumer_id, publication.producer_id, settings
         )
+        self.fit(subscription)
 
     def _refit(self, subscription: Subscription) -> None:
         """Sends an active subscription's payload types again where they changed."""

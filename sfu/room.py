@@ -40,6 +40,7 @@ class Room:
         plane_id: identifier in the plane.
         port: to the engine.
         active_speaker: who speaks, where somebody does who may be shown.
+        screen_first: where a link can't carry all, a shared screen comes before faces.
     """
 
     def __init__(self, room_id: str, plane_id: int, port: EnginePort, registry: Registry) -> None:
@@ -50,6 +51,7 @@ class Room:
         self.state = RoomState.OPEN
         self.publications: dict[str, Publication] = {}
         self.active_speaker: Track | None = None
+        self.screen_first = registry.config.screen_first
         self._levels: list[tuple[Track, int]] = []
         self._participants: dict[str, Participant] = {}
         port.create_room(plane_id)
@@ -122,6 +124,13 @@ class Room:
         )
         self.registry.listener.participant_joined(participant)
         return participant
+
+    def put_screen_first(self, screen_first: bool) -> None:
+        """Decides what comes first where a link can't carry all: a shared screen, or faces."""
+        if self.screen_first != screen_first:
+            self.screen_first = screen_first
+            for participant in self._participants.values():
+                participant.reception.fit_all()
 
     def close(self, reason: str) -> None:
         """Ends the room; its participants leave with reason ``room_closed``."""

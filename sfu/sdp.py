@@ -40,6 +40,8 @@ __all__ = [
 MAX_OFFER_CHARACTERS = 128 * 1024
 MAX_SECTIONS = 64
 MAX_SSRCS_PER_SECTION = 32
+MAX_ENCODINGS = 4
+"""Streams of a line that are taken; the answer leaves out what comes after them."""
 
 _ORIGIN = re.compile(r"o=\S{1,64} (\d{1,20}) \d{1,20} IN IP[46] \S+", re.ASCII)
 _MEDIA = re.compile(r"m=([A-Za-z0-9-]{1,16}) (\d{1,5}) ([A-Za-z0-9/]{1,32})((?: [!-~]+)+) ?")
@@ -62,7 +64,7 @@ class RemoteSection:
         receives: whether the client is ready to receive.
         extensions: URI → id.
         ssrcs: ``(ssrc, rtx_ssrc)`` where announced.
-        rid: first stream of a line that offers simulcast: the one it sends where that is declined.
+        rids: streams of a line that offers simulcast, in its order.
     """
 
     number: int
@@ -77,7 +79,7 @@ class RemoteSection:
     rtp_maps: tuple[RtpMap, ...]
     extensions: Mapping[str, int]
     ssrcs: tuple[int | None, int | None]
-    rid: str | None
+    rids: tuple[str, ...]
     rtcp_mux: bool
     rtcp_rsize: bool
 
@@ -124,7 +126,8 @@ class _Section:
     late_lines: dict[str, str] = field(default_factory=dict)
     payload_types: set[int] = field(default_factory=set)
     flags: set[str] = field(default_factory=set)
-    rid: str | None = None
+    rids: list[str] = field(default_factory=list)
+    simulcast: tuple[str, ...] | None = None
     extensions: dict[str, int] = field(default_factory=dict)
     ssrcs: set[int] = field(default_factory=set)
 
@@ -336,8 +339,12 @@ def _ruled_attribute(section: _Section, name: str, value: str, text: str, number
             section.rtp_maps.append(text)
     elif name == "rid":
         rid, way = value.split(" ")[:2]
-        if way == "send" and section.rid is None:
-            section.rid = rid
+        if way == "send":
+            if rid in section.rids:
+                raise SdpError("a=rid described twice", line=number, section=section.number)
+            section.rids.append(rid)
+    elif name == "simulcast":
+        section.simulcast = _simulcast_streams(value)
     elif name == "fmtp":
         section.late_lines.setdefault(f"fmtp {value.split(' ', 1)[0]}", text)
     elif name == "rtcp-fb":
@@ -394,11 +401,27 @@ def _section(scan: _Section, media: MediaDescription, maps: list[RtpMap]) -> Rem
         receives=direction in ("recvonly", "sendrecv"),
         rtp_maps=tuple(sorted(maps, key=lambda item: order.get(item.payload_type, len(order)))),
         extensions=scan.extensions,
-        ssrcs=_ssrcs(media) if scan.rid is None else (None, None),
-        rid=scan.rid,
+        ssrcs=(None, None) if scan.rids else _ssrcs(media),
+        rids=_rids(scan),
         rtcp_mux="rtcp-mux" in scan.flags,
         rtcp_rsize="rtcp-rsize" in scan.flags,
     )
+
+
+def _simulcast_streams(value: str) -> tuple[str, ...]:
+    """What ``a=simulcast`` sends: of alternatives the first, paused or not."""
+    words = value.split(" ")
+    ways = dict(zip(words[::2], words[1::2], strict=True))
+    streams = ways.get("send", "").split(";")
+    return tuple(item.split(",")[0].removeprefix("~") for item in streams if item)
+
+
+def _rids(scan: _Section) -> tuple[str, ...]:
+    """The streams a line sends, in the order of ``a=simulcast``; without it, only the first."""
+    if scan.simulcast is None:
+        return tuple(scan.rids[:1])
+    described = [rid for rid in dict.fromkeys(scan.simulcast) if rid in scan.rids]
+    return tuple((described or scan.rids[:1])[:MAX_ENCODINGS])
 
 
 def _ssrcs(media: MediaDescription) -> tuple[int | None, int | None]:

@@ -48,6 +48,9 @@ def _rule(pattern: str, hint: str) -> Rule:
     return Rule(re.compile(pattern, re.ASCII), hint)
 
 
+_RIDS = r"~?[A-Za-z0-9_-]{1,16}(?:,~?[A-Za-z0-9_-]{1,16}){0,7}"
+_RID_LIST = rf"{_RIDS}(?:;{_RIDS}){{0,15}}"
+
 SESSION_RULES: Mapping[str, Rule] = {
     "ice-ufrag": _rule(r"[A-Za-z0-9+/]{4,256}", "4 to 256 letters, digits, + or /"),
     "ice-pwd": _rule(r"[A-Za-z0-9+/]{22,256}", "22 to 256 letters, digits, + or /"),
@@ -78,6 +81,10 @@ MEDIA_RULES: Mapping[str, Rule] = {
     "rid": _rule(
         r"[A-Za-z0-9_-]{1,16} (?:send|recv)(?: [ -~]*)?",
         "1 to 16 letters, digits, - or _, space, send or recv",
+    ),
+    "simulcast": _rule(
+        rf"(?:send|recv) {_RID_LIST}(?: (?:send|recv) {_RID_LIST})?",
+        "send or recv, space, stream ids with semicolons (RFC 8853)",
     ),
     "ssrc-group": _rule(r"[A-Z-]{1,16}(?: \d{1,10}){1,32}", "semantics, space, ssrc numbers"),
 }

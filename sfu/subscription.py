@@ -6,14 +6,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sfu.errors import IllegalTransitionError
-from sfu.model import Track
+from sfu.layers import HIGHEST_SPATIAL
+from sfu.model import EncodingDemand, Size, Track
 from sfu.plane import ConsumerSettings, ProducerSettings
 
 if TYPE_CHECKING:
     from sfu.participant import Participant
     from sfu.transport import ReceivingLine
 
-__all__ = ["Publication", "Subscription", "SubscriptionState"]
+__all__ = ["LayerWish", "Publication", "Subscription", "SubscriptionState"]
 
 
 class SubscriptionState(StrEnum):
@@ -51,6 +52,8 @@ class Publication:
         subscriptions: by subscriber.
         codec: of its first packet; ``None`` before.
         rebound: came back on a new transport and has not started there yet.
+        sizes: of its encodings, smallest first; ``None`` where not declared.
+        wanted: whether anybody wants each of them, as the plane told last.
     """
 
     track: Track
@@ -60,6 +63,23 @@ class Publication:
     subscriptions: "dict[Participant, Subscription]" = field(default_factory=dict)
     codec: str | None = None
     rebound: bool = False
+    sizes: tuple[Size | None, ...] = (None,)
+    wanted: tuple[bool, ...] = ()
+
+    @property
+    def demand(self) -> tuple[EncodingDemand, ...]:
+        """Which encodings the publisher shall send: all while nothing else was said."""
+        rids: tuple[str | None, ...] = self.settings.rids or (None,)
+        wanted = self.wanted if len(self.wanted) == len(rids) else (True,) * len(rids)
+        return tuple(EncodingDemand(*item) for item in zip(rids, wanted, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWish:
+    """What the plane was told of a subscription's layers; ``spatial`` ``None``: send nothing."""
+
+    spatial: int | None = HIGHEST_SPATIAL
+    priority: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +90,7 @@ class Subscription:
         line: where it is received; only while active.
         consumer_id: identifier in the plane; only while active.
         settings: what the plane was told of it; only while active.
+        wish: what the plane was told of its layers.
     """
 
     publication: Publication
@@ -78,6 +99,7 @@ class Subscription:
     line: "ReceivingLine | None" = None
     consumer_id: int | None = None
     settings: ConsumerSettings | None = None
+    wish: LayerWish = field(default_factory=LayerWish)
 
     @property
     def track(self) -> Track:
@@ -102,4 +124,5 @@ class Subscription:
             self.line = None
             self.consumer_id = None
             self.settings = None
+            self.wish = LayerWish()
         self.state = state

@@ -221,6 +221,7 @@ class Admission:
                     expires_in_s=round(left_s, 3),
                 )
             )
+        self.announcer.remind_demand(member)
         drain_s = self.deadlines.at((Due.DRAIN, None))
         if drain_s is not None:
             member.notify(Draining(deadline_s=max(0.0, round(drain_s - now.steady_s, 3))))

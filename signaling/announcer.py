@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfu.model import Lines, MediaState, Track
+from sfu.model import EncodingDemand, Lines, MediaState, Track
 from signaling.member import Member, track_info
 from signaling.notices import (
+    LayersWanted,
     LeftReason,
     MediaStateNotice,
     Negotiate,
@@ -23,6 +24,7 @@ from signaling.notices import (
     TrackPublished,
     TrackUnavailable,
     TrackUnpublished,
+    WantedEncoding,
 )
 from signaling.roster import Roster
 
@@ -134,6 +136,12 @@ class Announcer:
             told.append(owner)
         self._tell(told, notice)
 
+    def demand_changed(self, track: Track, demand: tuple[EncodingDemand, ...]) -> None:
+        """Tells the publisher what to send."""
+        owner = self._roster.owner_of(track)
+        if owner is not None:
+            owner.notify(layers_wanted(track, demand))
+
     def track_unavailable(self, participant: "Participant", track: Track, reason: str) -> None:
         """Tells the subscriber."""
         member = self._member(participant)
@@ -197,6 +205,13 @@ class Announcer:
             else:
                 member.notify_volatile(notice, data_json=data_json)
 
+    @staticmethod
+    def remind_demand(member: Member) -> None:
+        """Tells a publisher again what not to send."""
+        for track, demand in member.participant.demands():
+            if not all(item.wanted for item in demand):
+                member.notify(layers_wanted(track, demand))
+
     def _viewers(self, owner: Member) -> list[Member]:
         return [other for other in self._roster.others(owner) if other.sees_tracks_of(owner)]
 
@@ -213,6 +228,12 @@ class Announcer:
         data_json = notice.data_json()
         for member in members:
             member.notify(notice, data_json=data_json)
+
+
+def layers_wanted(track: Track, demand: tuple[EncodingDemand, ...]) -> LayersWanted:
+    """The notice to a track's publisher."""
+    encodings = tuple(WantedEncoding(rid=item.rid, wanted=item.wanted) for item in demand)
+    return LayersWanted(track_id=track.track_id, encodings=encodings)
 
 
 def _quality(member: Member) -> ParticipantQuality:

@@ -17,6 +17,7 @@ __all__ = [
     "Ack",
     "ClientMessage",
     "Join",
+    "LayersWant",
     "Leave",
     "Mute",
     "MuteAnswer",
@@ -44,6 +45,7 @@ _MAX_DESCRIBED: Final = 100
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Mid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,16}$")]
+Rid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
@@ -100,12 +102,21 @@ class Resume(_Request):
     data: ResumeData
 
 
+class DeclaredEncoding(_Strict):
+    """Size of one simulcast encoding at most, in pixels."""
+
+    rid: Rid
+    width: Annotated[int, Field(ge=1, le=16_384)]
+    height: Annotated[int, Field(ge=1, le=16_384)]
+
+
 class DeclaredTrack(_Strict):
     """What a sending m-line carries."""
 
     mid: Mid
     source: Source
     muted: bool = False
+    encodings: Annotated[tuple[DeclaredEncoding, ...], FailFast()] = Field(default=(), max_length=8)
 
 
 class OfferData(_Strict):
@@ -220,6 +231,27 @@ class QualityReport(_Request):
     data: QualityReportData
 
 
+class ShownTrack(_Strict):
+    """How large a track is shown, in device pixels; zero: not to be seen."""
+
+    track_id: Identifier
+    width: Annotated[int, Field(ge=0, le=16_384)]
+    height: Annotated[int, Field(ge=0, le=16_384)]
+
+
+class LayersWantData(_Strict):
+    """Fields of ``layers.want``."""
+
+    tracks: Annotated[tuple[ShownTrack, ...], FailFast()] = Field(max_length=64)
+
+
+class LayersWant(_Request):
+    """How large the client shows what it receives."""
+
+    type: Literal["layers.want"]
+    data: LayersWantData
+
+
 class Leave(_Request):
     """End of the participation."""
 
@@ -258,6 +290,7 @@ Request = (
     | MuteAnswer
     | TextMessage
     | QualityReport
+    | LayersWant
     | Leave
 )
 ClientMessage = Request | Ack | Ping

@@ -19,6 +19,7 @@ __all__ = [
     "ErrorNotice",
     "GrantInfo",
     "Joined",
+    "LayersWanted",
     "LeftReason",
     "LimitsInfo",
     "LineCounts",
@@ -47,8 +48,12 @@ __all__ = [
     "TrackPublished",
     "TrackUnavailable",
     "TrackUnpublished",
+    "WantedEncoding",
     "rfc3339",
 ]
+
+FEATURES: tuple[str, ...] = ("layers",)
+"""Optional additions to the protocol this server has."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64)]
 Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
@@ -147,7 +152,7 @@ class LimitsInfo(_Value):
 
 class _State(ServerData):
     protocol: Literal[1] = 1
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = FEATURES
     participant_id: Identifier
     room_id: Identifier
     role: Role
@@ -317,6 +322,23 @@ class TrackMuted(ServerData):
     by: Identifier
 
 
+class WantedEncoding(_Value):
+    """Whether anybody wants an encoding; ``rid`` is null where there is only one."""
+
+    rid: str | None
+    wanted: bool
+
+
+class LayersWanted(ServerData):
+    """Which encodings of an own track the client shall send."""
+
+    type = "layers.wanted"
+    delivery = Delivery.NOTICE
+
+    track_id: Identifier
+    encodings: tuple[WantedEncoding, ...]
+
+
 class TrackUnavailable(ServerData):
     """A subscribed track can't be sent to this participant."""
 
@@ -425,7 +447,7 @@ class Draining(ServerData):
 ALL: tuple[type[ServerData], ...] = (
     Joined, Resumed, AnswerReply, Ok, Asked, Sent, ErrorNotice, Bye, Pong,
     ParticipantJoined, ParticipantLeft, ParticipantConnection,
-    TrackPublished, TrackUnpublished, TrackMuted, TrackUnavailable,
+    TrackPublished, TrackUnpublished, TrackMuted, TrackUnavailable, LayersWanted,
     Negotiate, MediaStateNotice, MessageNotice, MuteAsked, MuteResult,
     Speakers, QualityNotice, Draining,
 )  # fmt: skip

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from sfu.model import Offer, Role, Track, TrackDeclaration
+from sfu.model import Offer, Role, Size, Track, TrackDeclaration
 from signaling.clock import Deadlines, Instant
 from signaling.config import MutePolicy, SignalingConfig
 from signaling.deadlines import Due, DueKey
 from signaling.errors import ErrorCode, IllegalTransitionError, RefusedError
 from signaling.member import Member
 from signaling.messages import (
+    LayersWant,
     Mute,
     MuteAnswer,
     MuteRequest,
@@ -88,6 +89,12 @@ class Requests:
                 return self._answer_mute(member, message)
             case TextMessage():
                 return self._relay(member, message, now)
+            case LayersWant():
+                shown = message.data.tracks
+                member.participant.show(
+                    {item.track_id: Size(item.width, item.height) for item in shown}
+                )
+                return Ok()
             case QualityReport():
                 return self._keep_report(member, message)
             case _:
@@ -95,7 +102,12 @@ class Requests:
 
     def _negotiate(self, member: Member, message: OfferMessage) -> AnswerReply:
         declared = [
-            TrackDeclaration(mid=item.mid, source=item.source, muted=item.muted)
+            TrackDeclaration(
+                mid=item.mid,
+                source=item.source,
+                muted=item.muted,
+                sizes={size.rid: Size(size.width, size.height) for size in item.encodings},
+            )
             for item in message.data.tracks
         ]
         answer = member.participant.negotiate(Offer(sdp=message.data.sdp, tracks=declared))

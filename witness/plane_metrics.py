@@ -20,6 +20,7 @@ ESTIMATE_BOUNDS_BPS = (50e3, 100e3, 200e3, 400e3, 800e3, 1.6e6, 3.2e6, 6.4e6, 12
 """Upper bounds of the bandwidth estimates."""
 LOSS_BOUNDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 """Upper bounds of the shares lost."""
+_SWITCH_REASONS = ("wish", "budget", "encoding")
 _TRANSPORT_STATES = ("new", "connecting", "connected", "disconnected", "failed", "closed")
 
 
@@ -48,6 +49,7 @@ class PlaneMetrics:
         yield from _rtp(counters)
         yield from _feedback(counters)
         yield from _losses(counters)
+        yield from _layers(counters)
         yield _forward_delay(counters)
 
 
@@ -267,6 +269,27 @@ def _losses(counters: Sequence[Counters]) -> Iterable[Metric]:
             "sfu_engine_dropped_events",
             "Events lost because the event loop was too slow.",
             sum(c.events_dropped for c in counters),
+        ),
+    )
+
+
+def _layers(counters: Sequence[Counters]) -> Iterable[Metric]:
+    switches = CounterMetricFamily(
+        "sfu_consumer_layer_switches",
+        "Subscriptions that got a higher or lower layer, by what made it so.",
+        labels=["direction", "reason"],
+    )
+    for reason in _SWITCH_REASONS:
+        up = sum(c.layer_switches_up.get(reason, 0) for c in counters)
+        down = sum(c.layer_switches_down.get(reason, 0) for c in counters)
+        switches.add_metric(["up", reason], up)
+        switches.add_metric(["down", reason], down)
+    return (
+        switches,
+        CounterMetricFamily(
+            "sfu_forward_filler_packets",
+            "Empty packets sent in places that would else have stayed gaps.",
+            sum(c.fillers_out for c in counters),
         ),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from loadtest.sources import MEDIA_DIR, load_speech
 
-__all__ = ["PICTURE_SIZE", "write_clip", "write_speech"]
+__all__ = ["PICTURE_SIZE", "write_clip", "write_large_clip", "write_speech"]
 
 PICTURE_SIZE = (352, 288)
 """Width and height of what the file camera gives."""
@@ -30,3 +30,16 @@ def write_speech(target: Path) -> None:
         out.setsampwidth(2)
         out.setframerate(48_000)
         out.writeframes(load_speech(MEDIA_DIR / "zh_tts0.wav").astype("<i2").tobytes())
+
+
+def write_large_clip(target: Path) -> None:
+    """A bar that wanders through 1,280 × 720 pixels, 15 pictures a second for two seconds."""
+    width, height, frames = 1280, 720, 30
+    ramp = np.linspace(40, 200, width, dtype=np.uint8)
+    with target.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F15:1 Ip A1:1 C420jpeg\n".encode())
+        for frame in range(frames):
+            luma = np.tile(np.roll(ramp, frame * width // frames), (height, 1))
+            luma[:, frame * width // frames :][:, :80] = 235
+            chroma = np.full(width * height // 2, 128, dtype=np.uint8)
+            file.write(b"FRAME\n" + luma.tobytes() + chroma.tobytes())

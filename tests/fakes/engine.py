@@ -77,6 +77,18 @@ class Event:
         consumer: int
 
     @dataclass(frozen=True)
+    class ProducerDemand:
+        producer: int
+        encodings: list[bool]
+
+    @dataclass(frozen=True)
+    class ConsumerLayersChanged:
+        consumer: int
+        current: tuple[int, int] | None
+        target: tuple[int, int] | None
+        reason: str = "wish"
+
+    @dataclass(frozen=True)
     class AudioLevels:
         room: int
         levels: list[tuple[int, int]]
@@ -140,6 +152,7 @@ class FakeConsumer:
     transport: int
     producer: int | None
     arguments: dict[str, Any]
+    layers: dict[str, Any] | None = None
 
 
 class FakeEngine:
@@ -426,6 +439,16 @@ class FakeEngine:
     def set_consumer_paused(self, *, consumer: int, paused: bool) -> None:
         self._record("set_consumer_paused", consumer=consumer, paused=paused)
         self.consumers[consumer].arguments["paused"] = paused
+
+    def set_consumer_layers(
+        self, *, consumer: int, spatial: int | None, temporal: int, priority: int
+    ) -> None:
+        layers = {"spatial": spatial, "temporal": temporal, "priority": priority}
+        self._record("set_consumer_layers", consumer=consumer, **layers)
+        item = self.consumers[consumer]
+        if item.producer is not None:
+            assert self.producers[item.producer].arguments["kind"] == "video"
+        item.layers = layers
 
     def remove_consumer(self, *, consumer: int) -> None:
         self._record("remove_consumer", consumer=consumer)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sfu import Grant, MediaState, Offer, Role, SfuConfig, Source, TrackDeclaration
+from sfu import Grant, MediaState, Offer, Role, SfuConfig, Size, Source, TrackDeclaration
 from sfu.errors import (
     EngineUnavailableError,
     ForbiddenError,
@@ -137,15 +137,56 @@ def test_an_offer_without_media_makes_no_transport(scene: Scene, name: str) -> N
     assert not scene.engine.transports
 
 
-def test_simulcast_is_declined_and_the_first_stream_taken(scene: Scene) -> None:
-    answer = scene.join("a").negotiate(Offer(recorded("chromium_simulcast"))).sdp
-    assert "simulcast" not in answer
-    assert "a=rid:" not in answer
-    assert direction(answer, 0) == "recvonly"
+def rids_of(scene: Scene) -> list[str | None]:
     (producer,) = scene.engine.producers.values()
-    assert [item.rid for item in producer.arguments["encodings"]] == ["q"]
+    return [item.rid for item in producer.arguments["encodings"]]
+
+
+def test_simulcast_is_taken_with_all_its_streams(scene: Scene) -> None:
+    answer = scene.join("a").negotiate(Offer(recorded("chromium_simulcast"))).sdp
+    rows = section(answer, 0)
+    assert [row for row in rows if row.startswith("a=rid:")] == [
+        "a=rid:q recv",
+        "a=rid:h recv",
+        "a=rid:f recv",
+    ]
+    assert "a=simulcast:recv q;h;f" in rows
+    assert direction(answer, 0) == "recvonly"
+    assert rids_of(scene) == ["q", "h", "f"]
     (transport,) = scene.engine.transports.values()
     assert {"rid", "repaired_rid"} <= set(transport.extensions)
+
+
+def test_declared_sizes_put_the_streams_in_order(scene: Scene) -> None:
+    sizes = {"q": Size(1280, 720), "h": Size(640, 360), "f": Size(320, 180)}
+    declared = [TrackDeclaration("0", Source.CAMERA, sizes=sizes)]
+    answer = scene.join("a").negotiate(Offer(recorded("chromium_simulcast"), declared)).sdp
+    assert rids_of(scene) == ["f", "h", "q"]
+    assert "a=simulcast:recv q;h;f" in section(answer, 0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "taken", "answered"),
+    [
+        ("a=simulcast:send f;q,h", ["f", "q"], "recv f;q"),
+        ("a=simulcast:send ~q;~h", ["q", "h"], "recv q;h"),
+        ("a=simulcast:recv x send h;f", ["h", "f"], "recv h;f"),
+        ("a=simulcast:send h;h;nobody", ["h"], None),
+        ("a=simulcast:recv q;h", ["q"], None),
+        ("", ["q"], None),
+    ],
+)
+def test_what_simulcast_lines_mean(
+    scene: Scene, lines: str, taken: list[str], answered: str | None
+) -> None:
+    text = recorded("chromium_simulcast").replace("a=simulcast:send q;h;f\r\n", "")
+    text = text.replace(
+        "a=rid:f send\r\n", f"a=rid:f send\r\n{lines}\r\n" if lines else "a=rid:f send\r\n"
+    )
+    answer = scene.join("a").negotiate(Offer(text)).sdp
+    assert rids_of(scene) == taken
+    rows = [row for row in section(answer, 0) if "simulcast" in row]
+    assert rows == ([f"a=simulcast:{answered}"] if answered else [])
 
 
 def test_stream_identifiers_are_negotiated_for_simulcast_only(scene: Scene) -> None:

@@ -150,6 +150,44 @@ def test_bad_ssrcs_are_refused(extra: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "send",
+        "send ",
+        "q;h",
+        "both q;h",
+        "send q;;h",
+        "send q;h;",
+        "send q,;h",
+        "send q h",
+        "send q recv",
+        "send q recv h send f",
+        "send rid=q;h",
+        "send q\u00e4",
+        "send " + "r" * 17,
+        "send " + ";".join(f"r{index}" for index in range(17)),
+        "send " + ",".join(f"r{index}" for index in range(9)),
+    ],
+)
+def test_malformed_simulcast_is_refused(value: str) -> None:
+    with pytest.raises(SdpError, match="a=simulcast is malformed"):
+        parse_offer(BASE + f"a=simulcast:{value}\r\n")
+
+
+def test_a_stream_described_twice_is_refused() -> None:
+    with pytest.raises(SdpError, match="described twice"):
+        parse_offer(BASE + "a=rid:q send\r\na=rid:q send\r\n")
+
+
+def test_at_most_four_streams_are_taken() -> None:
+    rids = [f"r{index}" for index in range(6)]
+    extra = "".join(f"a=rid:{rid} send\r\n" for rid in rids)
+    remote = parse_offer(BASE + extra + f"a=simulcast:send {';'.join(rids)}\r\n")
+    assert remote.sections[-1].rids == ("r0", "r1", "r2", "r3")
+
+
+@pytest.mark.parametrize(
     "extra",
     [
         "a=ssrc:12",

@@ -11,6 +11,8 @@ from signaling.messages import CLIENT_ADAPTER, read_message, read_request_id
 from tests.signaling.scene import client_validator
 
 QUALITY = {"track_id": "t", "packets_lost": 0, "packets_received": 1, "jitter_ms": 0.5}
+SHOWN = {"track_id": "t", "width": 0, "height": 16_384}
+DECLARED = {"mid": "0", "source": "camera"}
 
 GOOD: dict[str, dict[str, Any]] = {
     "join": {"token": "t", "client": {"name": "n", "version": "1"}, "language": "zh-CN"},
@@ -23,6 +25,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "mute.answer": {"request_id": "q", "accept": True},
     "message": {"text": "你好", "to": None},
     "quality.report": {"tracks": [QUALITY], "rtt_ms": 3},
+    "layers.want": {"tracks": [SHOWN]},
     "leave": {},
     "ack": {"seq": 0},
     "ping": {},
@@ -97,6 +100,19 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("message", {"text": "x" * 16_001}, "data.text"),
     ("message", {"to": 5}, "data.to"),
     ("quality.report", {"rtt_ms": -1}, "data.rtt_ms"),
+    ("layers.want", {"tracks": None}, "data.tracks"),
+    ("layers.want", {"tracks": [SHOWN] * 65}, "data.tracks"),
+    ("layers.want", {"tracks": [SHOWN | {"width": -1}]}, "data.tracks.0.width"),
+    ("layers.want", {"tracks": [SHOWN | {"height": 16_385}]}, "data.tracks.0.height"),
+    ("layers.want", {"tracks": [SHOWN | {"height": 1.5}]}, "data.tracks.0.height"),
+    ("layers.want", {"tracks": [SHOWN | {"track_id": "a b"}]}, "data.tracks.0.track_id"),
+    ("layers.want", {"tracks": [SHOWN | {"extra": 1}]}, "data.tracks.0.extra"),
+    ("offer", {"tracks": [DECLARED | {"encodings": [{"rid": "q", "width": 0, "height": 9}]}]},
+     "data.tracks.0.encodings.0.width"),
+    ("offer", {"tracks": [DECLARED | {"encodings": [{"rid": "~", "width": 1, "height": 9}]}]},
+     "data.tracks.0.encodings.0.rid"),
+    ("offer", {"tracks": [DECLARED | {"encodings": [{"rid": "q"}]}]},
+     "data.tracks.0.encodings.0.width"),
     ("quality.report", {"rtt_ms": 600_001}, "data.rtt_ms"),
     ("quality.report", {"tracks": [QUALITY] * 65}, "data.tracks"),
     ("quality.report", {"tracks": [QUALITY | {"packets_lost": -1}]}, "data.tracks.0.packets_lost"),

@@ -10,12 +10,25 @@ export class FakePeer extends EventTarget {
   /** Throws in `setRemoteDescription` while true. */
   refuseAnswer = false;
 
-  addTransceiver(trackOrKind, { direction }) {
+  /** Throws on encodings with this member, as browsers do that can't. */
+  refuseEncodings = null;
+
+  addTransceiver(trackOrKind, { direction, sendEncodings = [{}] }) {
+    if (sendEncodings.some((encoding) => this.refuseEncodings in encoding)) throw new Error("not supported");
     const kind = typeof trackOrKind === "string" ? trackOrKind : trackOrKind.kind;
     const sender = {
       track: typeof trackOrKind === "string" ? null : trackOrKind,
+      encodings: sendEncodings.map((encoding) => ({ active: true, ...encoding })),
+      sets: 0,
       async replaceTrack(track) {
         this.track = track;
+      },
+      getParameters() {
+        return { encodings: this.encodings.map((encoding) => ({ ...encoding })) };
+      },
+      async setParameters({ encodings }) {
+        this.sets += 1;
+        this.encodings = encodings;
       },
     };
     const transceiver = { mid: null, direction, sender, receiver: { track: { kind, id: `r${this.transceivers.length}` } } };
@@ -60,7 +73,7 @@ export class FakePeer extends EventTarget {
 }
 
 /** A captured track. */
-export function fakeTrack(kind) {
+export function fakeTrack(kind, settings = {}) {
   const track = new EventTarget();
-  return Object.assign(track, { kind, enabled: true, stopped: false, stop: () => (track.stopped = true) });
+  return Object.assign(track, { kind, getSettings: () => settings, enabled: true, stopped: false, stop: () => (track.stopped = true) });
 }

@@ -31,11 +31,14 @@ def counters(scale: int = 1) -> SimpleNamespace:
         "rtcp_packets_in", "rtcp_packets_out", "nack_sent", "nack_received", "pli_sent",
         "pli_received", "retransmissions_in", "retransmissions_out", "retransmissions_missed",
         "dtls_handshakes", "dtls_failures", "room_panics", "events_dropped", "commands_rejected",
+        "fillers_out",
     )  # fmt: skip
     return SimpleNamespace(
         **dict.fromkeys(pairs, (10 * scale, 20 * scale)),
         **dict.fromkeys(single, 5 * scale),
         dropped={DROP_REASONS[0]: 7 * scale},
+        layer_switches_up={"wish": 3 * scale},
+        layer_switches_down={"budget": 2 * scale},
         forward_delay_buckets=[count * scale for count in BUCKETS],
         forward_delay_sum_s=0.5 * scale,
     )
@@ -140,6 +143,14 @@ def test_every_drop_reason_is_there_from_the_start(sfu: Any) -> None:
     dropped = values(scrape(Metrics(sfu, Stats()))["sfu_forward_dropped_packets"])
     assert {reason for (reason,) in dropped} == set(DROP_REASONS)
     assert dropped[(DROP_REASONS[0],)] == 14
+
+
+def test_layer_switches_are_shown_by_direction_and_reason(sfu: Any) -> None:
+    switches = values(scrape(Metrics(sfu, Stats()))["sfu_consumer_layer_switches"])
+    assert switches[("up", "wish")] == 6
+    assert switches[("down", "budget")] == 4
+    assert len(switches) == 6
+    assert sum(switches.values()) == 10
 
 
 def test_totals_do_not_fall_when_an_engine_fails(sfu: Any) -> None:

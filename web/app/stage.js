@@ -22,6 +22,7 @@ export class Stage {
   #scores = new Map();
   /** @type {Set<string>} */
   #unavailable = new Set();
+  #watch = (/** @type {string} */ trackId, /** @type {Element} */ element) => this.#call.watchSize(trackId, element);
 
   /**
    * @param {Call} call
@@ -112,6 +113,7 @@ export class Stage {
     const picture = own ? call.localTrack("camera") : camera ? call.mediaTrack(camera.track_id) : null;
     const unavailable = camera && this.#unavailable.has(camera.track_id);
     tile.setPicture(pictureOff || unavailable ? null : picture);
+    if (!own) tile.followSize(unavailable ? null : (camera?.track_id ?? null), this.#watch);
     tile.setAudio({ published: microphone !== undefined, muted: own ? call.isMuted("microphone") : (microphone?.muted ?? true) });
     tile.setNote(connection === "reconnecting" ? "call.person_reconnecting" : unavailable ? "call.unavailable" : null);
     tile.setScore(connection === "reconnecting" ? "lost" : (this.#scores.get(id) ?? "unknown"));
@@ -152,6 +154,7 @@ export class Stage {
       this.#screens.set(track.track_id, tile);
     }
     tile.setPicture(this.#call.mediaTrack(track.track_id));
+    tile.followSize(track.track_id, this.#watch);
     tile.setNote(this.#unavailable.has(track.track_id) ? "call.unavailable" : null);
   }
 

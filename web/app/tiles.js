@@ -58,6 +58,9 @@ export class Tile {
   }
 
   #canAsk;
+  /** @type {string | null} */
+  #followed = null;
+  #unfollow = () => {};
 
   /** @param {MediaStreamTrack | null} track Null while there is no picture. */
   setPicture(track) {
@@ -95,7 +98,22 @@ export class Tile {
     this.element.classList.toggle("is-away", key === "call.person_reconnecting");
   }
 
+  /**
+   * Follows how large the track is shown.
+   *
+   * @param {string | null} trackId
+   * @param {(trackId: string, element: Element) => () => void} watch
+   */
+  followSize(trackId, watch) {
+    if (trackId === this.#followed) return;
+    this.#followed = trackId;
+    this.#unfollow();
+    // Of the tile and not of the picture: a camera that is switched on again shall not have to be asked for.
+    this.#unfollow = trackId ? watch(trackId, this.element) : () => {};
+  }
+
   close() {
+    this.#unfollow();
     this.#video.srcObject = null;
     this.element.remove();
   }

@@ -3,9 +3,10 @@ import { connectionStatus } from "./connection.js";
 import { cameraConstraints, deviceError, microphoneConstraints } from "./devices.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
-import { KIND_OF, MAX_TEXT } from "./protocol.js";
+import { KIND_OF, LAYERS, MAX_TEXT } from "./protocol.js";
 import { MediaRecovery } from "./recovery.js";
 import { Roster } from "./roster.js";
+import { SizeWatch } from "./sizes.js";
 import { StatsReader } from "./stats.js";
 
 /**
@@ -65,6 +66,10 @@ export class Call extends Emitter {
   #reporting = false;
   #stats = new StatsReader();
   #roster = new Roster();
+  #sizes;
+  #layered = false;
+  /** The peer connection sizes were said for. @type {RTCPeerConnection | null} */
+  #sizedPeer = null;
   #signal;
   #media;
   #recovery;
@@ -78,14 +83,16 @@ export class Call extends Emitter {
    * @param {import("./signal.js").Signal} parts.signal
    * @param {import("./media.js").Media} parts.media
    * @param {import("./clock.js").Clock} parts.clock
+   * @param {import("./sizes.js").View | null} [parts.view] Null where nothing is shown.
    * @param {Initial} [parts.initial]
    */
-  constructor({ signal, media, clock, initial = { tracks: {}, muted: [] } }) {
+  constructor({ signal, media, clock, view = null, initial = { tracks: {}, muted: [] } }) {
     super();
     this.#initial = initial;
     this.#signal = signal;
     this.#media = media;
     this.#statsTimer = new Timer(clock);
+    this.#sizes = view && new SizeWatch({ clock, view, say: (tracks) => this.#saySizes(tracks) });
     this.#recovery = new MediaRecovery(clock, (remedy) => void this.#remedy(remedy));
     this.#connection = connectionStatus(signal.status, "none", false);
     signal.on("state", ({ state }) => {
@@ -98,7 +105,14 @@ export class Call extends Emitter {
     signal.on("closed", (reason) => this.#onClosed(reason));
     media.on("state", () => this.#refresh());
     media.on("sending", () => this.#onSending());
-    media.on("receiving", () => this.emit("media", undefined));
+    media.on("receiving", () => {
+      // Of a new peer connection the server knows no sizes yet.
+      if (this.#media.receiving.size > 0 && this.#media.peer !== this.#sizedPeer) {
+        this.#sizedPeer = this.#media.peer;
+        this.#sizes?.startOver();
+      }
+      this.emit("media", undefined);
+    });
     media.on("error", (error) => this.#report(error));
     this.#followRoster();
   }
@@ -243,6 +257,25 @@ export class Call extends Emitter {
 
   // --- others
 
+  /**
+   * Says how large a received video is shown, for as long as it is: nobody is sent more than they see. A track that was
+   * never watched is received at its best.
+   *
+   * @param {string} trackId
+   * @param {Element} element The `<video>`, or what surrounds it.
+   * @returns {() => void} Ends it; a track that is shown nowhere is not sent any more.
+   */
+  watchSize(trackId, element) {
+    return this.#sizes?.watch(trackId, element) ?? (() => {});
+  }
+
+  /** @param {import("./sizes.js").ShownTrack[]} tracks */
+  async #saySizes(tracks) {
+    // Without a socket it is said when there is one again, and by then it may be something else.
+    if (!this.#layered || !this.#signal.ready) return;
+    await this.#signal.request("layers.want", { tracks });
+  }
+
   /** @param {string} trackId */
   async subscribe(trackId) {
     await this.#signal.request("subscribe", { track_id: trackId });
@@ -304,6 +337,9 @@ export class Call extends Emitter {
     this.#joined = data;
     // Also where nothing else changed: credentials for TURN expire.
     this.#media.iceServers = data.ice_servers ?? [];
+    this.#layered = data.features?.includes(LAYERS) ?? false;
+    this.#media.layered = this.#layered;
+    this.#sizes?.startOver();
     if (data.replay && !first) return;
     this.#serverMedia = how === "resumed" ? data.media : null;
     this.#roster.replace(data);
@@ -342,6 +378,9 @@ export class Call extends Emitter {
       case "media.state":
         this.#serverMedia = data.state;
         this.#refresh();
+        break;
+      case "layers.wanted":
+        this.#media.setDemand(data.track_id, data.encodings ?? []).catch((error) => this.#report(error));
         break;
       case "speakers":
         this.emit("speakers", { active: data.active ?? null, levels: new Map(data.levels ?? []) });
@@ -385,6 +424,7 @@ export class Call extends Emitter {
   /** @param {WitnessError} reason */
   #onClosed(reason) {
     this.#statsTimer.clear();
+    this.#sizes?.close();
     this.#recovery.close();
     for (const { track } of this.#media.sending.values()) track.stop();
     this.#media.close();
@@ -399,7 +439,10 @@ export class Call extends Emitter {
     roster.on("left", ({ participant, reason }) => this.emit("participants", { change: "left", participant, reason }));
     roster.on("presence", (participant) => this.emit("participants", { change: "presence", participant }));
     roster.on("published", (track) => this.emit("tracks", { change: "published", track }));
-    roster.on("unpublished", (track) => this.emit("tracks", { change: "unpublished", track }));
+    roster.on("unpublished", (track) => {
+      this.#sizes?.forget(track.track_id);
+      this.emit("tracks", { change: "unpublished", track });
+    });
     roster.on("muted", ({ track, by }) => {
       // Muted by somebody else: what the server drops must not be recorded by the browser either.
       if (track.muted && track.participant_id === this.selfId) this.#media.setMuted(track.source, true);

@@ -4,6 +4,7 @@ import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
 import { NegotiationQueue } from "./negotiation.js";
 import { KIND_OF } from "./protocol.js";
+import { addSendingLine, applyDemand, encodingSizes, encodingsFor } from "./simulcast.js";
 
 /**
  * @typedef {import("./protocol.js").Source} Source
@@ -49,12 +50,16 @@ export class Media extends Emitter {
   peer = null;
   /** @type {RTCIceServer[]} */
   iceServers = [];
+  /** The server takes simulcast and the sizes of its encodings. */
+  layered = false;
   /** @type {Lines} */
   #lines = { audio: 0, video: 0 };
   /** @type {Record<Kind, RTCRtpTransceiver[]>} */
   #receivers = { audio: [], video: [] };
-  /** Sending lines whose source was unpublished, for the next of their kind. @type {RTCRtpTransceiver[]} */
+  /** Sending lines whose source was unpublished, for the next of that source. @type {{ source: Source, line: RTCRtpTransceiver }[]} */
   #spare = [];
+  /** What the server wants of each own track. @type {Map<string, import("./simulcast.js").EncodingDemand[]>} */
+  #demand = new Map();
   #restart = false;
   #closed = false;
   /** Offers in a row that were refused as `bad_sdp`. */
@@ -125,7 +130,7 @@ export class Media extends Emitter {
     this.sending.delete(source);
     if (sending.transceiver) {
       sending.transceiver.direction = "inactive";
-      this.#spare.push(sending.transceiver);
+      this.#spare.push({ source, line: sending.transceiver });
       await sending.transceiver.sender.replaceTrack(null);
     }
     await this.#queue.request();
@@ -156,6 +161,28 @@ export class Media extends Emitter {
     if (!sending) return;
     sending.muted = muted;
     sending.track.enabled = !muted;
+  }
+
+  /**
+   * Stops encodings of an own track that nobody wants, and starts those that somebody does.
+   *
+   * @param {string} trackId
+   * @param {import("./simulcast.js").EncodingDemand[]} demand
+   */
+  async setDemand(trackId, demand) {
+    this.#demand.set(trackId, demand);
+    const sender = [...this.sending.values()].find((sending) => sending.trackId === trackId)?.transceiver?.sender;
+    if (!sender) return;
+    try {
+      await applyDemand(sender, demand);
+    } catch (error) {
+      // Parameters changed between reading and setting them: what counts is the newest demand.
+      const newest = this.#demand.get(trackId);
+      if (this.#closed || !newest || !this.peer) return;
+      await applyDemand(sender, newest).catch(() => {
+        throw WitnessError.from(error);
+      });
+    }
   }
 
   /** Finds new network paths for the same peer connection. */
@@ -228,6 +255,7 @@ export class Media extends Emitter {
     this.peer = null;
     this.#receivers = { audio: [], video: [] };
     this.#spare = [];
+    this.#demand.clear();
     this.#restart = false;
     for (const sending of this.sending.values()) sending.transceiver = null;
     // Listeners are still attached, but compare with the present peer connection.
@@ -267,9 +295,11 @@ export class Media extends Emitter {
   async #exchange(peer, iceRestart) {
     this.#addLines(peer);
     await peer.setLocalDescription(await peer.createOffer({ iceRestart }));
-    const tracks = [...this.sending].flatMap(([source, { transceiver, muted }]) =>
-      transceiver?.mid ? [{ mid: transceiver.mid, source, muted }] : [],
-    );
+    const tracks = [...this.sending].flatMap(([source, { transceiver, muted }]) => {
+      if (!transceiver?.mid) return [];
+      const sizes = this.layered ? encodingSizes(transceiver.sender) : [];
+      return [{ mid: transceiver.mid, source, muted, ...(sizes.length > 0 ? { encodings: sizes } : {}) }];
+    });
     const answer = await this.#sendOffer({ sdp: peer.localDescription?.sdp ?? "", tracks });
     if (peer !== this.peer) return;
     try {
@@ -316,14 +346,19 @@ export class Media extends Emitter {
    * @param {MediaStreamTrack} track
    */
   #sendingLine(peer, source, track) {
-    const spare = this.#spare.findIndex((line) => line.sender.track === null && kindOf(line) === KIND_OF[source]);
-    const reused = spare >= 0 ? this.#spare.splice(spare, 1)[0] : undefined;
+    // The encodings of a line are fixed when it is made, so a screen never takes a camera's.
+    const fits = (/** @type {Source} */ other) => !this.layered || other === source || KIND_OF[source] === "audio";
+    const spare = this.#spare.findIndex(
+      (entry) => entry.line.sender.track === null && kindOf(entry.line) === KIND_OF[source] && fits(entry.source),
+    );
+    const reused = spare >= 0 ? this.#spare.splice(spare, 1)[0]?.line : undefined;
     if (reused) {
       reused.direction = "sendonly";
       void reused.sender.replaceTrack(track);
       return reused;
     }
-    const transceiver = peer.addTransceiver(track, { direction: "sendonly" });
+    const encodings = this.layered ? encodingsFor(track, { source, codec: this.#codec }) : [];
+    const transceiver = addSendingLine(peer, track, encodings);
     if (track.kind === "video" && this.#codec) applyCodecPreference(transceiver, this.#codec);
     return transceiver;
   }

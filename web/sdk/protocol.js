@@ -31,6 +31,7 @@
  *
  * @typedef {object} Joined The reply to `join` and `resume`.
  * @property {number} protocol
+ * @property {string[]} [features] Optional additions the server has.
  * @property {string} participant_id
  * @property {string} room_id
  * @property {Role} role
@@ -49,7 +50,7 @@
  *
  * @typedef {object} Offer
  * @property {string} sdp
- * @property {{ mid: string, source: Source, muted: boolean }[]} tracks
+ * @property {{ mid: string, source: Source, muted: boolean, encodings?: import("./simulcast.js").EncodingSize[] }[]} tracks
  *
  * @typedef {object} Answer
  * @property {string} sdp
@@ -89,6 +90,8 @@
 export const PROTOCOL = 1;
 export const SUBPROTOCOL = "witness.v1";
 export const CLIENT = Object.freeze({ name: "witness-web", version: "0.1.0" });
+/** Names the server's addition for simulcast and sizes. */
+export const LAYERS = "layers";
 /** Code points of a text message. */
 export const MAX_TEXT = 4000;
 

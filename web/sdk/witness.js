@@ -21,6 +21,7 @@ import { WitnessError } from "./errors.js";
 import { Media } from "./media.js";
 import { SUBPROTOCOL, socketUrl } from "./protocol.js";
 import { ResumeStore } from "./resume_store.js";
+import { browserView } from "./sizes.js";
 import { Signal } from "./signal.js";
 
 export { Call } from "./call.js";
@@ -108,7 +109,7 @@ function start(options, begin) {
     codec: options.codec ?? null,
   });
   const initial = { tracks: options.tracks ?? {}, muted: options.muted ?? [] };
-  const call = new Call({ signal, media, clock: browserClock, initial });
+  const call = new Call({ signal, media, clock: browserClock, view: browserView, initial });
   const unwatch = watchPage(signal);
   call.on("closed", unwatch);
   return new Promise((resolve, reject) => {

@@ -100,7 +100,7 @@ pub struct CodecParameters {
     pub variant: String,
 }
 
-/// One stream of a track: several with simulcast.
+/// One stream of a track: several with simulcast, the smallest picture first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EncodingParameters {
     pub rid: Option<String>,
@@ -133,6 +133,66 @@ pub struct ConsumerParameters {
     pub cname: String,
     /// Starts without forwarding until [`Command::SetConsumerPaused`] with `false`.
     pub paused: bool,
+}
+
+/// A layer of a track: how large and how smooth.
+///
+/// Ordered by quality: a larger picture first, then more frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layer {
+    /// Index of the encoding, as in [`ProducerParameters::encodings`]: 0 is the smallest.
+    pub spatial: u8,
+    /// Highest temporal layer: 0 is the base.
+    pub temporal: u8,
+}
+
+impl Layer {
+    /// A temporal layer above all: no frame is left out.
+    pub const ALL_TEMPORAL: u8 = 7;
+    /// A layer above all.
+    pub const HIGHEST: Layer = Layer { spatial: u8::MAX, temporal: Layer::ALL_TEMPORAL };
+}
+
+/// What a subscriber wants of a video track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerWish {
+    /// The best layer that is of use. `None`: the track is not shown, send nothing.
+    pub preferred: Option<Layer>,
+    /// Class among the subscriber's tracks when its link cannot carry all: 0 comes first.
+    pub priority: u8,
+}
+
+impl Default for LayerWish {
+    fn default() -> LayerWish {
+        LayerWish { preferred: Some(Layer::HIGHEST), priority: 0 }
+    }
+}
+
+/// Why a subscription gets another layer. A closed set: it is a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum LayerSwitchReason {
+    /// The subscriber wants more or less.
+    Wish,
+    /// Its link can carry more or less.
+    Budget,
+    /// The publisher began or stopped sending an encoding.
+    Encoding,
+}
+
+impl LayerSwitchReason {
+    /// All values, in declaration order: the index is `reason as usize`.
+    pub const ALL: [LayerSwitchReason; 3] =
+        [LayerSwitchReason::Wish, LayerSwitchReason::Budget, LayerSwitchReason::Encoding];
+
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LayerSwitchReason::Wish => "wish",
+            LayerSwitchReason::Budget => "budget",
+            LayerSwitchReason::Encoding => "encoding",
+        }
+    }
 }
 
 /// What Python asks of an engine. Commands for something unknown yield [`Event::CommandFailed`].
@@ -208,6 +268,11 @@ pub enum Command {
     SetConsumerPaused {
         consumer: ConsumerId,
         paused: bool,
+    },
+    /// Says what of a video track is of use; everything, first class, until then.
+    SetConsumerLayers {
+        consumer: ConsumerId,
+        wish: LayerWish,
     },
     RemoveConsumer {
         consumer: ConsumerId,
@@ -287,6 +352,19 @@ pub enum Event {
     ConsumerStarted {
         consumer: ConsumerId,
     },
+    /// Which encodings of a producer anybody wants, in their order. Only told when it changes;
+    /// all of them until then. An encoding is given up about 2 s after the last wish for it.
+    ProducerDemand {
+        producer: ProducerId,
+        encodings: Vec<bool>,
+    },
+    /// A consumer gets another layer from now on, or nothing.
+    ConsumerLayersChanged {
+        consumer: ConsumerId,
+        current: Option<Layer>,
+        target: Option<Layer>,
+        reason: LayerSwitchReason,
+    },
     /// Audio levels of a room, at most every 200 ms, only where something changed:
     /// `(producer, level)`, level 0 (digital full scale) to 127 (silence) as in RFC 6464.
     AudioLevels {
@@ -339,6 +417,8 @@ pub enum DropReason {
     ConsumerPaused,
     /// Video cannot start in the middle of a picture group.
     AwaitingKeyframe,
+    /// Another simulcast encoding, or a temporal layer above the wanted one.
+    LayerNotWanted,
     /// The subscriber did not negotiate this codec.
     CodecMismatch,
     /// The socket's send buffer was full.
@@ -358,7 +438,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 21] = [
+    pub const ALL: [DropReason; 22] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
@@ -372,6 +452,7 @@ impl DropReason {
         DropReason::ProducerPaused,
         DropReason::ConsumerPaused,
         DropReason::AwaitingKeyframe,
+        DropReason::LayerNotWanted,
         DropReason::CodecMismatch,
         DropReason::SendBufferFull,
         DropReason::TcpBufferFull,
@@ -398,6 +479,7 @@ impl DropReason {
             DropReason::ProducerPaused => "producer_paused",
             DropReason::ConsumerPaused => "consumer_paused",
             DropReason::AwaitingKeyframe => "awaiting_keyframe",
+            DropReason::LayerNotWanted => "layer_not_wanted",
             DropReason::CodecMismatch => "codec_mismatch",
             DropReason::SendBufferFull => "send_buffer_full",
             DropReason::TcpBufferFull => "tcp_buffer_full",
@@ -434,6 +516,12 @@ pub struct EngineCounters {
     /// NACKed by a subscriber but no longer in the cache.
     pub retransmissions_missed: u64,
     pub dropped: [u64; DropReason::ALL.len()],
+    /// Subscriptions that got a higher layer, by [`LayerSwitchReason`].
+    pub layer_switches_up: [u64; LayerSwitchReason::ALL.len()],
+    /// Subscriptions that got a lower layer or nothing any more, by [`LayerSwitchReason`].
+    pub layer_switches_down: [u64; LayerSwitchReason::ALL.len()],
+    /// Empty packets sent in places that would else have stayed gaps.
+    pub fillers_out: u64,
     /// Not cumulative; one per bound and one for the rest.
     pub forward_delay_buckets: [u64; FORWARD_DELAY_BOUNDS_S.len() + 1],
     pub forward_delay_sum_s: f64,
@@ -463,6 +551,8 @@ pub struct TransportStats {
     pub pacer_queue_ms: f64,
     /// Share of what was sent lately and lost on the way, 0..=1.
     pub send_loss_ratio: Option<f64>,
+    /// What its tracks could use at the layers they want.
+    pub wanted_bps: u64,
     /// Bytes this transport holds in caches, tables and buffers.
     pub memory_bytes: u64,
 }
@@ -484,6 +574,22 @@ pub struct ProducerStats {
     pub jitter_s: f64,
     pub bitrate_bps: u64,
     pub keyframes: u64,
+    pub encodings: Vec<EncodingStats>,
+}
+
+/// State of one encoding of a producer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncodingStats {
+    pub rid: Option<String>,
+    /// Media arrived lately.
+    pub live: bool,
+    /// Somebody wants it.
+    pub wanted: bool,
+    pub bitrate_bps: u64,
+    pub temporal_layers: u8,
+    /// Pixels, where its keyframes name them in plain bytes (VP8, VP9).
+    pub width: Option<u16>,
+    pub height: Option<u16>,
 }
 
 /// State of one consumer when the snapshot was taken.
@@ -500,6 +606,13 @@ pub struct ConsumerStats {
     pub jitter_s: Option<f64>,
     pub rtt_s: Option<f64>,
     pub bitrate_bps: u64,
+    /// What the subscriber wants; `None`: nothing.
+    pub preferred: Option<Layer>,
+    /// What it shall get now.
+    pub target: Option<Layer>,
+    /// What it gets. The temporal layer is the highest that passes.
+    pub current: Option<Layer>,
+    pub priority: u8,
 }
 
 /// Everything that can be seen of an engine. Taken about once a second.

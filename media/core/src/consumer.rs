@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::{ConsumerId, ConsumerParameters, ConsumerStats, Event, MediaKind};
+use crate::api::{ConsumerId, ConsumerParameters, ConsumerStats, Event, Layer, MediaKind};
+use crate::codec::numbers::{PictureNumbers, PictureOffsets};
+use crate::layers::LayerState;
+use crate::layers::pictures::PictureNumbering;
 use crate::producer::Producer;
 use crate::resend::{NackResponder, ResendConfig};
-use crate::rewrite::StreamRewriter;
+use crate::rewrite::{Sent, StreamRewriter};
 use crate::rtp::SeqNo;
 use crate::sent::SentPackets;
 use crate::shared::Cx;
@@ -38,6 +41,27 @@ pub(crate) struct Reported {
     pub(crate) round_trip: Option<Duration>,
 }
 
+/// A stream packets are forwarded from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SourceId {
+    pub(crate) producer: Key,
+    pub(crate) encoding: usize,
+    /// Of the encoding: the same place in the track can be taken by another stream.
+    pub(crate) instance: u32,
+}
+
+/// What packets of one generation of the rewriter have in common.
+#[derive(Debug, Clone, Copy)]
+struct Era {
+    generation: u32,
+    source: SourceId,
+    /// Offsets of TL0PICIDX and KEYIDX.
+    offsets: (u8, u8),
+}
+
+/// Generations whose packets can be sent again.
+const ERAS: usize = 8;
+
 /// A subscription.
 pub(crate) struct Consumer {
     pub(crate) id: ConsumerId,
@@ -53,6 +77,11 @@ pub(crate) struct Consumer {
     pub(crate) rtx_sequence: SeqNo,
     /// The encoding being forwarded; `None` until it can start.
     pub(crate) encoding: Option<usize>,
+    /// What was forwarded last.
+    pub(crate) source: Option<SourceId>,
+    pub(crate) layers: LayerState,
+    pub(crate) pictures: PictureNumbering,
+    eras: [Option<Era>; ERAS],
     pub(crate) paused: bool,
     /// [`Event::ConsumerStarted`](crate::api::Event::ConsumerStarted) was sent.
     pub(crate) started: bool,
@@ -105,6 +134,10 @@ impl Consumer {
             sent: None,
             rtx_sequence: first.1,
             encoding: None,
+            source: None,
+            layers: LayerState::new(),
+            pictures: PictureNumbering::default(),
+            eras: [None; ERAS],
             started: false,
             packets: 0,
             payload_bytes: 0,
@@ -177,9 +210,64 @@ impl Consumer {
         self.started = false;
     }
 
+    /// The encoding a keyframe is needed of when the picture is broken.
+    pub(crate) fn keyframe_encoding(&self) -> Option<usize> {
+        self.encoding.or(self.layers.target.map(|target| target.spatial.into()))
+    }
+
+    /// What is being sent; the temporal layer is the highest that passes.
+    pub(crate) fn current_layer(&self) -> Option<Layer> {
+        let temporal = self.layers.filter.current().min(self.layers.filter.target());
+        self.encoding.map(|encoding| Layer { spatial: encoding as u8, temporal })
+    }
+
+    /// Remembers what is needed to send a packet again: `outgoing` was just given to one of the
+    /// present source.
+    #[inline]
+    pub(crate) fn remember(&mut self, outgoing: u64, offsets: PictureOffsets) {
+        if offsets.picture_id != 0 {
+            self.rewriter.annotate(outgoing, offsets.picture_id);
+        }
+        let generation = self.rewriter.generation();
+        let era = &mut self.eras[generation as usize % ERAS];
+        if era.is_none_or(|era| era.generation != generation)
+            && let Some(source) = self.source
+        {
+            *era = Some(Era { generation, source, offsets: self.pictures.source_offsets() });
+        }
+    }
+
+    /// Where a packet came from and its picture offsets, by what the rewriter remembers of it.
+    pub(crate) fn recall(&self, sent: &Sent) -> Option<(SourceId, PictureOffsets)> {
+        let era = self.eras[sent.generation as usize % ERAS]?;
+        let (tl0_picture_index, key_index) = era.offsets;
+        let offsets = PictureOffsets { picture_id: sent.note, tl0_picture_index, key_index };
+        (era.generation == sent.generation).then_some((era.source, offsets))
+    }
+
+    /// The picture offsets of a packet that is sent for the first time.
+    #[inline]
+    pub(crate) fn place_picture(&mut self, numbers: &PictureNumbers) -> Option<PictureOffsets> {
+        if *numbers == PictureNumbers::default() {
+            return Some(PictureOffsets::default());
+        }
+        self.pictures.place(numbers)
+    }
+
     #[inline]
     pub(crate) fn outgoing_payload_type(&self, incoming: u8) -> Option<u8> {
         self.payload_map.iter().find(|m| m.incoming == incoming).map(|m| m.outgoing)
+    }
+
+    /// A payload type the subscriber knows, for packets without payload.
+    pub(crate) fn any_payload_type(&self) -> Option<u8> {
+        self.payload_map.first().map(|mapping| mapping.outgoing)
+    }
+
+    /// SSRC and payload type for sending a packet without payload again.
+    pub(crate) fn any_rtx(&self) -> Option<(u32, u8)> {
+        let mapping = self.payload_map.first()?;
+        Some((self.parameters.rtx_ssrc?, mapping.rtx?))
     }
 
     /// SSRC and payload type for sending a packet of this payload type again.
@@ -236,7 +324,9 @@ impl Consumer {
 
     pub(crate) fn memory_bytes(&self) -> u64 {
         let sent = self.sent.as_ref().map_or(0, SentPackets::memory_bytes);
-        let repair = self.rewriter.memory_bytes() + self.responder.memory_bytes();
+        let repair = self.rewriter.memory_bytes()
+            + self.responder.memory_bytes()
+            + self.pictures.memory_bytes();
         (size_of::<Consumer>() + repair + sent) as u64
     }
 
@@ -257,6 +347,10 @@ impl Consumer {
             jitter_s: self.reported.jitter_s,
             rtt_s: self.reported.round_trip.map(|rtt| rtt.as_secs_f64()),
             bitrate_bps: self.rate.bits_per_second(now),
+            preferred: self.layers.wish.preferred,
+            target: self.layers.target,
+            current: self.current_layer(),
+            priority: self.layers.wish.priority,
         }
     }
 }

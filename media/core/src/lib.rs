@@ -4,6 +4,7 @@
 //! the next timeout come out. No socket, clock or thread is used in here, so a whole call can
 //! be tested in virtual time.
 
+pub mod allocate;
 pub mod api;
 mod bwe;
 pub mod cache;
@@ -15,6 +16,7 @@ mod consumer;
 pub mod demux;
 pub mod ext;
 pub mod framing;
+pub mod layers;
 pub mod nack;
 #[cfg(any(test, feature = "testing"))]
 pub mod netem;

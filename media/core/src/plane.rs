@@ -224,6 +224,7 @@ impl Plane {
             Command::UpdateConsumer { consumer: id, .. }
             | Command::SetConsumerSource { consumer: id, .. }
             | Command::SetConsumerPaused { consumer: id, .. }
+            | Command::SetConsumerLayers { consumer: id, .. }
             | Command::RemoveConsumer { consumer: id } => consumer(id),
             Command::CreateRoom { .. }
             | Command::CloseRoom { .. }
@@ -333,6 +334,24 @@ impl Plane {
         }
     }
 
+    /// Sets what may be sent to a transport, in place of an estimate. `None`: no limit.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn set_budget(
+        &mut self,
+        now: Instant,
+        transport: crate::api::TransportId,
+        budget_bps: Option<u64>,
+        output: &mut impl Output,
+    ) {
+        let Some(location) = self.shared.transports.get(&transport).copied() else { return };
+        self.with_room(now, location.room, output, |room, cx| {
+            if let Some(transport) = room.transports.get_mut(location.item) {
+                transport.budget_bps = budget_bps;
+            }
+            room.allocate(cx, location.item);
+        });
+    }
+
     /// Adds one packet's time between kernel receipt and send to the histogram.
     pub fn record_forward_delay(&mut self, delay: Duration) {
         self.shared.record_forward_delay(delay);
@@ -426,6 +445,7 @@ fn execute_in_room(
         Command::UpdateConsumer { parameters, .. } => room.update_consumer(item, parameters),
         Command::SetConsumerSource { .. } => room.set_consumer_source(cx, item, source?),
         Command::SetConsumerPaused { paused, .. } => room.pause_consumer(cx, item, paused),
+        Command::SetConsumerLayers { wish, .. } => room.set_consumer_layers(cx, item, wish),
         Command::RemoveConsumer { .. } => room.remove_consumer(cx, item),
         Command::CreateRoom { .. }
         | Command::CloseRoom { .. }

@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use crate::allocate::{Rung, prune};
 use crate::api::{
-    Codec, CodecParameters, EncodingParameters, MediaKind, ProducerId, ProducerParameters,
-    ProducerStats,
+    Codec, CodecParameters, EncodingParameters, EncodingStats, Layer, MediaKind, ProducerId,
+    ProducerParameters, ProducerStats,
 };
 use crate::cache::{CacheConfig, PacketCache};
 use crate::clock::SenderReports;
+use crate::codec::PayloadInfo;
+use crate::layers::demand::Demand;
+use crate::layers::meter::LayerMeter;
 use crate::nack::{NackConfig, NackGenerator};
 use crate::reception::Reception;
 use crate::table::Key;
@@ -21,6 +25,11 @@ pub(crate) const MAX_CODECS: usize = 64;
 /// An encoding that was silent for this long is not worth waiting for.
 const ENCODING_TIMEOUT: Duration = Duration::from_millis(1_500);
 
+/// What the smallest encoding is taken to cost until it was measured.
+const FIRST_GUESS_BPS: u64 = 150_000;
+/// How much more the next larger one is taken to cost.
+const GUESSED_STEP: u64 = 3;
+
 /// One simulcast stream, or the only one.
 pub(crate) struct Encoding {
     pub(crate) rid: Option<String>,
@@ -32,17 +41,29 @@ pub(crate) struct Encoding {
     pub(crate) reports: SenderReports,
     /// The SSRC before the present one: its stragglers do not bring it back.
     pub(crate) retired_ssrc: Option<u32>,
+    /// Tells this stream from others that had its place in the track.
+    pub(crate) instance: u32,
+    pub(crate) throttle: KeyframeThrottle,
+    /// Media arrived lately.
+    live: bool,
+    meter: LayerMeter,
     last_media_at: Option<Instant>,
     last_keyframe: Option<u32>,
+    dimensions: Option<(u16, u16)>,
+}
+
+/// What all encodings of a track have in common.
+struct EncodingDefaults {
+    kind: MediaKind,
+    nack: bool,
+    clock_rate_hz: u32,
+    keyframe_interval: Duration,
+    instance: u32,
 }
 
 impl Encoding {
-    fn new(
-        parameters: &EncodingParameters,
-        kind: MediaKind,
-        nack: bool,
-        clock_rate_hz: u32,
-    ) -> Encoding {
+    fn new(parameters: &EncodingParameters, defaults: &EncodingDefaults) -> Encoding {
+        let EncodingDefaults { kind, nack, clock_rate_hz, keyframe_interval, instance } = *defaults;
         let (nack_config, cache_config) = match kind {
             MediaKind::Audio => (NackConfig::audio(), CacheConfig::audio()),
             MediaKind::Video => (NackConfig::video(), CacheConfig::video()),
@@ -56,8 +77,25 @@ impl Encoding {
             cache: PacketCache::new(cache_config),
             reports: SenderReports::new(clock_rate_hz),
             retired_ssrc: None,
+            instance,
+            throttle: KeyframeThrottle::new(keyframe_interval),
+            live: false,
+            meter: LayerMeter::default(),
             last_media_at: None,
             last_keyframe: None,
+            dimensions: None,
+        }
+    }
+
+    fn stats(&mut self, wanted: bool, now: Instant) -> EncodingStats {
+        EncodingStats {
+            rid: self.rid.clone(),
+            live: self.live,
+            wanted,
+            bitrate_bps: self.reception.bitrate_bps(now),
+            temporal_layers: self.meter.temporal_layers() as u8,
+            width: self.dimensions.map(|(width, _)| width),
+            height: self.dimensions.map(|(_, height)| height),
         }
     }
 }
@@ -74,10 +112,10 @@ pub(crate) struct Producer {
     pub(crate) paused: bool,
     /// [`Event::ProducerStarted`](crate::api::Event::ProducerStarted) was sent.
     pub(crate) started: bool,
-    pub(crate) throttle: KeyframeThrottle,
     pub(crate) keyframes: u64,
-    /// The encoding subscribers shall get: the highest that is alive.
-    pub(crate) selected: usize,
+    pub(crate) demand: Demand,
+    keyframe_interval: Duration,
+    next_instance: u32,
     /// A subscriber repairs from the caches of the encodings.
     pub(crate) keeps_packets: bool,
     nack: bool,
@@ -128,9 +166,10 @@ impl Producer {
             consumers: Vec::new(),
             paused: false,
             started: false,
-            throttle: KeyframeThrottle::new(keyframe_interval),
             keyframes: 0,
-            selected: 0,
+            demand: Demand::default(),
+            keyframe_interval,
+            next_instance: 0,
             keeps_packets: parameters.kind == MediaKind::Video,
             nack: false,
         };
@@ -141,9 +180,16 @@ impl Producer {
     /// Takes over new parameters. Encodings that keep their SSRC, or that had none announced
     /// before and now, keep their state.
     pub(crate) fn update(&mut self, parameters: ProducerParameters) {
-        let clock_rate_hz = parameters.codecs.first().map_or(90_000, |codec| codec.clock_rate_hz);
         let nack = parameters.nack;
-        let kind = self.kind;
+        let rids = |encodings: &[EncodingParameters]| -> Vec<Option<String>> {
+            encodings.iter().map(|encoding| encoding.rid.clone()).collect()
+        };
+        let rids_before: Vec<Option<String>> =
+            self.encodings.iter().map(|encoding| encoding.rid.clone()).collect();
+        if rids_before != rids(&parameters.encodings) {
+            self.demand = Demand::new(parameters.encodings.len());
+        }
+        let mut defaults = self.defaults(&parameters.codecs, nack);
         let mut previous = std::mem::take(&mut self.encodings);
         let keeps_nack = self.nack == nack;
         self.encodings = parameters
@@ -161,30 +207,44 @@ impl Producer {
                         kept.rtx_ssrc = wanted.rtx_ssrc.or(kept.rtx_ssrc);
                         kept
                     }
-                    None => Encoding::new(wanted, kind, nack, clock_rate_hz),
+                    None => {
+                        defaults.instance += 1;
+                        Encoding::new(wanted, &defaults)
+                    }
                 }
             })
             .collect();
+        self.next_instance = defaults.instance;
         self.nack = nack;
         self.mid = parameters.mid;
         self.codecs = parameters.codecs;
-        self.selected = self.selected.min(self.encodings.len().saturating_sub(1));
+    }
+
+    fn defaults(&self, codecs: &[CodecParameters], nack: bool) -> EncodingDefaults {
+        EncodingDefaults {
+            kind: self.kind,
+            nack,
+            clock_rate_hz: codecs.first().map_or(90_000, |codec| codec.clock_rate_hz),
+            keyframe_interval: self.keyframe_interval,
+            instance: self.next_instance,
+        }
     }
 
     /// Starts an encoding over because its SSRC changed.
     pub(crate) fn restart_encoding(&mut self, index: usize, ssrc: u32) {
+        self.next_instance += 1;
+        let defaults = self.defaults(&self.codecs, self.nack);
         let Some(encoding) = self.encodings.get_mut(index) else { return };
         if encoding.ssrc == Some(ssrc) {
             return;
         }
-        let clock_rate_hz = self.codecs.first().map_or(90_000, |codec| codec.clock_rate_hz);
         let parameters = EncodingParameters {
             rid: encoding.rid.take(),
             ssrc: Some(ssrc),
             rtx_ssrc: encoding.rtx_ssrc,
         };
         let retired_ssrc = encoding.ssrc;
-        *encoding = Encoding::new(&parameters, self.kind, self.nack, clock_rate_hz);
+        *encoding = Encoding::new(&parameters, &defaults);
         encoding.retired_ssrc = retired_ssrc;
     }
 
@@ -207,26 +267,93 @@ impl Producer {
         self.codec(payload_type).is_some() || self.repaired(payload_type).is_some()
     }
 
-    /// Media of an encoding arrived. Returns whether another encoding is now selected, for
-    /// which subscribers need a keyframe.
+    /// Media of an encoding arrived. Returns whether the encoding was not there before: some
+    /// subscribers may want it.
     #[inline]
-    pub(crate) fn on_media(&mut self, index: usize, now: Instant) -> bool {
-        if let Some(encoding) = self.encodings.get_mut(index) {
-            encoding.last_media_at = Some(now);
+    pub(crate) fn on_media(
+        &mut self,
+        index: usize,
+        info: &PayloadInfo,
+        len: usize,
+        now: Instant,
+    ) -> bool {
+        let is_video = self.kind == MediaKind::Video;
+        let Some(encoding) = self.encodings.get_mut(index) else { return false };
+        encoding.last_media_at = Some(now);
+        if is_video {
+            // Where layers cannot be left out, what each of them costs is of no use.
+            let temporal = info.temporal_layer.filter(|_| info.layer_sync.is_some());
+            encoding.meter.add(temporal, len, now);
+            if let Some(dimensions) = info.dimensions {
+                encoding.dimensions = Some(dimensions);
+            }
         }
-        self.encodings.len() > 1 && self.select(now)
+        !std::mem::replace(&mut encoding.live, true)
     }
 
-    fn select(&mut self, now: Instant) -> bool {
-        let is_live = |encoding: &Encoding| {
-            encoding
+    /// Measures the encodings. Returns whether one of several has fallen silent.
+    pub(crate) fn tick(&mut self, now: Instant) -> bool {
+        let mut has_ended = false;
+        for encoding in &mut self.encodings {
+            encoding.meter.tick(now);
+            let is_silent = encoding
                 .last_media_at
-                .is_some_and(|at| now.saturating_duration_since(at) < ENCODING_TIMEOUT)
-        };
-        let Some(best) = self.encodings.iter().rposition(is_live) else { return false };
-        let changed = best != self.selected;
-        self.selected = best;
-        changed
+                .is_none_or(|at| now.saturating_duration_since(at) >= ENCODING_TIMEOUT);
+            has_ended |= is_silent && std::mem::replace(&mut encoding.live, !is_silent);
+        }
+        has_ended && self.encodings.len() > 1
+    }
+
+    /// Whether an encoding can be expected to send. The only one always can.
+    fn is_live(&self, index: usize) -> bool {
+        self.encodings.len() == 1 || self.encodings.get(index).is_some_and(|e| e.live)
+    }
+
+    /// Writes the layers up to `preferred` with their costs into `ladder`: those that are there,
+    /// or (`all`) those that would be if the publisher sent everything. If nothing that small is
+    /// there, the smallest that is. Empty if nothing is there.
+    pub(crate) fn ladder(&self, preferred: Layer, all: bool, ladder: &mut Vec<Rung>) {
+        ladder.clear();
+        let wanted = usize::from(preferred.spatial);
+        let mut there = (0..self.encodings.len()).filter(|index| all || self.is_live(*index));
+        let Some(smallest) = there.clone().next() else { return };
+        let count = there.by_ref().take_while(|index| *index <= wanted.max(smallest)).count();
+        let there = (0..self.encodings.len()).filter(|index| all || self.is_live(*index));
+        for (place, index) in there.take(count.max(1)).enumerate() {
+            self.add_rungs(index, place == 0, preferred.temporal, ladder);
+        }
+        prune(ladder);
+    }
+
+    /// The temporal layers of an encoding. All of the smallest one; of larger ones only those
+    /// of at least half the frame rate, because a larger picture that jerks is no gain.
+    fn add_rungs(&self, index: usize, is_first: bool, most: u8, ladder: &mut Vec<Rung>) {
+        let Some(encoding) = self.encodings.get(index) else { return };
+        let top = encoding.meter.temporal_layers() - 1;
+        let last = top.min(most.into());
+        let first = if is_first { 0 } else { top.saturating_sub(1).min(last) };
+        for temporal in first..=last {
+            let bps = match encoding.meter.up_to(temporal) {
+                0 => self.guess_bps(index),
+                measured => measured,
+            };
+            let temporal = if temporal == top { most } else { temporal as u8 };
+            let spatial = index as u8;
+            ladder.push(Rung { layer: Layer { spatial, temporal }, bps });
+        }
+    }
+
+    /// What an encoding that was not measured yet may cost, by its neighbours.
+    fn guess_bps(&self, index: usize) -> u64 {
+        let measured = |other: &usize| self.encodings[*other].meter.total();
+        let steps = |count: usize| GUESSED_STEP.pow(count as u32);
+        let below = (0..index).rev().find(|other| measured(other) > 0);
+        let above = (index + 1..self.encodings.len()).find(|other| measured(other) > 0);
+        match (below, above) {
+            (Some(other), _) => measured(&other).saturating_mul(steps(index - other)),
+            (None, Some(other)) => measured(&other) / steps(other - index),
+            (None, None) => FIRST_GUESS_BPS * steps(index),
+        }
     }
 
     /// A packet that starts a keyframe arrived; several may do so for one picture.
@@ -236,21 +363,31 @@ impl Producer {
             encoding.last_keyframe = Some(timestamp);
             self.keyframes += 1;
         }
-        if index == self.selected {
-            self.throttle.on_keyframe();
+        encoding.throttle.on_keyframe();
+    }
+
+    /// Somebody needs a keyframe of an encoding.
+    pub(crate) fn want_keyframe(&mut self, index: usize) {
+        if let Some(encoding) = self.encodings.get_mut(index) {
+            encoding.throttle.request();
         }
     }
 
-    /// The stream to ask for a keyframe.
-    pub(crate) fn keyframe_ssrc(&self) -> Option<u32> {
-        self.encodings.get(self.selected)?.ssrc
+    /// Nobody waits for keyframes any more.
+    pub(crate) fn cancel_keyframes(&mut self) {
+        self.encodings.iter_mut().for_each(|encoding| encoding.throttle.cancel());
+    }
+
+    /// The largest encoding that is there.
+    pub(crate) fn best(&self) -> usize {
+        (0..self.encodings.len()).rev().find(|index| self.is_live(*index)).unwrap_or(0)
     }
 
     /// When NACKs or keyframe requests are due.
     pub(crate) fn next_repair(&self) -> Option<Instant> {
         let nacks = self.encodings.iter().filter_map(|e| e.nack.as_ref()?.next_timeout());
-        let may_ask = !self.paused && self.keyframe_ssrc().is_some();
-        nacks.chain(self.throttle.next_timeout().filter(|_| may_ask)).min()
+        let asked = self.encodings.iter().filter(|e| !self.paused && e.ssrc.is_some());
+        nacks.chain(asked.filter_map(|e| e.throttle.next_timeout())).min()
     }
 
     /// Packets that never came, so far.
@@ -262,7 +399,7 @@ impl Producer {
         let encodings: usize = self
             .encodings
             .iter()
-            .map(|encoding| size_of::<Encoding>() + encoding.cache.memory_bytes())
+            .map(|e| size_of::<Encoding>() + e.cache.memory_bytes() + e.meter.memory_bytes())
             .sum();
         let tables = self.consumers.capacity() * size_of::<Key>()
             + self.codecs.capacity() * size_of::<CodecParameters>();
@@ -276,10 +413,14 @@ impl Producer {
         let (packets, bytes) = (sum(Reception::packets), sum(Reception::bytes));
         let (lost, repaired) = (sum(Reception::lost), sum(Reception::repaired));
         let bitrate_bps = self.encodings.iter_mut().map(|e| e.reception.bitrate_bps(now)).sum();
-        let best = self.encodings.get_mut(self.selected).map(|encoding| &mut encoding.reception);
+        let best = self.best();
+        let best = self.encodings.get_mut(best).map(|encoding| &mut encoding.reception);
         let (loss_ratio, jitter_s) = best.map_or((0.0, 0.0), |reception| {
             (reception.loss_ratio(now), reception.jitter().as_secs_f64())
         });
+        let demand = &self.demand;
+        let encodings = self.encodings.iter_mut().enumerate();
+        let encodings = encodings.map(|(index, e)| e.stats(demand.is_wanted(index), now)).collect();
         ProducerStats {
             producer: self.id,
             transport,
@@ -292,6 +433,7 @@ impl Producer {
             jitter_s,
             bitrate_bps,
             keyframes: self.keyframes,
+            encodings,
         }
     }
 }

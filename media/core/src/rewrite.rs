@@ -38,6 +38,10 @@ pub struct Sent {
     pub generation: u32,
     /// What its outgoing timestamp is ahead of the incoming one.
     pub timestamp_offset: u32,
+    /// What was left with [`StreamRewriter::annotate`].
+    pub note: u16,
+    /// An empty packet in the place of one that never came: see [`StreamRewriter::fill`].
+    pub is_filler: bool,
 }
 
 /// From `first` on, incoming numbers lie `behind` above the outgoing ones.
@@ -56,7 +60,11 @@ struct Slot {
     outgoing: u32,
     /// Lower half of the generation plus one; zero: unused.
     generation: u16,
+    note: u16,
 }
+
+/// Incoming number of empty packets: none of a source has it.
+const FILLER: u64 = u64::MAX;
 
 /// State of the source that is being forwarded.
 #[derive(Debug, Clone)]
@@ -64,6 +72,8 @@ struct Source {
     /// Newest incoming number, sent or skipped.
     newest: u64,
     timestamp_offset: u32,
+    /// How much of the offset only keeps timestamps rising: see [`StreamRewriter::align`].
+    excess: u32,
 }
 
 /// What the next packet has to continue.
@@ -92,9 +102,13 @@ pub struct StreamRewriter {
     segments: VecDeque<Segment>,
     source: Option<Source>,
     joint: Joint,
+    /// How far the next source's clock reads behind the last one's.
+    alignment: Option<u32>,
     generation: u32,
     /// Timestamp offsets of the last generations.
     offsets: [u32; Self::GENERATIONS],
+    /// The first outgoing number.
+    started: u64,
     /// One past the newest outgoing number.
     next: u64,
     /// Newest outgoing timestamp and when it was sent.
@@ -118,8 +132,10 @@ impl StreamRewriter {
             segments: VecDeque::new(),
             source: None,
             joint: Joint::None,
+            alignment: None,
             generation: 0,
             offsets: [0; Self::GENERATIONS],
+            started: (1 << 16) + u64::from(first.0),
             next: (1 << 16) + u64::from(first.0),
             last: None,
         }
@@ -183,7 +199,19 @@ impl StreamRewriter {
         if self.last.is_some() && self.joint != Joint::Switch {
             self.generation = self.generation.wrapping_add(1);
         }
+        self.alignment = None;
         self.joint = Joint::Switch;
+    }
+
+    /// After [`StreamRewriter::switch_source`]: at one moment the timestamps of the source
+    /// before are `behind` ahead of those of the next. Timestamps then go on by the capture
+    /// clock and not by when packets happen to arrive; where that would let them stand still or
+    /// run backwards (the next source's picture was taken earlier), they rise by one tick, and
+    /// the difference is made good at the next switch. Not believed if more than a second off.
+    pub fn align(&mut self, behind: u32) {
+        if self.joint == Joint::Switch && self.source.is_some() {
+            self.alignment = Some(behind);
+        }
     }
 
     /// The next packet comes from the same source after a pause. It continues the numbers; the
@@ -206,7 +234,40 @@ impl StreamRewriter {
         }
         let generation = self.generation.wrapping_sub(age.into());
         let timestamp_offset = self.offsets[generation as usize % Self::GENERATIONS];
-        Some(Sent { outgoing, incoming: slot.incoming, generation, timestamp_offset })
+        let Slot { incoming, note, .. } = *slot;
+        let is_filler = incoming == FILLER;
+        Some(Sent { outgoing, incoming, generation, timestamp_offset, note, is_filler })
+    }
+
+    /// Leaves a note with a packet that was just sent, for when it is looked up.
+    pub fn annotate(&mut self, outgoing: u64, note: u16) {
+        let at = self.slot(outgoing);
+        if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.outgoing == outgoing as u32) {
+            slot.note = note;
+        }
+    }
+
+    /// Takes the oldest place among the newest `window` that nothing was sent in, to send an
+    /// empty packet there, under the newest timestamp. Before another source goes on: what the
+    /// subscriber misses of the last one will not come any more, and it must not wait for it.
+    pub fn fill(&mut self, window: u64) -> Option<Rewritten> {
+        let (timestamp, _) = self.last?;
+        let window = window.min(self.history as u64 / 2);
+        let first = (self.next.saturating_sub(window)).max(self.started);
+        let outgoing = (first..self.next).find(|outgoing| {
+            let slot = &self.slots[self.slot(*outgoing)];
+            slot.generation == 0 || slot.outgoing != *outgoing as u32
+        })?;
+        self.remember(outgoing, FILLER).ok()?;
+        Some(Rewritten { seq: SeqNo(outgoing as u16), ext_seq: outgoing, timestamp })
+    }
+
+    /// The place that was kept for a packet that shall be left out after all, for an empty one.
+    pub fn fill_place_of(&mut self, incoming: u64) -> Option<Rewritten> {
+        let (timestamp, _) = self.last.filter(|_| self.joint == Joint::None)?;
+        let outgoing = self.place(incoming).ok()?;
+        self.remember(outgoing, FILLER).ok()?;
+        Some(Rewritten { seq: SeqNo(outgoing as u16), ext_seq: outgoing, timestamp })
     }
 
     /// Counts the sources: [`Sent::generation`] equals it if the packet came from the current one.
@@ -219,6 +280,11 @@ impl StreamRewriter {
     pub fn timestamp_offset(&self) -> Option<u32> {
         let source = self.source.as_ref().filter(|_| self.joint != Joint::Switch)?;
         Some(source.timestamp_offset)
+    }
+
+    /// The timestamp of the newest outgoing number; `None` before the first packet.
+    pub fn newest_timestamp(&self) -> Option<u32> {
+        self.last.map(|(timestamp, _)| timestamp)
     }
 
     /// The newest outgoing number, extended; `None` before the first packet.
@@ -238,28 +304,48 @@ impl StreamRewriter {
     /// Lets `incoming` follow what was sent last.
     fn join(&mut self, incoming: u64, timestamp: u32, now: Instant) {
         let kept = self.source.as_ref().filter(|_| self.joint == Joint::Resume);
-        let timestamp_offset = match (self.last, kept) {
-            (None, _) => 0,
+        let (timestamp_offset, excess) = match (self.last, kept) {
+            (None, _) => (0, 0),
             (Some((last, _)), Some(source))
                 if is_after(timestamp.wrapping_add(source.timestamp_offset), last) =>
             {
-                source.timestamp_offset
+                (source.timestamp_offset, source.excess)
             }
             (Some((last, sent)), _) => {
                 let elapsed = now.saturating_duration_since(sent);
-                last.wrapping_add(self.ticks(elapsed).max(1)).wrapping_sub(timestamp)
+                let by_arrival = last.wrapping_add(self.ticks(elapsed).max(1));
+                self.aligned(timestamp, last, by_arrival)
+                    .unwrap_or((by_arrival.wrapping_sub(timestamp), 0))
             }
         };
-        if self.joint == Joint::Resume && self.timestamp_offset() != Some(timestamp_offset) {
-            // An offset belongs to a generation: packets from before can still be looked up.
+        self.alignment = None;
+        if self.joint == Joint::Resume && self.last.is_some() {
+            // Offsets belong to a generation: packets from before can still be looked up.
             self.generation = self.generation.wrapping_add(1);
         }
         self.offsets[self.generation as usize % Self::GENERATIONS] = timestamp_offset;
-        self.source = Some(Source { newest: incoming, timestamp_offset });
+        self.source = Some(Source { newest: incoming, timestamp_offset, excess });
         self.segments.clear();
         self.segments
             .push_back(Segment { first: incoming, behind: incoming.wrapping_sub(self.next) });
         self.joint = Joint::None;
+    }
+
+    /// Offset and excess by the alignment of the sources, if that can be believed.
+    fn aligned(&self, timestamp: u32, last: u32, by_arrival: u32) -> Option<(u32, u32)> {
+        let source = self.source.as_ref()?;
+        let offset =
+            source.timestamp_offset.wrapping_sub(source.excess).wrapping_add(self.alignment?);
+        let outgoing = timestamp.wrapping_add(offset);
+        let error = (outgoing.wrapping_sub(by_arrival) as i32).unsigned_abs();
+        if error > self.clock_rate_hz {
+            return None;
+        }
+        if is_after(outgoing, last) {
+            return Some((offset, 0));
+        }
+        let excess = last.wrapping_add(1).wrapping_sub(outgoing);
+        Some((offset.wrapping_add(excess), excess))
     }
 
     fn ticks(&self, elapsed: Duration) -> u32 {
@@ -287,7 +373,8 @@ impl StreamRewriter {
 
     fn remember(&mut self, outgoing: u64, incoming: u64) -> Result<(), Refused> {
         if self.slots.is_empty() {
-            self.slots = vec![Slot { incoming: 0, outgoing: 0, generation: 0 }; self.history];
+            self.slots =
+                vec![Slot { incoming: 0, outgoing: 0, generation: 0, note: 0 }; self.history];
         }
         let at = self.slot(outgoing);
         let slot = &mut self.slots[at];
@@ -295,7 +382,7 @@ impl StreamRewriter {
             return Err(Refused::Duplicate);
         }
         let generation = (self.generation as u16 & 0x7fff) + 1;
-        *slot = Slot { incoming, outgoing: outgoing as u32, generation };
+        *slot = Slot { incoming, outgoing: outgoing as u32, generation, note: 0 };
         Ok(())
     }
 }

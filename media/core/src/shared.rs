@@ -45,6 +45,8 @@ pub(crate) enum TimerKind {
     Pace,
     /// Audio levels of a room.
     Levels,
+    /// Layers of a room's video.
+    Layers,
 }
 
 /// One entry of the timer heap.

@@ -149,6 +149,7 @@ fn round_trip_loss_and_jitter_of_a_subscriber_are_seen() {
     let mut world = World::pair();
     world.publish(0, 10, TrackConfig::audio(1_000));
     world.subscribe(1, 20, 10, MediaKind::Audio, 7_000);
+    world.client(1).media.reported_loss = 64;
     world.run(s(6));
     let snapshot = world.snapshot();
     let consumer = &snapshot.consumers[0];

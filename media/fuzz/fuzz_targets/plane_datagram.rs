@@ -15,7 +15,8 @@ use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
 use libfuzzer_sys::fuzz_target;
 use media_core::api::{
     Codec, CodecParameters, Command, ConsumerParameters, DropReason, DtlsRole, EncodingParameters,
-    ExtensionId, ExtensionKind, Fingerprint, IceCredentials, MediaKind, ProducerParameters,
+    ExtensionId, ExtensionKind, Fingerprint, IceCredentials, Layer, LayerWish, MediaKind,
+    ProducerParameters,
 };
 use media_core::{Certificate, Output, Plane, PlaneConfig, Remote};
 
@@ -203,7 +204,7 @@ fn command(transport: u64, bytes: &[u8]) -> Option<Command> {
     let &[choice, value, ..] = bytes else { return None };
     let (producer, consumer) = (transport, transport);
     let kind = if value % 2 == 0 { MediaKind::Audio } else { MediaKind::Video };
-    Some(match choice % 12 {
+    Some(match choice % 13 {
         0 => Command::AddProducer {
             transport,
             producer,
@@ -242,6 +243,14 @@ fn command(transport: u64, bytes: &[u8]) -> Option<Command> {
         },
         9 => Command::CloseTransport { transport },
         10 => Command::CloseRoom { room: ROOM },
+        11 => Command::SetConsumerLayers {
+            consumer,
+            wish: LayerWish {
+                preferred: (value % 5 != 0)
+                    .then_some(Layer { spatial: value % 4, temporal: value / 4 % 4 }),
+                priority: value / 16,
+            },
+        },
         _ => Command::SetExtensions { transport, extensions: Vec::new() },
     })
 }

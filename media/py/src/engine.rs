@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd, AsRawFd};
 
+use media_core::api::{Layer, LayerWish};
 use media_core::{Command, PlaneConfig};
 use media_net::{EngineConfig, TcpConfig};
 use pyo3::prelude::*;
@@ -330,6 +331,23 @@ impl Engine {
     #[pyo3(signature = (*, consumer, paused))]
     fn set_consumer_paused(&self, consumer: Int, paused: bool) -> Result<(), Error> {
         self.send(Command::SetConsumerPaused { consumer: parse::id("consumer", consumer)?, paused })
+    }
+
+    /// Says what of a video track is of use; ``spatial=None``: nothing.
+    #[pyo3(signature = (*, consumer, spatial, temporal, priority))]
+    fn set_consumer_layers(
+        &self,
+        consumer: Int,
+        spatial: Option<Int>,
+        temporal: Int,
+        priority: Int,
+    ) -> Result<(), Error> {
+        let byte = |name, value, most| parse::integer(name, value, 0..=most).map(|v| v as u8);
+        let temporal = byte("temporal", temporal, Layer::ALL_TEMPORAL.into())?;
+        let spatial = spatial.map(|value| byte("spatial", value, u8::MAX.into())).transpose()?;
+        let preferred = spatial.map(|spatial| Layer { spatial, temporal });
+        let wish = LayerWish { preferred, priority: byte("priority", priority, u8::MAX.into())? };
+        self.send(Command::SetConsumerLayers { consumer: parse::id("consumer", consumer)?, wish })
     }
 
     #[pyo3(signature = (*, consumer))]

@@ -10,17 +10,60 @@ use crate::names;
 #[pyclass(module = "sfu._media", frozen, eq, hash)]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Event {
-    TransportStateChanged { transport: u64, state: String, reason: String },
-    TransportSecured { transport: u64, dtls_version: String, profile: String },
-    TransportMoved { transport: u64, remote: String },
-    ProducerStarted { producer: u64, codec: String },
-    ConsumerStarted { consumer: u64 },
-    AudioLevels { room: u64, levels: Vec<(u64, u8)> },
-    ActiveSpeaker { room: u64, producer: Option<u64> },
-    RoomPanicked { room: u64, message: String },
-    CommandFailed { command: String, id: u64, message: String },
-    EventsDropped { count: u64 },
-    EngineFailed { message: String },
+    TransportStateChanged {
+        transport: u64,
+        state: String,
+        reason: String,
+    },
+    TransportSecured {
+        transport: u64,
+        dtls_version: String,
+        profile: String,
+    },
+    TransportMoved {
+        transport: u64,
+        remote: String,
+    },
+    ProducerStarted {
+        producer: u64,
+        codec: String,
+    },
+    ConsumerStarted {
+        consumer: u64,
+    },
+    ProducerDemand {
+        producer: u64,
+        encodings: Vec<bool>,
+    },
+    ConsumerLayersChanged {
+        consumer: u64,
+        current: Option<(u8, u8)>,
+        target: Option<(u8, u8)>,
+        reason: String,
+    },
+    AudioLevels {
+        room: u64,
+        levels: Vec<(u64, u8)>,
+    },
+    ActiveSpeaker {
+        room: u64,
+        producer: Option<u64>,
+    },
+    RoomPanicked {
+        room: u64,
+        message: String,
+    },
+    CommandFailed {
+        command: String,
+        id: u64,
+        message: String,
+    },
+    EventsDropped {
+        count: u64,
+    },
+    EngineFailed {
+        message: String,
+    },
 }
 
 #[pymethods]
@@ -47,6 +90,24 @@ impl Event {
             }
             Event::ConsumerStarted { consumer } => {
                 format!("Event.ConsumerStarted(consumer={consumer})")
+            }
+            Event::ProducerDemand { producer, encodings } => {
+                let words: Vec<&str> =
+                    encodings.iter().map(|on| if *on { "True" } else { "False" }).collect();
+                let words = words.join(", ");
+                format!("Event.ProducerDemand(producer={producer}, encodings=[{words}])")
+            }
+            Event::ConsumerLayersChanged { consumer, current, target, reason } => {
+                let layer = |layer: &Option<(u8, u8)>| {
+                    layer.map_or("None".into(), |layer| format!("{layer:?}"))
+                };
+                format!(
+                    "Event.ConsumerLayersChanged(consumer={consumer}, current={}, target={}, \
+                     reason={})",
+                    layer(current),
+                    layer(target),
+                    text(reason)
+                )
             }
             Event::AudioLevels { room, levels } => {
                 format!("Event.AudioLevels(room={room}, levels={levels:?})")
@@ -104,6 +165,17 @@ impl From<api::Event> for Event {
                 Event::ProducerStarted { producer, codec: names::codec(codec).into() }
             }
             api::Event::ConsumerStarted { consumer } => Event::ConsumerStarted { consumer },
+            api::Event::ProducerDemand { producer, encodings } => {
+                Event::ProducerDemand { producer, encodings }
+            }
+            api::Event::ConsumerLayersChanged { consumer, current, target, reason } => {
+                Event::ConsumerLayersChanged {
+                    consumer,
+                    current: names::layer(current),
+                    target: names::layer(target),
+                    reason: reason.as_str().into(),
+                }
+            }
             api::Event::AudioLevels { room, levels } => Event::AudioLevels { room, levels },
             api::Event::ActiveSpeaker { room, producer } => Event::ActiveSpeaker { room, producer },
             api::Event::RoomPanicked { room, message } => Event::RoomPanicked { room, message },

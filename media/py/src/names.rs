@@ -1,7 +1,7 @@
 //! Words of the Python side for the enums of the plane.
 
 use media_core::api::{
-    CloseReason, Codec, DtlsRole, ExtensionKind, MediaKind, SrtpProfile, TransportState,
+    CloseReason, Codec, DtlsRole, ExtensionKind, Layer, MediaKind, SrtpProfile, TransportState,
 };
 
 pub(crate) const KINDS: &[(&str, MediaKind)] =
@@ -84,6 +84,11 @@ pub(crate) fn reason(reason: CloseReason) -> &'static str {
         CloseReason::RoomClosed => "room_closed",
         CloseReason::RoomPanicked => "room_panicked",
     }
+}
+
+/// A layer as ``(spatial, temporal)``.
+pub(crate) fn layer(layer: Option<Layer>) -> Option<(u8, u8)> {
+    layer.map(|layer| (layer.spatial, layer.temporal))
 }
 
 pub(crate) fn profile(profile: SrtpProfile) -> &'static str {

@@ -1,6 +1,6 @@
 //! Snapshots as Python sees them.
 
-use media_core::api;
+use media_core::api::{self, LayerSwitchReason};
 use media_core::{DropReason, Protocol};
 use media_net::{Closed, EngineSnapshot, Refused};
 use pyo3::prelude::*;
@@ -26,6 +26,9 @@ pub(crate) struct Counters {
     retransmissions_out: u64,
     retransmissions_missed: u64,
     dropped: Py<PyDict>,
+    layer_switches_up: Py<PyDict>,
+    layer_switches_down: Py<PyDict>,
+    fillers_out: u64,
     forward_delay_buckets: Py<PyList>,
     forward_delay_sum_s: f64,
     dtls_handshakes: u64,
@@ -49,6 +52,7 @@ pub(crate) struct TransportStats {
     acked_bps: Option<u64>,
     pacer_queue_ms: f64,
     send_loss_ratio: Option<f64>,
+    wanted_bps: u64,
     memory_bytes: u64,
 }
 
@@ -66,6 +70,20 @@ pub(crate) struct ProducerStats {
     jitter_s: f64,
     bitrate_bps: u64,
     keyframes: u64,
+    encodings: Vec<EncodingStats>,
+}
+
+/// State of one encoding of a producer.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+#[derive(Clone)]
+pub(crate) struct EncodingStats {
+    rid: Option<String>,
+    live: bool,
+    wanted: bool,
+    bitrate_bps: u64,
+    temporal_layers: u8,
+    width: Option<u16>,
+    height: Option<u16>,
 }
 
 /// State of one consumer.
@@ -81,6 +99,10 @@ pub(crate) struct ConsumerStats {
     jitter_s: Option<f64>,
     rtt_s: Option<f64>,
     bitrate_bps: u64,
+    preferred: Option<(u8, u8)>,
+    target: Option<(u8, u8)>,
+    current: Option<(u8, u8)>,
+    priority: u8,
 }
 
 /// Connections of ICE over TCP: those open now, and totals.
@@ -139,7 +161,13 @@ impl Counters {
         let pair = |[audio, video]: [u64; 2]| (audio, video);
         let dropped =
             DropReason::ALL.map(|reason| (reason.as_str(), counters.dropped[reason as usize]));
+        let switches = |counts: [u64; LayerSwitchReason::ALL.len()]| {
+            LayerSwitchReason::ALL.map(|reason| (reason.as_str(), counts[reason as usize]))
+        };
         Ok(Counters {
+            layer_switches_up: switches(counters.layer_switches_up).into_py_dict(py)?.unbind(),
+            layer_switches_down: switches(counters.layer_switches_down).into_py_dict(py)?.unbind(),
+            fillers_out: counters.fillers_out,
             rtp_packets_in: pair(counters.rtp_packets_in),
             rtp_packets_out: pair(counters.rtp_packets_out),
             rtp_bytes_in: pair(counters.rtp_bytes_in),
@@ -180,6 +208,7 @@ impl From<&api::TransportStats> for TransportStats {
             acked_bps: stats.acked_bps,
             pacer_queue_ms: stats.pacer_queue_ms,
             send_loss_ratio: stats.send_loss_ratio,
+            wanted_bps: stats.wanted_bps,
             memory_bytes: stats.memory_bytes,
         }
     }
@@ -199,6 +228,21 @@ impl From<&api::ProducerStats> for ProducerStats {
             jitter_s: stats.jitter_s,
             bitrate_bps: stats.bitrate_bps,
             keyframes: stats.keyframes,
+            encodings: stats.encodings.iter().map(EncodingStats::from).collect(),
+        }
+    }
+}
+
+impl From<&api::EncodingStats> for EncodingStats {
+    fn from(stats: &api::EncodingStats) -> EncodingStats {
+        EncodingStats {
+            rid: stats.rid.clone(),
+            live: stats.live,
+            wanted: stats.wanted,
+            bitrate_bps: stats.bitrate_bps,
+            temporal_layers: stats.temporal_layers,
+            width: stats.width,
+            height: stats.height,
         }
     }
 }
@@ -216,6 +260,10 @@ impl From<&api::ConsumerStats> for ConsumerStats {
             jitter_s: stats.jitter_s,
             rtt_s: stats.rtt_s,
             bitrate_bps: stats.bitrate_bps,
+            preferred: names::layer(stats.preferred),
+            target: names::layer(stats.target),
+            current: names::layer(stats.current),
+            priority: stats.priority,
         }
     }
 }

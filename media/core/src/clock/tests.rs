@@ -128,6 +128,22 @@ fn outgoing_reports_invert_the_mapping_from_every_timestamp() {
 }
 
 #[test]
+fn streams_of_one_publisher_are_compared_at_one_moment() {
+    let now = Instant::now();
+    let (mut small, mut large) = (SenderReports::new(90_000), SenderReports::new(90_000));
+    assert_eq!(large.ahead_of(&small), None);
+    small.on_sender_report(publisher(0, 0), u32::MAX - 100, now);
+    assert_eq!((large.ahead_of(&small), small.ahead_of(&large)), (None, None));
+    // Half a second later on the publisher's clock, whenever it arrives.
+    large.on_sender_report(publisher(500 * MS, 0), 1_000_000, now);
+    let ahead = large.ahead_of(&small).unwrap();
+    let expected = 1_000_000_u32.wrapping_sub((u32::MAX - 100).wrapping_add(45_000));
+    assert!((ahead.wrapping_sub(expected) as i32).abs() <= 1, "{ahead} {expected}");
+    let back = small.ahead_of(&large).unwrap();
+    assert!((ahead.wrapping_add(back) as i32).abs() <= 1);
+}
+
+#[test]
 fn last_report_fields_count_the_delay() {
     let now = Instant::now();
     let mut reports = SenderReports::new(48_000);

@@ -107,7 +107,7 @@ pub fn inspect(payload: &[u8]) -> Result<PayloadInfo, MalformedPayload> {
         frame_start: parsed.is_frame_start(),
         keyframe_start: parsed.new_sequence && starts_sequence,
         temporal_layer: parsed.layer.map(|(temporal, _)| temporal),
-        dimensions: None,
+        ..PayloadInfo::default()
     })
 }
 

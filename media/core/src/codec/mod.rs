@@ -5,6 +5,7 @@
 
 pub mod av1;
 pub mod h264;
+pub mod numbers;
 pub mod opus;
 pub mod vp8;
 pub mod vp9;
@@ -12,6 +13,7 @@ pub mod vp9;
 use std::fmt;
 
 use crate::api::Codec;
+pub use numbers::PictureNumbers;
 
 /// The payload ends before its headers do, or they contradict themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,11 @@ pub struct PayloadInfo {
     pub keyframe_start: bool,
     /// Temporal layer, where the payload names one.
     pub temporal_layer: Option<u8>,
+    /// Of a temporal layer that can be left out by itself (VP8): whether receiving it may begin
+    /// with this frame. `None` where layers cannot be left out here.
+    pub layer_sync: Option<bool>,
+    /// What counts pictures, for forwarders that leave some out (VP8, VP9).
+    pub numbers: PictureNumbers,
     /// Width and height in pixels, where a keyframe names them in plain bytes.
     pub dimensions: Option<(u16, u16)>,
 }

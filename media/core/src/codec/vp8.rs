@@ -1,5 +1,6 @@
 //! VP8 payload descriptor and frame header (RFC 7741, sections 4.2 and 4.3).
 
+use super::numbers::{Field, PictureNumbers};
 use super::{MalformedPayload, PayloadInfo};
 use crate::rtp::bytes::{u8_at, u16_at};
 
@@ -14,6 +15,8 @@ pub struct Vp8Descriptor {
     pub partition: u8,
     /// 7 or 15 bits.
     pub picture_id: Option<u16>,
+    /// The picture id has 15 bits.
+    pub picture_id_is_long: bool,
     /// Counts the frames of the temporal base layer.
     pub tl0_picture_index: Option<u8>,
     /// Temporal layer and whether switching up to it is possible here.
@@ -38,16 +41,34 @@ impl Vp8Descriptor {
     pub fn is_frame_start(&self) -> bool {
         self.partition_start && self.partition == 0
     }
+
+    /// Where the numbers are. The extension bytes come in a fixed order.
+    pub fn numbers(&self) -> PictureNumbers {
+        let mut at = 2;
+        let picture_id = self.picture_id.map(|value| {
+            let is_long = self.picture_id_is_long;
+            let field = Field { at, value, bits: if is_long { 15 } else { 7 } };
+            at += if is_long { 2 } else { 1 };
+            field
+        });
+        let tl0_picture_index = self.tl0_picture_index.map(|value| {
+            at += 1;
+            Field { at: at - 1, value: value.into(), bits: 8 }
+        });
+        let key_index = self.key_index.map(|value| Field { at, value: value.into(), bits: 5 });
+        PictureNumbers { picture_id, tl0_picture_index, key_index }
+    }
 }
 
 fn parse(payload: &[u8]) -> Option<Vp8Descriptor> {
     let first = u8_at(payload, 0)?;
     let extension = if first & 0x80 != 0 { u8_at(payload, 1)? } else { 0 };
     let mut len = if first & 0x80 != 0 { 2 } else { 1 };
-    let mut picture_id = None;
+    let (mut picture_id, mut picture_id_is_long) = (None, false);
     if extension & 0x80 != 0 {
         let short = u8_at(payload, len)?;
         let long = short & 0x80 != 0;
+        picture_id_is_long = long;
         let value = if long { u16_at(payload, len)? & 0x7fff } else { short.into() };
         picture_id = Some(value);
         len += if long { 2 } else { 1 };
@@ -70,6 +91,7 @@ fn parse(payload: &[u8]) -> Option<Vp8Descriptor> {
         partition_start: first & 0x10 != 0,
         partition: first & 0x07,
         picture_id,
+        picture_id_is_long,
         tl0_picture_index,
         temporal_layer,
         key_index,
@@ -91,6 +113,8 @@ pub fn inspect(payload: &[u8]) -> Result<PayloadInfo, MalformedPayload> {
         frame_start,
         keyframe_start: dimensions.is_some(),
         temporal_layer: descriptor.temporal_layer.map(|(layer, _)| layer),
+        layer_sync: descriptor.temporal_layer.map(|(_, sync)| sync),
+        numbers: descriptor.numbers(),
         dimensions,
     })
 }
@@ -147,6 +171,7 @@ mod tests {
             partition_start: true,
             partition: 5,
             picture_id: Some(0x1234),
+            picture_id_is_long: true,
             tl0_picture_index: Some(0x56),
             temporal_layer: Some((2, true)),
             key_index: Some(7),

@@ -1,5 +1,6 @@
 //! VP9 payload descriptor (RFC 9628, section 4.2).
 
+use super::numbers::{Field, PictureNumbers};
 use super::{MalformedPayload, PayloadInfo};
 use crate::rtp::bytes::{u8_at, u16_at};
 
@@ -21,6 +22,8 @@ pub struct Vp9Layer {
 pub struct Vp9Descriptor {
     /// 7 or 15 bits.
     pub picture_id: Option<u16>,
+    /// The picture id has 15 bits.
+    pub picture_id_is_long: bool,
     /// Depends on earlier pictures.
     pub inter_predicted: bool,
     /// The packet is the first of a layer frame.
@@ -50,6 +53,19 @@ impl Vp9Descriptor {
         let descriptor = read(&mut reader).ok_or(MalformedPayload)?;
         u8_at(payload, descriptor.len).ok_or(MalformedPayload)?;
         Ok(descriptor)
+    }
+
+    /// Where the numbers are: the picture id comes first, the index after the layer byte.
+    pub fn numbers(&self) -> PictureNumbers {
+        let bits = if self.picture_id_is_long { 15 } else { 7 };
+        let picture_id = self.picture_id.map(|value| Field { at: 1, value, bits });
+        let id_len = if picture_id.is_none() { 0 } else { 1 + u8::from(self.picture_id_is_long) };
+        let tl0_picture_index = self.tl0_picture_index.map(|value| Field {
+            at: 1 + id_len + 1,
+            value: value.into(),
+            bits: 8,
+        });
+        PictureNumbers { picture_id, tl0_picture_index, key_index: None }
     }
 
     /// Whether decoding can start here: a picture without references, at its lowest layer.
@@ -82,7 +98,10 @@ fn read(reader: &mut Reader<'_>) -> Option<Vp9Descriptor> {
     let first = reader.byte()?;
     let has = |mask: u8| first & mask != 0;
     let (inter_predicted, flexible) = (has(0x40), has(0x10));
-    let picture_id = if has(0x80) { Some(read_picture_id(reader)?) } else { None };
+    let (picture_id, picture_id_is_long) = match has(0x80) {
+        true => read_picture_id(reader).map(|(value, is_long)| (Some(value), is_long))?,
+        false => (None, false),
+    };
     let (mut layer, mut tl0_picture_index) = (None, None);
     if has(0x20) {
         let byte = reader.byte()?;
@@ -102,6 +121,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Vp9Descriptor> {
     let dimensions = if has(0x02) { read_structure(reader)? } else { None };
     Some(Vp9Descriptor {
         picture_id,
+        picture_id_is_long,
         inter_predicted,
         frame_start: has(0x08),
         frame_end: has(0x04),
@@ -113,12 +133,13 @@ fn read(reader: &mut Reader<'_>) -> Option<Vp9Descriptor> {
     })
 }
 
-fn read_picture_id(reader: &mut Reader<'_>) -> Option<u16> {
+/// The id and whether it has 15 bits.
+fn read_picture_id(reader: &mut Reader<'_>) -> Option<(u16, bool)> {
     let short = reader.byte()?;
     if short & 0x80 == 0 {
-        return Some(short.into());
+        return Some((short.into(), false));
     }
-    Some(u16::from(short & 0x7f) << 8 | u16::from(reader.byte()?))
+    Some((u16::from(short & 0x7f) << 8 | u16::from(reader.byte()?), true))
 }
 
 /// Up to three reference indices; the lowest bit announces another.
@@ -164,6 +185,8 @@ pub fn inspect(payload: &[u8]) -> Result<PayloadInfo, MalformedPayload> {
         frame_start: descriptor.frame_start,
         keyframe_start,
         temporal_layer: descriptor.layer.map(|layer| layer.temporal),
+        layer_sync: None,
+        numbers: descriptor.numbers(),
         dimensions: descriptor.dimensions.filter(|_| keyframe_start),
     })
 }
@@ -209,6 +232,7 @@ mod tests {
         let payload = [I | P | L | E | Z, 0x92, 0x34, 0x5d, 0x77, 0];
         let expected = Vp9Descriptor {
             picture_id: Some(0x1234),
+            picture_id_is_long: true,
             inter_predicted: true,
             frame_start: false,
             frame_end: true,

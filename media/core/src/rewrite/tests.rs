@@ -117,7 +117,7 @@ fn a_resumed_source_keeps_its_timestamps_and_leaves_no_gap() {
     rewriter.resume();
     let next = rewriter.rewrite(1_300, 900_500, now + ms(10_000)).unwrap();
     assert_eq!((next.ext_seq, next.timestamp), (65_537, 900_500));
-    assert_eq!((rewriter.generation(), rewriter.timestamp_offset()), (0, Some(0)));
+    assert_eq!((rewriter.generation(), rewriter.timestamp_offset()), (1, Some(0)));
     assert_eq!(rewriter.rewrite(1_299, 0, now), Err(Refused::BeforeSwitch));
     assert_eq!(rewriter.lookup(SeqNo(0)).unwrap().incoming, 1_000);
 }
@@ -232,8 +232,9 @@ fn over_random_sources_no_number_is_given_twice_and_order_and_lookup_hold() {
             if rng.chance(0.003) {
                 rewriter.switch_source();
                 newest = 65_536 + rng.below(200_000);
-                source +=
-                    u32::from(!sent.is_empty() && sent.values().last().unwrap().source == source);
+                if rng.chance(0.5) {
+                    rewriter.align(rng.bits() as u32);
+                }
                 decided.clear();
             } else if rng.chance(0.003) {
                 rewriter.resume();
@@ -254,7 +255,8 @@ fn over_random_sources_no_number_is_given_twice_and_order_and_lookup_hold() {
             }
             let timestamp = (incoming as u32).wrapping_mul(1_000);
             if let Ok(rewritten) = rewriter.rewrite(incoming, timestamp, now) {
-                assert_eq!(rewriter.generation(), source);
+                assert!(rewriter.generation() >= source, "generations only grow");
+                source = rewriter.generation();
                 let forwarded = Forwarded { source, incoming, timestamp: rewritten.timestamp };
                 let twice = sent.insert(rewritten.ext_seq, forwarded).is_some();
                 assert!(!twice, "number {} given twice", rewritten.ext_seq);
@@ -280,4 +282,90 @@ fn over_random_sources_no_number_is_given_twice_and_order_and_lookup_hold() {
             assert_eq!(found.generation, forwarded.source);
         }
     }
+}
+
+#[test]
+fn an_aligned_source_goes_on_by_the_capture_clock() {
+    let now = Instant::now();
+    for start in [0, 1, u32::MAX - 4_000, u32::MAX] {
+        let mut rewriter = video(0);
+        rewriter.rewrite(1_000, start, now).unwrap();
+        rewriter.switch_source();
+        // The new source's clock reads 777 where the old one's read `start`.
+        rewriter.align(start.wrapping_sub(777));
+        // Taken 3,000 ticks later, arriving 300 ms late.
+        let next = rewriter.rewrite(5, 777 + 3_000, now + ms(333)).unwrap();
+        assert_eq!(next.timestamp, start.wrapping_add(3_000));
+    }
+}
+
+#[test]
+fn an_earlier_picture_of_another_source_lies_a_tick_ahead_until_the_next_switch() {
+    let now = Instant::now();
+    let mut rewriter = video(0);
+    rewriter.rewrite(1_000, 90_000, now).unwrap();
+    rewriter.switch_source();
+    rewriter.align(0);
+    // Taken one frame before the last picture of the old source.
+    assert_eq!(rewriter.rewrite(5, 87_000, now + ms(10)).unwrap().timestamp, 90_001);
+    assert_eq!(rewriter.rewrite(6, 90_000, now + ms(43)).unwrap().timestamp, 93_001);
+    rewriter.switch_source();
+    rewriter.align(0);
+    assert_eq!(rewriter.rewrite(2_000, 96_000, now + ms(100)).unwrap().timestamp, 96_000);
+}
+
+#[test]
+fn an_alignment_more_than_a_second_off_is_not_believed() {
+    let now = Instant::now();
+    for behind in [99_100, 0x8000_0000, u32::MAX - 90_100] {
+        let mut rewriter = video(0);
+        rewriter.rewrite(1_000, 90_000, now).unwrap();
+        rewriter.switch_source();
+        rewriter.align(behind);
+        assert_eq!(rewriter.rewrite(5, 90_000, now + ms(100)).unwrap().timestamp, 99_000);
+    }
+}
+
+#[test]
+fn empty_places_are_found_once_and_known_again() {
+    let now = Instant::now();
+    let mut rewriter = video(7);
+    assert_eq!(rewriter.fill(100), None);
+    for incoming in [10, 11, 13, 16] {
+        rewriter.rewrite(incoming, 5, now).unwrap();
+    }
+    rewriter.switch_source();
+    let filled: Vec<u64> =
+        std::iter::from_fn(|| rewriter.fill(100)).map(|place| place.ext_seq - 65_543).collect();
+    assert_eq!(filled, [2, 4, 5]);
+    assert!(rewriter.lookup(SeqNo(9)).unwrap().is_filler);
+    assert!(!rewriter.lookup(SeqNo(8)).unwrap().is_filler);
+    let next = rewriter.rewrite(900, 5, now + ms(10)).unwrap();
+    assert_eq!(next.ext_seq - 65_543, 7);
+}
+
+#[test]
+fn the_place_of_a_late_packet_that_is_left_out_is_filled() {
+    let now = Instant::now();
+    let mut rewriter = video(0);
+    for incoming in [10, 12] {
+        rewriter.rewrite(incoming, 5, now).unwrap();
+    }
+    assert!(!rewriter.skip(11));
+    let place = rewriter.fill_place_of(11).unwrap();
+    assert_eq!((place.ext_seq, place.timestamp), (65_537, 5));
+    assert_eq!(rewriter.fill_place_of(11), None);
+    assert_eq!(rewriter.rewrite(11, 5, now), Err(Refused::Duplicate));
+}
+
+#[test]
+fn notes_come_back_with_their_packet() {
+    let now = Instant::now();
+    let mut rewriter = video(0);
+    let sent = rewriter.rewrite(10, 5, now).unwrap();
+    rewriter.annotate(sent.ext_seq, 4_711);
+    rewriter.annotate(sent.ext_seq + 1, 1);
+    rewriter.rewrite(11, 5, now).unwrap();
+    assert_eq!(rewriter.lookup(SeqNo(0)).unwrap().note, 4_711);
+    assert_eq!(rewriter.lookup(SeqNo(1)).unwrap().note, 0);
 }

@@ -120,14 +120,11 @@ impl Room {
                 continue;
             }
             let Some(newest) = consumer.rewriter.newest() else { continue };
-            let source = consumer.producer.and_then(|key| self.producers.get(key));
-            let Some((producer, index)) = source.zip(consumer.encoding) else { continue };
-            let Some(encoding) = producer.encodings.get(index) else { continue };
-            let Some(publisher) = self.transports.get(producer.transport) else { continue };
             let lost = (0..PADDING_CYCLE).find_map(|_| {
                 consumer.padding_step = (consumer.padding_step + 1) % PADDING_CYCLE;
                 let number = SeqNo(newest as u16).sub(consumer.padding_step);
-                find_lost(consumer, encoding, publisher, number)
+                find_lost(consumer, number, &self.producers, &self.transports)
+                    .filter(|lost| !lost.is_empty())
             });
             let Some(lost) = lost else { continue };
             let Some(target) = self.transports.get(key) else { return false };
@@ -160,6 +157,15 @@ impl Transport {
             return pinned_bps;
         }
         self.wanted_bps
+    }
+
+    /// What layers are chosen by.
+    pub(super) fn budget_for_layers(&self) -> Option<u64> {
+        #[cfg(any(test, feature = "testing"))]
+        if self.pinned_wanted_bps.is_some() {
+            return None;
+        }
+        self.budget_bps
     }
 
     fn set_pacing(&mut self, cx: &Cx) {

@@ -2,8 +2,8 @@
 
 use super::Room;
 use crate::api::{
-    CloseReason, Command, ConsumerId, ConsumerParameters, ExtensionId, IceCredentials, MediaKind,
-    ProducerId, ProducerParameters, TransportId,
+    CloseReason, Command, ConsumerId, ConsumerParameters, ExtensionId, IceCredentials, Layer,
+    LayerSwitchReason, MediaKind, ProducerId, ProducerParameters, TransportId,
 };
 use crate::consumer::{Consumer, Interruption};
 use crate::ext::ExtensionMap;
@@ -115,6 +115,7 @@ impl Room {
         owner.producers.push(key);
         self.list_streams(key);
         cx.shared.producers.insert(id, self.location(key));
+        self.schedule_layers(cx);
         Ok(())
     }
 
@@ -156,9 +157,9 @@ impl Room {
                 }
             }
         }
-        if has_other_streams && producer.kind == MediaKind::Video && !producer.consumers.is_empty()
-        {
-            self.request_keyframe(cx, key);
+        if has_other_streams && producer.kind == MediaKind::Video {
+            self.allocate_subscribers(cx, key, LayerSwitchReason::Encoding);
+            self.request_keyframes(cx, key);
         }
     }
 
@@ -212,22 +213,24 @@ impl Room {
                 consumer.interrupt(Interruption::Pause);
             }
         }
-        let wants_keyframe =
-            producer.kind == MediaKind::Video && !paused && !producer.consumers.is_empty();
+        let is_video = producer.kind == MediaKind::Video;
         if paused {
-            producer.throttle.cancel();
+            producer.cancel_keyframes();
             self.speaker.remove(producer.id);
             self.schedule_levels(cx);
-        } else if wants_keyframe {
-            self.request_keyframe(cx, key);
+        } else if is_video {
+            self.request_keyframes(cx, key);
         }
+        self.allocate_subscribers(cx, key, LayerSwitchReason::Encoding);
         Ok(())
     }
 
     pub(crate) fn keyframe_command(&mut self, cx: &mut Cx, key: Key) -> CommandResult {
         let producer = self.producers.get(key).ok_or("no such producer")?;
         if producer.kind == MediaKind::Video {
-            self.request_keyframe(cx, key);
+            let best = producer.best();
+            self.request_keyframe(cx, key, best);
+            self.request_keyframes(cx, key);
         }
         Ok(())
     }
@@ -272,10 +275,25 @@ impl Room {
         producer.consumers.push(key);
         producer.keeps_packets |= consumer.has_rtx();
         consumer.attach(source, producer);
+        let transport = consumer.transport;
+        if consumer.kind == MediaKind::Audio {
+            consumer.layers.target = Some(Layer { spatial: 0, temporal: 0 });
+        }
+        self.allocate_because(cx, transport, LayerSwitchReason::Wish);
+        self.ask_for_start(cx, key);
+    }
+
+    /// A subscription that can be sent to begins with a keyframe.
+    fn ask_for_start(&mut self, cx: &mut Cx, key: Key) {
+        let Some(consumer) = self.consumers.get(key) else { return };
         // Before the subscriber is connected it could not be sent to; then it is asked for.
         let can_send = self.transports.get(consumer.transport).is_some_and(|t| t.srtp.is_some());
-        if producer.kind == MediaKind::Video && !consumer.paused && can_send {
-            self.request_keyframe(cx, source);
+        if consumer.kind == MediaKind::Video
+            && !consumer.paused
+            && can_send
+            && let Some((producer, encoding)) = consumer.producer.zip(consumer.keyframe_encoding())
+        {
+            self.request_keyframe(cx, producer, encoding);
         }
     }
 
@@ -284,7 +302,7 @@ impl Room {
         if let Some(producer) = source.and_then(|source| self.producers.get_mut(source)) {
             producer.consumers.retain(|other| *other != key);
             if producer.consumers.is_empty() {
-                producer.throttle.cancel();
+                producer.cancel_keyframes();
             }
         }
     }
@@ -332,12 +350,13 @@ impl Room {
         }
         consumer.paused = paused;
         consumer.interrupt(Interruption::Pause);
-        if let Some(source) = consumer.producer
-            && consumer.kind == MediaKind::Video
-            && !paused
-        {
-            self.request_keyframe(cx, source);
+        let transport = consumer.transport;
+        let source = consumer.producer;
+        self.allocate_because(cx, transport, LayerSwitchReason::Wish);
+        if let Some(source) = source {
+            self.update_demand(cx, source);
         }
+        self.ask_for_start(cx, key);
         Ok(())
     }
 
@@ -348,7 +367,9 @@ impl Room {
             let ConsumerParameters { ssrc, rtx_ssrc, .. } = consumer.parameters;
             transport.end_sent([ssrc].into_iter().chain(rtx_ssrc));
         }
+        let transport = consumer.transport;
         self.drop_consumer(cx, key);
+        self.allocate_because(cx, transport, LayerSwitchReason::Budget);
         Ok(())
     }
 
@@ -361,16 +382,10 @@ impl Room {
 
     /// The transport can send now: its subscriptions have waited for a keyframe.
     pub(super) fn on_connected(&mut self, cx: &mut Cx, transport: Key) {
+        self.allocate_because(cx, transport, LayerSwitchReason::Wish);
         let Some(transport) = self.transports.get(transport) else { return };
-        let waiting: Vec<Key> = transport
-            .consumers
-            .iter()
-            .filter_map(|key| self.consumers.get(*key))
-            .filter(|consumer| consumer.kind == MediaKind::Video && !consumer.paused)
-            .filter_map(|consumer| consumer.producer)
-            .collect();
-        for producer in waiting {
-            self.request_keyframe(cx, producer);
+        for consumer in transport.consumers.clone() {
+            self.ask_for_start(cx, consumer);
         }
     }
 }
@@ -442,6 +457,7 @@ pub(crate) fn subject(command: &Command) -> (&'static str, u64) {
         Command::UpdateConsumer { consumer, .. } => ("update_consumer", *consumer),
         Command::SetConsumerSource { consumer, .. } => ("set_consumer_source", *consumer),
         Command::SetConsumerPaused { consumer, .. } => ("set_consumer_paused", *consumer),
+        Command::SetConsumerLayers { consumer, .. } => ("set_consumer_layers", *consumer),
         Command::RemoveConsumer { consumer } => ("remove_consumer", *consumer),
     }
 }

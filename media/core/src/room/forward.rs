@@ -1,19 +1,37 @@
 //! From one packet in to many packets out.
 
 use super::Room;
+use super::layers::report;
 use super::receive::{Elements, Packet};
 use crate::api::{DropReason, ExtensionKind, MediaKind};
-use crate::consumer::{Consumer, Forwarded};
+use crate::codec;
+use crate::codec::numbers::{PictureNumbers, PictureOffsets};
+use crate::consumer::{Consumer, Forwarded, SourceId};
 use crate::ext::transport_sequence;
 use crate::pacer::{Class, Queued, Stamps};
-use crate::producer::Encoding;
+use crate::producer::Producer;
 use crate::resend::ResendDecision;
-use crate::rewrite::{Refused, Sent};
+use crate::rewrite::{Refused, Rewritten};
 use crate::rtp::{OutgoingHeader, RtpHeader, SeqNo};
-use crate::shared::Cx;
+use crate::shared::{Cx, TimerKind};
 use crate::srtp::MAX_OVERHEAD;
-use crate::table::Key;
-use crate::transport::Transport;
+use crate::table::{Key, Slab};
+use crate::transport::{Stream, Transport};
+
+/// Places before a change of sources that are filled if nothing was sent in them.
+const FILLED_WINDOW: u64 = 128;
+
+/// What becomes of a packet for one subscriber.
+enum Admission {
+    /// It is sent.
+    Pass,
+    /// It is the first of a source, or after a pause.
+    Start,
+    /// It belongs to the stream that is sent, but its layer is left out.
+    LeaveOut,
+    /// It is not for this subscriber now.
+    Drop(DropReason),
+}
 
 /// Where the first header extension element begins: behind the fixed header and the header of
 /// the extension block.
@@ -23,23 +41,100 @@ const NUMBER_LEN: usize = 2;
 
 impl Room {
     /// Sends the packet to every subscriber that can take it.
-    pub(super) fn forward(&mut self, cx: &mut Cx, producer: Key, packet: &Packet<'_>) {
-        let source = producer;
-        let Some(producer) = self.producers.get(source) else { return };
+    pub(super) fn forward(&mut self, cx: &mut Cx, key: Key, packet: &Packet<'_>) {
+        let Some(producer) = self.producers.get(key) else { return };
+        let mut started_late = Vec::new();
         let mut is_broken = false;
+        for consumer_key in &producer.consumers {
+            let Some(consumer) = self.consumers.get_mut(*consumer_key) else { continue };
+            let Some(transport) = self.transports.get_mut(consumer.transport) else { continue };
+            match admit(consumer, transport, packet) {
+                Admission::Pass => {
+                    let outcome = forward_to(cx, transport, consumer, *consumer_key, packet);
+                    is_broken |= outcome == Outcome::Broken;
+                }
+                Admission::Start => {
+                    start(cx, transport, consumer, (key, producer), packet.encoding);
+                    let outcome = forward_to(cx, transport, consumer, *consumer_key, packet);
+                    is_broken |= outcome == Outcome::Broken;
+                    if packet.is_late {
+                        started_late.push(*consumer_key);
+                    }
+                }
+                Admission::LeaveOut => {
+                    consumer.pictures.skip(&packet.info.numbers);
+                    leave_out(cx, transport, consumer, packet.ext_seq);
+                    cx.drop_packet(DropReason::LayerNotWanted);
+                }
+                Admission::Drop(reason) => cx.drop_packet(reason),
+            }
+        }
+        for consumer in started_late {
+            self.catch_up(cx, key, consumer, packet.encoding, packet.ext_seq);
+        }
+        if is_broken {
+            self.request_keyframe(cx, key, packet.encoding);
+        }
+    }
+
+    /// A keyframe whose first packet came late starts a subscription: what came after it was not
+    /// sent and is sent now.
+    #[cold]
+    fn catch_up(
+        &mut self,
+        cx: &mut Cx,
+        key: Key,
+        consumer_key: Key,
+        encoding: usize,
+        first: u64,
+    ) {
+        let Some(producer) = self.producers.get(key) else { return };
+        let Some(publisher) = self.transports.get(producer.transport) else { return };
+        let extensions = publisher.extensions.clone();
+        let Some(source) = producer.encodings.get(encoding) else { return };
+        let newest = source.reception.highest().unwrap_or(first);
+        for ext_seq in first + 1..=newest {
+            let Some(bytes) = source.cache.get(ext_seq) else { continue };
+            let Ok(header) = RtpHeader::parse(bytes) else { continue };
+            let Some(codec) = producer.codec(header.payload_type) else { continue };
+            let info = codec::inspect(codec, header.payload(bytes));
+            let elements = Elements::read(&header, bytes, &extensions);
+            let can_start = info.keyframe_start;
+            let packet = Packet {
+                bytes,
+                header,
+                elements,
+                encoding,
+                ext_seq,
+                info,
+                can_start,
+                is_late: false,
+            };
+            let Some(consumer) = self.consumers.get_mut(consumer_key) else { return };
+            let Some(transport) = self.transports.get_mut(consumer.transport) else { return };
+            match admit(consumer, transport, &packet) {
+                Admission::Pass => {
+                    // Whoever waits for more than fits asks for a keyframe by itself.
+                    let _ = forward_to(cx, transport, consumer, consumer_key, &packet);
+                }
+                Admission::LeaveOut => {
+                    consumer.pictures.skip(&info.numbers);
+                    leave_out(cx, transport, consumer, ext_seq);
+                }
+                Admission::Start | Admission::Drop(_) => return,
+            }
+        }
+    }
+
+    /// A packet that carries nothing leaves no gap for subscribers.
+    pub(super) fn skip(&mut self, cx: &mut Cx, stream: Stream, ext_seq: u64) {
+        let Some(producer) = self.producers.get(stream.producer) else { return };
         for key in &producer.consumers {
             let Some(consumer) = self.consumers.get_mut(*key) else { continue };
             let Some(transport) = self.transports.get_mut(consumer.transport) else { continue };
-            if let Err(reason) = admit(consumer, transport, producer.selected, packet) {
-                if let Some(reason) = reason {
-                    cx.drop_packet(reason);
-                }
-                continue;
+            if consumer.encoding == Some(stream.encoding) {
+                leave_out(cx, transport, consumer, ext_seq);
             }
-            is_broken |= forward_to(cx, transport, consumer, *key, packet) == Outcome::Broken;
-        }
-        if is_broken {
-            self.request_keyframe(cx, source);
         }
     }
 
@@ -56,20 +151,12 @@ impl Room {
         if !consumer.parameters.nack {
             return;
         }
-        let producer = consumer.producer.and_then(|key| self.producers.get(key));
-        let encoding = producer
-            .zip(consumer.encoding)
-            .and_then(|(producer, index)| producer.encodings.get(index));
-        let publisher = producer.map(|producer| producer.transport);
         for number in lost {
             let is_answered = if consumer.sent.is_some() {
                 let Some(transport) = self.transports.get_mut(transport) else { return };
                 resend_plain(cx, transport, consumer, number)
             } else {
-                let publisher = publisher.and_then(|key| self.transports.get(key));
-                let lost = encoding.zip(publisher).and_then(|(encoding, publisher)| {
-                    find_lost(consumer, encoding, publisher, number)
-                });
+                let lost = find_lost(consumer, number, &self.producers, &self.transports);
                 let Some(transport) = self.transports.get_mut(transport) else { return };
                 lost.is_some_and(|lost| {
                     resend_rtx(cx, transport, consumer, consumer_key, &lost);
@@ -94,59 +181,188 @@ pub(super) struct Lost<'a> {
     /// As the subscriber knows it.
     number: SeqNo,
     outgoing: u64,
-    timestamp_offset: u32,
+    marker: bool,
+    timestamp: u32,
+    rtx: (u32, u8),
     bytes: &'a [u8],
-    header: RtpHeader,
+    payload: &'a [u8],
     elements: Elements,
+    numbers: PictureNumbers,
+    offsets: PictureOffsets,
+}
+
+impl Lost<'_> {
+    /// Whether it only filled a place.
+    pub(super) fn is_empty(&self) -> bool {
+        self.payload.is_empty()
+    }
+
+    fn source(&self) -> Source<'_> {
+        let Lost { bytes, payload, elements, numbers, offsets, .. } = self;
+        let (numbers, offsets) = (*numbers, *offsets);
+        Source { bytes, payload, elements: Some(elements), numbers, offsets }
+    }
 }
 
 /// The packet a subscriber knows by `number`, if it is still there.
 pub(super) fn find_lost<'a>(
     consumer: &Consumer,
-    encoding: &'a Encoding,
-    publisher: &Transport,
     number: SeqNo,
+    producers: &'a Slab<Producer>,
+    transports: &Slab<Transport>,
 ) -> Option<Lost<'a>> {
     let sent = consumer.rewriter.lookup(number)?;
-    if sent.generation != consumer.rewriter.generation() {
-        return None;
+    if sent.is_filler {
+        return Some(Lost {
+            number,
+            outgoing: sent.outgoing,
+            marker: false,
+            timestamp: consumer.rewriter.newest_timestamp()?,
+            rtx: consumer.any_rtx()?,
+            bytes: &[],
+            payload: &[],
+            elements: Elements::default(),
+            numbers: PictureNumbers::default(),
+            offsets: PictureOffsets::default(),
+        });
     }
+    let (id, offsets) = consumer.recall(&sent)?;
+    let producer = producers.get(id.producer)?;
+    let publisher = transports.get(producer.transport)?;
+    let encoding = producer.encodings.get(id.encoding).filter(|e| e.instance == id.instance)?;
     let bytes = encoding.cache.get(sent.incoming)?;
     let header = RtpHeader::parse(bytes).ok()?;
-    let elements = Elements::read(&header, bytes, &publisher.extensions);
-    let Sent { outgoing, timestamp_offset, .. } = sent;
-    Some(Lost { number, outgoing, timestamp_offset, bytes, header, elements })
+    let payload = header.payload(bytes);
+    let numbers = match producer.codec(header.payload_type) {
+        Some(codec) if offsets != PictureOffsets::default() => {
+            codec::inspect(codec, payload).numbers
+        }
+        _ => PictureNumbers::default(),
+    };
+    Some(Lost {
+        number,
+        outgoing: sent.outgoing,
+        marker: header.marker,
+        timestamp: header.timestamp.wrapping_add(sent.timestamp_offset),
+        rtx: consumer.rtx(header.payload_type)?,
+        bytes,
+        payload,
+        elements: Elements::read(&header, bytes, &publisher.extensions),
+        numbers,
+        offsets,
+    })
 }
 
-/// Whether a consumer takes the packet. `Err(None)` for another simulcast layer.
+/// Whether a consumer takes the packet.
 #[inline]
-fn admit(
-    consumer: &mut Consumer,
-    transport: &Transport,
-    selected: usize,
-    packet: &Packet<'_>,
-) -> Result<(), Option<DropReason>> {
+fn admit(consumer: &mut Consumer, transport: &Transport, packet: &Packet<'_>) -> Admission {
     if consumer.paused {
-        return Err(Some(DropReason::ConsumerPaused));
+        return Admission::Drop(DropReason::ConsumerPaused);
     }
     if transport.srtp.is_none() {
-        return Err(Some(DropReason::NotSecured));
+        return Admission::Drop(DropReason::NotSecured);
     }
     if consumer.encoding == Some(packet.encoding) {
-        return Ok(());
+        return match consumer.layers.filter.admit(&packet.info, packet.header.timestamp) {
+            true => Admission::Pass,
+            false => Admission::LeaveOut,
+        };
     }
-    if packet.encoding != selected {
-        return Err(None);
+    let target = consumer.layers.target.map(|layer| usize::from(layer.spatial));
+    if target != Some(packet.encoding) {
+        return Admission::Drop(DropReason::LayerNotWanted);
     }
-    if !packet.can_start {
-        let waits = consumer.encoding.is_none();
-        return Err(waits.then_some(DropReason::AwaitingKeyframe));
+    if packet.can_start {
+        return Admission::Start;
     }
-    if consumer.encoding.is_some() {
+    // Until the keyframe comes the present encoding goes on, if there is one.
+    Admission::Drop(match consumer.encoding {
+        None => DropReason::AwaitingKeyframe,
+        Some(_) => DropReason::LayerNotWanted,
+    })
+}
+
+/// Makes an encoding the one that is forwarded, beginning with the next packet.
+#[cold]
+fn start(
+    cx: &mut Cx,
+    transport: &mut Transport,
+    consumer: &mut Consumer,
+    (key, producer): (Key, &Producer),
+    index: usize,
+) {
+    let Some(encoding) = producer.encodings.get(index) else { return };
+    let source = SourceId { producer: key, encoding: index, instance: encoding.instance };
+    let last = consumer.source.replace(source);
+    if last == Some(source) {
+        consumer.rewriter.resume();
+    } else {
         consumer.rewriter.switch_source();
+        let previous = last.filter(|last| last.producer == key).and_then(|last| {
+            producer.encodings.get(last.encoding).filter(|e| e.instance == last.instance)
+        });
+        if let Some(ahead) = previous.and_then(|e| e.reports.ahead_of(&encoding.reports)) {
+            consumer.rewriter.align(ahead);
+        }
+        if last.is_some() && consumer.kind == MediaKind::Video {
+            // What its clock says may have moved by a frame: the subscriber shall not have to
+            // wait for the next report to keep lips and voice together.
+            transport.next_report = Some(cx.now);
+            transport.schedule(cx, TimerKind::Control, cx.now);
+        }
     }
-    consumer.encoding = Some(packet.encoding);
-    Ok(())
+    while let Some(place) = consumer.rewriter.fill(FILLED_WINDOW) {
+        send_filler(cx, transport, consumer, place);
+    }
+    consumer.pictures.join();
+    let temporal = consumer.layers.target.map_or(0, |target| target.temporal);
+    consumer.layers.filter.restart(temporal);
+    consumer.layers.over_since = None;
+    consumer.encoding = Some(index);
+    if consumer.kind == MediaKind::Video {
+        report(cx, consumer);
+    }
+}
+
+/// Leaves no gap where a packet is not sent: its number is not given, or, where newer ones were
+/// sent already, goes to an empty packet.
+fn leave_out(cx: &mut Cx, transport: &mut Transport, consumer: &mut Consumer, ext_seq: u64) {
+    if !consumer.rewriter.skip(ext_seq)
+        && let Some(place) = consumer.rewriter.fill_place_of(ext_seq)
+    {
+        send_filler(cx, transport, consumer, place);
+    }
+}
+
+/// Sends a packet without payload.
+#[cold]
+fn send_filler(cx: &mut Cx, transport: &mut Transport, consumer: &mut Consumer, place: Rewritten) {
+    let Some(payload_type) = consumer.any_payload_type() else { return };
+    let outgoing = OutgoingHeader {
+        marker: false,
+        payload_type,
+        sequence_number: place.seq,
+        timestamp: place.timestamp,
+        ssrc: consumer.parameters.ssrc,
+    };
+    let Some((lens, stamps)) =
+        write_packet(cx, transport, consumer, outgoing, &Source::EMPTY, None)
+    else {
+        return;
+    };
+    // Too small to wait for its turn; a subscriber takes it before or after what waits.
+    let mut buffer = std::mem::take(&mut cx.shared.scratch.packet);
+    let sent = transport.send_media(cx, &mut buffer, lens, stamps);
+    if let Some(ring) = &mut consumer.sent
+        && let Some(len) = sent.protected_len
+    {
+        ring.insert(place.seq, &buffer[..len]);
+    }
+    cx.shared.scratch.packet = buffer;
+    if sent.is_sent {
+        cx.shared.counters.fillers_out += 1;
+        consumer.packets += 1;
+    }
 }
 
 #[inline]
@@ -170,6 +386,13 @@ fn forward_to(
             return Outcome::Fine;
         }
     };
+    let Some(offsets) = consumer.place_picture(&packet.info.numbers) else {
+        // Its picture was left out, or too long ago: the place must not stay empty.
+        send_filler(cx, transport, consumer, rewritten);
+        cx.drop_packet(DropReason::Duplicate);
+        return Outcome::Fine;
+    };
+    consumer.remember(rewritten.ext_seq, offsets);
     let outgoing = OutgoingHeader {
         marker: header.marker,
         payload_type,
@@ -177,7 +400,10 @@ fn forward_to(
         timestamp: rewritten.timestamp,
         ssrc: consumer.parameters.ssrc,
     };
-    let source = Source { bytes: packet.bytes, header, elements: &packet.elements };
+    let payload = header.payload(packet.bytes);
+    let numbers = packet.info.numbers;
+    let elements = Some(&packet.elements);
+    let source = Source { bytes: packet.bytes, payload, elements, numbers, offsets };
     let Some((lens, stamps)) = write_packet(cx, transport, consumer, outgoing, &source, None)
     else {
         cx.drop_packet(DropReason::TooLarge);
@@ -226,8 +452,21 @@ fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
 /// A packet to build another from.
 struct Source<'a> {
     bytes: &'a [u8],
-    header: &'a RtpHeader,
-    elements: &'a Elements,
+    payload: &'a [u8],
+    elements: Option<&'a Elements>,
+    numbers: PictureNumbers,
+    offsets: PictureOffsets,
+}
+
+impl Source<'_> {
+    /// A packet with nothing in it.
+    const EMPTY: Source<'static> = Source {
+        bytes: &[],
+        payload: &[],
+        elements: None,
+        numbers: PictureNumbers { picture_id: None, tl0_picture_index: None, key_index: None },
+        offsets: PictureOffsets { picture_id: 0, tl0_picture_index: 0, key_index: 0 },
+    };
 }
 
 /// Header length and length of an unprotected packet.
@@ -259,7 +498,7 @@ fn write_packet(
     if let Some(id) = transport.extensions.id(ExtensionKind::Mid) {
         extensions.push(id, consumer.parameters.mid.as_bytes()).ok()?;
     }
-    for passed in source.elements.passed() {
+    for passed in source.elements.iter().flat_map(|elements| elements.passed()) {
         if let Some(id) = transport.extensions.id(passed.kind) {
             extensions.push(id, passed.value(source.bytes)).ok()?;
         }
@@ -279,9 +518,10 @@ fn write_packet(
         scratch.packet.get_mut(at..at + 2)?.copy_from_slice(&original.0.to_be_bytes());
         at += 2;
     }
-    let payload = source.header.payload(source.bytes);
-    let end = at + payload.len();
-    scratch.packet.get_mut(at..end)?.copy_from_slice(payload);
+    let end = at + source.payload.len();
+    let payload = scratch.packet.get_mut(at..end)?;
+    payload.copy_from_slice(source.payload);
+    source.numbers.rewrite(payload, source.offsets);
     (end + MAX_OVERHEAD <= scratch.packet.len()).then_some(((header_len, end), stamps))
 }
 
@@ -333,9 +573,6 @@ fn resend_rtx(
     key: Key,
     lost: &Lost<'_>,
 ) {
-    if consumer.rtx(lost.header.payload_type).is_none() {
-        return;
-    }
     let (rtt, len) = (transport.rtt.get(), lost.bytes.len());
     if !transport.pacer.may_resend(len, cx.now) {
         return consumer.responder.refuse();
@@ -369,18 +606,17 @@ pub(super) fn write_rtx(
     consumer: &mut Consumer,
     lost: &Lost<'_>,
 ) -> Option<(Lens, Stamps, SeqNo)> {
-    let (ssrc, payload_type) = consumer.rtx(lost.header.payload_type)?;
+    let (ssrc, payload_type) = lost.rtx;
     let sequence_number = consumer.rtx_sequence;
     let outgoing = OutgoingHeader {
-        marker: lost.header.marker,
+        marker: lost.marker,
         payload_type,
         sequence_number,
-        timestamp: lost.header.timestamp.wrapping_add(lost.timestamp_offset),
+        timestamp: lost.timestamp,
         ssrc,
     };
-    let source = Source { bytes: lost.bytes, header: &lost.header, elements: &lost.elements };
     let number = Some(lost.number);
-    let (lens, stamps) = write_packet(cx, transport, consumer, outgoing, &source, number)?;
+    let (lens, stamps) = write_packet(cx, transport, consumer, outgoing, &lost.source(), number)?;
     consumer.rtx_sequence = sequence_number.next();
     Some((lens, stamps, sequence_number))
 }

@@ -100,7 +100,7 @@ impl Room {
             }
         }
         if is_affected && producer.kind == MediaKind::Video {
-            producer.throttle.request();
+            producer.want_keyframe(index);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A room: its transports and tracks, and nothing of any other room.
 
-mod allocate;
 mod bandwidth;
 mod commands;
 mod forward;
+mod layers;
 mod learn;
 mod receive;
 mod rtcp_in;
@@ -31,6 +31,7 @@ pub(crate) struct Room {
     consumers: Slab<Consumer>,
     speaker: SpeakerDetector,
     levels: Deadline,
+    layers: Deadline,
     panic_armed: bool,
 }
 
@@ -44,6 +45,7 @@ impl Room {
             consumers: Slab::default(),
             speaker: SpeakerDetector::new(SpeakerConfig::default()),
             levels: Deadline::default(),
+            layers: Deadline::default(),
             panic_armed: false,
         }
     }
@@ -73,10 +75,23 @@ impl Room {
         }
     }
 
-    /// Somebody needs a keyframe of the producer.
-    fn request_keyframe(&mut self, cx: &mut Cx, producer: Key) {
+    /// Everybody who receives the producer needs a keyframe of what they receive or wait for.
+    fn request_keyframes(&mut self, cx: &mut Cx, key: Key) {
+        let Some(producer) = self.producers.get_mut(key) else { return };
+        let receivers = std::mem::take(&mut producer.consumers);
+        for consumer in receivers.iter().filter_map(|key| self.consumers.get(*key)) {
+            if let Some(encoding) = consumer.keyframe_encoding().filter(|_| !consumer.paused) {
+                producer.want_keyframe(encoding);
+            }
+        }
+        producer.consumers = receivers;
+        self.send_keyframe_request(cx, key);
+    }
+
+    /// Somebody needs a keyframe of one encoding.
+    fn request_keyframe(&mut self, cx: &mut Cx, producer: Key, encoding: usize) {
         if let Some(producer) = self.producers.get_mut(producer) {
-            producer.throttle.request();
+            producer.want_keyframe(encoding);
         }
         self.send_keyframe_request(cx, producer);
     }

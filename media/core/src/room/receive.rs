@@ -1,7 +1,7 @@
 //! From a datagram to media: decryption, RTX, loss accounting.
 
-use crate::api::{DropReason, Event, ExtensionKind, MediaKind};
-use crate::codec;
+use crate::api::{DropReason, Event, ExtensionKind, LayerSwitchReason, MediaKind};
+use crate::codec::{self, PayloadInfo};
 use crate::demux::PacketKind;
 use crate::ext::{AudioLevel, ExtensionMap, StreamId, transport_sequence};
 use crate::reception::Arrival;
@@ -94,6 +94,8 @@ pub(super) struct Packet<'a> {
     pub(super) elements: Elements,
     pub(super) encoding: usize,
     pub(super) ext_seq: u64,
+    /// What the payload says of frames and layers.
+    pub(super) info: PayloadInfo,
     /// A decoder can begin here.
     pub(super) can_start: bool,
     /// Newer packets came before it.
@@ -238,11 +240,13 @@ impl Room {
         let bytes = &packet[..len];
         let payload = header.payload(bytes);
         if payload.is_empty() {
-            return self.skip(stream, ext_seq);
+            return self.skip(cx, stream, ext_seq);
         }
         let mut can_start = true;
+        let mut info = PayloadInfo::default();
         if producer.kind == MediaKind::Video {
-            can_start = codec::inspect(codec, payload).keyframe_start;
+            info = codec::inspect(codec, payload);
+            can_start = info.keyframe_start;
             if can_start {
                 if let Some(nack) = &mut encoding.nack {
                     nack.on_keyframe(ext_seq);
@@ -250,7 +254,8 @@ impl Room {
                 producer.on_keyframe(stream.encoding, header.timestamp);
             }
         }
-        let is_reselected = producer.on_media(stream.encoding, now);
+        let has_begun = producer.on_media(stream.encoding, &info, len, now);
+        let is_one_of_several = producer.encodings.len() > 1;
         if producer.paused {
             return cx.drop_packet(DropReason::ProducerPaused);
         }
@@ -267,23 +272,12 @@ impl Room {
         }
         let is_late = received.arrival == Arrival::Late;
         let encoding = stream.encoding;
-        let packet = Packet { bytes, header, elements, encoding, ext_seq, can_start, is_late };
+        let packet =
+            Packet { bytes, header, elements, encoding, ext_seq, info, can_start, is_late };
+        if has_begun && is_one_of_several {
+            self.allocate_subscribers(cx, stream.producer, LayerSwitchReason::Encoding);
+        }
         self.forward(cx, stream.producer, &packet);
-        if is_reselected {
-            self.request_keyframe(cx, stream.producer);
-        }
-    }
-
-    /// A packet that carries nothing leaves no gap for subscribers.
-    fn skip(&mut self, stream: Stream, ext_seq: u64) {
-        let Some(producer) = self.producers.get(stream.producer) else { return };
-        for consumer in &producer.consumers {
-            if let Some(consumer) = self.consumers.get_mut(*consumer)
-                && consumer.encoding == Some(stream.encoding)
-            {
-                consumer.rewriter.skip(ext_seq);
-            }
-        }
     }
 }
 

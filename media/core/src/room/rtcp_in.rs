@@ -90,9 +90,9 @@ impl Room {
             .consumer_by_ssrc(key, ssrc)
             .and_then(|consumer| self.consumers.get(consumer))
             .filter(|consumer| consumer.kind == MediaKind::Video && !consumer.paused)
-            .and_then(|consumer| consumer.producer);
-        if let Some(producer) = source {
-            self.request_keyframe(cx, producer);
+            .and_then(|consumer| consumer.producer.zip(consumer.keyframe_encoding()));
+        if let Some((producer, encoding)) = source {
+            self.request_keyframe(cx, producer, encoding);
         }
     }
 

@@ -113,40 +113,47 @@ impl Room {
         reports
     }
 
-    /// Asks the publisher for a keyframe if somebody waits and the interval has passed.
+    /// Asks the publisher for keyframes of the encodings somebody waits for, as far as their
+    /// intervals have passed.
     pub(super) fn send_keyframe_request(&mut self, cx: &mut Cx, key: Key) {
         let Some(producer) = self.producers.get_mut(key) else { return };
-        let Some(media_ssrc) = producer.keyframe_ssrc() else { return };
         let Some(transport) = self.transports.get_mut(producer.transport) else { return };
         if producer.paused || transport.srtp.is_none() {
             return;
         }
-        if producer.throttle.poll(cx.now) {
-            let pli = Pli { sender_ssrc: transport.feedback_ssrc, media_ssrc };
-            begin_feedback(cx, transport);
-            write_pli(&mut cx.shared.scratch.rtcp, pli);
-            transport.send_rtcp(cx);
-            cx.shared.counters.pli_sent += 1;
-        }
-        if let Some(at) = producer.throttle.next_timeout() {
-            transport.schedule(cx, TimerKind::Repair, at);
+        for encoding in &mut producer.encodings {
+            let Some(media_ssrc) = encoding.ssrc else { continue };
+            if encoding.throttle.poll(cx.now) {
+                let pli = Pli { sender_ssrc: transport.feedback_ssrc, media_ssrc };
+                begin_feedback(cx, transport);
+                write_pli(&mut cx.shared.scratch.rtcp, pli);
+                transport.send_rtcp(cx);
+                cx.shared.counters.pli_sent += 1;
+            }
+            if let Some(at) = encoding.throttle.next_timeout() {
+                transport.schedule(cx, TimerKind::Repair, at);
+            }
         }
     }
 
-    /// Asks for what is missing in the producer's streams. Returns whether a keyframe is needed
-    /// because something was given up.
-    pub(super) fn send_nacks(&mut self, cx: &mut Cx, key: Key) -> bool {
-        let Some(producer) = self.producers.get_mut(key) else { return false };
-        let Some(transport) = self.transports.get_mut(producer.transport) else { return false };
+    /// Asks for what is missing in the producer's streams. Where something was given up that
+    /// somebody receives, a keyframe is needed.
+    pub(super) fn send_nacks(&mut self, cx: &mut Cx, key: Key) {
+        let Some(producer) = self.producers.get_mut(key) else { return };
+        let Some(transport) = self.transports.get_mut(producer.transport) else { return };
         let rtt = transport.rtt.get();
-        let mut needs_keyframe = false;
-        let selected = producer.selected;
-        let Producer { encodings, .. } = producer;
+        let Producer { encodings, consumers, .. } = producer;
         for (index, encoding) in encodings.iter_mut().enumerate() {
             let (Some(nack), Some(ssrc)) = (&mut encoding.nack, encoding.ssrc) else { continue };
             let mut lost = std::mem::take(&mut cx.shared.scratch.lost);
             let outcome = nack.poll(cx.now, rtt, &mut lost);
-            needs_keyframe |= outcome.needs_keyframe && index == selected;
+            if outcome.needs_keyframe
+                && consumers
+                    .iter()
+                    .any(|key| self.consumers.get(*key).is_some_and(|c| c.encoding == Some(index)))
+            {
+                encoding.throttle.request();
+            }
             for lost in lost.chunks(LOST_PER_NACK) {
                 begin_feedback(cx, transport);
                 write_nack(&mut cx.shared.scratch.rtcp, transport.feedback_ssrc, ssrc, lost);
@@ -156,7 +163,6 @@ impl Room {
             lost.clear();
             cx.shared.scratch.lost = lost;
         }
-        needs_keyframe
     }
 }
 

@@ -19,6 +19,11 @@ impl Room {
                     self.report_levels(cx);
                 }
             }
+            TimerKind::Layers => {
+                if self.layers.take(at) {
+                    self.on_layers(cx);
+                }
+            }
             TimerKind::Control => {
                 if self.transports.get_mut(item).is_some_and(|t| t.control.take(at)) {
                     self.on_control(cx, item);
@@ -67,11 +72,8 @@ impl Room {
         for index in 0..count {
             let producer = self.transports.get(key).and_then(|t| t.producers.get(index).copied());
             let Some(producer) = producer else { continue };
-            if self.send_nacks(cx, producer) {
-                self.request_keyframe(cx, producer);
-            } else {
-                self.send_keyframe_request(cx, producer);
-            }
+            self.send_nacks(cx, producer);
+            self.send_keyframe_request(cx, producer);
             let next = self.producers.get(producer).and_then(|producer| producer.next_repair());
             if let (Some(at), Some(transport)) = (next, self.transports.get_mut(key)) {
                 transport.schedule(cx, TimerKind::Repair, at);

@@ -80,15 +80,19 @@ pub(crate) struct Transport {
     pub(crate) feedback_ssrc: u32,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// What may be sent now, media and retransmissions, in bits per second. `None`: no limit is
+    /// known. Whoever changes it calls `Room::allocate`.
+    pub(crate) budget_bps: Option<u64>,
+    /// What the subscriptions could use at the layers they want: nobody needs to know whether
+    /// the path carries more.
+    pub(crate) wanted_bps: u64,
+    /// The budget leaves little to spare.
+    pub(crate) is_tight: bool,
     pub(crate) control: Deadline,
     pub(crate) repair: Deadline,
     pub(crate) pace: Deadline,
     pub(crate) estimator: Option<Box<BandwidthEstimator>>,
     pub(crate) pacer: Pacer,
-    /// What may be sent now, media and retransmissions; `None`: without limit.
-    pub(crate) budget_bps: Option<u64>,
-    /// What the subscriber's tracks could use.
-    pub(crate) wanted_bps: u64,
     /// Takes the place of `wanted_bps` in scenarios without layers.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) pinned_wanted_bps: Option<u64>,
@@ -162,13 +166,14 @@ impl Transport {
             feedback_ssrc: shared.random.next_u32(),
             bytes_in: 0,
             bytes_out: 0,
+            budget_bps: None,
+            wanted_bps: 0,
+            is_tight: false,
             control: Deadline::default(),
             repair: Deadline::default(),
             pace: Deadline::default(),
             estimator: None,
             pacer: Pacer::default(),
-            budget_bps: None,
-            wanted_bps: 0,
             #[cfg(any(test, feature = "testing"))]
             pinned_wanted_bps: None,
         }
@@ -323,6 +328,7 @@ impl Transport {
             acked_bps: self.estimator.as_ref().and_then(|estimator| estimator.acked_bps()),
             pacer_queue_ms: self.pacer.delay().as_secs_f64() * 1e3,
             send_loss_ratio: self.estimator.as_ref().and_then(|estimator| estimator.loss_ratio()),
+            wanted_bps: self.wanted_bps,
             memory_bytes,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media_core::api::{ExtensionId, ExtensionKind, MediaKind};
+use media_core::codec::vp8::Vp8Descriptor;
 use media_core::ext::{
     AudioLevel, ExtensionBuilder, ExtensionMap, transport_sequence, write_transport_sequence,
 };
@@ -41,6 +42,13 @@ pub struct TrackConfig {
     pub transport_cc: Option<u8>,
     /// A keyframe every so many frames, without being asked.
     pub keyframe_every: Option<u64>,
+    /// VP8 with picture numbers, in 1 to 3 temporal layers, as browsers send it.
+    pub temporal_layers: Option<u8>,
+    /// First picture id, TL0PICIDX and KEYIDX.
+    pub first_picture: (u16, u8, u8),
+    /// Pictures are known by when they were taken: all tracks with the same value here look
+    /// through the same lens.
+    pub captured_from: Option<Instant>,
 }
 
 impl TrackConfig {
@@ -60,6 +68,9 @@ impl TrackConfig {
             audio_level: None,
             transport_cc: None,
             keyframe_every: None,
+            temporal_layers: None,
+            first_picture: (32_760, 250, 30),
+            captured_from: None,
         }
     }
 
@@ -102,14 +113,62 @@ pub struct Track {
     pub resent: u64,
     pub keyframes: u64,
     wants_keyframe: bool,
+    picture: (u16, u8, u8),
+    /// Frame within the pattern of temporal layers.
+    step: u64,
 }
 
 impl Track {
     fn timestamp(&self, at: Instant) -> u32 {
-        let ticks = (at - self.started).as_secs_f64() * f64::from(self.config.clock_rate_hz());
+        let ticks = (at - self.config.captured_from.unwrap_or(self.started)).as_secs_f64()
+            * f64::from(self.config.clock_rate_hz());
         self.config.first_timestamp.wrapping_add(ticks.round() as u32)
     }
 }
+
+impl Track {
+    /// Goes on after a pause with a keyframe, at the pace of its lens.
+    pub fn restart(&mut self, now: Instant) {
+        while self.next_frame < now {
+            self.next_frame += self.config.interval;
+        }
+        self.wants_keyframe = true;
+    }
+
+    /// The payload descriptor of the next picture (RFC 7741, section 4.2), for its later packets.
+    fn next_picture(&mut self, keyframe: bool) -> Option<[u8; 6]> {
+        let layers = self.config.temporal_layers?;
+        if keyframe {
+            self.step = 0;
+        }
+        // Each with whether it needs the base layer only.
+        let pattern: &[(u8, bool)] = match layers {
+            1 => &[(0, false)],
+            2 => &[(0, false), (1, true)],
+            _ => &[
+                (0, false),
+                (2, true),
+                (1, true),
+                (2, false),
+                (0, false),
+                (2, false),
+                (1, false),
+                (2, false),
+            ],
+        };
+        let (layer, sync) = pattern[(self.step % pattern.len() as u64) as usize];
+        self.step += 1;
+        let (id, tl0, key) = &mut self.picture;
+        *id = (*id + 1) & 0x7fff;
+        *tl0 = tl0.wrapping_add(u8::from(layer == 0));
+        *key = (*key + u8::from(keyframe)) & 0x1f;
+        let last = layer << 6 | u8::from(sync) << 5 | *key;
+        Some([0x80, 0xf0, 0x80 | (*id >> 8) as u8, *id as u8, *tl0, last])
+    }
+}
+
+/// Where test data lies in a payload, behind what the plane reads.
+const STAMP: usize = 40;
 
 /// A packet as a subscriber got it.
 #[derive(Debug, Clone)]
@@ -125,6 +184,11 @@ pub struct Got {
     pub extensions: Vec<(u8, Vec<u8>)>,
     pub by_rtx: bool,
     pub is_keyframe: bool,
+    /// No payload: a place was filled.
+    pub is_empty: bool,
+    /// When the publisher took the picture, since its track or its lens began.
+    pub captured: Duration,
+    pub vp8: Option<Vp8Descriptor>,
 }
 
 /// A stream being received.
@@ -182,6 +246,8 @@ pub struct Media {
     transport_sequence: SeqNo,
     last_reports: HashMap<u32, (NtpTime, Instant)>,
     pub extensions: ExtensionMap,
+    /// Sends sender reports.
+    pub reports: bool,
 }
 
 impl Media {
@@ -200,7 +266,7 @@ impl Media {
             next_nack: now,
             twcc: None,
             sends_nacks: true,
-            reported_loss: 64,
+            reported_loss: 0,
             received_bytes: 0,
             newest_number: None,
             unexpected_numbers: 0,
@@ -208,6 +274,7 @@ impl Media {
             transport_sequence: SeqNo(65_000),
             last_reports: HashMap::new(),
             extensions: ExtensionMap::default(),
+            reports: true,
         }
     }
 
@@ -230,6 +297,8 @@ impl Media {
             resent: 0,
             keyframes: 0,
             wants_keyframe: true,
+            picture: config.first_picture,
+            step: 0,
             config,
         });
         self.tracks.len() - 1
@@ -293,18 +362,28 @@ impl Media {
         let keyframe = is_video && (std::mem::take(&mut track.wants_keyframe) || periodic);
         track.keyframes += u64::from(keyframe);
         track.frames += 1;
+        let descriptor = track.next_picture(keyframe);
         for part in 0..track.config.packets_per_frame {
             let track = &mut self.tracks[index];
             let mut payload = vec![0xa5; track.config.payload_len];
-            if is_video {
+            if let Some(mut descriptor) = descriptor {
+                descriptor[0] |= if part == 0 { 0x10 } else { 0 };
+                payload[..6].copy_from_slice(&descriptor);
+                payload[6] = u8::from(!keyframe);
+                payload[9..12].copy_from_slice(&[0x9d, 0x01, 0x2a]);
+                payload[12..16].copy_from_slice(&[0x80, 0x02, 0x68, 0x01]);
+            } else if is_video {
                 // VP8 payload descriptor, then the first byte of the frame (RFC 7741, 4.2, 4.3).
                 payload[0] = if part == 0 { 0x10 } else { 0x00 };
                 payload[1] = u8::from(!keyframe);
                 payload[4..7].copy_from_slice(&[0x9d, 0x01, 0x2a]);
             }
-            payload[11] = u8::from(keyframe);
-            payload[12..20].copy_from_slice(&track.packets.to_be_bytes());
-            payload[20..24].copy_from_slice(&track.config.ssrc.to_be_bytes());
+            payload[STAMP] = u8::from(keyframe);
+            payload[STAMP + 1..STAMP + 9].copy_from_slice(&track.packets.to_be_bytes());
+            payload[STAMP + 9..STAMP + 13].copy_from_slice(&track.config.ssrc.to_be_bytes());
+            let captured = at - track.config.captured_from.unwrap_or(track.started);
+            let captured = captured.as_micros() as u64;
+            payload[STAMP + 13..STAMP + 21].copy_from_slice(&captured.to_be_bytes());
             track.packets += 1;
             let header = OutgoingHeader {
                 marker: part + 1 == track.config.packets_per_frame,
@@ -369,7 +448,7 @@ impl Media {
                 }
             })
             .collect();
-        for track in self.tracks.iter().filter(|track| track.active) {
+        for track in self.tracks.iter().filter(|track| track.active && self.reports) {
             let info = SenderInfo {
                 ssrc: track.config.ssrc,
                 ntp,
@@ -427,21 +506,26 @@ impl Media {
         if let Some(nack) = &mut inbound.nack {
             nack.on_packet(ext_seq, now);
         }
+        let is_empty = payload.is_empty();
+        let stamp = payload.get(STAMP..STAMP + 21).unwrap_or(&[0; 21]);
         let got = Got {
             at: now,
             payload_type: header.payload_type,
             marker: header.marker,
             ext_seq,
             timestamp: header.timestamp,
-            serial: u64::from_be_bytes(payload[12..20].try_into().unwrap()),
-            ssrc_of_publisher: u32::from_be_bytes(payload[20..24].try_into().unwrap()),
+            serial: u64::from_be_bytes(stamp[1..9].try_into().unwrap()),
+            ssrc_of_publisher: u32::from_be_bytes(stamp[9..13].try_into().unwrap()),
             extensions: header
                 .extensions(packet)
                 .map(|element| element.unwrap())
                 .map(|element| (element.id, element.data.to_vec()))
                 .collect(),
             by_rtx: rtx,
-            is_keyframe: payload[11] == 1,
+            is_keyframe: stamp[0] == 1,
+            is_empty,
+            captured: Duration::from_micros(u64::from_be_bytes(stamp[13..21].try_into().unwrap())),
+            vp8: Vp8Descriptor::parse(payload).ok(),
         };
         if !self.keeps {
             return;

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod media;
+pub mod simulcast;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -242,6 +243,12 @@ impl World {
         self.endpoints[index].client.media.expect(ssrc, parameters.rtx_ssrc, kind);
         let transport = self.endpoints[index].transport;
         self.execute(Command::AddConsumer { transport, consumer, producer, parameters });
+    }
+
+    pub fn set_budget(&mut self, index: usize, budget_bps: Option<u64>) {
+        let transport = self.endpoints[index].transport;
+        self.plane.set_budget(self.now, transport, budget_bps, &mut self.outbox);
+        self.route();
     }
 
     pub fn run(&mut self, duration: Duration) {
