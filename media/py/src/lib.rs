@@ -29,7 +29,7 @@ mod _media {
     #[pymodule_export]
     use crate::parameters::{Certificate, CodecParameters, EncodingParameters};
     #[pymodule_export]
-    use crate::stats::{ConsumerStats, Counters, ProducerStats, Snapshot, TransportStats};
+    use crate::stats::{ConsumerStats, Counters, ProducerStats, Snapshot, TcpStats, TransportStats};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
