@@ -13,7 +13,7 @@ from signaling.config import IceConfig
 from signaling.ice import turn_credentials
 from tests.browser.browser import Browser
 from tests.e2e.stage import Stage, stage
-from tests.net.far import BROKEN_SOCKET, PORT, far_settings, join_far, start_chromium
+from tests.net.far import BROKEN_SOCKET, PORT, far_settings, join_far, join_near, start_chromium
 from tests.net.inside import inside
 from tests.net.namespaces import PUBLIC_ADDRESSES, SERVER_ADDRESS, Path, why_unavailable
 from witness.certificates import create_certificate
@@ -107,7 +107,7 @@ async def scene(path: Path, coturn: None, chromium: Browser) -> AsyncIterator[St
 
 @pytest.mark.browser
 async def test_chromium_joins_through_coturn_on_port_443(scene: Stage) -> None:
-    rm = await scene.call.join("rm")
+    rm = await join_near(scene)
     customer = await join_far(scene)
     await scene.call.hears_and_sees(rm)
     report = await customer.sees_and_hears()

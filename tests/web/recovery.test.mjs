@@ -18,7 +18,7 @@ test("a short disconnection is left alone", async () => {
   const { clock, remedies, recovery } = setup();
   recovery.media("connected");
   recovery.media("disconnected");
-  await clock.advance(3500);
+  await clock.advance(MediaRecovery.DISCONNECTED_MS - 1);
   recovery.media("connected");
   await clock.advance(60_000);
   assert.deepEqual(remedies, []);
@@ -28,7 +28,7 @@ test("a long disconnection restarts ICE, then makes new peer connections", async
   const { clock, remedies, recovery } = setup();
   recovery.media("connected");
   recovery.media("disconnected");
-  await clock.advance(4000);
+  await clock.advance(MediaRecovery.DISCONNECTED_MS);
   assert.deepEqual(remedies, ["restart_ice"]);
   await clock.advance(8000);
   assert.deepEqual(remedies, ["restart_ice", "rebuild"]);

@@ -13,7 +13,8 @@ import { Timer } from "./clock.js";
  * again and again with growing waits. Remedies need signaling, so nothing is tried while it is down.
  */
 export class MediaRecovery {
-  static DISCONNECTED_MS = 4000;
+  /** "disconnected" itself comes after seconds of silence: six in Chromium, four by `PulseCheck`. */
+  static DISCONNECTED_MS = 1000;
   static RESTART_MS = 8000;
   static REBUILD_MS = 12_000;
   static BACKOFF = { baseMs: 2000, maxMs: 30_000 };

@@ -30,7 +30,7 @@ mod _media {
     use crate::parameters::{Certificate, CodecParameters, EncodingParameters};
     #[pymodule_export]
     use crate::stats::{
-        ConsumerStats, Counters, EncodingStats, ProducerStats, Snapshot, TransportStats,
+        ConsumerStats, Counters, EncodingStats, ProducerStats, Snapshot, TcpStats, TransportStats,
     };
 
     #[pymodule_init]
