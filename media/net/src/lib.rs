@@ -19,12 +19,15 @@ mod engine;
 mod error;
 mod event_sender;
 mod load;
+mod outbox;
 mod shared;
 mod wake;
 mod worker;
 
 pub use bind::{RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SocketBuffers};
 pub use config::{EVENT_QUEUE_RANGE, EngineConfig, MAX_NAME_BYTES};
+pub use endpoint::{Batch, Datagram, Endpoint};
 pub use engine::{CLOSE_TIMEOUT, Engine};
 pub use error::{CloseTimeout, CommandError, EngineError};
+pub use outbox::Outbox;
 pub use shared::{COMMAND_QUEUE, EngineEvent, EngineSnapshot};
