@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use media_core::DropReason;
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 
 /// Room for one datagram, in bytes. Nothing we negotiate is longer; longer ones are cut off by
 /// the kernel and discarded.
@@ -49,21 +49,9 @@ impl Endpoint {
         usize::try_from(taken).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Sends one datagram without waiting.
-    fn send(
-        &self,
-        source: Option<IpAddr>,
-        destination: SocketAddr,
-        datagram: &[u8],
-    ) -> Result<(), DropReason> {
-        let transmit = Transmit {
-            destination,
-            ecn: None,
-            contents: datagram,
-            segment_size: None,
-            src_ip: source,
-        };
-        self.state.try_send((&self.socket).into(), &transmit).map_err(|error| drop_reason(&error))
+    /// The family it can send to.
+    pub(crate) fn is_ipv4(&self) -> bool {
+        self.is_ipv4
     }
 }
 
@@ -71,20 +59,6 @@ impl AsFd for Endpoint {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// Sends by the socket of the destination's family.
-pub(crate) fn send(
-    endpoints: &[Endpoint],
-    source: Option<IpAddr>,
-    destination: SocketAddr,
-    datagram: &[u8],
-) -> Result<(), DropReason> {
-    endpoints
-        .iter()
-        .find(|endpoint| endpoint.is_ipv4 == destination.is_ipv4())
-        .ok_or(DropReason::SendFailed)?
-        .send(source, destination, datagram)
 }
 
 /// Why the kernel did not take a datagram.
@@ -195,11 +169,5 @@ mod tests {
         ] {
             assert_eq!(drop_reason(&io::Error::from_raw_os_error(code)), reason);
         }
-    }
-
-    #[test]
-    fn destination_without_a_socket_of_its_family_is_a_failed_send() {
-        let destination = "192.0.2.1:9".parse().unwrap();
-        assert_eq!(send(&[], None, destination, b"x"), Err(DropReason::SendFailed));
     }
 }

@@ -20,6 +20,7 @@ mod error;
 mod event_sender;
 mod load;
 mod outbox;
+mod schedule;
 mod shared;
 mod wake;
 mod worker;

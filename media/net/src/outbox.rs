@@ -167,12 +167,7 @@ impl Outbox {
 
     /// The chain of a destination; a new one starts and ends with `index`.
     #[inline]
-    fn chain(
-        &mut self,
-        source: Option<IpAddr>,
-        destination: SocketAddr,
-        index: u16,
-    ) -> &mut Chain {
+    fn chain(&mut self, source: Option<IpAddr>, destination: SocketAddr, index: u16) -> &mut Chain {
         let mut place = hash(destination) % TABLE;
         loop {
             let found = self.table[place];
@@ -263,10 +258,8 @@ impl Outbox {
             for _ in 0..run.count {
                 let Waiting { offset, len, next } = self.waiting[usize::from(at)];
                 let data = &self.bytes[offset as usize..][..usize::from(len)];
-                self.scratch.slices[slice] = libc::iovec {
-                    iov_base: data.as_ptr().cast_mut().cast(),
-                    iov_len: data.len(),
-                };
+                self.scratch.slices[slice] =
+                    libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
                 slice += 1;
                 at = next;
             }

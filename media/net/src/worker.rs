@@ -3,14 +3,17 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use media_core::{Command, DropReason, Output, Plane};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::endpoint::{self, Batch, Endpoint};
+use crate::endpoint::{Batch, Endpoint, drop_reason};
 use crate::event_sender::EventSender;
 use crate::load::LoadMeter;
+use crate::outbox::Outbox;
+use crate::schedule;
 use crate::shared::Shared;
 
 /// Datagrams taken from one socket before timers and commands get their turn.
@@ -22,19 +25,37 @@ const COMMANDS_PER_TURN: usize = 16;
 /// Time between two snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// In dense traffic a turn starts this long after the one before: what waking up costs is then
+/// shared by all packets of that time. It is also the most a packet waits for that reason.
+const TURN_PERIOD: Duration = Duration::from_micros(200);
+
 /// Longest queueing in the kernel believed in; more means that the wall clock was set.
 const MAX_QUEUEING: Duration = Duration::from_secs(1);
 
 /// The media thread's state.
 pub(crate) struct Worker {
     plane: Plane,
-    /// One or two.
-    endpoints: Vec<Endpoint>,
+    outlet: Outlet,
     shared: Arc<Shared>,
     events: EventSender,
     batch: Batch,
     load: LoadMeter,
     snapshot_due: Instant,
+    /// Since when the present or last turn is under way.
+    turn_started: Instant,
+    /// What the last turn left in the sockets, as far as that is known.
+    backlog: Backlog,
+}
+
+/// How dense the traffic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Backlog {
+    /// The last turn found nothing.
+    Idle,
+    /// It took everything there was.
+    Drained,
+    /// It had its share, and there may be more.
+    More,
 }
 
 /// What a wait ended with.
@@ -44,27 +65,61 @@ struct Ready {
     sockets: [bool; 2],
 }
 
-/// Sends for the plane and counts the media among it.
-struct Outlet<'a> {
-    endpoints: &'a [Endpoint],
-    rtp_sent: u64,
+/// Collects what the plane sends and counts the media among it.
+struct Outlet {
+    /// One or two.
+    endpoints: Vec<Endpoint>,
+    /// One for each endpoint.
+    outboxes: Vec<Outbox>,
+    rtp_sent: u32,
+    /// Datagrams the kernel did not take since they were last counted.
+    failures: [u64; DropReason::ALL.len()],
 }
 
-impl<'a> Outlet<'a> {
-    fn new(endpoints: &'a [Endpoint]) -> Outlet<'a> {
-        Outlet { endpoints, rtp_sent: 0 }
+impl Outlet {
+    fn new(endpoints: Vec<Endpoint>) -> Outlet {
+        Outlet {
+            outboxes: endpoints.iter().map(|_| Outbox::new()).collect(),
+            endpoints,
+            rtp_sent: 0,
+            failures: [0; DropReason::ALL.len()],
+        }
+    }
+
+    /// Sends what was collected.
+    fn flush(&mut self) {
+        for index in 0..self.outboxes.len() {
+            self.flush_one(index);
+        }
+    }
+
+    fn flush_one(&mut self, index: usize) {
+        let failures = &mut self.failures;
+        self.outboxes[index].flush(&self.endpoints[index], |count, error| {
+            failures[drop_reason(error) as usize] += count as u64;
+        });
     }
 }
 
-impl Output for Outlet<'_> {
+impl Output for Outlet {
     fn send(
         &mut self,
         source: Option<IpAddr>,
         destination: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
-        endpoint::send(self.endpoints, source, destination, datagram)?;
-        self.rtp_sent += u64::from(is_rtp(datagram));
+        let index = self
+            .endpoints
+            .iter()
+            .position(|endpoint| endpoint.is_ipv4() == destination.is_ipv4())
+            .ok_or(DropReason::SendFailed)?;
+        if self.outboxes[index].is_full() {
+            self.flush_one(index);
+        }
+        if !self.outboxes[index].push(source, destination, datagram) {
+            return Err(DropReason::TooLarge);
+        }
+        self.rtp_sent += u32::from(is_rtp(datagram));
         Ok(())
     }
 }
@@ -74,12 +129,14 @@ impl Worker {
         let now = Instant::now();
         Worker {
             plane,
-            endpoints,
+            outlet: Outlet::new(endpoints),
             events: EventSender::new(Arc::clone(&shared)),
             shared,
             batch: Batch::new(),
             load: LoadMeter::new(now),
             snapshot_due: now,
+            turn_started: now,
+            backlog: Backlog::Idle,
         }
     }
 
@@ -89,11 +146,23 @@ impl Worker {
     ///
     /// When the kernel refuses to wait for the descriptors.
     pub(crate) fn run(mut self) {
+        schedule::shorten_slices();
+        schedule::shorten_timer_slack();
         while !self.shared.is_closed() {
+            self.pause();
             let ready = self.wait();
             self.turn(ready);
         }
         self.shut_down();
+    }
+
+    /// In dense traffic, waits for more of it: a turn costs the same however much it finds.
+    fn pause(&mut self) {
+        let Some(left) = TURN_PERIOD.checked_sub(self.turn_started.elapsed()) else { return };
+        if self.backlog == Backlog::Drained && !left.is_zero() {
+            thread::sleep(left);
+            self.load.add_wait(left);
+        }
     }
 
     /// Waits for a socket, a command or the next timer.
@@ -105,13 +174,14 @@ impl Worker {
         let from = Instant::now();
         let timeout = Timespec::try_from(due.saturating_duration_since(from))
             .expect("a snapshot is never due that late");
-        let last = &self.endpoints[self.endpoints.len() - 1];
+        let endpoints = &self.outlet.endpoints;
+        let last = &endpoints[endpoints.len() - 1];
         let mut fds = [
             PollFd::new(&self.shared.command_wake, PollFlags::IN),
-            PollFd::new(&self.endpoints[0], PollFlags::IN),
+            PollFd::new(&endpoints[0], PollFlags::IN),
             PollFd::new(last, PollFlags::IN),
         ];
-        let used = 1 + self.endpoints.len();
+        let used = 1 + endpoints.len();
         match poll(&mut fds[..used], Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => panic!("waiting for sockets failed: {}", io::Error::from(error)),
@@ -124,6 +194,8 @@ impl Worker {
 
     /// Does a bounded amount of everything that is due.
     fn turn(&mut self, ready: Ready) {
+        self.turn_started = Instant::now();
+        self.backlog = Backlog::Idle;
         // Commands first: a peer may answer to what one of them announced.
         if ready.commands {
             self.shared.command_wake.clear();
@@ -132,43 +204,66 @@ impl Worker {
                 self.shared.command_wake.raise();
             }
         }
-        for index in 0..self.endpoints.len() {
+        for index in 0..self.outlet.endpoints.len() {
             if ready.sockets[index] {
                 self.receive(index);
             }
         }
         let now = Instant::now();
         if self.plane.poll_timeout().is_some_and(|due| due <= now) {
-            self.plane.handle_timeout(now, &mut Outlet::new(&self.endpoints));
+            self.plane.handle_timeout(now, &mut self.outlet);
         }
+        self.flush();
         self.forward_events();
         if now >= self.snapshot_due {
             self.publish(now);
         }
     }
 
-    /// Feeds the plane what one socket holds, up to the share of one turn.
+    /// Feeds the plane what one socket holds, up to the share of one turn. What a batch causes
+    /// leaves before the next one is taken.
     fn receive(&mut self, index: usize) {
         for _ in 0..DATAGRAMS_PER_TURN / Batch::SIZE {
-            let received = self.batch.receive(&self.endpoints[index]);
-            let batch_at = Instant::now();
-            let batch_wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            let mut now = batch_at;
-            for slot in 0..received {
+            let received = self.batch.receive(&self.outlet.endpoints[index]);
+            if received == 0 {
+                return;
+            }
+            let is_full = received == Batch::SIZE;
+            self.backlog = self.backlog.max(if is_full { Backlog::More } else { Backlog::Drained });
+            let now = Instant::now();
+            let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+            let mut forwarded = [(Duration::ZERO, 0); Batch::SIZE];
+            for (slot, forwarded) in forwarded[..received].iter_mut().enumerate() {
                 let datagram = self.batch.datagram(slot);
-                let queued = queueing(datagram.arrived, batch_wall);
+                let queued = queueing(datagram.arrived, wall);
                 let is_media = is_rtp(datagram.bytes);
-                let mut outlet = Outlet::new(&self.endpoints);
                 let (local, remote) = (datagram.local, datagram.remote);
-                self.plane.receive(now, local, remote, datagram.bytes, &mut outlet);
-                now = Instant::now();
+                self.outlet.rtp_sent = 0;
+                self.plane.receive(now, local, remote, datagram.bytes, &mut self.outlet);
                 if is_media {
-                    let delay = queued + (now - batch_at);
-                    (0..outlet.rtp_sent).for_each(|_| self.plane.record_forward_delay(delay));
+                    *forwarded = (queued, self.outlet.rtp_sent);
                 }
             }
-            if received < Batch::SIZE {
-                break;
+            self.flush();
+            let took = now.elapsed();
+            for (queued, count) in forwarded {
+                if count > 0 {
+                    self.plane.record_forward_delay(queued + took, count.into());
+                }
+            }
+            if !is_full {
+                return;
+            }
+        }
+    }
+
+    /// Sends what was collected and counts what could not be sent.
+    fn flush(&mut self) {
+        self.outlet.flush();
+        for reason in DropReason::ALL {
+            let count = std::mem::take(&mut self.outlet.failures[reason as usize]);
+            if count > 0 {
+                self.plane.count_drops(reason, count);
             }
         }
     }
@@ -181,7 +276,7 @@ impl Worker {
     }
 
     fn execute(&mut self, command: Command) {
-        self.plane.execute(Instant::now(), command, &mut Outlet::new(&self.endpoints));
+        self.plane.execute(Instant::now(), command, &mut self.outlet);
     }
 
     fn forward_events(&mut self) {
@@ -205,6 +300,7 @@ impl Worker {
         for transport in self.plane.snapshot(Instant::now()).transports {
             self.execute(Command::CloseTransport { transport: transport.transport });
         }
+        self.flush();
         self.forward_events();
         self.publish(Instant::now());
     }
@@ -243,6 +339,13 @@ mod tests {
         ] {
             assert_eq!(is_rtp(head), expected, "{head:?}");
         }
+    }
+
+    #[test]
+    fn destination_without_a_socket_of_its_family_is_a_failed_send() {
+        let destination = "192.0.2.1:9".parse().unwrap();
+        let mut outlet = Outlet::new(Vec::new());
+        assert_eq!(outlet.send(None, destination, b"x"), Err(DropReason::SendFailed));
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Swarm {
     }
 
     /// Totals up to now.
-    #[pyo3(signature = (quantiles = Vec::new()), text_signature = "(quantiles=())")]
+    #[pyo3(signature = (quantiles = Vec::new()), text_signature = "($self, quantiles=())")]
     fn report(&self, py: Python<'_>, quantiles: Vec<f64>) -> Result<SwarmReport, Error> {
         let report = py.detach(|| self.0.report()).map_err(Error::Swarm)?;
         let delay = |share: &f64| report.delays.quantile(*share).map(|delay| delay.as_secs_f64());

@@ -317,8 +317,7 @@ impl Participant {
                 write_receiver_report(&mut self.rtcp, self.ssrc, &[]);
                 let _ = write_cnames(&mut self.rtcp, &[(self.ssrc, CNAME)]);
                 let media = self.receivers.first().map_or(0, |receiver| receiver.ssrc);
-                let written =
-                    self.twcc_writer.write(&mut self.rtcp, self.ssrc, media, base, rest);
+                let written = self.twcc_writer.write(&mut self.rtcp, self.ssrc, media, base, rest);
                 protect_and_send(secured, &mut self.rtcp, send);
                 base = base.add(written as u16);
                 rest = &rest[written.clamp(1, rest.len())..];

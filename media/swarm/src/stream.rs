@@ -94,9 +94,7 @@ impl Stream {
             mid,
             mid_len: text.len(),
             mid_id: map.id(ExtensionKind::Mid),
-            level_id: map
-                .id(ExtensionKind::AudioLevel)
-                .filter(|_| config.kind == MediaKind::Audio),
+            level_id: map.id(ExtensionKind::AudioLevel).filter(|_| config.kind == MediaKind::Audio),
             needs_keyframe: config.kind == MediaKind::Video,
             config,
             packets: 0,
@@ -149,7 +147,8 @@ impl Stream {
         let payload = &mut out[header_len..len];
         self.write_codec(payload, position);
         payload[STAMP_AT..STAMP_AT + 8].copy_from_slice(&MAGIC);
-        payload[STAMP_AT + 8..STAMP_END].copy_from_slice(&(sent_at.as_nanos() as u64).to_be_bytes());
+        payload[STAMP_AT + 8..STAMP_END]
+            .copy_from_slice(&(sent_at.as_nanos() as u64).to_be_bytes());
         self.packets += 1;
         self.payload_bytes += (len - header_len) as u64;
         (header_len, len)

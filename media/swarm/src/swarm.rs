@@ -150,7 +150,8 @@ impl Swarm {
             .map_err(|error| AssociationError::Dtls(error.to_string()))
             .map_err(SwarmError::Association)?;
         let dtls = AssociationConfig::dtls_settings().map_err(SwarmError::Association)?;
-        let sockets: Vec<UdpSocket> = (0..config.sockets).map(|_| open()).collect::<Result<_, _>>()?;
+        let sockets: Vec<UdpSocket> =
+            (0..config.sockets).map(|_| open()).collect::<Result<_, _>>()?;
         let ports = sockets
             .iter()
             .map(|socket| Ok(socket.local_addr()?.port()))
@@ -219,7 +220,9 @@ impl Swarm {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let index = self.participants.load(Ordering::Relaxed);
         if index >= MAX_PARTICIPANTS {
-            return Err(SwarmError::Parameter(format!("more than {MAX_PARTICIPANTS} participants")));
+            return Err(SwarmError::Parameter(format!(
+                "more than {MAX_PARTICIPANTS} participants"
+            )));
         }
         let association = AssociationConfig {
             local_ice: local,
@@ -230,8 +233,14 @@ impl Swarm {
         };
         let address = self.address(index).ip();
         let server = remote.address;
-        let command =
-            Command::Connect { index, address, server, association, extensions, streams };
+        let command = Command::Connect {
+            index,
+            address,
+            server,
+            association: Box::new(association),
+            extensions: Box::new(extensions),
+            streams,
+        };
         commands.send(command).map_err(|_| SwarmError::Ended)?;
         self.participants.store(index + 1, Ordering::Relaxed);
         Ok(index)

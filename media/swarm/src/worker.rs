@@ -37,8 +37,8 @@ pub(crate) enum Command {
         index: u32,
         address: IpAddr,
         server: SocketAddr,
-        association: AssociationConfig,
-        extensions: ExtensionMap,
+        association: Box<AssociationConfig>,
+        extensions: Box<ExtensionMap>,
         streams: Vec<StreamConfig>,
     },
     Load {
@@ -151,9 +151,9 @@ impl Worker {
         let now = Instant::now();
         match command {
             Command::Connect { index, address, server, association, extensions, streams } => {
-                let association = Association::new(association, now);
+                let association = Association::new(*association, now);
                 let mut participant =
-                    Participant::new((address, server), association, extensions, (index, now));
+                    Participant::new((address, server), association, *extensions, (index, now));
                 for stream in streams {
                     participant.publish(stream, now);
                 }
@@ -296,8 +296,7 @@ impl Worker {
 
     fn flush(&mut self, socket: usize) {
         let failures = &mut self.totals.send_failures;
-        self.outboxes[socket]
-            .flush(&self.endpoints[socket], |count, _| *failures += count as u64);
+        self.outboxes[socket].flush(&self.endpoints[socket], |count, _| *failures += count as u64);
     }
 
     fn receive(&mut self, socket: usize) {

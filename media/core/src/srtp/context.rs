@@ -1,12 +1,12 @@
 //! One direction of an SRTP association: keys, rollover counters, replay windows.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::mem::size_of;
 
 use super::cipher::{Cipher, ENCRYPTED_FLAG, INDEX_LEN, RTCP_HEADER_LEN};
-use super::index::{ReplayWindow, estimate};
+use super::index::estimate;
 use super::keys::{RTCP_LABELS, RTP_LABELS, SrtpKeys};
+use super::sources::Sources;
 use super::{MAX_OVERHEAD, SrtpError};
 use crate::api::SrtpProfile;
 use crate::rtp::bytes::{u8_at, u32_at};
@@ -24,8 +24,8 @@ pub struct SrtpContext {
     rtp: Cipher,
     rtcp: Cipher,
     max_ssrcs: usize,
-    rtp_sources: HashMap<u32, ReplayWindow>,
-    rtcp_sources: HashMap<u32, ReplayWindow>,
+    rtp_sources: Sources,
+    rtcp_sources: Sources,
     /// Index of the next RTCP packet sent: one counter for all sources.
     next_rtcp_index: u32,
 }
@@ -63,8 +63,8 @@ impl SrtpContext {
             rtp,
             rtcp,
             max_ssrcs,
-            rtp_sources: HashMap::new(),
-            rtcp_sources: HashMap::new(),
+            rtp_sources: Sources::default(),
+            rtcp_sources: Sources::default(),
             next_rtcp_index: 0,
         }
     }
@@ -84,14 +84,14 @@ impl SrtpContext {
     /// When sending, the SSRC must never be used again with this context: its indices would
     /// start over. When receiving, its old packets would be accepted once more.
     pub fn forget_ssrc(&mut self, ssrc: u32) {
-        self.rtp_sources.remove(&ssrc);
-        self.rtcp_sources.remove(&ssrc);
+        self.rtp_sources.remove(ssrc);
+        self.rtcp_sources.remove(ssrc);
     }
 
     /// Bytes held by the per-source tables.
     pub fn memory_bytes(&self) -> usize {
-        let entries = self.rtp_sources.capacity() + self.rtcp_sources.capacity();
-        size_of::<SrtpContext>() + entries * size_of::<(u32, ReplayWindow)>()
+        let sources = self.rtp_sources.memory_bytes() + self.rtcp_sources.memory_bytes();
+        size_of::<SrtpContext>() + sources
     }
 
     /// Protects the RTP packet in `buf[..len]` in place; returns the protected length.
@@ -120,7 +120,7 @@ impl SrtpContext {
         }
         let sequence_number = u16::from_be_bytes([buf[2], buf[3]]);
         let ssrc = u32::from_be_bytes([buf[8], buf[9], buf[10], buf[11]]);
-        with_source(&mut self.rtp_sources, self.max_ssrcs, ssrc, |window| {
+        self.rtp_sources.with(self.max_ssrcs, ssrc, |window| {
             let index = estimate(window.newest(), sequence_number);
             if index > MAX_RTP_INDEX {
                 return Err(SrtpError::LimitReached);
@@ -147,7 +147,7 @@ impl SrtpContext {
         if header.header_len > plain_len {
             return Err(SrtpError::Malformed);
         }
-        with_source(&mut self.rtp_sources, self.max_ssrcs, header.ssrc, |window| {
+        self.rtp_sources.with(self.max_ssrcs, header.ssrc, |window| {
             let index = estimate(window.newest(), header.sequence_number.0);
             if index > MAX_RTP_INDEX || !window.is_fresh(index) {
                 return Err(SrtpError::Replay);
@@ -193,7 +193,7 @@ impl SrtpContext {
         }
         let word = self.rtcp.rtcp_word(buf).ok_or(SrtpError::Malformed)?;
         let ssrc = u32_at(buf, 4).ok_or(SrtpError::Malformed)?;
-        with_source(&mut self.rtcp_sources, self.max_ssrcs, ssrc, |window| {
+        self.rtcp_sources.with(self.max_ssrcs, ssrc, |window| {
             let index = u64::from(word & !ENCRYPTED_FLAG);
             if !window.is_fresh(index) {
                 return Err(SrtpError::Replay);
@@ -214,23 +214,4 @@ impl SrtpContext {
     pub(super) fn set_next_rtcp_index(&mut self, index: u32) {
         self.next_rtcp_index = index;
     }
-}
-
-/// Runs `action` on the window of a source; a new source is kept only if it succeeds.
-fn with_source<T>(
-    sources: &mut HashMap<u32, ReplayWindow>,
-    max_ssrcs: usize,
-    ssrc: u32,
-    action: impl FnOnce(&mut ReplayWindow) -> Result<T, SrtpError>,
-) -> Result<T, SrtpError> {
-    if let Some(window) = sources.get_mut(&ssrc) {
-        return action(window);
-    }
-    if sources.len() >= max_ssrcs {
-        return Err(SrtpError::LimitReached);
-    }
-    let mut window = ReplayWindow::default();
-    let result = action(&mut window)?;
-    sources.insert(ssrc, window);
-    Ok(result)
 }

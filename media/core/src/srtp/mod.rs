@@ -4,6 +4,7 @@ mod cipher;
 mod context;
 mod index;
 mod keys;
+mod sources;
 
 use std::fmt;
 
