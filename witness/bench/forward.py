@@ -9,6 +9,7 @@ from sfu._media import FORWARD_DELAY_BOUNDS_S
 from witness.bench import machine
 from witness.bench.load import (
     AUDIO_BYTES,
+    SILENCE,
     VIDEO_BYTES,
     Interval,
     Load,
@@ -319,6 +320,8 @@ def _bucket_quantile(counts: Sequence[int], share: float) -> float | None:
 async def _growth_point(
     probe: Probe, rooms: Rooms, count: int, options: ForwardOptions, progress: Progress
 ) -> GrowthPoint:
+    # Who joins under load belongs to `witness bench isolation`.
+    probe.set_load(SILENCE, busy=False)
     await rooms.grow(count)
     progress.say(t("cost with {count} rooms").format(count=count))
     spaced = packets(VIDEO_BYTES, at_once=1)

@@ -12,6 +12,7 @@ from witness.bench.process import ServerProcess
 __all__ = [
     "AUDIO_BYTES",
     "EVERYBODY",
+    "SILENCE",
     "VIDEO_BYTES",
     "Interval",
     "Load",

@@ -16,7 +16,7 @@ from typing import Any
 from sfu.config import SfuConfig
 from signaling.config import Algorithm, AuthConfig, KeyConfig, LimitsConfig, SignalingConfig
 from witness.bench.machine import prefer
-from witness.config import LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
+from witness.config import HttpLimits, LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
 from witness.logs import configure_logging
 from witness.runner import run_until_complete
 from witness.server import WitnessServer
@@ -40,7 +40,11 @@ def _settings(options: Mapping[str, Any]) -> Settings:
     """Defaults, with room for many participants from one address."""
     key = KeyConfig(kid=KEY_ID, algorithm=Algorithm.HS256, secret=options["secret"])
     return Settings(
-        server=ServerConfig(port=0, drain_s=0),
+        server=ServerConfig(
+            port=0,
+            drain_s=0,
+            limits=HttpLimits(connections=_MANY + 1, connections_per_address=_MANY),
+        ),
         log=LogConfig(level=LogLevel.WARNING),
         media=MediaConfig(
             engines=options["engines"],
