@@ -62,6 +62,7 @@ BENCH: dict[str, str] = {
     "cost at 300 rooms over cost at 10": "300 个房间与 10 个房间的开销之比",
     "rooms": "房间数",
     "µs, same rate": "微秒，包速率不变",
+    "… media thread": "……媒体线程",
     "µs, calls": "微秒，通话流量",
     "cores, calls": "核数，通话流量",
     "phase": "阶段",
@@ -71,17 +72,19 @@ BENCH: dict[str, str] = {
     "joins": "集中加入",
     "calm again": "恢复平静",
     "Python, cores": "Python 占用核数",
-    "engines": "引擎数",
+    "engine": "引擎",
+    "the first, alone": "第一个引擎，单独运行",
+    "the first, beside the second": "第一个引擎，与第二个同时运行",
+    "the second, beside the load generator": "第二个引擎，与负载发生器共用核",
     "µs per packet": "每包微秒",
-    "packets per second possible": "可达到的每秒包数",
     "scaling": "扩展倍数",
     # The figure.
-    "same packet rate": "包速率不变",
-    "as in calls": "通话流量",
+    "whole server": "整个服务器",
+    "media thread alone": "仅媒体线程",
     "Server CPU per forwarded packet": "每个转发包的服务器 CPU",
     "three-party rooms": "三方房间数",
-    "µs per packet of 1,100 bytes, whole server process": (
-        "每个 1100 字节包的微秒数，整个服务器进程"
+    "µs per packet of 1,100 bytes, at 250,000 packets per second": (
+        "每个 1100 字节包的微秒数，每秒 25 万包"
     ),
     "raw limit: AES-GCM and one sendto": "原始极限：AES-GCM 加一次 sendto",
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from witness.bench import machine
-from witness.bench.load import VIDEO_BYTES, Interval, Probe, Spread, packets
+from witness.bench.load import VIDEO_BYTES, Probe, Spread, packets
 from witness.bench.process import server_process
 from witness.bench.progress import Progress
 from witness.bench.rooms import Rooms, swarm_of
@@ -13,8 +13,8 @@ from witness.i18n import t
 
 __all__ = ["CoresOptions", "CoresResult", "measure_cores"]
 
-_BUSY = 0.3
-"""Cores one engine uses: the second CPU must carry an engine and the load generator."""
+_BUSY = 0.45
+"""Of its CPU the first engine uses: the second CPU must carry an engine and the generator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,44 +22,68 @@ class CoresOptions:
     """Command line of ``witness bench cores``."""
 
     rooms: int = 60
+    """For each engine."""
     rounds: int = 4
     seconds: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class CoresResult:
-    """Cost of a packet with one engine and with two, at the same load for each engine.
+class _Round:
+    """Of each engine: packets forwarded, and CPU time for one of them."""
 
-    The load generator needs a core as well and shares one with the second engine. So what is
-    compared is CPU time per packet, which does not contain the generator's: an engine that pays
-    the same for a packet while another works beside it forwards as much on a core of its own.
+    packets: tuple[int, ...]
+    us: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CoresResult:
+    """Cost of a packet on the first engine, alone and while a second one works beside it.
+
+    The first engine has a CPU of its own both times. The load generator needs one as well, and
+    with two CPUs shares it with the second engine; so neither its CPU time nor the second
+    engine's is in the figure. What the second engine takes from the first one is: caches, memory,
+    locks of the kernel and the interpreter.
     """
 
-    us_one: Spread
-    us_two: Spread
-    packets_one: float
-    packets_two: float
+    alone: tuple[_Round, ...]
+    beside: tuple[_Round, ...]
     rooms_per_engine: tuple[int, ...]
+
+    @property
+    def us_alone(self) -> Spread:
+        """With one engine in the process."""
+        return Spread.of([item.us[0] for item in self.alone])
+
+    @property
+    def us_beside(self) -> Spread:
+        """With two."""
+        return Spread.of([item.us[0] for item in self.beside])
+
+    @property
+    def us_second(self) -> Spread:
+        """Of the second engine, beside the generator if there are only two CPUs."""
+        return Spread.of([item.us[1] for item in self.beside])
 
     @property
     def scaling(self) -> float:
         """What two engines forward in terms of one: 2 if the second costs the first nothing."""
-        return 2 * self.us_one.median / self.us_two.median
+        return 2 * self.us_alone.median / self.us_beside.median
 
     def json(self) -> dict[str, Any]:
         """Documented in ``docs/performance.md``."""
+        alone, beside, second = self.us_alone, self.us_beside, self.us_second
         return {
-            "us_per_packet_one": round(self.us_one.median, 3),
-            "us_per_packet_two": round(self.us_two.median, 3),
-            "pps_capacity_one": round(1e6 / self.us_one.median),
-            "pps_capacity_two": round(2e6 / self.us_two.median),
+            "us_per_packet_alone": round(alone.median, 3),
+            "us_per_packet_beside": round(beside.median, 3),
+            "us_per_packet_second": round(second.median, 3),
             "scaling": round(self.scaling, 2),
-            "packets_per_s_one": round(self.packets_one),
-            "packets_per_s_two": round(self.packets_two),
+            "packets_one": sum(sum(item.packets) for item in self.alone),
+            "packets_two": sum(sum(item.packets) for item in self.beside),
             "rooms_per_engine": list(self.rooms_per_engine),
             "spread": {
-                "us_per_packet_one": [round(self.us_one.least, 3), round(self.us_one.most, 3)],
-                "us_per_packet_two": [round(self.us_two.least, 3), round(self.us_two.most, 3)],
+                "us_per_packet_alone": [round(alone.least, 3), round(alone.most, 3)],
+                "us_per_packet_beside": [round(beside.least, 3), round(beside.most, 3)],
+                "us_per_packet_second": [round(second.least, 3), round(second.most, 3)],
             },
         }
 
@@ -74,15 +98,9 @@ async def measure_cores(options: CoresOptions, progress: Progress) -> CoresResul
     if len(cpus) < 2:
         raise BenchError(t("two engines need two CPUs"))
     machine.prefer()
-    one, _, rate = await _measure(1, options, cpus, None, progress)
-    two, rooms, _ = await _measure(2, options, cpus, rate, progress)
-    return CoresResult(
-        us_one=Spread.of([item.engine_us_per_packet for item in one]),
-        us_two=Spread.of([item.engine_us_per_packet for item in two]),
-        packets_one=Spread.of([item.packets_per_s for item in one]).median,
-        packets_two=Spread.of([item.packets_per_s for item in two]).median,
-        rooms_per_engine=rooms,
-    )
+    alone, _, rate = await _measure(1, options, cpus, None, progress)
+    beside, rooms, _ = await _measure(2, options, cpus, rate, progress)
+    return CoresResult(alone=alone, beside=beside, rooms_per_engine=rooms)
 
 
 async def _measure(
@@ -91,7 +109,7 @@ async def _measure(
     cpus: list[int],
     rate: float | None,
     progress: Progress,
-) -> tuple[list[Interval], tuple[int, ...], float]:
+) -> tuple[tuple[_Round, ...], tuple[int, ...], float]:
     progress.say(t("engines: {count}").format(count=engines))
     # With more CPUs than two the generator has one of its own.
     swarm_cpu = cpus[min(engines, len(cpus) - 1)]
@@ -106,9 +124,21 @@ async def _measure(
         load = packets(VIDEO_BYTES)
         if rate is None:
             rate = await probe.find_rate(load, _BUSY, min(options.seconds, 1.0))
-        found = [
-            await probe.measure(load.times(rate), options.seconds) for _ in range(options.rounds)
-        ]
-        await probe.rest()
+        found = []
+        for number in range(options.rounds):
+            progress.say(
+                t("round {number} of {count}").format(number=number + 1, count=options.rounds)
+            )
+            await probe.rest()
+            before, used = await probe.packets_by_engine(), server.usage()
+            await probe.measure(load.times(rate), options.seconds)
+            await probe.rest()
+            cpu_s = server.usage().since(used).by_engine_s
+            after = await probe.packets_by_engine()
+            counts = tuple(now - then for now, then in zip(after, before, strict=True))
+            us = tuple(
+                1e6 * used_s / max(count, 1) for used_s, count in zip(cpu_s, counts, strict=True)
+            )
+            found.append(_Round(counts, us))
         counters = (await server.ask("counters"))["engines"]
-    return found, tuple(item["rooms"] for item in counters), rate
+    return tuple(found), tuple(item["rooms"] for item in counters), rate

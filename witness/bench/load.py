@@ -195,6 +195,11 @@ class Probe:
             factor *= min(max(busy / max(reached, 0.02), 0.3), 4.0)
         return factor
 
+    async def packets_by_engine(self) -> tuple[int, ...]:
+        """Forwarded by each engine so far; up to date after :meth:`rest`."""
+        engines = (await self.server.ask("counters"))["engines"]
+        return tuple(item["packets_out"] for item in engines)
+
     async def rest(self) -> None:
         """Silence, until the engines' counters are up to date."""
         self.set_load(SILENCE, busy=False)

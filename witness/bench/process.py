@@ -24,14 +24,20 @@ _MEDIA_THREAD = "media-"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU time so far, user and kernel. ``engines_s`` is the part of the media threads."""
+    """CPU time so far, user and kernel: of all threads, and of each media thread."""
 
     total_s: float
-    engines_s: float
+    by_engine_s: tuple[float, ...]
+
+    @property
+    def engines_s(self) -> float:
+        """Of all media threads."""
+        return sum(self.by_engine_s)
 
     def since(self, before: "Usage") -> "Usage":
         """What was used in between."""
-        return Usage(self.total_s - before.total_s, self.engines_s - before.engines_s)
+        pairs = zip(self.by_engine_s, before.by_engine_s, strict=True)
+        return Usage(self.total_s - before.total_s, tuple(now - then for now, then in pairs))
 
 
 class ServerProcess:
@@ -75,14 +81,13 @@ class ServerProcess:
 
     def usage(self) -> Usage:
         """CPU time of all threads, by the scheduler's own count (nanoseconds)."""
-        total_ns = engines_ns = 0
+        used_s: dict[int, float] = {}
         for task in self._tasks():
+            # A thread may end meanwhile.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                used_ns = int((task / "schedstat").read_text().split()[0])
-                total_ns += used_ns
-                if (task / "comm").read_text().startswith(_MEDIA_THREAD):
-                    engines_ns += used_ns
-        return Usage(total_ns / 1e9, engines_ns / 1e9)
+                used_s[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
+        engines = tuple(used_s[thread_id] for thread_id in self._media_threads())
+        return Usage(sum(used_s.values()), engines)
 
     def memory_bytes(self) -> int:
         """Resident memory."""

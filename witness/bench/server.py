@@ -17,6 +17,7 @@ from sfu.config import SfuConfig
 from signaling.config import Algorithm, AuthConfig, KeyConfig, LimitsConfig, SignalingConfig
 from witness.bench.machine import prefer
 from witness.config import HttpLimits, LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
+from witness.engines import prefer_engines
 from witness.logs import configure_logging
 from witness.runner import run_until_complete
 from witness.server import WitnessServer
@@ -65,6 +66,7 @@ async def _serve(options: Mapping[str, Any]) -> int:
     configure_logging(settings.log)
     server = WitnessServer(settings)
     await server.start()
+    prefer_engines()
     try:
         _reply({"url": server.url, "engines": len(server.engines)})
         await _answer_commands(server)

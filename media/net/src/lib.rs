@@ -10,6 +10,7 @@
 //! | commands | [`COMMAND_QUEUE`] | [`CommandError::Busy`], counted in `commands_rejected` |
 //! | events | [`EngineConfig::event_queue`] | newest dropped, counted, reported by `EventsDropped` |
 //! | socket, in | about [`RECEIVE_BUFFER_BYTES`] | the kernel drops |
+//! | datagrams of a batch | [`Outbox::CAPACITY`] | sent at once |
 //! | socket, out | about [`SEND_BUFFER_BYTES`] | dropped as `send_buffer_full` |
 
 mod bind;
