@@ -48,6 +48,10 @@ format: $(STAMPS)/build $(STAMPS)/dev ## canonical form of the sources, generate
 	witness config reference > configs/witness.yaml.new
 	mv configs/witness.yaml.new configs/witness.yaml
 
+.PHONY: bench
+bench: $(STAMPS)/build ## what forwarding costs on this machine (BENCH_ARGS=--quick: in under 45 s)
+	@witness bench forward $(BENCH_ARGS)
+
 .PHONY: wheel
 wheel: $(STAMPS)/sync ## dist/*.whl with the plane, the pages and the configuration
 	maturin build --release --locked --out dist

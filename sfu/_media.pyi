@@ -28,6 +28,8 @@ __all__ = [
     "ParameterError",
     "ProducerStats",
     "Snapshot",
+    "Swarm",
+    "SwarmReport",
     "TcpStats",
     "TransportStats",
 ]
@@ -535,3 +537,108 @@ class Snapshot:
     transports: list[TransportStats]
     producers: list[ProducerStats]
     consumers: list[ConsumerStats]
+
+@final
+class Swarm:
+    """Load generator: many synthetic participants on one thread, with real ICE, DTLS and SRTP.
+
+    It runs in the process that measures, never in a server. Participants have addresses of their
+    own in 127.0.0.0/8, so the server must be on this machine.
+
+    Args:
+        sockets: the participants are spread over so many, 1 to 64.
+        cpu: its thread is bound to this one.
+        sample: one packet of so many is decrypted for its delay; 0: none.
+
+    Raises:
+        ParameterError: an argument is out of range.
+        MediaError: the kernel refuses sockets or CPU.
+    """
+
+    def __new__(cls, *, sockets: int = 4, cpu: int | None = None, sample: int = 16) -> Self: ...
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate all participants share, in SDP form."""
+
+    def connect(
+        self,
+        *,
+        remote: str,
+        local_ufrag: str,
+        local_password: str,
+        remote_ufrag: str,
+        remote_password: str,
+        remote_fingerprint: str,
+        extensions: Sequence[tuple[str, int]],
+        streams: Sequence[tuple[str, int, int, int]],
+    ) -> int:
+        """Adds a participant, which connects at once; returns its number, counted from 0.
+
+        Args:
+            remote: ``host:port`` of the server's candidate.
+            local_ufrag: ICE user fragment offered.
+            local_password: ICE password offered.
+            remote_ufrag: of the answer.
+            remote_password: of the answer.
+            remote_fingerprint: SHA-256 of the server's certificate, in SDP form.
+            extensions: name, as in ``set_extensions``, and id of the answer.
+            streams: ``(kind, SSRC, payload type, index of the m-line)`` to send.
+        """
+
+    def load(
+        self,
+        *,
+        participants: int,
+        audio: tuple[float, int, int],
+        video: tuple[float, int, int],
+        busy: bool,
+    ) -> None:
+        """Changes what the first ``participants`` send; the others are silent.
+
+        Args:
+            participants: how many send.
+            audio: packets a second of each stream, bytes of each (RTP, before protection), and
+                how many leave at once.
+            video: the same.
+            busy: the thread never sleeps, so that senders need not wake it.
+        """
+
+    def report(self, quantiles: Sequence[float] = ()) -> SwarmReport:
+        """Totals up to now; the delays start anew."""
+
+    def raw_limit(
+        self, *, packet_bytes: int, packets: int, cpu: int | None = None
+    ) -> tuple[float, float]:
+        """CPU seconds per packet of AES-GCM, and of AES-GCM and one ``sendto`` to a participant.
+
+        Measured on a thread of its own, bound to ``cpu``.
+        """
+
+    def close(self) -> None:
+        """Ends the thread. Idempotent."""
+
+@final
+class SwarmReport:
+    """Totals of a swarm since its start."""
+
+    connected: int
+    """Participants with keys."""
+    failed: int
+    """Participants whose handshake failed; ``failure`` is the first one's reason."""
+    failure: str | None
+    packets_sent: int
+    """Media only, as all counts of packets."""
+    send_failures: int
+    packets_received: int
+    bytes_received: int
+    """UDP payload."""
+    packets_lost: int
+    """Missing in the numbers of the streams that arrive."""
+    streams_received: int
+    keyframe_requests: int
+    nacks: int
+    """Packets asked for again."""
+    sampled: int
+    """Delays measured since the last report."""
+    delays_s: list[float | None]
+    """Quantiles asked for, from sending to the arrival of the forwarded packet in the kernel."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands, os_errors
+from witness.cli_bench import add_bench
 from witness.errors import WitnessError
 from witness.i18n import t
 from witness.parser import LocalParser
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_serve(commands_)
     _add_demo(commands_)
+    add_bench(commands_)
     _add_token(commands_)
     _add_cert(commands_)
     _add_config(commands_)

@@ -1,11 +1,11 @@
 """The demonstration's result: a table for people, JSON for machines, and the verdict."""
 
 import json
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from witness.i18n import marked, t
+from witness.table import render
 
 __all__ = ["Line", "problems", "render_json", "render_table"]
 
@@ -68,16 +68,7 @@ def render_table(lines: Sequence[Line]) -> str:
         t("per s"), t("delay"), t("round trip"), "",
     ]  # fmt: skip
     rows = [head, *(_cells(line) for line in lines)]
-    widths = [max(_width(row[i]) for row in rows) for i in range(len(head))]
-    text_columns = {0, 1, 2, len(head) - 1}
-    out = []
-    for row in rows:
-        cells = [
-            _pad(cell, width, left=i in text_columns)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        out.append("  ".join(cells).rstrip())
-    return "\n".join(out)
+    return render(rows, left={0, 1, 2, len(head) - 1})
 
 
 def render_json(lines: Sequence[Line], failures: Sequence[str]) -> str:
@@ -105,12 +96,3 @@ def _milliseconds(value_s: float | None) -> str:
     if value_s is None:
         return t("unknown")
     return f"{value_s * 1000:.1f} ms" if value_s < 0.01 else f"{value_s * 1000:.0f} ms"
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def _pad(text: str, width: int, *, left: bool) -> str:
-    space = " " * (width - _width(text))
-    return text + space if left else space + text

@@ -1,6 +1,7 @@
 """Starts the media engines of the process."""
 
 import contextlib
+import os
 import re
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from witness.config import MediaConfig, socket_address
 from witness.errors import StartError
 from witness.i18n import t
 
-__all__ = ["start_engines", "stop_engines"]
+__all__ = ["prefer_engines", "start_engines", "stop_engines"]
 
 _CANNOT_BIND = re.compile(r"listen: cannot bind UDP (\S+): ")
 
@@ -61,3 +62,15 @@ def stop_engines(engines: Sequence[Engine]) -> None:
     with contextlib.ExitStack() as stack:
         for engine in engines:
             stack.callback(engine.close)
+
+
+_NICER = 5
+
+
+def prefer_engines() -> None:
+    """Makes the calling thread yield to the media threads where they share a CPU.
+
+    Niceness is a thread's own on Linux: the media threads, which run already, keep theirs, and
+    what this thread starts later inherits its new one. Raising it needs no privilege.
+    """
+    os.nice(_NICER)

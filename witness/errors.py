@@ -4,7 +4,8 @@ WitnessError (1)
 ├── UsageError (2): wrong arguments
 ├── ConfigError (2): wrong key or value in a file or an environment variable
 ├── StartError (3): the server could not start (port taken, certificate unreadable, …)
-└── DemoError (4): the demonstration call did not work
+├── DemoError (4): the demonstration call did not work
+└── BenchError (1): a measurement could not be made
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import ClassVar
 from witness.i18n import t
 from witness.problem import Problem
 
-__all__ = ["ConfigError", "DemoError", "StartError", "UsageError", "WitnessError"]
+__all__ = ["BenchError", "ConfigError", "DemoError", "StartError", "UsageError", "WitnessError"]
 
 
 class WitnessError(Exception):
@@ -59,3 +60,7 @@ class DemoError(WitnessError):
     """Something did not flow."""
 
     exit_code = 4
+
+
+class BenchError(WitnessError):
+    """The server under test or the load generator did not do its part."""

@@ -1,6 +1,9 @@
 """Chinese for every text given to :func:`witness.i18n.t`."""
 
+from witness.i18n_zh_bench import BENCH
+
 CATALOGUE: dict[str, str] = {
+    **BENCH,
     # Headings and help.
     "usage: ": "用法: ",
     "arguments": "参数",

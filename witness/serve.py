@@ -6,6 +6,7 @@ import signal
 import sys
 
 from witness.config import Settings
+from witness.engines import prefer_engines
 from witness.i18n import t
 from witness.logs import configure_logging
 from witness.runner import run_until_complete
@@ -31,6 +32,7 @@ async def _serve(settings: Settings) -> int:
     server = WitnessServer(settings)
     stops = _Stops()
     await server.start()
+    prefer_engines()
     try:
         _announce(server)
         await stops.first.wait()

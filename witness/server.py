@@ -76,6 +76,11 @@ class WitnessServer:
         return self._port
 
     @property
+    def engines(self) -> Sequence[Engine]:
+        """The media threads, while the server runs."""
+        return self._engines
+
+    @property
     def media_ports(self) -> list[int]:
         """UDP port of each engine."""
         return [engine.port for engine in self._engines]

@@ -500,6 +500,7 @@ pub const FORWARD_DELAY_BOUNDS_S: [f64; 12] =
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EngineCounters {
     pub rtp_packets_in: [u64; 2],
+    /// Handed over to be sent; what the kernel then refuses is among the dropped.
     pub rtp_packets_out: [u64; 2],
     pub rtp_bytes_in: [u64; 2],
     pub rtp_bytes_out: [u64; 2],

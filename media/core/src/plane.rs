@@ -20,7 +20,8 @@ use crate::transport::stun::Check;
 
 /// Where the plane puts the datagrams it wants sent.
 pub trait Output {
-    /// Sends one datagram.
+    /// Sends one datagram, at once or a moment later: what then fails is told to
+    /// [`Plane::count_drops`].
     ///
     /// Args: `source` is the local address to send from, where known (multi-homed hosts must
     /// answer from the address they were asked at); `datagram` is only valid during the call.
@@ -352,9 +353,14 @@ impl Plane {
         });
     }
 
-    /// Adds one packet's time between kernel receipt and send to the histogram.
-    pub fn record_forward_delay(&mut self, delay: Duration) {
-        self.shared.record_forward_delay(delay);
+    /// Adds the time between kernel receipt and send of some packets to the histogram.
+    pub fn record_forward_delay(&mut self, delay: Duration, packets: u64) {
+        self.shared.record_forward_delay(delay, packets);
+    }
+
+    /// Counts datagrams that were handed to [`Output`] and then could not be sent after all.
+    pub fn count_drops(&mut self, reason: DropReason, count: u64) {
+        self.shared.counters.dropped[reason as usize] += count;
     }
 
     /// Entries of all tables together: zero when every room is gone.

@@ -226,11 +226,11 @@ impl Shared {
         self.consumers.retain(|_, location| location.room != room);
     }
 
-    pub(crate) fn record_forward_delay(&mut self, delay: Duration) {
+    pub(crate) fn record_forward_delay(&mut self, delay: Duration, packets: u64) {
         let seconds = delay.as_secs_f64();
         let bucket = FORWARD_DELAY_BOUNDS_S.partition_point(|bound| *bound < seconds);
-        self.counters.forward_delay_buckets[bucket] += 1;
-        self.counters.forward_delay_sum_s += seconds;
+        self.counters.forward_delay_buckets[bucket] += packets;
+        self.counters.forward_delay_sum_s += seconds * packets as f64;
     }
 }
 

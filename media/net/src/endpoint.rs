@@ -7,42 +7,51 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use media_core::DropReason;
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 
 /// Room for one datagram, in bytes. Nothing we negotiate is longer; longer ones are cut off by
 /// the kernel and discarded.
 const SLOT_BYTES: usize = 2_048;
 
 /// One bound socket.
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     socket: UdpSocket,
     state: UdpSocketState,
     is_ipv4: bool,
 }
 
 impl Endpoint {
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Endpoint> {
+    /// Prepares a bound socket for batches, local addresses and arrival times.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses an option that is needed.
+    pub fn new(socket: UdpSocket) -> io::Result<Endpoint> {
         let state = UdpSocketState::new((&socket).into())?;
         disable_gro(&socket)?;
         let is_ipv4 = socket.local_addr()?.is_ipv4();
         Ok(Endpoint { socket, state, is_ipv4 })
     }
 
-    /// Sends one datagram without waiting.
-    fn send(
-        &self,
-        source: Option<IpAddr>,
-        destination: SocketAddr,
-        datagram: &[u8],
-    ) -> Result<(), DropReason> {
-        let transmit = Transmit {
-            destination,
-            ecn: None,
-            contents: datagram,
-            segment_size: None,
-            src_ip: source,
+    /// Hands messages to the kernel without waiting; returns how many it took. The error is that
+    /// of the first message.
+    pub(crate) fn send_messages(&self, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
+        // SAFETY: the caller filled the headers with pointers into memory it keeps for the call,
+        // and the kernel writes nothing but their `msg_len`.
+        let taken = unsafe {
+            libc::sendmmsg(
+                self.socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                headers.len() as _,
+                libc::MSG_DONTWAIT,
+            )
         };
-        self.state.try_send((&self.socket).into(), &transmit).map_err(|error| drop_reason(&error))
+        usize::try_from(taken).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// The family it can send to.
+    pub(crate) fn is_ipv4(&self) -> bool {
+        self.is_ipv4
     }
 }
 
@@ -52,21 +61,8 @@ impl AsFd for Endpoint {
     }
 }
 
-/// Sends by the socket of the destination's family.
-pub(crate) fn send(
-    endpoints: &[Endpoint],
-    source: Option<IpAddr>,
-    destination: SocketAddr,
-    datagram: &[u8],
-) -> Result<(), DropReason> {
-    endpoints
-        .iter()
-        .find(|endpoint| endpoint.is_ipv4 == destination.is_ipv4())
-        .ok_or(DropReason::SendFailed)?
-        .send(source, destination, datagram)
-}
-
-fn drop_reason(error: &io::Error) -> DropReason {
+/// Why the kernel did not take a datagram.
+pub(crate) fn drop_reason(error: &io::Error) -> DropReason {
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::ENOBUFS) => DropReason::SendBufferFull,
         Some(libc::EMSGSIZE) => DropReason::TooLarge,
@@ -99,27 +95,35 @@ fn disable_gro(socket: &UdpSocket) -> io::Result<()> {
 }
 
 /// Memory for one batch of received datagrams.
-pub(crate) struct Batch {
+pub struct Batch {
     bytes: Vec<u8>,
     meta: [RecvMeta; BATCH_SIZE],
 }
 
 /// One received datagram.
-pub(crate) struct Datagram<'a> {
-    pub(crate) remote: SocketAddr,
+pub struct Datagram<'a> {
+    /// Where it came from.
+    pub remote: SocketAddr,
     /// The address it was sent to.
-    pub(crate) local: Option<IpAddr>,
+    pub local: Option<IpAddr>,
     /// Arrival in the kernel since the Unix epoch.
-    pub(crate) arrived: Option<Duration>,
+    pub arrived: Option<Duration>,
     /// Empty if it was longer than a slot.
-    pub(crate) bytes: &'a mut [u8],
+    pub bytes: &'a mut [u8],
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch::new()
+    }
 }
 
 impl Batch {
     /// Datagrams a batch holds.
-    pub(crate) const SIZE: usize = BATCH_SIZE;
+    pub const SIZE: usize = BATCH_SIZE;
 
-    pub(crate) fn new() -> Batch {
+    /// Takes the memory.
+    pub fn new() -> Batch {
         Batch {
             bytes: vec![0; SLOT_BYTES * BATCH_SIZE],
             meta: array::from_fn(|_| RecvMeta::default()),
@@ -127,7 +131,7 @@ impl Batch {
     }
 
     /// Receives what is waiting, at most [`Batch::SIZE`] datagrams; returns how many.
-    pub(crate) fn receive(&mut self, endpoint: &Endpoint) -> usize {
+    pub fn receive(&mut self, endpoint: &Endpoint) -> usize {
         let mut slots = self.bytes.chunks_exact_mut(SLOT_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(slots.next().expect("one slot per entry")));
@@ -136,7 +140,7 @@ impl Batch {
     }
 
     /// The datagram at `index`, below what [`Batch::receive`] returned.
-    pub(crate) fn datagram(&mut self, index: usize) -> Datagram<'_> {
+    pub fn datagram(&mut self, index: usize) -> Datagram<'_> {
         let meta = &self.meta[index];
         let start = index * SLOT_BYTES;
         // A datagram that fills its slot was probably cut off.
@@ -165,11 +169,5 @@ mod tests {
         ] {
             assert_eq!(drop_reason(&io::Error::from_raw_os_error(code)), reason);
         }
-    }
-
-    #[test]
-    fn destination_without_a_socket_of_its_family_is_a_failed_send() {
-        let destination = "192.0.2.1:9".parse().unwrap();
-        assert_eq!(send(&[], None, destination, b"x"), Err(DropReason::SendFailed));
     }
 }

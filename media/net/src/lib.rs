@@ -10,6 +10,7 @@
 //! | commands | [`COMMAND_QUEUE`] | [`CommandError::Busy`], counted in `commands_rejected` |
 //! | events | [`EngineConfig::event_queue`] | newest dropped, counted, reported by `EventsDropped` |
 //! | socket, in | about [`RECEIVE_BUFFER_BYTES`] | the kernel drops |
+//! | datagrams of a batch | [`Outbox::CAPACITY`] | sent at once |
 //! | socket, out | about [`SEND_BUFFER_BYTES`] | dropped as `send_buffer_full` |
 //! | TCP connection, in | one frame of [`media_core::framing::MAX_FRAME`] | the kernel slows the sender |
 //! | TCP connection, out | 64 KiB of media, 80 KiB in all | newest dropped as `tcp_buffer_full` |
@@ -22,6 +23,8 @@ mod engine;
 mod error;
 mod event_sender;
 mod load;
+mod outbox;
+mod schedule;
 mod shared;
 mod tcp;
 mod wake;
@@ -29,7 +32,9 @@ mod worker;
 
 pub use bind::{RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SocketBuffers};
 pub use config::{EVENT_QUEUE_RANGE, EngineConfig, MAX_NAME_BYTES, TcpConfig};
+pub use endpoint::{Batch, Datagram, Endpoint};
 pub use engine::{CLOSE_TIMEOUT, Engine};
 pub use error::{CloseTimeout, CommandError, EngineError};
+pub use outbox::Outbox;
 pub use shared::{COMMAND_QUEUE, EngineEvent, EngineSnapshot};
 pub use tcp::{Closed, Refused, TcpStats};

@@ -3,16 +3,19 @@
 mod tcp;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use media_core::{Command, DropReason, Output, Plane, Protocol, Remote};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::endpoint::{self, Batch, Endpoint};
+use crate::endpoint::{Batch, Endpoint, drop_reason};
 use crate::event_sender::EventSender;
 use crate::load::LoadMeter;
+use crate::outbox::Outbox;
+use crate::schedule;
 use crate::shared::Shared;
 use crate::tcp::{ReadyConnection, Tcp};
 
@@ -25,15 +28,17 @@ const COMMANDS_PER_TURN: usize = 16;
 /// Time between two snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// In dense traffic a turn starts this long after the one before: what waking up costs is then
+/// shared by all packets of that time. It is also the most a packet waits for that reason.
+const TURN_PERIOD: Duration = Duration::from_micros(200);
+
 /// Longest queueing in the kernel believed in; more means that the wall clock was set.
 const MAX_QUEUEING: Duration = Duration::from_secs(1);
 
 /// The media thread's state.
 pub(crate) struct Worker {
     plane: Plane,
-    /// One or two.
-    endpoints: Vec<Endpoint>,
-    tcp: Tcp,
+    outlet: Outlet,
     /// Empty between two turns.
     ready: Vec<ReadyConnection>,
     shared: Arc<Shared>,
@@ -41,6 +46,21 @@ pub(crate) struct Worker {
     batch: Batch,
     load: LoadMeter,
     snapshot_due: Instant,
+    /// Since when the present or last turn is under way.
+    turn_started: Instant,
+    /// What the last turn left in the sockets, as far as that is known.
+    backlog: Backlog,
+}
+
+/// How dense the traffic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Backlog {
+    /// The last turn found nothing.
+    Idle,
+    /// It took everything there was.
+    Drained,
+    /// It had its share, and there may be more.
+    More,
 }
 
 /// What a wait ended with.
@@ -51,20 +71,64 @@ struct Ready {
     tcp: bool,
 }
 
-/// Sends for the plane and counts the media among it.
-struct Outlet<'a> {
-    endpoints: &'a [Endpoint],
-    tcp: &'a mut Tcp,
-    rtp_sent: u64,
+/// Collects what the plane sends and counts the media among it.
+struct Outlet {
+    /// One or two.
+    endpoints: Vec<Endpoint>,
+    /// One for each endpoint.
+    outboxes: Vec<Outbox>,
+    tcp: Tcp,
+    rtp_sent: u32,
+    /// Datagrams the kernel did not take since they were last counted.
+    failures: [u64; DropReason::ALL.len()],
 }
 
-impl<'a> Outlet<'a> {
-    fn new(endpoints: &'a [Endpoint], tcp: &'a mut Tcp) -> Outlet<'a> {
-        Outlet { endpoints, tcp, rtp_sent: 0 }
+impl Outlet {
+    fn new(endpoints: Vec<Endpoint>, tcp: Tcp) -> Outlet {
+        Outlet {
+            outboxes: endpoints.iter().map(|_| Outbox::new()).collect(),
+            endpoints,
+            tcp,
+            rtp_sent: 0,
+            failures: [0; DropReason::ALL.len()],
+        }
+    }
+
+    /// Sends what was collected.
+    fn flush(&mut self) {
+        for index in 0..self.outboxes.len() {
+            self.flush_one(index);
+        }
+    }
+
+    /// Puts a datagram with those that leave together.
+    fn collect(
+        &mut self,
+        source: Option<IpAddr>,
+        destination: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), DropReason> {
+        let index = self
+            .endpoints
+            .iter()
+            .position(|endpoint| endpoint.is_ipv4() == destination.is_ipv4())
+            .ok_or(DropReason::SendFailed)?;
+        if self.outboxes[index].is_full() {
+            self.flush_one(index);
+        }
+        let has_room = self.outboxes[index].push(source, destination, datagram);
+        has_room.then_some(()).ok_or(DropReason::TooLarge)
+    }
+
+    fn flush_one(&mut self, index: usize) {
+        let failures = &mut self.failures;
+        self.outboxes[index].flush(&self.endpoints[index], |count, error| {
+            failures[drop_reason(error) as usize] += count as u64;
+        });
     }
 }
 
-impl Output for Outlet<'_> {
+impl Output for Outlet {
     fn send(
         &mut self,
         source: Option<IpAddr>,
@@ -72,12 +136,10 @@ impl Output for Outlet<'_> {
         datagram: &[u8],
     ) -> Result<(), DropReason> {
         match destination.protocol {
-            Protocol::Udp => {
-                endpoint::send(self.endpoints, source, destination.address, datagram)?;
-            }
+            Protocol::Udp => self.collect(source, destination.address, datagram)?,
             Protocol::Tcp => self.tcp.send(destination.address, datagram)?,
         }
-        self.rtp_sent += u64::from(is_rtp(datagram));
+        self.rtp_sent += u32::from(is_rtp(datagram));
         Ok(())
     }
 }
@@ -92,14 +154,15 @@ impl Worker {
         let now = Instant::now();
         Worker {
             plane,
-            endpoints,
-            tcp,
+            outlet: Outlet::new(endpoints, tcp),
             ready: Vec::new(),
             events: EventSender::new(Arc::clone(&shared)),
             shared,
             batch: Batch::new(),
             load: LoadMeter::new(now),
             snapshot_due: now,
+            turn_started: now,
+            backlog: Backlog::Idle,
         }
     }
 
@@ -109,11 +172,23 @@ impl Worker {
     ///
     /// When the kernel refuses to wait for the descriptors.
     pub(crate) fn run(mut self) {
+        schedule::shorten_slices();
+        schedule::shorten_timer_slack();
         while !self.shared.is_closed() {
+            self.pause();
             let ready = self.wait();
             self.turn(ready);
         }
         self.shut_down();
+    }
+
+    /// In dense traffic, waits for more of it: a turn costs the same however much it finds.
+    fn pause(&mut self) {
+        let Some(left) = TURN_PERIOD.checked_sub(self.turn_started.elapsed()) else { return };
+        if self.backlog == Backlog::Drained && !left.is_zero() {
+            thread::sleep(left);
+            self.load.add_wait(left);
+        }
     }
 
     /// Waits for a socket, a command or the next timer.
@@ -125,14 +200,15 @@ impl Worker {
         let from = Instant::now();
         let timeout = Timespec::try_from(due.saturating_duration_since(from))
             .expect("a snapshot is never due that late");
-        let last = &self.endpoints[self.endpoints.len() - 1];
+        let endpoints = &self.outlet.endpoints;
+        let last = &endpoints[endpoints.len() - 1];
         let mut fds = [
             PollFd::new(&self.shared.command_wake, PollFlags::IN),
-            PollFd::new(&self.tcp, PollFlags::IN),
-            PollFd::new(&self.endpoints[0], PollFlags::IN),
+            PollFd::new(&self.outlet.tcp, PollFlags::IN),
+            PollFd::new(&endpoints[0], PollFlags::IN),
             PollFd::new(last, PollFlags::IN),
         ];
-        let used = 2 + self.endpoints.len();
+        let used = 2 + endpoints.len();
         match poll(&mut fds[..used], Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => panic!("waiting for sockets failed: {}", io::Error::from(error)),
@@ -146,6 +222,8 @@ impl Worker {
 
     /// Does a bounded amount of everything that is due.
     fn turn(&mut self, ready: Ready) {
+        self.turn_started = Instant::now();
+        self.backlog = Backlog::Idle;
         // Commands first: a peer may answer to what one of them announced.
         if ready.commands {
             self.shared.command_wake.clear();
@@ -154,7 +232,7 @@ impl Worker {
                 self.shared.command_wake.raise();
             }
         }
-        for index in 0..self.endpoints.len() {
+        for index in 0..self.outlet.endpoints.len() {
             if ready.sockets[index] {
                 self.receive(index);
             }
@@ -164,9 +242,9 @@ impl Worker {
         }
         let now = Instant::now();
         if self.plane.poll_timeout().is_some_and(|due| due <= now) {
-            let mut outlet = Outlet::new(&self.endpoints, &mut self.tcp);
-            self.plane.handle_timeout(now, &mut outlet);
+            self.plane.handle_timeout(now, &mut self.outlet);
         }
+        self.flush();
         self.forward_events();
         if now >= self.snapshot_due {
             self.tidy_tcp(now);
@@ -174,28 +252,50 @@ impl Worker {
         }
     }
 
-    /// Feeds the plane what one socket holds, up to the share of one turn.
+    /// Feeds the plane what one socket holds, up to the share of one turn. What a batch causes
+    /// leaves before the next one is taken.
     fn receive(&mut self, index: usize) {
         for _ in 0..DATAGRAMS_PER_TURN / Batch::SIZE {
-            let received = self.batch.receive(&self.endpoints[index]);
-            let batch_at = Instant::now();
-            let batch_wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            let mut now = batch_at;
-            for slot in 0..received {
+            let received = self.batch.receive(&self.outlet.endpoints[index]);
+            if received == 0 {
+                return;
+            }
+            let is_full = received == Batch::SIZE;
+            self.backlog = self.backlog.max(if is_full { Backlog::More } else { Backlog::Drained });
+            let now = Instant::now();
+            let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+            let mut forwarded = [(Duration::ZERO, 0); Batch::SIZE];
+            for (slot, forwarded) in forwarded[..received].iter_mut().enumerate() {
                 let datagram = self.batch.datagram(slot);
-                let queued = queueing(datagram.arrived, batch_wall);
+                let queued = queueing(datagram.arrived, wall);
                 let is_media = is_rtp(datagram.bytes);
-                let mut outlet = Outlet::new(&self.endpoints, &mut self.tcp);
                 let (local, remote) = (datagram.local, datagram.remote);
-                self.plane.receive(now, local, remote, datagram.bytes, &mut outlet);
-                now = Instant::now();
+                self.outlet.rtp_sent = 0;
+                self.plane.receive(now, local, remote, datagram.bytes, &mut self.outlet);
                 if is_media {
-                    let delay = queued + (now - batch_at);
-                    (0..outlet.rtp_sent).for_each(|_| self.plane.record_forward_delay(delay));
+                    *forwarded = (queued, self.outlet.rtp_sent);
                 }
             }
-            if received < Batch::SIZE {
-                break;
+            self.flush();
+            let took = now.elapsed();
+            for (queued, count) in forwarded {
+                if count > 0 {
+                    self.plane.record_forward_delay(queued + took, count.into());
+                }
+            }
+            if !is_full {
+                return;
+            }
+        }
+    }
+
+    /// Sends what was collected and counts what could not be sent.
+    fn flush(&mut self) {
+        self.outlet.flush();
+        for reason in DropReason::ALL {
+            let count = std::mem::take(&mut self.outlet.failures[reason as usize]);
+            if count > 0 {
+                self.plane.count_drops(reason, count);
             }
         }
     }
@@ -208,8 +308,7 @@ impl Worker {
     }
 
     fn execute(&mut self, command: Command) {
-        let mut outlet = Outlet::new(&self.endpoints, &mut self.tcp);
-        self.plane.execute(Instant::now(), command, &mut outlet);
+        self.plane.execute(Instant::now(), command, &mut self.outlet);
     }
 
     fn forward_events(&mut self) {
@@ -222,7 +321,7 @@ impl Worker {
     fn publish(&mut self, now: Instant) {
         let snapshot = self.plane.snapshot(now);
         let load = self.load.take(now);
-        if self.shared.publish(snapshot, load, self.tcp.stats()) {
+        if self.shared.publish(snapshot, load, self.outlet.tcp.stats()) {
             self.snapshot_due = now + SNAPSHOT_INTERVAL;
         }
     }
@@ -233,6 +332,7 @@ impl Worker {
         for transport in self.plane.snapshot(Instant::now()).transports {
             self.execute(Command::CloseTransport { transport: transport.transport });
         }
+        self.flush();
         self.forward_events();
         self.publish(Instant::now());
     }
@@ -254,6 +354,7 @@ pub(crate) fn is_rtp(datagram: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TcpConfig;
 
     #[test]
     fn only_rtp_counts_as_media() {
@@ -271,6 +372,14 @@ mod tests {
         ] {
             assert_eq!(is_rtp(head), expected, "{head:?}");
         }
+    }
+
+    #[test]
+    fn destination_without_a_socket_of_its_family_is_a_failed_send() {
+        let destination = Remote::from("192.0.2.1:9".parse::<SocketAddr>().unwrap());
+        let tcp = Tcp::new(Vec::new(), TcpConfig::default()).unwrap();
+        let mut outlet = Outlet::new(Vec::new(), tcp);
+        assert_eq!(outlet.send(None, destination, b"x"), Err(DropReason::SendFailed));
     }
 
     #[test]

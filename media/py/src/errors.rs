@@ -2,6 +2,7 @@
 
 use media_core::CertificateError;
 use media_net::{CloseTimeout, CommandError, EngineError};
+use media_swarm::SwarmError;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -58,6 +59,7 @@ pub(crate) enum Error {
     Command(CommandError),
     Close(CloseTimeout),
     Certificate(CertificateError),
+    Swarm(SwarmError),
 }
 
 impl Error {
@@ -87,6 +89,8 @@ pub(crate) fn to_py(error: Error) -> PyErr {
         }
         Error::Close(error) => MediaError::new_err(error.to_string()),
         Error::Certificate(error) => MediaError::new_err(error.to_string()),
+        Error::Swarm(SwarmError::Parameter(text)) => to_py(Error::Parameter(text)),
+        Error::Swarm(error) => MediaError::new_err(format!("swarm: {error}")),
     }
 }
 

@@ -11,6 +11,7 @@ mod names;
 mod parameters;
 mod parse;
 mod stats;
+mod swarm;
 
 /// The media plane: one `Engine` is one thread with one UDP port.
 #[pymodule(gil_used = false)]
@@ -32,6 +33,8 @@ mod _media {
     use crate::stats::{
         ConsumerStats, Counters, EncodingStats, ProducerStats, Snapshot, TcpStats, TransportStats,
     };
+    #[pymodule_export]
+    use crate::swarm::{Swarm, SwarmReport};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -80,14 +80,7 @@ impl Room {
     /// A keyframe whose first packet came late starts a subscription: what came after it was not
     /// sent and is sent now.
     #[cold]
-    fn catch_up(
-        &mut self,
-        cx: &mut Cx,
-        key: Key,
-        consumer_key: Key,
-        encoding: usize,
-        first: u64,
-    ) {
+    fn catch_up(&mut self, cx: &mut Cx, key: Key, consumer_key: Key, encoding: usize, first: u64) {
         let Some(producer) = self.producers.get(key) else { return };
         let Some(publisher) = self.transports.get(producer.transport) else { return };
         let extensions = publisher.extensions.clone();

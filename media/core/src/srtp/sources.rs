@@ -3,7 +3,6 @@
 //! Without its replay window a source's recorded packets would authenticate once more, so none
 //! is forgotten while the keys live. A source that ended shrinks to its SSRC and newest index.
 
-use std::collections::HashMap;
 use std::mem::size_of;
 
 use super::index::ReplayWindow;
@@ -21,9 +20,15 @@ pub(super) enum Keep {
 }
 
 /// Replay windows by SSRC.
+///
+/// A transport has a handful of live sources, all at work all the time: a list in order of
+/// appearance, searched from its end, is found in one or two cache lines, where a hash table would
+/// need as many and a hash.
 #[derive(Debug)]
 pub(super) struct SourceTable {
-    live: HashMap<u32, ReplayWindow>,
+    ssrcs: Vec<u32>,
+    /// In the order of `ssrcs`.
+    windows: Vec<ReplayWindow>,
     /// SSRC and newest index of sources that ended, ordered by SSRC.
     ended: Vec<(u32, u64)>,
     max_live: usize,
@@ -31,7 +36,7 @@ pub(super) struct SourceTable {
 
 impl SourceTable {
     pub(super) fn new(max_live: usize) -> SourceTable {
-        SourceTable { live: HashMap::new(), ended: Vec::new(), max_live }
+        SourceTable { ssrcs: Vec::new(), windows: Vec::new(), ended: Vec::new(), max_live }
     }
 
     /// Changes how many windows are kept at a time. Known ones stay.
@@ -40,17 +45,17 @@ impl SourceTable {
     }
 
     pub(super) fn live(&self) -> usize {
-        self.live.len()
+        self.ssrcs.len()
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.live.is_empty() && self.ended.is_empty()
+        self.ssrcs.is_empty() && self.ended.is_empty()
     }
 
     /// Whether packets of the source are told from replays.
     pub(super) fn knows(&self, ssrc: u32) -> bool {
-        self.live.contains_key(&ssrc) || self.place(ssrc).is_ok()
+        self.position(ssrc).is_some() || self.place(ssrc).is_ok()
     }
 
     /// Runs `action` on the window of a source. What it changes is kept only if it succeeds.
@@ -61,8 +66,8 @@ impl SourceTable {
         keep: Keep,
         action: impl FnOnce(&mut ReplayWindow) -> Result<T, SrtpError>,
     ) -> Result<T, SrtpError> {
-        match self.live.get_mut(&ssrc) {
-            Some(window) => action(window),
+        match self.position(ssrc) {
+            Some(index) => action(&mut self.windows[index]),
             None => self.with_other(ssrc, keep, action),
         }
     }
@@ -88,10 +93,10 @@ impl SourceTable {
             (Ok(at), false) => self.ended[at].1 = window.newest().unwrap_or(self.ended[at].1),
             (Ok(at), true) => {
                 self.ended.remove(at);
-                self.live.insert(ssrc, window);
+                self.add(ssrc, window);
             }
             (Err(_), true) => {
-                self.live.insert(ssrc, window);
+                self.add(ssrc, window);
             }
             (Err(_), false) => {}
         }
@@ -100,18 +105,28 @@ impl SourceTable {
 
     /// Whether another window may be kept, of a source never heard of or of one that had ended.
     fn has_room(&self, is_new: bool) -> bool {
-        let all = self.live.len() + self.ended.len();
-        self.live.len() < self.max_live && !(is_new && all >= MAX_SSRCS_PER_LIFE)
+        let all = self.live() + self.ended.len();
+        self.live() < self.max_live && !(is_new && all >= MAX_SSRCS_PER_LIFE)
     }
 
     /// Shrinks a source that ended.
     pub(super) fn end(&mut self, ssrc: u32) {
-        let Some(newest) = self.live.remove(&ssrc).and_then(|window| window.newest()) else {
-            return;
-        };
+        let Some(index) = self.position(ssrc) else { return };
+        self.ssrcs.remove(index);
+        let Some(newest) = self.windows.remove(index).newest() else { return };
         if let Err(at) = self.place(ssrc) {
             self.ended.insert(at, (ssrc, newest));
         }
+    }
+
+    fn add(&mut self, ssrc: u32, window: ReplayWindow) {
+        self.ssrcs.push(ssrc);
+        self.windows.push(window);
+    }
+
+    #[inline]
+    fn position(&self, ssrc: u32) -> Option<usize> {
+        self.ssrcs.iter().rposition(|known| *known == ssrc)
     }
 
     fn place(&self, ssrc: u32) -> Result<usize, usize> {
@@ -119,7 +134,8 @@ impl SourceTable {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.live.capacity() * size_of::<(u32, ReplayWindow)>()
+        self.ssrcs.capacity() * size_of::<u32>()
+            + self.windows.capacity() * size_of::<ReplayWindow>()
             + self.ended.capacity() * size_of::<(u32, u64)>()
     }
 }

@@ -1,0 +1,206 @@
+"""What is sent, and how what it costs is measured."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sfu._media import Swarm
+from witness.bench.process import ServerProcess
+
+__all__ = [
+    "AUDIO_BYTES",
+    "EVERYBODY",
+    "SILENCE",
+    "VIDEO_BYTES",
+    "Interval",
+    "Load",
+    "Probe",
+    "Spread",
+    "calls",
+    "packets",
+]
+
+EVERYBODY = 1_000_000
+VIDEO_BYTES = 1_100
+"""An RTP packet of a picture, before protection."""
+AUDIO_BYTES = 120
+"""An RTP packet of 20 ms of sound at 40 kb/s."""
+AUDIO_RATE = 50.0
+VIDEO_RATE = 170.0
+"""Packets a second of 1,100 bytes: 1.5 Mb/s."""
+PICTURE = 6
+"""Packets of one picture at 28 pictures a second. Browsers send them at once: libwebrtc's pacer
+lets what is due within 40 ms go in one burst."""
+
+_SETTLE_S = 0.3
+_SNAPSHOT_S = 1.15
+"""Longer than the time between two snapshots of an engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What each participant sends: packets a second, bytes and packets at once, of each kind."""
+
+    audio: tuple[float, int, int]
+    video: tuple[float, int, int]
+
+    def times(self, factor: float) -> "Load":
+        """The same pattern, so much more often."""
+        audio, video = self.audio, self.video
+        return replace(
+            self, audio=(audio[0] * factor, *audio[1:]), video=(video[0] * factor, *video[1:])
+        )
+
+    @property
+    def packets_per_s(self) -> float:
+        """Of one participant."""
+        return self.audio[0] + self.video[0]
+
+
+SILENCE = Load((0.0, AUDIO_BYTES, 1), (0.0, VIDEO_BYTES, 1))
+
+
+def packets(size: int, *, at_once: int = PICTURE) -> Load:
+    """Only packets of one size, as often as those of a 720p picture."""
+    return Load((0.0, AUDIO_BYTES, 1), (VIDEO_RATE, size, at_once))
+
+
+def calls() -> Load:
+    """Sound and a picture of 1.5 Mb/s, as in a call."""
+    return Load((AUDIO_RATE, AUDIO_BYTES, 1), (VIDEO_RATE, VIDEO_BYTES, PICTURE))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What happened in one interval.
+
+    Attributes:
+        cpu_s: of all threads of the server.
+        engines_s: of its media threads.
+        delays_s: 50th, 99th and 99.9th percentile of the added delay, as the receivers saw it.
+    """
+
+    seconds: float
+    sent: int
+    forwarded: int
+    lost: int
+    cpu_s: float
+    engines_s: float
+    delays_s: tuple[float | None, ...]
+
+    @property
+    def us_per_packet(self) -> float:
+        """CPU time of the server for each forwarded packet."""
+        return 1e6 * self.cpu_s / max(self.forwarded, 1)
+
+    @property
+    def engine_us_per_packet(self) -> float:
+        """The media threads' part of it."""
+        return 1e6 * self.engines_s / max(self.forwarded, 1)
+
+    @property
+    def busy(self) -> float:
+        """Cores the server used."""
+        return self.cpu_s / self.seconds
+
+    @property
+    def packets_per_s(self) -> float:
+        """Forwarded."""
+        return self.forwarded / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Several measurements of the same thing."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Of at least one value."""
+        return cls(statistics.median(values), min(values), max(values))
+
+
+class Probe:
+    """Puts load on the server and measures.
+
+    Args:
+        server: under test.
+        swarm: sends and receives.
+        cpu: that the server runs on; the raw limit is measured there too.
+    """
+
+    QUANTILES = (0.5, 0.99, 0.999)
+
+    def __init__(self, server: ServerProcess, swarm: Swarm, cpu: int | None) -> None:
+        self.server = server
+        self.swarm = swarm
+        self._cpu = cpu
+
+    def set_load(self, load: Load, *, busy: bool = True) -> None:
+        """What is sent from now on.
+
+        With ``busy`` the generator's thread never sleeps: waking it up is on nobody's bill.
+        """
+        self.swarm.load(participants=EVERYBODY, audio=load.audio, video=load.video, busy=busy)
+
+    async def measure(self, load: Load, seconds: float) -> Interval:
+        """Sends ``load`` and measures for ``seconds``, after a moment to settle."""
+        self.set_load(load)
+        await asyncio.sleep(_SETTLE_S)
+        return await self.watch(seconds)
+
+    async def watch(self, seconds: float) -> Interval:
+        """Measures what is under way."""
+        before, used, started_s = self.swarm.report(), self.server.usage(), time.monotonic()
+        await asyncio.sleep(seconds)
+        after, ended_s = self.swarm.report(self.QUANTILES), time.monotonic()
+        cpu = self.server.usage().since(used)
+        return Interval(
+            seconds=ended_s - started_s,
+            sent=after.packets_sent - before.packets_sent,
+            forwarded=after.packets_received - before.packets_received,
+            lost=after.packets_lost - before.packets_lost,
+            cpu_s=cpu.total_s,
+            engines_s=cpu.engines_s,
+            delays_s=tuple(after.delays_s),
+        )
+
+    async def raw_limit_us(self, size: int, count: int) -> float:
+        """AES-GCM and one ``sendto`` of the same packet, while nothing else is sent.
+
+        On the server's CPU, to the same receivers.
+        """
+        self.set_load(SILENCE)
+        await asyncio.sleep(_SETTLE_S / 3)
+        _, total_s = await asyncio.to_thread(
+            self.swarm.raw_limit, packet_bytes=size, packets=count, cpu=self._cpu
+        )
+        return 1e6 * total_s
+
+    async def find_rate(self, load: Load, busy: float, seconds: float, start: float = 1.0) -> float:
+        """The factor at which ``load`` makes the server as busy as asked, about."""
+        factor = start
+        for _ in range(5):
+            interval = await self.measure(load.times(factor), seconds)
+            # What is lost costs nothing, so a server that can't keep up is busier than it looks.
+            reached = interval.busy if interval.lost == 0 else max(interval.busy, 1.2 * busy)
+            if abs(reached / busy - 1) < 0.15:
+                break
+            # Fewer wake-ups for each packet: the cost grows slower than the rate.
+            factor *= min(max(busy / max(reached, 0.02), 0.3), 4.0)
+        return factor
+
+    async def packets_by_engine(self) -> tuple[int, ...]:
+        """Forwarded by each engine so far; up to date after :meth:`rest`."""
+        engines = (await self.server.ask("counters"))["engines"]
+        return tuple(item["packets_out"] for item in engines)
+
+    async def rest(self) -> None:
+        """Silence, until the engines' counters are up to date."""
+        self.set_load(SILENCE, busy=False)
+        await asyncio.sleep(_SNAPSHOT_S)

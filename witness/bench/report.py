@@ -1,0 +1,137 @@
+"""What was measured, as tables for people."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from witness.bench.cores import CoresResult
+from witness.bench.forward import ForwardResult
+from witness.bench.isolation import IsolationResult
+from witness.bench.load import AUDIO_BYTES, VIDEO_BYTES, Spread
+from witness.bench.plot import Curve, growth_svg
+from witness.errors import BenchError
+from witness.i18n import t
+from witness.table import render
+
+__all__ = ["cores_text", "forward_text", "isolation_text", "write_plot"]
+
+
+def forward_text(result: ForwardResult) -> str:
+    """Figures of ``witness bench forward`` beside what they should be."""
+    samples, data = result.samples, result.json()
+    large, small = samples.us("large"), samples.us("small")
+    raw = samples.raw_us(VIDEO_BYTES)
+    delays = " / ".join(
+        _number(data[key], 2) for key in ("delay_p50_ms", "delay_p99_ms", "delay_p999_ms")
+    )
+    rows = [
+        [t("figure"), t("measured"), t("least to most"), t("target")],
+        [t("server CPU per 1,100-byte packet"), _us(large.median), _range(large), "≤ 2.5 µs"],
+        [t("… packets of a picture spaced out"), *_median(samples.us("spaced")), ""],
+        [t("server CPU per 120-byte packet"), _us(small.median), _range(small), ""],
+        [t("raw limit, 1,100 bytes"), _us(raw.median), _range(raw), ""],
+        [t("raw limit, 120 bytes"), *_median(samples.raw_us(AUDIO_BYTES)), ""],
+        [t("ratio to the raw limit"), _number(data["ratio_to_limit"], 2), "", "≤ 1.4"],
+        [t("packets per second and core"), f"{data['pps_per_core']:,}", "", ""],
+        [t("added delay p50 / p99 / p99.9"), f"{delays} ms", "", t("p99 ≤ 1 ms")],
+        [t("three-party 720p rooms per core"), _number(data["rooms_per_core"], 0), "", "≥ 150"],
+        [t("memory per participant"), f"{data['mib_per_participant']:.2f} MiB", "", "≤ 1 MiB"],
+    ]
+    if result.growth_300_over_10 is not None:
+        ratio = _number(result.growth_300_over_10, 2)
+        rows.append([t("cost at 300 rooms over cost at 10"), ratio, "", "≤ 1.2"])
+    text = render(rows, left={0})
+    if result.growth:
+        text += "\n\n" + _growth(result)
+    return text
+
+
+def _growth(result: ForwardResult) -> str:
+    rows = [
+        [t("rooms"), t("µs, same rate"), t("… media thread"), t("µs, calls"), t("cores, calls")]
+    ]
+    rows += [
+        [
+            str(point.rooms),
+            _number(point.us_constant, 2),
+            _number(point.us_engine, 2),
+            _number(point.us_calls, 2),
+            _number(point.busy_calls, 2),
+        ]
+        for point in result.growth
+    ]
+    return render(rows, left=set())
+
+
+def isolation_text(result: IsolationResult) -> str:
+    """Delays in each phase."""
+    rows = [[t("phase"), "p50", "p99", "p99.9", t("packets"), t("lost"), t("Python, cores")]]
+    rows += [
+        [
+            t(phase.name),
+            *(
+                f"{_number(value, 2)} ms"
+                for value in (phase.delay_p50_ms, phase.delay_p99_ms, phase.delay_p999_ms)
+            ),
+            f"{phase.packets:,}",
+            str(phase.lost),
+            f"{phase.python_share:.2f}",
+        ]
+        for phase in result.phases
+    ]
+    return render(rows, left={0})
+
+
+def cores_text(result: CoresResult) -> str:
+    """One engine and two."""
+    rows = [
+        [t("engine"), t("µs per packet"), t("least to most")],
+        [t("the first, alone"), *_median(result.us_alone)],
+        [t("the first, beside the second"), *_median(result.us_beside)],
+        [t("the second, beside the load generator"), *_median(result.us_second)],
+        [t("scaling"), f"{result.scaling:.2f}", ""],
+    ]
+    return render(rows, left={0})
+
+
+def write_plot(result: ForwardResult, path: Path) -> None:
+    """The growth curve as SVG.
+
+    Raises:
+        BenchError: there is no curve, or the file can't be written.
+    """
+    if not result.growth:
+        raise BenchError(t("a quick measurement has no growth curve to draw"))
+    curves = [
+        Curve(t("whole server"), "#0969da", [(p.rooms, p.us_constant) for p in result.growth]),
+        Curve(t("media thread alone"), "#1a7f37", [(p.rooms, p.us_engine) for p in result.growth]),
+    ]
+    raw = result.samples.raw_us(VIDEO_BYTES).median
+    text = growth_svg(
+        curves,
+        title=t("Server CPU per forwarded packet"),
+        across=t("three-party rooms"),
+        upwards=t("µs per packet of 1,100 bytes, at 250,000 packets per second"),
+        limit=(t("raw limit: AES-GCM and one sendto"), raw),
+    )
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BenchError(
+            t("can't write {path}: {reason}").format(path=path, reason=error.strerror)
+        ) from error
+
+
+def _us(value: float) -> str:
+    return f"{value:.2f} µs"
+
+
+def _range(spread: Spread) -> str:
+    return f"{spread.least:.2f}–{spread.most:.2f}"
+
+
+def _median(spread: Spread) -> Sequence[str]:
+    return _us(spread.median), _range(spread)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return t("unknown") if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,75 @@
+"""Arguments of ``witness bench``."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from witness import commands_bench
+from witness.commands import Command
+from witness.i18n import t
+from witness.parser import LocalParser
+
+__all__ = ["add_bench"]
+
+if TYPE_CHECKING:
+    # argparse has no public name for what add_subparsers() returns.
+    _Commands = argparse._SubParsersAction[LocalParser]  # noqa: SLF001
+
+
+def add_bench(to: "_Commands") -> None:
+    """Adds ``bench`` and its measurements."""
+    parser = to.add_parser(
+        "bench",
+        help=t("measure what forwarding costs on this machine"),
+        description=t(
+            "Starts a server and a load generator on this machine and measures. Needs two CPUs"
+            " and some quiet; what is being done is said on standard error."
+        ),
+    )
+    actions = parser.add_subparsers(
+        title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
+    )
+    _add_forward(actions)
+    isolation = _add(
+        actions,
+        "isolation",
+        t("packet delay while Python is kept busy"),
+        commands_bench.bench_isolation,
+    )
+    _add_common(isolation)
+    cores = _add(actions, "cores", t("one engine beside two"), commands_bench.bench_cores)
+    _add_common(cores)
+    _add_rounds(cores)
+
+
+def _add_forward(actions: "_Commands") -> None:
+    parser = _add(
+        actions,
+        "forward",
+        t("CPU per forwarded packet, delay, memory, and how they grow"),
+        commands_bench.bench_forward,
+    )
+    _add_common(parser)
+    _add_rounds(parser)
+    parser.add_argument(
+        "--quick", action="store_true", help=t("all but the growth curve, in under 45 s")
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar=t("FILE"), help=t("draw the growth curve (SVG)")
+    )
+
+
+def _add(actions: "_Commands", name: str, text: str, run: Command) -> LocalParser:
+    parser = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:])
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_common(parser: LocalParser) -> None:
+    parser.add_argument("--rooms", type=int, help=t("three-party rooms under load"))
+    parser.add_argument("--seconds", type=float, help=t("length of one measurement"))
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+
+
+def _add_rounds(parser: LocalParser) -> None:
+    parser.add_argument("--rounds", type=int, help=t("measurements of each kind"))

@@ -1,0 +1,64 @@
+"""What ``witness bench …`` does. Heavy parts are imported by the command that needs them."""
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from witness.errors import UsageError
+from witness.i18n import t
+
+__all__ = ["bench_cores", "bench_forward", "bench_isolation"]
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
+
+
+def bench_forward(arguments: argparse.Namespace) -> int:
+    """``witness bench forward``."""
+    _check_rooms(arguments)
+    if arguments.quick and arguments.plot is not None:
+        raise UsageError(t("--plot needs the growth curve, which --quick leaves out"))
+    from witness.bench.command import Output, run_forward
+    from witness.bench.forward import ForwardOptions
+
+    options = ForwardOptions.quick() if arguments.quick else ForwardOptions()
+    options = _with(options, arguments, rooms="rooms", seconds="seconds", rounds="rounds")
+    return run_forward(options, Output(as_json=arguments.json, plot=arguments.plot))
+
+
+def bench_isolation(arguments: argparse.Namespace) -> int:
+    """``witness bench isolation``."""
+    _check_rooms(arguments)
+    from witness.bench.command import Output, run_isolation
+    from witness.bench.isolation import IsolationOptions
+
+    options = _with(IsolationOptions(), arguments, rooms="rooms", seconds="seconds")
+    return run_isolation(options, Output(as_json=arguments.json))
+
+
+def bench_cores(arguments: argparse.Namespace) -> int:
+    """``witness bench cores``."""
+    _check_rooms(arguments)
+    from witness.bench.command import Output, run_cores
+    from witness.bench.cores import CoresOptions
+
+    options = _with(CoresOptions(), arguments, rooms="rooms", seconds="seconds", rounds="rounds")
+    return run_cores(options, Output(as_json=arguments.json))
+
+
+def _check_rooms(arguments: argparse.Namespace) -> None:
+    if arguments.rooms is not None and not 1 <= arguments.rooms <= 5_000:
+        raise UsageError(t("--rooms must be 1 to 5000"))
+    if arguments.seconds is not None and not 0.05 <= arguments.seconds <= 3_600:
+        raise UsageError(t("--seconds must be 0.05 to 3600"))
+    rounds = getattr(arguments, "rounds", None)
+    if rounds is not None and not 1 <= rounds <= 1_000:
+        raise UsageError(t("--rounds must be 1 to 1000"))
+
+
+def _with(options: Options, arguments: argparse.Namespace, **fields: str) -> Options:
+    """The options with what was given on the command line."""
+    given = {field: getattr(arguments, name) for field, name in fields.items()}
+    return replace(options, **{name: value for name, value in given.items() if value is not None})
