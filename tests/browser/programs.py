@@ -77,7 +77,12 @@ class Launch:
 
 
 def launch_chromium(
-    folder: Path, *, flags: Sequence[str] = (), without: Sequence[str] = (), files: bool = True
+    folder: Path,
+    *,
+    flags: Sequence[str] = (),
+    without: Sequence[str] = (),
+    files: bool = True,
+    large: bool = False,
 ) -> Launch:
     """Chromium by way of its driver.
 
@@ -86,13 +91,14 @@ def launch_chromium(
         flags: more command-line flags.
         without: flags that are left out.
         files: camera and microphone are a clip and speech; else Chromium's own pattern and beeps.
+        large: the camera shows 1,280 × 720 pixels.
     """
     given = [flag for flag in _CHROMIUM_FLAGS if flag not in without]
     if files:
-        from tests.browser.fake_devices import write_clip, write_speech
+        from tests.browser.fake_devices import write_clip, write_large_clip, write_speech
 
         picture, sound = folder / "camera.y4m", folder / "microphone.wav"
-        write_clip(picture)
+        (write_large_clip if large else write_clip)(picture)
         write_speech(sound)
         given.append(f"--use-file-for-fake-video-capture={picture}")
         given.append(f"--use-file-for-fake-audio-capture={sound}")

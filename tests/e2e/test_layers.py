@@ -1,15 +1,24 @@
 """Simulcast between two real browsers: what is shown decides what is sent."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.e2e.chromium import Chromium, Report, until_page
-from tests.e2e.fake_devices import write_large_clip
-from tests.e2e.stage import Person, Stage, stage
+from tests.browser.browser import PATIENCE_S, Browser, until
+from tests.browser.call_page import CallPage
+from tests.browser.programs import chromium_missing, launch_chromium
+from tests.browser.report import Report
+from tests.e2e.stage import Stage, stage
 
-pytestmark = [pytest.mark.net, pytest.mark.browser, pytest.mark.timeout(120)]
+_REASON = chromium_missing()
+pytestmark = [
+    pytest.mark.net,
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
+]
 
 WITHIN_S = 3.0
 """So fast a picture becomes larger when its tile does."""
@@ -20,14 +29,14 @@ machine they do so without any switch; each of ten switches that froze would add
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    browser = Chromium(write_picture=write_large_clip)
+def chromium() -> Iterator[Browser]:
+    browser = Browser(partial(launch_chromium, large=True))
     yield browser
-    browser.quit()
+    browser.close()
 
 
 @pytest.fixture
-async def call(chromium: Chromium) -> AsyncIterator[tuple[Stage, Person, Person]]:
+async def call(chromium: Browser) -> AsyncIterator[tuple[Stage, CallPage, CallPage]]:
     """A customer with a large camera, and a supervisor who only watches."""
     async with stage(chromium) as scene:
         customer = await scene.join("customer")
@@ -36,9 +45,9 @@ async def call(chromium: Chromium) -> AsyncIterator[tuple[Stage, Person, Person]
         yield scene, customer, watcher
 
 
-async def show(person: Person, width: int, height: int) -> None:
+async def show(person: CallPage, width: int, height: int) -> None:
     """Gives the one tile of a person a size, in CSS pixels; zero hides it."""
-    await person.page.run(
+    await person.run(
         "const tile = document.querySelector('.tile-person');"
         "tile.style.cssText = arguments[0] === 0 ? 'display: none' :"
         " `position: fixed; left: 0; top: 0; width: ${arguments[0]}px; height: ${arguments[1]}px`;",
@@ -70,33 +79,33 @@ def is_smooth(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     assert frozen_s < FROZEN_S
 
 
-async def until_width(person: Person, width: int, within_s: float = 15.0) -> float:
+async def until_width(person: CallPage, width: int, within_s: float = PATIENCE_S) -> float:
     async def has_width() -> bool:
-        return bool(seen(await person.page.measure()).get("frameWidth") == width)
+        return bool(seen(await person.measure()).get("frameWidth") == width)
 
-    return await until_page(has_width, f"width of {width}", within_s)
+    return await until(has_width, f"width of {width}", within_s)
 
 
-async def until_active(person: Person, rids: str) -> None:
+async def until_active(person: CallPage, rids: str) -> None:
     expected = {rid: rid in rids for rid in "qhf"}
 
     async def is_active() -> bool:
-        return active(await person.page.measure()) == expected
+        return active(await person.measure()) == expected
 
-    await until_page(is_active, f"{rids!r} being sent and nothing else", 10.0)
+    await until(is_active, f"{rids!r} being sent and nothing else")
 
 
 async def test_small_tiles_get_small_pictures_and_large_ones_soon_large_ones(
-    call: tuple[Stage, Person, Person],
+    call: tuple[Stage, CallPage, CallPage],
 ) -> None:
     _, customer, watcher = call
     await show(watcher, 300, 169)
     await until_width(watcher, 320)
     await until_active(customer, "q")
-    before = seen(await watcher.page.measure())
+    before = seen(await watcher.measure())
     await show(watcher, 1280, 720)
-    took_s = await until_width(watcher, 1280, within_s=10.0)
-    after = seen(await watcher.page.measure())
+    took_s = await until_width(watcher, 1280)
+    after = seen(await watcher.measure())
     assert after["framesDecoded"] > before["framesDecoded"]
     assert after["packetsLost"] == 0
     assert took_s < WITHIN_S
@@ -104,39 +113,39 @@ async def test_small_tiles_get_small_pictures_and_large_ones_soon_large_ones(
     await show(watcher, 600, 337)
     await until_width(watcher, 640)
     await until_active(customer, "h")
-    is_smooth(before, seen(await watcher.page.measure()))
+    is_smooth(before, seen(await watcher.measure()))
 
 
-async def test_what_nobody_sees_is_not_sent(call: tuple[Stage, Person, Person]) -> None:
+async def test_what_nobody_sees_is_not_sent(call: tuple[Stage, CallPage, CallPage]) -> None:
     _, customer, watcher = call
     await show(watcher, 0, 0)
     await until_active(customer, "")
-    sent = seen(await watcher.page.measure())["packetsReceived"]
+    sent = seen(await watcher.measure())["packetsReceived"]
     await watcher.hears_more()
-    assert seen(await watcher.page.measure())["packetsReceived"] == sent
+    assert seen(await watcher.measure())["packetsReceived"] == sent
     await show(watcher, 300, 169)
     await until_active(customer, "q")
-    shown = int(seen(await watcher.page.measure())["framesDecoded"])
+    shown = int(seen(await watcher.measure())["framesDecoded"])
 
     async def goes_on() -> bool:
-        return int(seen(await watcher.page.measure())["framesDecoded"]) >= shown + 15
+        return int(seen(await watcher.measure())["framesDecoded"]) >= shown + 15
 
-    await until_page(goes_on, "pictures after the tile is shown again")
+    await until(goes_on, "pictures after the tile is shown again")
 
 
-async def test_repeated_switches_freeze_nothing(call: tuple[Stage, Person, Person]) -> None:
+async def test_repeated_switches_freeze_nothing(call: tuple[Stage, CallPage, CallPage]) -> None:
     _, customer, watcher = call
     await show(watcher, 300, 169)
     await until_width(watcher, 320)
-    start = seen(await watcher.page.measure())
+    start = seen(await watcher.measure())
     for width, height in [(1280, 720), (300, 169), (600, 337)] * 3:
         await show(watcher, width, height)
         await until_width(watcher, {1280: 1280, 300: 320, 600: 640}[width])
-        mark = int(seen(await watcher.page.measure())["framesDecoded"])
+        mark = int(seen(await watcher.measure())["framesDecoded"])
 
         async def more(mark: int = mark) -> bool:
-            return int(seen(await watcher.page.measure())["framesDecoded"]) >= mark + 8
+            return int(seen(await watcher.measure())["framesDecoded"]) >= mark + 8
 
-        await until_page(more, "pictures after a switch")
-    is_smooth(start, seen(await watcher.page.measure()))
-    assert (await customer.page.measure()).state == "connected"
+        await until(more, "pictures after a switch")
+    is_smooth(start, seen(await watcher.measure()))
+    assert (await customer.measure()).state == "connected"

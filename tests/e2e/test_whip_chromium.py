@@ -6,24 +6,32 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.chromium import Chromium, until_page
+from tests.browser.browser import Browser, until
+from tests.browser.call_page import ENERGY, FRAMES, CallPage
+from tests.browser.programs import chromium_missing, launch_chromium
 from tests.e2e.http_peer import ffmpeg_publishes
-from tests.e2e.stage import ENERGY, FRAMES, stage
+from tests.e2e.stage import stage
 
-pytestmark = [pytest.mark.net, pytest.mark.browser, pytest.mark.timeout(180)]
+_REASON = chromium_missing()
+pytestmark = [
+    pytest.mark.net,
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
+]
 
 _WHEP = Path(__file__).with_name("whep_in_page.js").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    browser = Chromium()
+def chromium() -> Iterator[Browser]:
+    browser = Browser(launch_chromium)
     yield browser
-    browser.quit()
+    browser.close()
 
 
 async def test_ffmpeg_publishes_into_a_room_that_chromium_watches(
-    chromium: Chromium, tmp_path: Path
+    chromium: Browser, tmp_path: Path
 ) -> None:
     async with stage(chromium) as scene:
         rm = await scene.join("rm")
@@ -36,16 +44,17 @@ async def test_ffmpeg_publishes_into_a_room_that_chromium_watches(
             await rm.goes_on()
 
         async def alone() -> bool:
-            return not (await rm.page.measure()).tracks
+            return not (await rm.measure()).tracks
 
-        await until_page(alone, "farewell of FFmpeg")
+        await until(alone, "farewell of FFmpeg")
 
 
-async def test_chromium_watches_by_whep_through_an_ice_restart(chromium: Chromium) -> None:
+async def test_chromium_watches_by_whep_through_an_ice_restart(chromium: Browser) -> None:
     async with stage(chromium) as scene:
         await scene.call.join("rm")
         token = await scene.call.token("supervisor", participant_id="wall-1")
-        page = await chromium.open(f"{scene.call.server.url}/?lang=en")
+        page = await CallPage.open(chromium)
+        await page.go(f"{scene.call.server.url}/?lang=en")
         address = f"{scene.call.server.url}/whep/call"
 
         async def do(action: str) -> Any:
@@ -56,7 +65,7 @@ async def test_chromium_watches_by_whep_through_an_ice_restart(chromium: Chromiu
                 found = await do("measure")
                 return bool(found["frames"] >= more_than + FRAMES and found["energy"] > ENERGY)
 
-            await until_page(seen, "sound and pictures by WHEP", 30.0)
+            await until(seen, "sound and pictures by WHEP")
             return await do("measure")
 
         assert await do("open") == {"status": 201}
@@ -68,7 +77,8 @@ async def test_chromium_watches_by_whep_through_an_ice_restart(chromium: Chromiu
             found = await do("measure")
             return bool(found["ufrag"] != before["ufrag"] and found["state"] == "connected")
 
-        await until_page(on_the_new_credentials, "connection after the restart", 20.0)
+        await until(on_the_new_credentials, "connection after the restart")
         after = await do("measure")
         await flows(after["frames"])
         assert await do("end") == {"status": 200}
+        await page.close()
