@@ -26,7 +26,7 @@ _REASON = why_unavailable()
 pytestmark = [
     pytest.mark.net,
     pytest.mark.browser,
-    pytest.mark.timeout(90),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
 ]
 
