@@ -7,8 +7,6 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     IPvAnyNetwork,
     SecretStr,
@@ -18,6 +16,7 @@ from pydantic import (
 
 from sfu.contradiction import contradiction
 from sfu.model import Role
+from sfu.section import Section
 
 __all__ = [
     "Algorithm",
@@ -40,10 +39,6 @@ TURN_URL = re.compile(rf"turns?:{_HOST}(\?transport=(udp|tcp))?")
 """RFC 7065."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
 class Algorithm(StrEnum):
     """Signature algorithms of tokens (RFC 7518, RFC 8037)."""
 
@@ -52,7 +47,7 @@ class Algorithm(StrEnum):
     EDDSA = "EdDSA"
 
 
-class KeyConfig(_Section):
+class KeyConfig(Section):
     """One key that tokens may be signed with."""
 
     kid: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Key id in the token's header.")
@@ -94,7 +89,7 @@ class KeyConfig(_Section):
         return self
 
 
-class AuthConfig(_Section):
+class AuthConfig(Section):
     """Whose tokens let people in."""
 
     keys: tuple[KeyConfig, ...] = Field(
@@ -128,7 +123,7 @@ class AuthConfig(_Section):
         return keys
 
 
-class LimitsConfig(_Section):
+class LimitsConfig(Section):
     """What one socket, one participant and all of them may cost."""
 
     message_bytes: int = Field(
@@ -185,7 +180,7 @@ class MutePolicy(StrEnum):
     DENY = "deny"
 
 
-class MuteRules(_Section):
+class MuteRules(Section):
     """Policy by the role of the track's owner."""
 
     rm: MutePolicy = Field(default=MutePolicy.DENY, description="Muting another RM.")
@@ -214,7 +209,7 @@ def _origin(text: str) -> str:
     return text.lower()
 
 
-class WebConfig(_Section):
+class WebConfig(Section):
     """Who may connect from a browser, and what is served."""
 
     allowed_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
@@ -249,7 +244,7 @@ def _turn_url(text: str) -> str:
     return text
 
 
-class IceConfig(_Section):
+class IceConfig(Section):
     """STUN and TURN servers that clients are told of, for networks that let little through."""
 
     MIN_SECRET_CHARS: ClassVar[int] = 16
@@ -292,7 +287,7 @@ class IceConfig(_Section):
         return self
 
 
-class WhipConfig(_Section):
+class WhipConfig(Section):
     """Taking part by HTTP: WHIP to publish, WHEP to watch."""
 
     enabled: bool = Field(default=True, description="Serve /whip and /whep.")
@@ -324,7 +319,7 @@ class WhipConfig(_Section):
     )
 
 
-class SignalingConfig(_Section):
+class SignalingConfig(Section):
     """WebSocket signaling: who gets in, what they may cost, how long they are waited for."""
 
     auth: AuthConfig = Field(default_factory=AuthConfig)

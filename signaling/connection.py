@@ -40,7 +40,7 @@ MAX_CONTROL_FRAMES: Final = 64
 """Unnumbered frames a socket may owe; more, and it is closed."""
 
 MAX_ID_SEARCH_CHARS: Final = 4_096
-"""Refused frames longer than this are not searched for a request id."""
+"""Frames that came too soon and are longer than this are not searched for a request id."""
 
 _MISUSE: Final = frozenset(
     {
@@ -183,7 +183,8 @@ class Connection:
             message = read_message(text)
         except RefusedError as refused:
             self._stats.messages_in["unknown"] += 1
-            request_id = read_request_id(text) if len(text) <= MAX_ID_SEARCH_CHARS else None
+            unread = refused.code is ErrorCode.RATE_LIMITED and len(text) > MAX_ID_SEARCH_CHARS
+            request_id = None if unread else read_request_id(text)
             self._refuse(refused, request_id, now)
             return
         self._stats.messages_in[message.type] += 1

@@ -46,7 +46,7 @@ class SocketEndpoint:
         address = address_key(
             client_address(
                 request.remote,
-                request.headers.get("X-Forwarded-For"),
+                request.headers.getall("X-Forwarded-For", ()),
                 self._hub.config.web.trusted_proxies,
             )
         )

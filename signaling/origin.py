@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pydantic import IPvAnyNetwork
@@ -101,21 +101,21 @@ def is_allowed_origin(origin: str | None, host: str, allowed: Iterable[str]) -> 
 
 
 def client_address(
-    peer: str | None, forwarded_for: str | None, trusted: Iterable[IPvAnyNetwork]
+    peer: str | None, forwarded_for: Sequence[str], trusted: Iterable[IPvAnyNetwork]
 ) -> str:
     """The address connections are counted by.
 
     Args:
         peer: of the socket's other end.
-        forwarded_for: header ``X-Forwarded-For``; only its last entry, which the proxy itself
-            wrote, is believed, and only from a trusted proxy.
+        forwarded_for: headers ``X-Forwarded-For``, in their order. Only the last entry of the last
+            one, which the proxy itself wrote, is believed, and only from a trusted proxy.
         trusted: networks of proxies.
     """
     address = _parse(peer or "")
     if address is None:
         return "unknown"
     if forwarded_for and is_trusted(str(address), trusted):
-        claimed = _parse(forwarded_for.rpartition(",")[2].strip())
+        claimed = _parse(forwarded_for[-1].rpartition(",")[2].strip())
         address = claimed or address
     return str(address)
 

@@ -52,7 +52,7 @@ class WhipEndpoint:
             address=address_key(
                 client_address(
                     request.remote,
-                    request.headers.get("X-Forwarded-For"),
+                    request.headers.getall("X-Forwarded-For", ()),
                     self._hub.config.web.trusted_proxies,
                 )
             ),

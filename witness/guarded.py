@@ -113,6 +113,10 @@ class GuardedHandler(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
+            if request.content.exception() is not None:
+                # Nothing more of its body can be read: don't wait for the rest.
+                resp.force_close()
+                request.content.feed_eof()
             self._body = None
             self._admission.responded(self._loop.time())
             self._arm()

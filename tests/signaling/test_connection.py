@@ -65,6 +65,14 @@ def test_broken_message_without_an_id_gets_an_unnumbered_error() -> None:
     assert "seq" not in frame
 
 
+@pytest.mark.parametrize(("kind", "code"), [("offer", "bad_message"), ("fly", "unknown_type")])
+def test_long_request_that_is_wrong_is_answered_by_its_id(kind: str, code: str) -> None:
+    rm = Scene().join()
+    rm.send({"type": kind, "id": "x-1", "data": {"sdp": "v" * 65_537}})
+    frame = rm.pump()[-1]
+    assert (frame["re"], frame["data"]["code"]) == ("x-1", code)
+
+
 def test_unknown_type_is_told() -> None:
     rm = Scene().join()
     rm.send({"type": "fly", "id": "x-1", "data": {}})

@@ -115,7 +115,7 @@ def test_no_text_is_a_fault(host: str, address: str) -> None:
     is_allowed_origin(f"http://{host}", "call.bank.example", ())
     if is_local(address, {"Host": "localhost"}):
         assert ipaddress.ip_address(address.partition("%")[0]) is not None
-    address_key(client_address(address, host, [ipaddress.ip_network("0.0.0.0/0")]))
+    address_key(client_address(address, [host], [ipaddress.ip_network("0.0.0.0/0")]))
 
 
 def test_two_hosts_are_not_local() -> None:
@@ -162,14 +162,16 @@ def test_pages_of_other_origins_may_not_connect(origin: str | None, allowed: boo
 @pytest.mark.parametrize(
     ("peer", "forwarded", "expected"),
     [
-        ("203.0.113.9", None, "203.0.113.9"),
-        ("203.0.113.9", "1.2.3.4", "203.0.113.9"),
-        ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
-        ("10.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4"),
-        ("10.0.0.1", "nonsense", "10.0.0.1"),
-        ("::ffff:203.0.113.9", None, "203.0.113.9"),
-        ("fe80::1%eth0", None, "fe80::1"),
-        (None, None, "unknown"),
+        ("203.0.113.9", [], "203.0.113.9"),
+        ("203.0.113.9", ["1.2.3.4"], "203.0.113.9"),
+        ("10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6, 1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6", "7.7.7.7, 1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["nonsense"], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4", ""], "10.0.0.1"),
+        ("::ffff:203.0.113.9", [], "203.0.113.9"),
+        ("fe80::1%eth0", [], "fe80::1"),
+        (None, [], "unknown"),
     ],
 )
 def test_forwarded_addresses_are_believed_from_trusted_proxies_only(

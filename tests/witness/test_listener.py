@@ -211,6 +211,36 @@ def test_slow_body_is_cut(run: Run, path: str) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("path", ["/upload", "/ignored"])
+def test_body_that_is_not_encoded_as_it_says_is_a_bad_request(
+    run: Run, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with front() as at:
+            reader, writer = await at.connect()
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n"
+            writer.write(head.encode() + b"Content-Encoding: gzip\r\n\r\n0123456789")
+            answer = await gone(reader)
+            assert answer.startswith(b"HTTP/1.1 400 " if path == "/upload" else b"HTTP/1.1 ")
+
+    run(scenario)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_body_that_is_cut_off_is_no_fault(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with front() as at:
+            _, writer = await at.connect()
+            head = b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
+            writer.write(head + b"0123")
+            await at.until(lambda: at.gate.phases[Phase.BODY] == 1)
+            writer.close()
+            await at.until(lambda: at.gate.connections == 0)
+
+    run(scenario)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 def test_idle_connection_is_closed_in_order(run: Run) -> None:
     async def scenario() -> None:
         async with front(keepalive_s=SHORT_S) as at:
