@@ -3,9 +3,10 @@
 import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from sfu.contradiction import contradiction
+from sfu.section import Section
 
 __all__ = ["AudioCodec", "SfuConfig", "VideoCodec", "parse_advertised"]
 
@@ -18,10 +19,8 @@ def _advertised(text: str) -> str:
     return text
 
 
-class SfuConfig(BaseModel):
+class SfuConfig(Section):
     """Rooms, limits and what is negotiated."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     audio_codecs: tuple[AudioCodec, ...] = Field(
         default=("opus",),

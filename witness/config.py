@@ -13,8 +13,6 @@ from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -23,6 +21,7 @@ from pydantic import (
 
 from sfu.config import SfuConfig
 from sfu.contradiction import contradiction
+from sfu.section import Section
 from signaling.auth import first_line
 from signaling.config import SignalingConfig
 from signaling.origin import is_loopback
@@ -60,11 +59,7 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 MIN_TOKEN_CHARS: Final = 16
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class HttpLimits(_Section):
+class HttpLimits(Section):
     """What TCP connections may cost before and beside their WebSocket."""
 
     connections: int = Field(
@@ -104,7 +99,7 @@ class HttpLimits(_Section):
     )
 
 
-class ServerConfig(_Section):
+class ServerConfig(Section):
     """HTTP, WebSocket and the life of the process."""
 
     host: str = Field(
@@ -167,7 +162,7 @@ class ServerConfig(_Section):
         return self.tls_cert is not None
 
 
-class MetricsConfig(_Section):
+class MetricsConfig(Section):
     """Who may read /metrics."""
 
     token: SecretStr | None = Field(
@@ -210,7 +205,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-class LogConfig(_Section):
+class LogConfig(Section):
     """Log lines go to standard error."""
 
     format: LogFormat = Field(
@@ -223,7 +218,7 @@ class LogConfig(_Section):
     )
 
 
-class MediaConfig(_Section):
+class MediaConfig(Section):
     """The media plane: engines are threads, each with one port of UDP and TCP."""
 
     engines: int = Field(
@@ -313,7 +308,7 @@ class MediaConfig(_Section):
         return self.engines or os.cpu_count() or 1
 
 
-class Settings(_Section):
+class Settings(Section):
     """All sections."""
 
     server: ServerConfig = Field(default_factory=ServerConfig)

@@ -73,6 +73,8 @@ async def _demo(options: DemoOptions) -> int:
     configure_logging(LogConfig(level=LogLevel.WARNING))
     # A decoder that starts between two keyframes complains; it has what it needs a moment later.
     logging.getLogger("libav").setLevel(logging.CRITICAL)
+    # The report tells how many pictures were decoded; on a busy machine some are not.
+    logging.getLogger("aiortc").setLevel(logging.ERROR)
     server = WitnessServer(_settings(options.port))
     await server.start()
     try:

@@ -302,6 +302,8 @@ CATALOGUE: dict[str, str] = {
         "{path}: 已于 {date} 过期；浏览器会拒绝，请更新"
     ),
     "{path}: expires on {date}; renew it soon": "{path}: 将于 {date} 过期；请尽快更新",
+    "can't listen at {name}: {reason}": "无法在 {name} 监听: {reason}",
+    "must be a number, not yes or no": "必须是数字，不能是 yes 或 no",
     "no address found for {name}: {reason}": "找不到 {name} 的地址: {reason}",
     "advertised_addresses names a port, but every engine has its own; name addresses only": (
         "advertised_addresses 写了端口，但每个引擎各有自己的端口；请只写地址"

@@ -114,10 +114,19 @@ def examine(settings: Settings, clock: Clock | None = None) -> list[Finding]:
 
 def _host(key: KeyPath, host: str) -> Iterator[Finding]:
     try:
-        socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         text = t("no address found for {name}: {reason}")
         yield Finding(key, text.format(name=host, reason=os_errors.reason(error)))
+        return
+    for family, kind, _, _, address in found:
+        try:
+            with socket.socket(family, kind) as probe:
+                probe.bind(address)
+        except OSError as error:
+            text = t("can't listen at {name}: {reason}")
+            yield Finding(key, text.format(name=host, reason=os_errors.reason(error)))
+            return
 
 
 def _metrics_host(config: MetricsConfig) -> Iterator[Finding]:

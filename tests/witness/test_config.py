@@ -136,6 +136,13 @@ def test_environment_beats_file_beats_default() -> None:
             ),
         ),
         ("? [a]\n: 1\n", "w.yaml:1:3: a key must be a plain word"),
+        (
+            "server: {port: yes}\nsfu: {max_rooms: on}\n",
+            (
+                "w.yaml:1:10: server.port: must be a number, not yes or no\n"
+                "w.yaml:2:7: sfu.max_rooms: must be a number, not yes or no"
+            ),
+        ),
     ],
 )
 def test_wrong_file_is_named_with_line_and_column(text: str, expected: str) -> None:

@@ -203,6 +203,12 @@ def test_host_without_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_address_of_another_machine_is_named() -> None:
+    assert found(Settings(server=ServerConfig(host="192.0.2.1"))) == [
+        ("server.host", "can't listen at 192.0.2.1: this machine has no such address")
+    ]
+
+
 CONFIG = """\
 server:
   prot: 1

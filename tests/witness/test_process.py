@@ -253,9 +253,7 @@ async def test_interrupted_demo_that_was_to_stay_up_is_a_success(
         if process.returncode is None:
             process.kill()
             await process.communicate()
-    # On a busy machine a participant may have to drop a picture.
-    ours = [line for line in errors.splitlines() if " warning aiortc." not in line]
-    assert (code, ours) == (expected, [])
+    assert (code, errors) == (expected, "")
 
 
 async def test_demo_reports_what_everybody_received() -> None:
