@@ -27,7 +27,7 @@ ENV PATH=/opt/witness/bin:$PATH \
     WITNESS_MEDIA__PORT=40000 \
     WITNESS_LOG__FORMAT=json
 USER witness
-EXPOSE 8080/tcp 40000-40127/udp
+EXPOSE 8080/tcp 40000-40127/udp 40000-40127/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["witness", "health"]
