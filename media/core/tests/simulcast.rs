@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use media_core::DropReason;
@@ -372,6 +373,25 @@ fn a_switch_before_the_first_report_follows_the_arrival() {
         // Both pictures may have been taken at once; no path is 45 ms slower than another.
         assert!(ticks <= 4_050 + 3_600, "{ticks}");
     }
+}
+
+#[test]
+fn a_lone_picture_that_does_not_fit_is_tried_again() {
+    let mut world = World::pair();
+    world.publish(0, 10, TrackConfig::video(2_000, 2_001));
+    world.subscribe(1, 20, 10, MediaKind::Video, STREAM);
+    world.run(ms(2_000));
+    let since = world.now;
+    world.set_budget(1, Some(60_000));
+    world.run(ms(14_000));
+    let got = &inbound(&world, 0).got;
+    let seconds: BTreeSet<u64> =
+        got.values().filter(|got| got.at >= since).map(|got| (got.at - since).as_secs()).collect();
+    assert!(seconds.is_superset(&BTreeSet::from([0, 1, 11])), "{seconds:?}");
+    assert!(seconds.is_disjoint(&BTreeSet::from([3, 4, 5, 6, 7, 8, 9, 13])), "{seconds:?}");
+    world.set_budget(1, None);
+    world.run(ms(4_000));
+    assert!(world.snapshot().consumers[0].current.is_some());
 }
 
 #[test]

@@ -61,8 +61,7 @@ impl Room {
         let mut used = audio_bps;
         let mut wanted = audio_bps;
         let mut producers = Vec::new();
-        // What is sent tells how much more the link takes, if anything is.
-        let mut tells = wanting.iter().zip(&real).any(|(_, index)| index.is_some());
+        let on_trial = self.on_trial(cx, &wanting, &real);
         for (want, (real, ideal)) in wanting.iter().zip(real.iter().zip(&ideal)) {
             let [there, all] = &want.ladders;
             let ideal = ideal.map(|index| all[index]);
@@ -72,16 +71,14 @@ impl Room {
             let nothing_there = there.is_empty() && !all.is_empty();
             let mut is_new = false;
             if let Some(consumer) = self.consumers.get_mut(want.consumer) {
-                let desired = ideal.map(|rung| rung.layer);
-                is_new = std::mem::replace(&mut consumer.layers.desired, desired) != desired;
-                match (target, there.first()) {
-                    (Some(_), _) => consumer.layers.trials.reset(),
-                    (None, Some(lowest)) if !tells && consumer.layers.trials.is_due(cx.now) => {
-                        tells = true;
-                        target = Some(lowest.layer);
-                    }
-                    _ => {}
+                let mut desired = ideal.map(|rung| rung.layer);
+                if target.is_some() {
+                    consumer.layers.trials.reset();
+                } else if on_trial == Some(want.consumer) {
+                    target = there.first().map(|rung| rung.layer);
+                    desired = desired.or(all.first().map(|rung| rung.layer));
                 }
+                is_new = std::mem::replace(&mut consumer.layers.desired, desired) != desired;
             }
             // While all encodings are silent the last target stands.
             if !nothing_there {
@@ -104,6 +101,21 @@ impl Room {
             self.update_demand(cx, producer);
             self.send_keyframe_request(cx, producer);
         }
+    }
+
+    /// The subscription that is sent though it does not fit. There is one only where no picture
+    /// at all fits: else what is sent tells how much more the link takes.
+    fn on_trial(&mut self, cx: &Cx, wanting: &[Wanting], real: &[Option<usize>]) -> Option<Key> {
+        if wanting.iter().zip(real).any(|(_, index)| index.is_some()) {
+            return None;
+        }
+        let priority = |want: &&Wanting| {
+            self.consumers.get(want.consumer).map(|consumer| consumer.layers.wish.priority)
+        };
+        let first =
+            wanting.iter().filter(|want| !want.ladders[1].is_empty()).min_by_key(priority)?;
+        let consumer = self.consumers.get_mut(first.consumer)?;
+        consumer.layers.trials.is_due(cx.now).then_some(first.consumer)
     }
 
     /// Video subscriptions that can be served, and what the audio ones may need.
