@@ -246,9 +246,8 @@ impl Worker {
         }
         self.flush();
         self.forward_events();
-        if now >= self.snapshot_due {
+        if now >= self.snapshot_due && self.publish(now) {
             self.tidy_tcp(now);
-            self.publish(now);
         }
     }
 
@@ -318,12 +317,16 @@ impl Worker {
         self.events.report_lost();
     }
 
-    fn publish(&mut self, now: Instant) {
+    /// Returns whether it could; if somebody was just reading the last snapshot, the next turn
+    /// tries again.
+    fn publish(&mut self, now: Instant) -> bool {
         let snapshot = self.plane.snapshot(now);
         let load = self.load.take(now);
-        if self.shared.publish(snapshot, load, self.outlet.tcp.stats()) {
+        let is_published = self.shared.publish(snapshot, load, self.outlet.tcp.stats());
+        if is_published {
             self.snapshot_due = now + SNAPSHOT_INTERVAL;
         }
+        is_published
     }
 
     /// Executes what was accepted before the close and says goodbye to everyone.
