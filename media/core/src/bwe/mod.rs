@@ -35,6 +35,8 @@ use loss::{LossJudge, Tally, Verdict};
 use probe::{ProbeBounds, Prober};
 use queue::QueueDelay;
 
+/// Time for the first probes and their answers, on a slow path too.
+const SETTLING_US: i64 = 1_500_000;
 /// Without any feedback for this long (and two round trips) something is wrong.
 const SILENCE_US: i64 = 2_500_000;
 /// Then the rate falls by a fifth this often.
@@ -127,6 +129,8 @@ pub(crate) struct BandwidthEstimator {
     /// Last reference time as received, and without its wraps.
     reference: Option<(i32, i64)>,
     round_trip_us: i64,
+    /// When transport-wide feedback was first heard.
+    started_us: Option<i64>,
     unanswered_since_us: Option<i64>,
     silence: Option<Silence>,
     /// Packets sent before say nothing: they fell into an interruption.
@@ -156,6 +160,7 @@ impl BandwidthEstimator {
             wanted_bps: 0.0,
             reference: None,
             round_trip_us: DEFAULT_ROUND_TRIP_US,
+            started_us: None,
             unanswered_since_us: None,
             silence: None,
             ignored_before_us: i64::MIN,
@@ -190,6 +195,11 @@ impl BandwidthEstimator {
         {
             packet.is_repeated = true;
         }
+    }
+
+    /// Whether the first probes are still under way: the estimate is a guess until then.
+    pub(crate) fn is_settling(&self, now_us: i64) -> bool {
+        self.started_us.is_some_and(|started_us| now_us < started_us + SETTLING_US)
     }
 
     /// What may be sent now, retransmissions included; `None` until feedback was seen.
@@ -260,6 +270,7 @@ impl BandwidthEstimator {
         }
         if self.source < Source::TransportWide {
             self.source = Source::TransportWide;
+            self.started_us = Some(now_us);
             let start = self.bounds.start_bps as f64;
             self.control = RateControl::new(start);
             self.prober.start([3.0 * start, 6.0 * start]);

@@ -159,13 +159,15 @@ impl Transport {
         self.wanted_bps
     }
 
-    /// What layers are chosen by.
-    pub(super) fn budget_for_layers(&self) -> Option<u64> {
+    /// What layers are chosen by. Nothing is taken away for what is only a guess yet: it would be
+    /// seconds before it came back.
+    pub(super) fn budget_for_layers(&self, now_us: i64) -> Option<u64> {
         #[cfg(any(test, feature = "testing"))]
         if self.pinned_wanted_bps.is_some() {
             return None;
         }
-        self.budget_bps
+        let is_settling = self.estimator.as_ref().is_some_and(|e| e.is_settling(now_us));
+        self.budget_bps.filter(|_| !is_settling)
     }
 
     fn set_pacing(&mut self, cx: &Cx) {

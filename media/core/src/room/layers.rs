@@ -40,7 +40,7 @@ impl Room {
         reason: LayerSwitchReason,
     ) {
         let Some(owner) = self.transports.get(transport) else { return };
-        let (budget, keys) = (owner.budget_for_layers(), owner.consumers.clone());
+        let (budget, keys) = (owner.budget_for_layers(cx.now_us()), owner.consumers.clone());
         let (wanting, audio_bps) = self.gather(cx, &keys);
         let mut chosen = [Vec::new(), Vec::new()];
         for (ladder, chosen) in chosen.iter_mut().enumerate() {
