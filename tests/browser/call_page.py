@@ -16,6 +16,9 @@ from tests.browser.report import EMPTY, Report
 
 __all__ = ["ENERGY", "FRAMES", "CallPage"]
 
+LOADS = 4
+"""How often a page is loaded that shows nothing."""
+
 FRAMES = 30
 """So many decoded pictures count as seeing somebody."""
 ENERGY = 0.01
@@ -104,8 +107,17 @@ class CallPage(Window):
         """Opens the lobby; ``query`` are parameters of the page such as ``room`` and ``codec``."""
         fragment = f"#token={token}" if token else ""
         everything = {"lang": language, "debug": "1", **query}
-        await self.go(f"{url}/?{urlencode(everything)}{fragment}")
-        await self.wait_view("lobby")
+        address = f"{url}/?{urlencode(everything)}{fragment}"
+        for left in reversed(range(LOADS)):
+            await self.go(address)
+            try:
+                await self.wait_view("lobby", PATIENCE_S / LOADS)
+                break
+            except TimeoutError:
+                if not left:
+                    raise
+                # A page that stays empty is loaded once more, as anybody would.
+                await self.go("about:blank")
 
     async def join(self, url: str, **query: str) -> None:
         """Goes through the lobby into the call; ``query`` as for :meth:`visit`."""
@@ -151,14 +163,16 @@ class CallPage(Window):
 
     # --- waiting
 
-    async def until(self, script: str, what: str, *values: object) -> None:
+    async def until(
+        self, script: str, what: str, *values: object, within_s: float = PATIENCE_S
+    ) -> None:
         """Waits until a script returns something true.
 
         Raises:
             TimeoutError: it didn't; the text says what the page shows.
         """
         try:
-            await until(lambda: self.run(script, *values), what)
+            await until(lambda: self.run(script, *values), what, within_s)
         except TimeoutError as error:
             seen = await self.run(
                 "return [document.body.innerText, document.documentElement.dataset]"
@@ -177,10 +191,10 @@ class CallPage(Window):
         script = f"return ![...{found}].some((element) => element.checkVisibility())"
         await self.until(script, f"{selector} hidden", selector)
 
-    async def wait_view(self, name: str) -> None:
+    async def wait_view(self, name: str, within_s: float = PATIENCE_S) -> None:
         """Waits until ``lobby``, ``call``, ``waiting``, ``ended`` or ``problem`` is shown."""
         script = "return document.documentElement.dataset.view === arguments[0]"
-        await self.until(script, f"view {name}", name)
+        await self.until(script, f"view {name}", name, within_s=within_s)
 
     async def wait_connection(self, state: str) -> None:
         """Waits for a state of ``web/sdk/connection.js``; ``connected`` includes media."""
