@@ -61,7 +61,8 @@ struct Call {
 impl Call {
     fn new(demand_bps: u64, down: NetemConfig) -> Call {
         // An outage of 30 s is not to end the call.
-        let config = PlaneConfig { consent_timeout: s(60), ..test_config() };
+        let config =
+            PlaneConfig { consent_timeout: s(60), start_bitrate_bps: 600_000, ..test_config() };
         let mut world = World::pair_with(config);
         let ids = [(ExtensionKind::Mid, 9), (ExtensionKind::TransportCc, 5)];
         let ids = ids.map(|(kind, id)| ExtensionId { kind, id });
