@@ -1,25 +1,19 @@
 """Chromium behind a NAT: its public address moves, its packets get lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from loadtest.participant import Participant
-from tests.browser.browser import Browser
 from tests.browser.call_page import FRAMES
 from tests.e2e.scene import frames, until
-from tests.e2e.stage import Stage, stage
+from tests.e2e.stage import Stage
 from tests.net.far import (
-    BROKEN_SOCKET,
-    far_settings,
     frames_at,
     gap,
     join_far,
     join_near,
-    start_chromium,
 )
-from tests.net.inside import inside
 from tests.net.namespaces import PUBLIC_ADDRESSES, Path, why_unavailable
 
 _REASON = why_unavailable()
@@ -35,28 +29,6 @@ LOSS_PERCENT = 30
 LOSS_S = 15.0
 FRAMES_UNDER_LOSS = 30
 """Decoded in all of the lossy time, of about 400: a floor for a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def path() -> Iterator[Path]:
-    with Path() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def chromium(path: Path) -> Iterator[Browser]:
-    browser = start_chromium(path)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-async def scene(path: Path, chromium: Browser) -> AsyncIterator[Stage]:
-    path.set_loss(0)
-    path.move_client(PUBLIC_ADDRESSES[0])
-    with inside(path.server):
-        async with stage(chromium, far_settings(), expected=[BROKEN_SOCKET]) as made:
-            yield made
 
 
 async def test_media_goes_on_when_the_address_moves(path: Path, scene: Stage) -> None:

@@ -1,24 +1,17 @@
 """Chromium in a network that carries no UDP, from the start or suddenly."""
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 
-from tests.browser.browser import Browser
 from tests.browser.browser import until as until_page
 from tests.browser.call_page import CallPage
-from tests.e2e.stage import Stage, stage
+from tests.e2e.stage import Stage
 from tests.net.far import (
-    BROKEN_SOCKET,
-    far_settings,
     frames_at,
     gap,
     join_far,
     join_near,
-    start_chromium,
 )
-from tests.net.inside import inside
-from tests.net.namespaces import PUBLIC_ADDRESSES, Path, why_unavailable
+from tests.net.namespaces import Path, why_unavailable
 
 _REASON = why_unavailable()
 pytestmark = [
@@ -30,29 +23,6 @@ pytestmark = [
 
 RECOVERY_S = 60.0
 """Longest a busy machine may take; alone it is about ten seconds."""
-
-
-@pytest.fixture(scope="module")
-def path() -> Iterator[Path]:
-    with Path() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def chromium(path: Path) -> Iterator[Browser]:
-    browser = start_chromium(path)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-async def scene(path: Path, chromium: Browser) -> AsyncIterator[Stage]:
-    path.set_loss(0)
-    path.move_client(PUBLIC_ADDRESSES[0])
-    with inside(path.server):
-        async with stage(chromium, far_settings(), expected=[BROKEN_SOCKET]) as made:
-            yield made
-    path.set_loss(0)
 
 
 async def test_a_call_comes_up_without_udp(path: Path, scene: Stage) -> None:

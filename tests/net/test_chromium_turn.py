@@ -13,7 +13,7 @@ from signaling.config import IceConfig
 from signaling.ice import turn_credentials
 from tests.browser.browser import Browser
 from tests.e2e.stage import Stage, stage
-from tests.net.far import BROKEN_SOCKET, PORT, far_settings, join_far, join_near, start_chromium
+from tests.net.far import BROKEN_SOCKET, PORT, far_settings, join_far, join_near
 from tests.net.inside import inside
 from tests.net.namespaces import PUBLIC_ADDRESSES, SERVER_ADDRESS, Path, why_unavailable
 from witness.certificates import create_certificate
@@ -32,12 +32,6 @@ SECRET = "shared by coturn and this test"
 ECHOES = 10
 """Packets sent in all: half of them each way."""
 URL = f"turn:{SERVER_ADDRESS}:{TURN_PORT}?transport=tcp"
-
-
-@pytest.fixture(scope="module")
-def path() -> Iterator[Path]:
-    with Path() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +79,6 @@ def _listens(path: Path) -> bool:
             return True
     except OSError:
         return False
-
-
-@pytest.fixture
-def chromium(path: Path) -> Iterator[Browser]:
-    browser = start_chromium(path)
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
