@@ -11,7 +11,7 @@ from signaling.clock import Clock
 from signaling.connection import Connection, Remote
 from signaling.errors import ErrorCode
 from signaling.hub import Hub
-from signaling.origin import address_key, client_address, is_allowed_origin, is_local
+from signaling.origin import counted_as, is_allowed_origin, is_local
 from signaling.problem import problem
 
 __all__ = ["SUBPROTOCOL", "SocketEndpoint"]
@@ -43,13 +43,8 @@ class SocketEndpoint:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One socket from handshake to close."""
-        address = address_key(
-            client_address(
-                request.remote,
-                request.headers.getall("X-Forwarded-For", ()),
-                self._hub.config.web.trusted_proxies,
-            )
-        )
+        trusted = self._hub.config.web.trusted_proxies
+        address = counted_as(request.remote, request.headers, trusted)
         local = is_local(request.remote, request.headers)
         refusal = self._refusal(request, address, local=local)
         if refusal is not None:

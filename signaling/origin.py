@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from multidict import MultiMapping
 from pydantic import IPvAnyNetwork
 
 __all__ = [
     "address_key",
     "client_address",
+    "counted_as",
     "is_allowed_origin",
     "is_local",
     "is_loopback",
@@ -118,6 +120,19 @@ def client_address(
         claimed = _parse(forwarded_for[-1].rpartition(",")[2].strip())
         address = claimed or address
     return str(address)
+
+
+def counted_as(
+    peer: str | None, headers: MultiMapping[str], trusted: Iterable[IPvAnyNetwork]
+) -> str:
+    """What a request's connections are counted under: :func:`address_key` of its client.
+
+    Args:
+        peer: of the socket's other end.
+        headers: of the request.
+        trusted: networks of proxies.
+    """
+    return address_key(client_address(peer, headers.getall("X-Forwarded-For", ()), trusted))
 
 
 def address_key(address: str) -> str:

@@ -9,7 +9,7 @@ from signaling.clock import Clock
 from signaling.http_member import HttpProtocol
 from signaling.http_message import HttpReply, HttpRequest
 from signaling.hub import Hub
-from signaling.origin import address_key, client_address, is_local
+from signaling.origin import counted_as, is_local
 
 __all__ = ["WhipEndpoint"]
 
@@ -49,12 +49,8 @@ class WhipEndpoint:
             body=await _body(request),
             participants=tuple(request.query.getall("participant", [])[:MAX_SELECTED]),
             tracks=tuple(request.query.getall("track", [])[:MAX_SELECTED]),
-            address=address_key(
-                client_address(
-                    request.remote,
-                    request.headers.getall("X-Forwarded-For", ()),
-                    self._hub.config.web.trusted_proxies,
-                )
+            address=counted_as(
+                request.remote, request.headers, self._hub.config.web.trusted_proxies
             ),
             local=is_local(request.remote, request.headers),
         )
