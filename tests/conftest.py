@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.browser.browser import Browser
-from tests.browser.programs import (
+from loadtest.browser.browser import Browser
+from loadtest.browser.programs import (
     chromium_missing,
     firefox_missing,
     launch_chromium,

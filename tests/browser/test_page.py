@@ -6,10 +6,10 @@ from functools import partial
 
 import pytest
 
-from tests.browser.browser import Browser
-from tests.browser.call_page import CallPage
-from tests.browser.programs import launch_chromium
-from tests.browser.server import Server
+from loadtest.browser.browser import Browser
+from loadtest.browser.call_page import CallPage
+from loadtest.browser.programs import launch_chromium
+from loadtest.browser.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -13,14 +13,14 @@ from aiortc.mediastreams import MediaStreamTrack
 from numpy.typing import NDArray
 
 from loadtest.addresses import local_addresses
+from loadtest.browser.browser import PATIENCE_S
+from loadtest.browser.server import Server
 from loadtest.participant import Participant, ReceivedTrack
 from loadtest.signal import SignalConfig
 from loadtest.sinks import AudioSink, VideoSink
 from loadtest.sources import MEDIA_DIR, ClipVideo, SpeechAudio, load_clip, load_speech
 from sfu.config import SfuConfig
 from signaling.config import AuthConfig, SignalingConfig
-from tests.browser.browser import PATIENCE_S
-from tests.browser.server import Server
 from witness.config import MediaConfig, ServerConfig, Settings
 from witness.server import WitnessServer
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.browser.browser import Browser
-from tests.browser.call_page import CallPage
+from loadtest.browser.browser import Browser
+from loadtest.browser.call_page import CallPage
 from tests.e2e.scene import Scene, scene
 from witness.config import Settings
 

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser.browser import Browser, until
-from tests.browser.call_page import FRAMES, CallPage
-from tests.browser.fake_devices import PICTURE_SIZE
-from tests.browser.report import Report
+from loadtest.browser.browser import Browser, until
+from loadtest.browser.call_page import FRAMES, CallPage
+from loadtest.browser.fake_devices import PICTURE_SIZE
+from loadtest.browser.report import Report
 from tests.e2e.stage import stage
 from tests.e2e.tcp_relay import tcp_relay
 

@@ -6,11 +6,11 @@ network, as the server finds it by itself.
 
 import pytest
 
+from loadtest.browser.browser import Browser
+from loadtest.browser.call_page import CallPage
+from loadtest.browser.report import Report
 from sfu.addresses import host_addresses
 from sfu.config import SfuConfig
-from tests.browser.browser import Browser
-from tests.browser.call_page import CallPage
-from tests.browser.report import Report
 from tests.e2e.scene import settings
 from tests.e2e.stage import Stage, stage
 from witness.config import MediaConfig, Settings

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.browser.browser import PATIENCE_S, Browser, until
-from tests.browser.call_page import CallPage
-from tests.browser.programs import chromium_missing, launch_chromium
-from tests.browser.report import Report
+from loadtest.browser.browser import PATIENCE_S, Browser, until
+from loadtest.browser.call_page import CallPage
+from loadtest.browser.programs import chromium_missing, launch_chromium
+from loadtest.browser.report import Report
 from tests.e2e.stage import Stage, stage
 
 _REASON = chromium_missing()

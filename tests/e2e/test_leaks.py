@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.server import Server
+from loadtest.browser.server import Server
 from tests.e2e.scene import Scene, scene_at, until
 
 pytestmark = [pytest.mark.net, pytest.mark.load, pytest.mark.timeout(300)]

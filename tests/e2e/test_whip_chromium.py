@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.browser import Browser, until
-from tests.browser.call_page import ENERGY, FRAMES, CallPage
-from tests.browser.programs import chromium_missing, launch_chromium
+from loadtest.browser.browser import Browser, until
+from loadtest.browser.call_page import ENERGY, FRAMES, CallPage
+from loadtest.browser.programs import chromium_missing, launch_chromium
 from tests.e2e.http_peer import ffmpeg_publishes
 from tests.e2e.stage import stage
 

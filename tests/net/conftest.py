@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.browser.browser import Browser
+from loadtest.browser.browser import Browser
+from loadtest.netem.inside import inside
 from tests.e2e.stage import Stage, stage
 from tests.net.far import BROKEN_SOCKET, far_settings, start_chromium
-from tests.net.inside import inside
 from tests.net.namespaces import PUBLIC_ADDRESSES, Path
 
 

@@ -4,18 +4,18 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from loadtest.browser.browser import PATIENCE_S, Browser
+from loadtest.browser.browser import until as until_page
+from loadtest.browser.call_page import CallPage
+from loadtest.browser.programs import launch_chromium
+from loadtest.netem.inside import enter
 from loadtest.participant import Participant
 from sfu.config import SfuConfig
 from sfu.model import Role
 from signaling.auth import MintingKey, mint_token
 from signaling.config import Algorithm, AuthConfig, IceConfig, KeyConfig, SignalingConfig
-from tests.browser.browser import PATIENCE_S, Browser
-from tests.browser.browser import until as until_page
-from tests.browser.call_page import CallPage
-from tests.browser.programs import launch_chromium
 from tests.e2e.scene import frames, settings
 from tests.e2e.stage import Stage
-from tests.net.inside import enter
 from tests.net.namespaces import SERVER_ADDRESS, Path
 from witness.config import MediaConfig, ServerConfig, Settings
 

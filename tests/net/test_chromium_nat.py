@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from loadtest.browser.call_page import FRAMES
 from loadtest.participant import Participant
-from tests.browser.call_page import FRAMES
 from tests.e2e.scene import frames, until
 from tests.e2e.stage import Stage
 from tests.net.far import (

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.browser.browser import until as until_page
-from tests.browser.call_page import CallPage
+from loadtest.browser.browser import until as until_page
+from loadtest.browser.call_page import CallPage
 from tests.e2e.stage import Stage
 from tests.net.far import (
     frames_at,

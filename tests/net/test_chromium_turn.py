@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from loadtest.browser.browser import Browser
+from loadtest.netem.inside import inside
 from signaling.config import IceConfig
 from signaling.ice import turn_credentials
-from tests.browser.browser import Browser
 from tests.e2e.stage import Stage, stage
 from tests.net.far import BROKEN_SOCKET, PORT, far_settings, join_far, join_near
-from tests.net.inside import inside
 from tests.net.namespaces import PUBLIC_ADDRESSES, SERVER_ADDRESS, Path, why_unavailable
 from witness.certificates import create_certificate
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from loadtest.browser.browser import Browser, Window
 from sfu import Grant, Offer, Participant, Role, Sfu, SfuConfig
-from tests.browser.browser import Browser, Window
 from tests.fakes.engine import FakeEngine
 from tests.sfu.conftest import FINGERPRINT, FOREVER, RecordingListener
 

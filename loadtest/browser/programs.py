@@ -1,4 +1,4 @@
-"""The browsers tests run in: what is installed, and how each is started."""
+"""The browsers that can be driven: what is installed, and how each is started."""
 
 import json
 import re
@@ -95,7 +95,7 @@ def launch_chromium(
     """
     given = [flag for flag in _CHROMIUM_FLAGS if flag not in without]
     if files:
-        from tests.browser.fake_devices import write_clip, write_large_clip, write_speech
+        from loadtest.browser.fake_devices import write_clip, write_large_clip, write_speech
 
         picture, sound = folder / "camera.y4m", folder / "microphone.wav"
         (write_large_clip if large else write_clip)(picture)

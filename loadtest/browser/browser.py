@@ -19,8 +19,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.browser.bidi import BidiError, Connection
-from tests.browser.programs import Launch
+from loadtest.browser.bidi import BidiError, Connection
+from loadtest.browser.programs import Launch
 
 __all__ = ["PATIENCE_S", "Browser", "Window", "until"]
 
@@ -273,7 +273,9 @@ async def until(
 
 def _spawn(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        return subprocess.Popen(  # noqa: S603 - browsers found on the path
+            command, stdout=output, stderr=output, start_new_session=True
+        )
 
 
 def _end_leftovers(marker: str, process: subprocess.Popen[bytes]) -> None:

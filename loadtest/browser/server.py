@@ -1,4 +1,4 @@
-"""``witness serve`` in a process of its own, for tests in browsers."""
+"""``witness serve`` in a process of its own, for people in browsers."""
 
 import os
 import re
@@ -53,7 +53,7 @@ class Server:
         }
         arguments = [*command, sys.executable, "-m", "witness", "serve"]
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - this very program
                 arguments,
                 env=environment,
                 stdout=subprocess.PIPE,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from tests.browser.browser import PATIENCE_S, Browser, Window, until
-from tests.browser.report import EMPTY, Report
+from loadtest.browser.browser import PATIENCE_S, Browser, Window, until
+from loadtest.browser.report import EMPTY, Report
 
 __all__ = ["ENERGY", "FRAMES", "CallPage"]
 
