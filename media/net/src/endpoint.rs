@@ -9,9 +9,22 @@ use std::time::Duration;
 use media_core::DropReason;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 
-/// Room for one datagram, in bytes. Nothing we negotiate is longer; longer ones are cut off by
-/// the kernel and discarded.
-const SLOT_BYTES: usize = 2_048;
+/// Longest datagram taken, in bytes. Nothing we negotiate is longer; longer ones are discarded.
+const MAX_DATAGRAM: usize = 2_048;
+
+/// Room for one message of many merged datagrams: the kernel would cut off what does not fit.
+/// The odd part keeps the starts of slots from competing for the same places of the cache.
+const MERGED_BYTES: usize = 65_536 + 1_088;
+
+/// Whether the kernel may hand over datagrams of one sender that arrived together and are
+/// equally long (the last may be shorter) as one message: a picture costs one receipt then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merging {
+    /// Every datagram is a message.
+    Off,
+    /// UDP receive offload. All datagrams of a message have the arrival time of the first.
+    On,
+}
 
 /// One bound socket.
 pub struct Endpoint {
@@ -26,10 +39,17 @@ impl Endpoint {
     /// # Errors
     ///
     /// The kernel refuses an option that is needed.
-    pub fn new(socket: UdpSocket) -> io::Result<Endpoint> {
+    pub fn new(socket: UdpSocket, merging: Merging) -> io::Result<Endpoint> {
         let state = UdpSocketState::new((&socket).into())?;
-        disable_gro(&socket)?;
+        if merging == Merging::Off {
+            switch_off(&socket, libc::SOL_UDP, libc::UDP_GRO)?;
+        }
         let is_ipv4 = socket.local_addr()?.is_ipv4();
+        // Nobody asks for the congestion marks, and each would come with its own control message.
+        match is_ipv4 {
+            true => switch_off(&socket, libc::IPPROTO_IP, libc::IP_RECVTOS)?,
+            false => switch_off(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)?,
+        }
         Ok(Endpoint { socket, state, is_ipv4 })
     }
 
@@ -70,86 +90,98 @@ pub(crate) fn drop_reason(error: &io::Error) -> DropReason {
     }
 }
 
-/// Turns off receive offload, which [`UdpSocketState::new`] turns on.
-///
-/// With it the kernel may hand over up to 64 KiB of one sender's datagrams in one buffer: every
-/// slot would need that much, and arrival times would be lost.
-fn disable_gro(socket: &UdpSocket) -> io::Result<()> {
+/// Turns off what [`UdpSocketState::new`] turned on.
+fn switch_off(socket: &UdpSocket, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
     let off: libc::c_int = 0;
     // SAFETY: the descriptor is open for the whole call, and the kernel reads exactly the given
     // size from `off`, which outlives the call.
     let outcome = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_UDP,
-            libc::UDP_GRO,
+            level,
+            option,
             (&raw const off).cast(),
             size_of_val(&off) as libc::socklen_t,
         )
     };
     match io::Error::last_os_error() {
-        // A kernel without the option doesn't merge either.
+        // A kernel without the option has nothing to turn off.
         error if outcome < 0 && error.raw_os_error() != Some(libc::ENOPROTOOPT) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Memory for one batch of received datagrams.
+/// Memory for one batch of received messages.
 pub struct Batch {
     bytes: Vec<u8>,
+    slot_bytes: usize,
     meta: [RecvMeta; BATCH_SIZE],
 }
 
-/// One received datagram.
-pub struct Datagram<'a> {
-    /// Where it came from.
+/// Datagrams received together: from one sender, at one address.
+pub struct Message<'a> {
+    /// Where they came from.
     pub remote: SocketAddr,
-    /// The address it was sent to.
+    /// The address they were sent to.
     pub local: Option<IpAddr>,
-    /// Arrival in the kernel since the Unix epoch.
+    /// Arrival of the first in the kernel since the Unix epoch.
     pub arrived: Option<Duration>,
-    /// Empty if it was longer than a slot.
-    pub bytes: &'a mut [u8],
+    bytes: &'a mut [u8],
+    /// Length of each datagram but the last, which may be shorter.
+    segment: usize,
 }
 
-impl Default for Batch {
-    fn default() -> Self {
-        Batch::new()
+impl<'a> Message<'a> {
+    /// The datagrams in the order they came in, at least one. Empty where one is too long.
+    pub fn into_datagrams(self) -> impl Iterator<Item = &'a mut [u8]> {
+        // An empty datagram is one, too.
+        let empty = self.bytes.is_empty().then_some(Default::default());
+        let datagrams = self.bytes.chunks_mut(self.segment.max(1));
+        datagrams.chain(empty).map(|datagram| match datagram.len() {
+            0..=MAX_DATAGRAM => datagram,
+            _ => &mut [],
+        })
     }
 }
 
 impl Batch {
-    /// Datagrams a batch holds.
+    /// Messages a batch holds.
     pub const SIZE: usize = BATCH_SIZE;
 
-    /// Takes the memory.
-    pub fn new() -> Batch {
+    /// Takes the memory; `merging` as for the endpoints it receives from. With merging 2 MiB, of
+    /// which only what was ever filled becomes resident.
+    pub fn new(merging: Merging) -> Batch {
+        let slot_bytes = match merging {
+            // A byte more than is taken, to tell what was cut off.
+            Merging::Off => MAX_DATAGRAM + 1,
+            Merging::On => MERGED_BYTES,
+        };
         Batch {
-            bytes: vec![0; SLOT_BYTES * BATCH_SIZE],
+            bytes: vec![0; slot_bytes * BATCH_SIZE],
+            slot_bytes,
             meta: array::from_fn(|_| RecvMeta::default()),
         }
     }
 
-    /// Receives what is waiting, at most [`Batch::SIZE`] datagrams; returns how many.
+    /// Receives what is waiting, at most [`Batch::SIZE`] messages; returns how many.
     pub fn receive(&mut self, endpoint: &Endpoint) -> usize {
-        let mut slots = self.bytes.chunks_exact_mut(SLOT_BYTES);
+        let mut slots = self.bytes.chunks_exact_mut(self.slot_bytes);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(slots.next().expect("one slot per entry")));
         // An error is either "nothing there" or one the next call doesn't repeat.
         endpoint.state.recv((&endpoint.socket).into(), &mut slices, &mut self.meta).unwrap_or(0)
     }
 
-    /// The datagram at `index`, below what [`Batch::receive`] returned.
-    pub fn datagram(&mut self, index: usize) -> Datagram<'_> {
+    /// The message at `index`, below what [`Batch::receive`] returned.
+    pub fn message(&mut self, index: usize) -> Message<'_> {
         let meta = &self.meta[index];
-        let start = index * SLOT_BYTES;
-        // A datagram that fills its slot was probably cut off.
-        let length = if meta.len < SLOT_BYTES { meta.len } else { 0 };
-        Datagram {
+        let start = index * self.slot_bytes;
+        Message {
             remote: meta.addr,
             local: meta.dst_ip,
             arrived: meta.timestamp,
-            bytes: &mut self.bytes[start..start + length],
+            bytes: &mut self.bytes[start..start + meta.len],
+            segment: meta.stride,
         }
     }
 }
@@ -168,6 +200,31 @@ mod tests {
             (libc::ENETUNREACH, DropReason::SendFailed),
         ] {
             assert_eq!(drop_reason(&io::Error::from_raw_os_error(code)), reason);
+        }
+    }
+
+    #[test]
+    fn a_message_is_cut_into_its_datagrams() {
+        for (len, segment, expected) in [
+            (0, 0, &[0][..]),
+            (0, 100, &[0]),
+            (100, 100, &[100]),
+            (300, 100, &[100, 100, 100]),
+            (250, 100, &[100, 100, 50]),
+            (5, 100, &[5]),
+            // The kernel never says so; it must only do no harm.
+            (3, 0, &[1, 1, 1]),
+            (2_048, 2_048, &[2_048]),
+            (2_049, 2_049, &[0]),
+            (5_000, 3_000, &[0, 2_000]),
+        ] {
+            let mut bytes = vec![7; len];
+            let remote = SocketAddr::from(([192, 0, 2, 1], 9));
+            let message =
+                Message { remote, local: None, arrived: None, bytes: &mut bytes, segment };
+            let lens: Vec<usize> =
+                message.into_datagrams().map(|datagram| datagram.len()).collect();
+            assert_eq!(lens, expected, "{len} by {segment}");
         }
     }
 }

@@ -15,7 +15,7 @@ use media_core::{Certificate, Command, Plane, PlaneConfig};
 
 use crate::bind::{self, Bound, SocketBuffers};
 use crate::config::EngineConfig;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Merging};
 use crate::error::{CloseTimeout, CommandError, EngineError};
 use crate::shared::{EngineEvent, EngineSnapshot, Shared};
 use crate::tcp::Tcp;
@@ -181,7 +181,7 @@ fn local_addresses(sockets: &[UdpSocket]) -> Result<Vec<SocketAddr>, EngineError
 fn endpoints(sockets: Vec<UdpSocket>) -> Result<Vec<Endpoint>, EngineError> {
     sockets
         .into_iter()
-        .map(Endpoint::new)
+        .map(|socket| Endpoint::new(socket, Merging::On))
         .collect::<Result<_, _>>()
         .map_err(|source| EngineError::Resource { what: "a UDP socket", source })
 }

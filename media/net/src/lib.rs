@@ -32,7 +32,7 @@ mod worker;
 
 pub use bind::{RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SocketBuffers};
 pub use config::{EVENT_QUEUE_RANGE, EngineConfig, MAX_NAME_BYTES, TcpConfig};
-pub use endpoint::{Batch, Datagram, Endpoint};
+pub use endpoint::{Batch, Endpoint, Merging, Message};
 pub use engine::{CLOSE_TIMEOUT, Engine};
 pub use error::{CloseTimeout, CommandError, EngineError};
 pub use outbox::Outbox;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use media_core::{Command, DropReason, Output, Plane, Protocol, Remote};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::endpoint::{Batch, Endpoint, drop_reason};
+use crate::endpoint::{Batch, Endpoint, Merging, drop_reason};
 use crate::event_sender::EventSender;
 use crate::load::LoadMeter;
 use crate::outbox::Outbox;
@@ -19,8 +19,11 @@ use crate::schedule;
 use crate::shared::Shared;
 use crate::tcp::{ReadyConnection, Tcp};
 
-/// Datagrams taken from one socket before timers and commands get their turn.
-const DATAGRAMS_PER_TURN: usize = 2 * Batch::SIZE;
+/// Batches taken from one socket before timers and commands get their turn.
+const BATCHES_PER_TURN: usize = 2;
+
+/// But no further batch once so many datagrams came: the kernel may merge 64 into one message.
+const DATAGRAMS_PER_TURN: usize = 256;
 
 /// Commands executed before the sockets get their turn: one may cost a millisecond.
 const COMMANDS_PER_TURN: usize = 16;
@@ -158,7 +161,7 @@ impl Worker {
             ready: Vec::new(),
             events: EventSender::new(Arc::clone(&shared)),
             shared,
-            batch: Batch::new(),
+            batch: Batch::new(Merging::On),
             load: LoadMeter::new(now),
             snapshot_due: now,
             turn_started: now,
@@ -254,7 +257,8 @@ impl Worker {
     /// Feeds the plane what one socket holds, up to the share of one turn. What a batch causes
     /// leaves before the next one is taken.
     fn receive(&mut self, index: usize) {
-        for _ in 0..DATAGRAMS_PER_TURN / Batch::SIZE {
+        let mut datagrams = 0;
+        for _ in 0..BATCHES_PER_TURN {
             let received = self.batch.receive(&self.outlet.endpoints[index]);
             if received == 0 {
                 return;
@@ -265,14 +269,15 @@ impl Worker {
             let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let mut forwarded = [(Duration::ZERO, 0); Batch::SIZE];
             for (slot, forwarded) in forwarded[..received].iter_mut().enumerate() {
-                let datagram = self.batch.datagram(slot);
-                let queued = queueing(datagram.arrived, wall);
-                let is_media = is_rtp(datagram.bytes);
-                let (local, remote) = (datagram.local, datagram.remote);
-                self.outlet.rtp_sent = 0;
-                self.plane.receive(now, local, remote, datagram.bytes, &mut self.outlet);
-                if is_media {
-                    *forwarded = (queued, self.outlet.rtp_sent);
+                let message = self.batch.message(slot);
+                forwarded.0 = queueing(message.arrived, wall);
+                let (local, remote) = (message.local, message.remote);
+                for datagram in message.into_datagrams() {
+                    datagrams += 1;
+                    let is_media = is_rtp(datagram);
+                    self.outlet.rtp_sent = 0;
+                    self.plane.receive(now, local, remote, datagram, &mut self.outlet);
+                    forwarded.1 += if is_media { self.outlet.rtp_sent } else { 0 };
                 }
             }
             self.flush();
@@ -282,7 +287,7 @@ impl Worker {
                     self.plane.record_forward_delay(queued + took, count.into());
                 }
             }
-            if !is_full {
+            if !is_full || datagrams >= DATAGRAMS_PER_TURN {
                 return;
             }
         }

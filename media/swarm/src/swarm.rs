@@ -12,7 +12,7 @@ use std::time::Duration;
 use dimpl::DtlsCertificate;
 use media_core::api::{ExtensionId, IceCredentials};
 use media_core::ext::ExtensionMap;
-use media_net::Endpoint;
+use media_net::{Endpoint, Merging};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::association::{Association, AssociationConfig, AssociationError};
@@ -156,7 +156,10 @@ impl Swarm {
             .iter()
             .map(|socket| Ok(socket.local_addr()?.port()))
             .collect::<io::Result<_>>()?;
-        let endpoints = sockets.into_iter().map(Endpoint::new).collect::<io::Result<Vec<_>>>()?;
+        let endpoints = sockets
+            .into_iter()
+            .map(|socket| Endpoint::new(socket, Merging::Off))
+            .collect::<io::Result<Vec<_>>>()?;
         let (sender, receiver) = mpsc::channel();
         let (started, outcome) = mpsc::channel();
         let is_over = Arc::new(AtomicBool::new(false));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use media_core::api::MediaKind;
 use media_core::ext::ExtensionMap;
-use media_net::{Batch, Endpoint, Outbox};
+use media_net::{Batch, Endpoint, Merging, Outbox};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::association::{Association, AssociationConfig};
@@ -89,7 +89,7 @@ impl Worker {
         Worker {
             outboxes: endpoints.iter().map(|_| Outbox::new()).collect(),
             endpoints,
-            batch: Batch::new(),
+            batch: Batch::new(Merging::Off),
             commands,
             is_over,
             participants: Vec::new(),
@@ -316,8 +316,9 @@ impl Worker {
     }
 
     fn receive_one(&mut self, socket: usize, slot: usize, now: Instant) {
-        let datagram = self.batch.datagram(slot);
-        let index = datagram.local.zip(self.first_address).and_then(|pair| match pair {
+        let message = self.batch.message(slot);
+        let (remote, arrived_at) = (message.remote, message.arrived);
+        let index = message.local.zip(self.first_address).and_then(|pair| match pair {
             (IpAddr::V4(local), IpAddr::V4(first)) => {
                 Some(local.to_bits().wrapping_sub(first.to_bits()) as usize)
             }
@@ -325,13 +326,15 @@ impl Worker {
         });
         let participant = index.and_then(|index| self.participants.get_mut(index));
         // What comes from elsewhere only had to be taken off the socket.
-        let Some(participant) = participant.filter(|p| p.server == datagram.remote) else { return };
+        let Some(participant) = participant.filter(|p| p.server == remote) else { return };
         self.until_sample = self.until_sample.saturating_sub(1);
         let is_sampled = self.sample > 0 && self.until_sample == 0;
         let outbox = &mut self.outboxes[socket];
         let (source, server) = (Some(participant.address), participant.server);
-        let len = datagram.bytes.len();
-        let arrived = participant.receive(now, datagram.bytes, is_sampled, |reply| {
+        // Without merging there is exactly one.
+        let Some(datagram) = message.into_datagrams().next() else { return };
+        let len = datagram.len();
+        let arrived = participant.receive(now, datagram, is_sampled, |reply| {
             outbox.push(source, server, reply);
         });
         let Arrived::Media(sent_at) = arrived else { return };
@@ -339,7 +342,7 @@ impl Worker {
         self.totals.bytes_received += len as u64;
         if is_sampled {
             self.until_sample = self.sample;
-            if let Some((sent_at, at)) = sent_at.zip(datagram.arrived) {
+            if let Some((sent_at, at)) = sent_at.zip(arrived_at) {
                 self.totals.delays.add(at.saturating_sub(sent_at));
             }
         }

@@ -3,6 +3,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use super::*;
+use crate::endpoint::{Batch, Merging};
 
 fn bound(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
@@ -53,7 +54,7 @@ fn runs_are_of_equal_length_but_the_last_may_be_shorter() {
 #[test]
 fn every_destination_gets_its_datagrams_in_order() {
     for segmentation in [true, false] {
-        let sender = Endpoint::new(bound("127.0.0.1:0")).unwrap();
+        let sender = Endpoint::new(bound("127.0.0.1:0"), Merging::Off).unwrap();
         let receivers: Vec<_> = (0..7).map(|_| bound("127.0.0.1:0")).collect();
         let mut outbox = Outbox::new();
         outbox.set_segmentation(segmentation);
@@ -86,7 +87,7 @@ fn source_address_is_the_one_asked_for() {
     let receiver = bound("127.0.0.1:0");
     let sender = bound("0.0.0.0:0");
     let port = sender.local_addr().unwrap().port();
-    let sender = Endpoint::new(sender).unwrap();
+    let sender = Endpoint::new(sender, Merging::Off).unwrap();
     let mut outbox = Outbox::new();
     let destination = receiver.local_addr().unwrap();
     let sources = ["127.0.0.5", "127.1.2.3", "127.0.0.5"];
@@ -106,7 +107,7 @@ fn source_address_is_the_one_asked_for() {
 fn ipv6_datagrams_leave_with_their_source() {
     let Ok(receiver) = UdpSocket::bind("[::1]:0") else { return };
     receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let sender = Endpoint::new(bound("[::]:0")).unwrap();
+    let sender = Endpoint::new(bound("[::]:0"), Merging::Off).unwrap();
     let mut outbox = Outbox::new();
     let source = Some("::1".parse().unwrap());
     for number in 0..4_u8 {
@@ -120,7 +121,7 @@ fn ipv6_datagrams_leave_with_their_source() {
 
 #[test]
 fn a_destination_that_fails_does_not_keep_others_from_their_datagrams() {
-    let sender = Endpoint::new(bound("127.0.0.1:0")).unwrap();
+    let sender = Endpoint::new(bound("127.0.0.1:0"), Merging::Off).unwrap();
     let receiver = bound("127.0.0.1:0");
     let mut outbox = Outbox::new();
     // Loopback can't reach it, IPv4 sockets can't send to it: both are errors of one message.
@@ -146,4 +147,38 @@ fn oversized_datagrams_are_refused() {
     let mut outbox = Outbox::new();
     assert!(!outbox.push(None, "127.0.0.1:9".parse().unwrap(), &[0; MAX_DATAGRAM + 1]));
     assert!(outbox.is_empty());
+}
+
+#[test]
+fn merged_datagrams_come_out_as_they_went_in() {
+    for merging in [Merging::Off, Merging::On] {
+        let socket = bound("127.0.0.1:0");
+        let destination = socket.local_addr().unwrap();
+        let receiver = Endpoint::new(socket, merging).unwrap();
+        let sender = Endpoint::new(bound("127.0.0.1:0"), Merging::Off).unwrap();
+        let lengths = [1_100, 1_100, 1_100, 400, 1_100, 60, 60, 1_900];
+        let sent: Vec<Vec<u8>> =
+            lengths.iter().enumerate().map(|(index, len)| vec![index as u8; *len]).collect();
+        let mut outbox = Outbox::new();
+        for datagram in &sent {
+            assert!(outbox.push(None, destination, datagram));
+        }
+        outbox.flush(&sender, no_failure);
+        let (mut batch, mut arrived, mut messages) = (Batch::new(merging), Vec::new(), 0);
+        // On loopback everything is there when the call that sent it returns.
+        loop {
+            let count = batch.receive(&receiver);
+            if count == 0 {
+                break;
+            }
+            messages += count;
+            for index in 0..count {
+                let message = batch.message(index);
+                assert!(message.arrived.is_some() && message.local == Some(destination.ip()));
+                arrived.extend(message.into_datagrams().map(|datagram| datagram.to_vec()));
+            }
+        }
+        assert_eq!(arrived, sent, "{merging:?}");
+        assert!(messages <= sent.len() && (merging == Merging::On || messages == sent.len()));
+    }
 }
