@@ -14,10 +14,11 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from loadtest.browser.bidi import BidiError, Connection
 from loadtest.browser.programs import Launch
@@ -29,6 +30,8 @@ PATIENCE_S = 120.0
 with something else must not fail a test."""
 _QUIT_S = 10.0
 _KEPT_LINES = 1000
+_GIVEN_UP = frozenset({"net::ERR_ABORTED", "NS_BINDING_ABORTED"})
+"""Requests that the page itself no longer wants."""
 _LOUD = frozenset({"error", "warn"})
 
 Result = TypeVar("Result")
@@ -64,6 +67,8 @@ class Browser:
         self._connection = Connection(self._note)
         self._lines: deque[tuple[str, str]] = deque(maxlen=_KEPT_LINES)
         self._windows: list[Window] = []
+        self._failures: Counter[str] = Counter()
+        self._answers: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="browser")
         self._thread.start()
@@ -105,6 +110,21 @@ class Browser:
         asked = self._connection.command(method, **params)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._loop))
 
+    async def fail_requests(self, path: str, times: int) -> None:
+        """The next ``times`` requests for ``path`` fail as if the network had gone."""
+        if not self._failures:
+            await self.command("session.subscribe", events=["network.beforeRequestSent"])
+        if path not in self._failures:
+            pattern = {"type": "pattern", "pathname": path}
+            phases = ["beforeRequestSent"]
+            await self.command("network.addIntercept", phases=phases, urlPatterns=[pattern])
+        self._failures[path] = times
+
+    def mend(self) -> None:
+        """No request fails any more."""
+        for path in self._failures:
+            self._failures[path] = 0
+
     def console(self, context: str | None = None) -> list[str]:
         """Errors, warnings and failed requests since the last time, of one window or all."""
         lines = list(self._lines)
@@ -113,13 +133,31 @@ class Browser:
         return [text for place, text in lines if context in {None, place}]
 
     def _note(self, method: str, params: dict[str, Any]) -> None:
-        if method == "log.entryAdded":
+        if params.get("isBlocked"):
+            self._answers.add(task := self._loop.create_task(self._decide(params["request"])))
+            task.add_done_callback(self._answers.discard)
+        elif method == "network.beforeRequestSent":
+            pass
+        elif method == "log.entryAdded":
             if params["level"] in _LOUD:
                 place = params["source"].get("context", "")
                 self._lines.append((place, f"{params['level']}: {params['text']}"))
+        elif method == "network.fetchError":
+            if params["errorText"] not in _GIVEN_UP:
+                line = f"failed: {params['errorText']}: {params['request']['url']}"
+                self._lines.append((params["context"] or "", line))
         elif params["response"]["status"] >= 400:
             line = f"status {params['response']['status']}: {params['request']['url']}"
             self._lines.append((params["context"] or "", line))
+
+    async def _decide(self, request: dict[str, Any]) -> None:
+        """Fails a request that is to fail, lets go any other."""
+        path = urlsplit(request["url"]).path
+        fails = self._failures[path] > 0
+        self._failures[path] -= fails
+        verdict = "network.failRequest" if fails else "network.continueRequest"
+        with contextlib.suppress(BidiError):  # the page may be gone
+            await self._connection.command(verdict, request=request["request"])
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -130,7 +168,7 @@ class Browser:
         self._process = _spawn(made.command, self._log)
         port = await self._announced_port(made)
         await self._connection.open(f"ws://127.0.0.1:{port}/session", dict(made.capabilities))
-        events = ["log.entryAdded", "network.responseCompleted"]
+        events = ["log.entryAdded", "network.responseCompleted", "network.fetchError"]
         await self._connection.command("session.subscribe", events=events)
         return made.name
 

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
+from loadtest.browser.bidi import BidiError
 from loadtest.browser.browser import PATIENCE_S, Browser, Window, until
 from loadtest.browser.report import EMPTY, Report
 
 __all__ = ["ENERGY", "FRAMES", "CallPage"]
-
-LOADS = 4
-"""How often a page is loaded that shows nothing."""
 
 FRAMES = 30
 """So many decoded pictures count as seeing somebody."""
@@ -107,17 +105,8 @@ class CallPage(Window):
         """Opens the lobby; ``query`` are parameters of the page such as ``room`` and ``codec``."""
         fragment = f"#token={token}" if token else ""
         everything = {"lang": language, "debug": "1", **query}
-        address = f"{url}/?{urlencode(everything)}{fragment}"
-        for left in reversed(range(LOADS)):
-            await self.go(address)
-            try:
-                await self.wait_view("lobby", PATIENCE_S / LOADS)
-                break
-            except TimeoutError:
-                if not left:
-                    raise
-                # A page that stays empty is loaded once more, as anybody would.
-                await self.go("about:blank")
+        await self.go(f"{url}/?{urlencode(everything)}{fragment}")
+        await self.wait_view("lobby")
 
     async def join(self, url: str, **query: str) -> None:
         """Goes through the lobby into the call; ``query`` as for :meth:`visit`."""
@@ -163,21 +152,28 @@ class CallPage(Window):
 
     # --- waiting
 
-    async def until(
-        self, script: str, what: str, *values: object, within_s: float = PATIENCE_S
-    ) -> None:
+    async def until(self, script: str, what: str, *values: object) -> None:
         """Waits until a script returns something true.
 
         Raises:
             TimeoutError: it didn't; the text says what the page shows.
         """
+        failure = ""
+
+        async def holds() -> bool:
+            nonlocal failure
+            try:
+                return bool(await self.run(script, *values))
+            except BidiError as error:  # as while a page loads itself again
+                failure = f", {error}"
+                return False
+
         try:
-            await until(lambda: self.run(script, *values), what, within_s)
+            await until(holds, what)
         except TimeoutError as error:
-            seen = await self.run(
-                "return [document.body.innerText, document.documentElement.dataset]"
-            )
-            raise TimeoutError(f"{error}: {seen}, {self.console()}") from None
+            seen = "return [document.body.innerText, document.documentElement.dataset]"
+            looks = f"{await self.run(seen)}, {self.console()}{failure}"
+            raise TimeoutError(f"{error}: {looks}") from None
 
     async def shows(self, selector: str, text: str = "") -> None:
         """Waits until an element that matches is shown, with this text somewhere in such ones."""
@@ -191,10 +187,10 @@ class CallPage(Window):
         script = f"return ![...{found}].some((element) => element.checkVisibility())"
         await self.until(script, f"{selector} hidden", selector)
 
-    async def wait_view(self, name: str, within_s: float = PATIENCE_S) -> None:
+    async def wait_view(self, name: str) -> None:
         """Waits until ``lobby``, ``call``, ``waiting``, ``ended`` or ``problem`` is shown."""
         script = "return document.documentElement.dataset.view === arguments[0]"
-        await self.until(script, f"view {name}", name, within_s=within_s)
+        await self.until(script, f"view {name}", name)
 
     async def wait_connection(self, state: str) -> None:
         """Waits for a state of ``web/sdk/connection.js``; ``connected`` includes media."""

@@ -53,6 +53,7 @@ def server() -> Iterator[Server]:
 async def open_page(chromium: Browser) -> AsyncIterator[OpenPage]:
     yield partial(CallPage.open, chromium)
     await chromium.close_windows()
+    chromium.mend()
 
 
 @pytest.fixture
@@ -256,6 +257,41 @@ async def test_a_refused_token_is_explained_and_never_stays_in_the_address(
     await page.shows(".problem", "身份验证失败")
     stored = await page.run("return JSON.stringify([{...sessionStorage}, {...localStorage}])")
     assert "not.a.token" not in stored
+
+
+@pytest.mark.parametrize("path", ["/app/main.js", "/sdk/emitter.js"])
+async def test_a_page_whose_modules_did_not_come_loads_itself_again(
+    path: str, chromium: Browser, server: Server, open_page: OpenPage
+) -> None:
+    await chromium.fail_requests(path, times=1)
+    page = await open_page()
+    await page.visit(server.url, token="kept.through.reloads")
+    assert any("failed" in line and path in line for line in page.console())
+    assert await page.run("return sessionStorage.length") == 0
+
+
+async def test_a_page_that_can_not_be_loaded_says_so_and_can_be_tried_again(
+    chromium: Browser, server: Server, open_page: OpenPage
+) -> None:
+    await chromium.fail_requests("/app/strings.js", times=1000)
+    page = await open_page()
+    await page.before_load("globalThis.setTimeout = (run) => queueMicrotask(run);")
+    await page.go(f"{server.url}/?name=Test")
+    await page.shows("[data-start=failed]", "didn't load")
+    await page.shows("[data-start=failed]", "没有加载完整")
+    chromium.mend()
+    await page.click("#app button")
+    await page.wait_view("lobby")
+
+
+async def test_a_style_sheet_that_did_not_come_is_fetched_again(
+    chromium: Browser, server: Server, open_page: OpenPage
+) -> None:
+    await chromium.fail_requests("/app/base.css", times=1)
+    page = await open_page()
+    await page.visit(server.url, name="Test")
+    painted = "return getComputedStyle(document.body).backgroundColor === 'rgb(244, 243, 238)'"
+    await page.until(painted, "style")
 
 
 async def test_leaving_is_confirmed_and_told_to_the_others(

@@ -122,6 +122,10 @@ class Path:
         _ip("-n", end, "link", "add", near, "type", "veth", "peer", "name", far, "netns", router)
         _ip("-n", end, "address", "add", address, "dev", near)
         _ip("-n", router, "address", "add", gateway, "dev", far)
+        # A link-local address becomes valid a second or two later; a browser gives up all requests
+        # that are under way when its addresses change.
+        for namespace, name in ((end, near), (router, far)):
+            _ip("-n", namespace, "link", "set", name, "addrgenmode", "none")
         _ip("-n", end, "link", "set", near, "up")
         _ip("-n", router, "link", "set", far, "up")
 
