@@ -14,7 +14,6 @@ use crate::sent::SentPackets;
 use crate::shared::Cx;
 use crate::table::Key;
 use crate::transport::SentRtp;
-use crate::window::SlidingSum;
 
 /// Why forwarding stops for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +89,6 @@ pub(crate) struct Consumer {
     pub(crate) retransmitted: u64,
     /// A sender report is due only for what was sent since the last one.
     pub(crate) packets_reported: u64,
-    pub(crate) rate: SlidingSum,
     pub(crate) reported: Reported,
     /// Packets and bytes at the last receiver report.
     sent_at_report: (u64, u64),
@@ -143,7 +141,6 @@ impl Consumer {
             payload_bytes: 0,
             retransmitted: 0,
             packets_reported: 0,
-            rate: SlidingSum::default(),
             reported: Reported::default(),
             sent_at_report: (0, 0),
             padding_step: 0,
@@ -299,7 +296,6 @@ impl Consumer {
         counters.rtp_bytes_out[self.kind as usize] += len as u64;
         self.packets += 1;
         self.payload_bytes += payload_len as u64;
-        self.rate.add(len as u64, cx.now);
         self.responder.on_sent(len, cx.now);
         if !self.started {
             self.started = true;
@@ -346,7 +342,7 @@ impl Consumer {
             loss_ratio: self.reported.loss_ratio,
             jitter_s: self.reported.jitter_s,
             rtt_s: self.reported.round_trip.map(|rtt| rtt.as_secs_f64()),
-            bitrate_bps: self.rate.bits_per_second(now),
+            bitrate_bps: self.responder.sent_bps(now),
             preferred: self.layers.wish.preferred,
             target: self.layers.target,
             current: self.current_layer(),

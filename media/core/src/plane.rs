@@ -77,19 +77,41 @@ impl Plane {
         datagram: &mut [u8],
         output: &mut impl Output,
     ) {
+        self.receive_all(now, local, remote, [datagram], output);
+    }
+
+    /// Takes datagrams that arrived together, as [`Plane::receive`] would one after the other.
+    pub fn receive_all<'a>(
+        &mut self,
+        now: Instant,
+        local: Option<IpAddr>,
+        remote: impl Into<Remote>,
+        datagrams: impl IntoIterator<Item = &'a mut [u8]>,
+        output: &mut impl Output,
+    ) {
         let remote = remote.into();
-        let Some(kind) = classify(datagram) else {
-            return self.shared.drop_packet(DropReason::Malformed);
-        };
-        if kind == PacketKind::Stun {
-            return self.receive_check(now, local, remote, datagram, output);
+        // Media does not change whose address it is, unless the room fails.
+        let mut owner = None;
+        for datagram in datagrams {
+            let Some(kind) = classify(datagram) else {
+                self.shared.drop_packet(DropReason::Malformed);
+                continue;
+            };
+            if kind == PacketKind::Stun {
+                owner = None;
+                self.receive_check(now, local, remote, datagram, output);
+                continue;
+            }
+            owner = owner.or_else(|| self.shared.addresses.get(&remote).copied());
+            let Some(Location { room, item }) = owner else {
+                self.shared.drop_packet(DropReason::UnknownSource);
+                continue;
+            };
+            let done = self.with_room(now, room, output, |room, cx| {
+                room.receive(cx, item, remote, kind, datagram);
+            });
+            owner = owner.filter(|_| done.is_some() && kind != PacketKind::Dtls);
         }
-        let Some(location) = self.shared.addresses.get(&remote).copied() else {
-            return self.shared.drop_packet(DropReason::UnknownSource);
-        };
-        self.with_room(now, location.room, output, |room, cx| {
-            room.receive(cx, location.item, remote, kind, datagram);
-        });
     }
 
     fn receive_check(

@@ -69,6 +69,11 @@ impl NackResponder {
         self.sent.add(bytes as u64, now);
     }
 
+    /// Rate of what is sent for the first time, in bits per second.
+    pub fn sent_bps(&mut self, now: Instant) -> u64 {
+        self.sent.bits_per_second(now)
+    }
+
     /// Whether to send the packet `outgoing` (extended, as sent) of `bytes` again.
     pub fn request(
         &mut self,

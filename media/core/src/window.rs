@@ -9,13 +9,15 @@ const BUCKET: Duration = Duration::from_millis(BUCKET_MS);
 /// Sum of what was added during about the last second, in buckets of 50 ms.
 ///
 /// Covers between 950 ms and 1 s. Times may go backwards a little: older values count into the
-/// newest bucket. 184 bytes.
+/// newest bucket. A bucket holds 4 Gi at most, so what is beyond is not counted. 128 bytes.
 #[derive(Debug, Clone, Default)]
 pub struct SlidingSum {
     epoch: Option<Instant>,
+    /// When the newest bucket ends.
+    end: Option<Instant>,
     newest: u64,
     total: u64,
-    buckets: [u64; BUCKETS],
+    buckets: [u32; BUCKETS],
 }
 
 impl SlidingSum {
@@ -23,9 +25,12 @@ impl SlidingSum {
     pub const SPAN: Duration = Duration::from_secs(1);
 
     /// Adds `amount` at `now`.
+    #[inline]
     pub fn add(&mut self, amount: u64, now: Instant) {
         self.advance(now);
-        self.buckets[self.newest as usize % BUCKETS] += amount;
+        let bucket = &mut self.buckets[self.newest as usize % BUCKETS];
+        let amount = amount.min(u64::from(u32::MAX - *bucket));
+        *bucket += amount as u32;
         self.total += amount;
     }
 
@@ -46,21 +51,28 @@ impl SlidingSum {
         (self.total as f64 * 8.0 / covered.as_secs_f64()) as u64
     }
 
+    #[inline]
     fn advance(&mut self, now: Instant) {
+        // Nearly always: a packet comes sooner than a bucket ends.
+        if self.end.is_none_or(|end| now >= end) {
+            self.open_bucket(now);
+        }
+    }
+
+    fn open_bucket(&mut self, now: Instant) {
         let epoch = *self.epoch.get_or_insert(now);
         let bucket = now.saturating_duration_since(epoch).as_millis() as u64 / BUCKET_MS;
-        if bucket <= self.newest {
-            return;
-        }
         if bucket - self.newest >= BUCKETS as u64 {
             self.buckets = [0; BUCKETS];
             self.total = 0;
         } else {
             for passed in self.newest + 1..=bucket {
-                self.total -= std::mem::take(&mut self.buckets[passed as usize % BUCKETS]);
+                let passed = std::mem::take(&mut self.buckets[passed as usize % BUCKETS]);
+                self.total -= u64::from(passed);
             }
         }
         self.newest = bucket;
+        self.end = Some(epoch + Duration::from_millis((bucket + 1) * BUCKET_MS));
     }
 }
 
@@ -96,6 +108,20 @@ mod tests {
         sum.add(1, start + Duration::from_secs(5));
         sum.add(2, start);
         assert_eq!(sum.sum(start), 3);
+    }
+
+    #[test]
+    fn more_than_a_bucket_holds_is_not_counted() {
+        let start = Instant::now();
+        let most = u64::from(u32::MAX);
+        let mut sum = SlidingSum::default();
+        sum.add(most - 1, start);
+        sum.add(u64::MAX, start);
+        assert_eq!(sum.sum(start), most);
+        sum.add(7, start + BUCKET);
+        assert_eq!(sum.sum(start + BUCKET), most + 7);
+        assert_eq!(sum.sum(start + Duration::from_secs(1)), 7);
+        assert_eq!(size_of::<SlidingSum>(), 128);
     }
 
     #[test]

@@ -132,6 +132,11 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// The first datagram, whatever its length.
+    pub fn first(&self) -> &[u8] {
+        &self.bytes[..self.segment.min(self.bytes.len())]
+    }
+
     /// The datagrams in the order they came in, at least one. Empty where one is too long.
     pub fn into_datagrams(self) -> impl Iterator<Item = &'a mut [u8]> {
         // An empty datagram is one, too.

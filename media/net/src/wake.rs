@@ -28,6 +28,12 @@ impl Wake {
         }
     }
 
+    /// Whether it is readable, without a system call. A wake that is just being raised may be
+    /// seen with the next look.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+
     /// Makes the descriptor unreadable. Call it before looking for what was announced.
     pub(crate) fn clear(&self) {
         // The descriptor first: the other order could leave `raised` set with nothing to read,

@@ -132,7 +132,7 @@ impl Room {
                 continue;
             }
             if consumer.kind == MediaKind::Audio {
-                let rate = consumer.rate.bits_per_second(cx.now);
+                let rate = consumer.responder.sent_bps(cx.now);
                 audio_bps = audio_bps.saturating_add(rate.max(AUDIO_FLOOR_BPS));
                 continue;
             }

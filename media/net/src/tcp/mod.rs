@@ -90,6 +90,11 @@ impl Tcp {
         TcpStats { connections: self.connections.len() as u64, ..self.stats }
     }
 
+    /// Whether nobody is connected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
     /// Accepts what waits and adds to `ready` which connections want attention.
     pub(crate) fn poll(&mut self, now: Instant, ready: &mut Vec<ReadyConnection>) {
         let mut events = [MaybeUninit::uninit(); EVENTS_PER_TURN];
