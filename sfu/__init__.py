@@ -11,12 +11,14 @@ from sfu.errors import SfuError
 from sfu.listener import SfuListener
 from sfu.model import (
     Answer,
+    AudioProtection,
     EncodingDemand,
     Grant,
     Kind,
     Lines,
     MediaState,
     Offer,
+    PlayoutDelay,
     Quality,
     Role,
     Score,
@@ -33,6 +35,7 @@ from sfu.standing import Selection
 
 __all__ = [
     "Answer",
+    "AudioProtection",
     "EncodingDemand",
     "EngineLike",
     "Grant",
@@ -41,6 +44,7 @@ __all__ = [
     "MediaState",
     "Offer",
     "Participant",
+    "PlayoutDelay",
     "Quality",
     "Role",
     "Room",

@@ -79,6 +79,7 @@ class CodecParameters:
         payload_type: int,
         clock_rate_hz: int,
         rtx_payload_type: int | None = None,
+        red_payload_type: int | None = None,
         variant: str = "",
     ) -> Self: ...
     @property
@@ -89,6 +90,10 @@ class CodecParameters:
     def clock_rate_hz(self) -> int: ...
     @property
     def rtx_payload_type(self) -> int | None: ...
+    @property
+    def red_payload_type(self) -> int | None:
+        """Of packets with copies of earlier ones (RFC 2198); only of Opus."""
+
     @property
     def variant(self) -> str: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -368,6 +373,28 @@ class Event:
             target: tuple[int, int] | None,
             reason: str,
         ) -> Self: ...
+
+    @final
+    class AudioProtection(Event):
+        """What the publisher of an audio track should do; nothing until this is told."""
+
+        __match_args__ = ("producer", "offsets", "bitrate_bps")
+        producer: int
+        offsets: list[int]
+        """Each packet should carry copies of the frames so many frames earlier, 1..17, rising."""
+        bitrate_bps: int | None
+        """Of the encoder; ``None``: as it likes."""
+        def __new__(cls, producer: int, offsets: list[int], bitrate_bps: int | None) -> Self: ...
+
+    @final
+    class PlayoutDelay(Event):
+        """How long a subscriber should hold an audio track back; zero until this is told."""
+
+        __match_args__ = ("consumer", "delay_ms")
+        consumer: int
+        delay_ms: int
+        """Zero: as it likes."""
+        def __new__(cls, consumer: int, delay_ms: int) -> Self: ...
 
     @final
     class AudioLevels(Event):

@@ -123,7 +123,7 @@ def _rejected(section: RemoteSection) -> Iterable[str]:
 
 def _accepted(line: AnswerLine, transport: LocalTransport) -> Iterable[str]:
     section = line.section
-    payload_types = [item.payload_type for item in line.formats]
+    payload_types = [number for item in line.formats for number in _numbers(item, section)]
     payload_types += [
         item.rtx_payload_type for item in line.formats if item.rtx_payload_type is not None
     ]
@@ -159,6 +159,19 @@ def _direction(line: AnswerLine) -> str:
     return "recvonly" if line.receives else "inactive"
 
 
+def _numbers(item: Format, section: RemoteSection) -> Iterable[int]:
+    """Payload types of a format, the preferred one first.
+
+    The order tells the client what to send: RED first where it offered so. A line that only
+    receives gets what suits the loss, whatever stands first.
+    """
+    if item.red_payload_type is None:
+        return (item.payload_type,)
+    if item.red_first or not section.sends:
+        return item.red_payload_type, item.payload_type
+    return item.payload_type, item.red_payload_type
+
+
 def _format(item: Format) -> Iterable[str]:
     yield f"a=rtpmap:{item.payload_type} {item.encoding_name}"
     for feedback in item.feedback:
@@ -169,6 +182,10 @@ def _format(item: Format) -> Iterable[str]:
     if item.rtx_payload_type is not None:
         yield f"a=rtpmap:{item.rtx_payload_type} rtx/{item.clock_rate_hz}"
         yield f"a=fmtp:{item.rtx_payload_type} apt={item.payload_type}"
+    if item.red_payload_type is not None:
+        # RFC 2198, section 5. Browsers read the two, and send and take any number.
+        yield f"a=rtpmap:{item.red_payload_type} red/{item.clock_rate_hz}/2"
+        yield f"a=fmtp:{item.red_payload_type} {item.payload_type}/{item.payload_type}"
 
 
 def _ssrcs(sent: SentTrack) -> Iterable[str]:

@@ -36,6 +36,9 @@ KNOWN_FEEDBACK = frozenset(value for values in FEEDBACK.values() for value in va
 MAX_FORMATS = 64
 """Payload types the plane takes for one m-line; more of them are left out."""
 
+MAX_RED_BLOCKS = 32
+"""What browsers read of one packet."""
+
 VP9_PROFILES = ("0", "2")
 AV1_PROFILES = ("0", "1", "2")
 H264_PACKETIZATION_MODES = ("0", "1")
@@ -69,6 +72,8 @@ class Format:
         codec: name of the plane: opus, vp8, vp9, h264, av1.
         encoding_name: as the offer spelt it, with clock rate and channels: ``VP8/90000``.
         rtx_payload_type: of its retransmissions (RFC 4588).
+        red_payload_type: of its packets with copies of earlier ones (RFC 2198).
+        red_first: the offer puts those packets before plain ones: it will send them.
         variant: equal where one side's stream can be decoded by the other.
         parameters: of the answer's ``a=fmtp``.
         feedback: of the answer's ``a=rtcp-fb``.
@@ -82,6 +87,8 @@ class Format:
     variant: str
     parameters: tuple[tuple[str, str], ...]
     feedback: tuple[str, ...]
+    red_payload_type: int | None = None
+    red_first: bool = False
 
     @property
     def nack(self) -> bool:
@@ -110,6 +117,8 @@ def select_formats(
         apt = item.parameters.get("apt", "")
         if item.name == "rtx" and apt.isascii() and apt.isdigit() and len(apt) <= 3:
             retransmissions.setdefault(int(apt), item.payload_type)
+    redundant = _redundant(offered)
+    order = [item.payload_type for item in offered]
     selected = []
     for item in offered:
         if item.name not in allowed or item.clock_rate_hz != CLOCK_RATES_HZ[item.name]:
@@ -119,6 +128,7 @@ def select_formats(
         variant = _variant(item)
         if variant is None:
             continue
+        red = redundant.get(item.payload_type) if item.name == "opus" else None
         selected.append(
             Format(
                 codec=item.name,
@@ -129,6 +139,8 @@ def select_formats(
                 variant=variant,
                 parameters=_parameters(item),
                 feedback=_feedback(item, kind, transport_cc=transport_cc),
+                red_payload_type=red,
+                red_first=red is not None and order.index(red) < order.index(item.payload_type),
             )
         )
     return tuple(selected[:MAX_FORMATS])
@@ -143,6 +155,26 @@ def formats_in_common(
     """
     keys = {item.key for item in publisher}
     return tuple(item for item in subscriber if item.key in keys)
+
+
+def _redundant(offered: Sequence[RtpMap]) -> dict[int, int]:
+    """Payload types of RED by the one they carry: ``111/111`` (RFC 2198, section 5)."""
+    redundant: dict[int, int] = {}
+    for item in offered:
+        if item.name != "red" or (item.clock_rate_hz, item.channels) != (48_000, 2):
+            continue
+        for key in item.parameters:
+            first, *others = key.split("/")
+            blocks = 1 + len(others)
+            if (
+                2 <= blocks <= MAX_RED_BLOCKS
+                and all(other == first for other in others)
+                and first.isascii()
+                and first.isdigit()
+                and len(first) <= 3
+            ):
+                redundant.setdefault(int(first), item.payload_type)
+    return redundant
 
 
 def _variant(item: RtpMap) -> str | None:

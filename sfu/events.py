@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sfu.model import Kind
+from sfu.model import AudioProtection, Kind, PlayoutDelay
 from sfu.plane import EnginePort
 from sfu.reception import NO_COMMON_CODEC
 from sfu.registry import Registry
@@ -37,6 +37,8 @@ class EventDispatch:
             "ConsumerStarted": self._consumer_started,
             "ProducerDemand": self._producer_demand,
             "ConsumerLayersChanged": self._consumer_layers_changed,
+            "AudioProtection": self._audio_protection,
+            "PlayoutDelay": self._playout_delay,
             "AudioLevels": self._audio_levels,
             "ActiveSpeaker": self._active_speaker,
             "RoomPanicked": self._room_panicked,
@@ -149,6 +151,23 @@ class EventDispatch:
                     "reason": event.reason,
                 },
             )
+
+    def _audio_protection(self, port: EnginePort, event: "Event.AudioProtection") -> None:
+        publication = self._registry.publications.get(event.producer)
+        if publication is None:
+            return
+        publication.protection = AudioProtection(
+            publication.settings.mid, tuple(event.offsets), event.bitrate_bps
+        )
+        self._registry.listener.audio_protection_changed(publication.owner, publication.protection)
+
+    def _playout_delay(self, port: EnginePort, event: "Event.PlayoutDelay") -> None:
+        subscription = self._registry.subscriptions.get(event.consumer)
+        if subscription is None or subscription.line is None:
+            return
+        subscription.playout_delay_s = event.delay_ms / 1000
+        delay = PlayoutDelay(subscription.line.mid, subscription.playout_delay_s)
+        self._registry.listener.playout_delay_changed(subscription.subscriber, delay)
 
     def _audio_levels(self, port: EnginePort, event: "Event.AudioLevels") -> None:
         room = self._registry.rooms.get(event.room)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from sfu.model import EncodingDemand, Lines, MediaState, Track
+from sfu.model import AudioProtection, EncodingDemand, Lines, MediaState, PlayoutDelay, Track
 
 if TYPE_CHECKING:
     from sfu.participant import Participant
@@ -43,6 +43,20 @@ class SfuListener(Protocol):
 
     def demand_changed(self, track: Track, demand: tuple[EncodingDemand, ...]) -> None:
         """Which encodings of ``track`` its publisher shall send; all until this is called."""
+
+    def audio_protection_changed(
+        self, participant: "Participant", protection: AudioProtection
+    ) -> None:
+        """What ``participant``, who publishes it, should do about loss of an audio track.
+
+        Nothing until this is called; ``participant.audio_protections()`` has what holds.
+        """
+
+    def playout_delay_changed(self, participant: "Participant", delay: PlayoutDelay) -> None:
+        """How long ``participant`` should hold an audio track it receives.
+
+        Zero until this is called; ``participant.playout_delays()`` has what holds.
+        """
 
     def track_unavailable(self, participant: "Participant", track: Track, reason: str) -> None:
         """``participant`` can't receive ``track``: ``no_common_codec``."""

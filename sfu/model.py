@@ -7,12 +7,14 @@ from typing import Self
 
 __all__ = [
     "Answer",
+    "AudioProtection",
     "EncodingDemand",
     "Grant",
     "Kind",
     "Lines",
     "MediaState",
     "Offer",
+    "PlayoutDelay",
     "Quality",
     "Role",
     "Score",
@@ -151,6 +153,35 @@ class EncodingDemand:
 
     rid: str | None
     wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AudioProtection:
+    """What the publisher of an audio track should do about loss.
+
+    Attributes:
+        mid: of the m-line it sends the track on.
+        offsets: each packet should carry copies of the frames so many frames earlier, 1..17,
+            rising (RFC 2198); empty: none.
+        bitrate_bps: of the encoder, so that the copies fit; ``None``: as it likes.
+    """
+
+    mid: str
+    offsets: tuple[int, ...] = ()
+    bitrate_bps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutDelay:
+    """How long a subscriber should hold an audio track back, so that copies come in time.
+
+    Attributes:
+        mid: of the m-line it receives the track on.
+        delay_s: zero: as it likes.
+    """
+
+    mid: str
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

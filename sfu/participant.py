@@ -15,12 +15,14 @@ from sfu.errors import (
 )
 from sfu.model import (
     Answer,
+    AudioProtection,
     EncodingDemand,
     Grant,
     Kind,
     Lines,
     MediaState,
     Offer,
+    PlayoutDelay,
     Quality,
     Size,
     Track,
@@ -234,6 +236,19 @@ class Participant:
         """Which encodings of each own video the client shall send."""
         items = self.publishing.publications.values()
         return [(item.track, item.demand) for item in items if item.track.kind is Kind.VIDEO]
+
+    def audio_protections(self) -> list[AudioProtection]:
+        """What the client should do about loss of its audio, where anything was said of it."""
+        items = (item.protection for item in self.publishing.publications.values())
+        return [item for item in items if item is not None]
+
+    def playout_delays(self) -> list[PlayoutDelay]:
+        """How long the client should hold the audio it receives, where that is not zero."""
+        return [
+            PlayoutDelay(item.line.mid, item.playout_delay_s)
+            for item in self.reception.subscriptions.values()
+            if item.line is not None and item.playout_delay_s
+        ]
 
     def quality(self) -> Quality:
         """Connection quality as the plane measures it."""

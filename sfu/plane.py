@@ -283,6 +283,7 @@ class EnginePort:
                 payload_type=item.payload_type,
                 clock_rate_hz=item.clock_rate_hz,
                 rtx_payload_type=item.rtx_payload_type,
+                red_payload_type=item.red_payload_type,
                 variant=item.variant,
             )
             for item in formats

@@ -139,6 +139,7 @@ class Publishing:
         publication.codec = None
         publication.rebound = True
         publication.wanted = ()
+        publication.protection = None
         self._start(publication, transport)
         port = self._participant.room.port
         for subscription in publication.subscriptions.values():

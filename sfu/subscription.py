@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sfu.errors import IllegalTransitionError
 from sfu.layers import HIGHEST_SPATIAL
-from sfu.model import EncodingDemand, Size, Track
+from sfu.model import AudioProtection, EncodingDemand, Size, Track
 from sfu.plane import ConsumerSettings, ProducerSettings
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Publication:
         rebound: came back on a new transport and has not started there yet.
         sizes: of its encodings, smallest first; ``None`` where not declared.
         wanted: whether anybody wants each of them, as the plane told last.
+        protection: what its publisher should do about loss, as the plane told last.
     """
 
     track: Track
@@ -65,6 +66,7 @@ class Publication:
     rebound: bool = False
     sizes: tuple[Size | None, ...] = (None,)
     wanted: tuple[bool, ...] = ()
+    protection: AudioProtection | None = None
 
     @property
     def demand(self) -> tuple[EncodingDemand, ...]:
@@ -91,6 +93,7 @@ class Subscription:
         consumer_id: identifier in the plane; only while active.
         settings: what the plane was told of it; only while active.
         wish: what the plane was told of its layers.
+        playout_delay_s: how long the subscriber should hold it, as the plane told last.
     """
 
     publication: Publication
@@ -100,6 +103,7 @@ class Subscription:
     consumer_id: int | None = None
     settings: ConsumerSettings | None = None
     wish: LayerWish = field(default_factory=LayerWish)
+    playout_delay_s: float = 0.0
 
     @property
     def track(self) -> Track:
@@ -125,4 +129,5 @@ class Subscription:
             self.consumer_id = None
             self.settings = None
             self.wish = LayerWish()
+            self.playout_delay_s = 0.0
         self.state = state

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfu.model import EncodingDemand, Lines, MediaState, Track
+from sfu.model import AudioProtection, EncodingDemand, Lines, MediaState, PlayoutDelay, Track
 from signaling.member import Member, track_info
 from signaling.notices import (
     LayersWanted,
@@ -141,6 +141,14 @@ class Announcer:
         owner = self._roster.owner_of(track)
         if owner is not None:
             owner.notify(layers_wanted(track, demand))
+
+    def audio_protection_changed(
+        self, participant: "Participant", protection: AudioProtection
+    ) -> None:
+        """Clients have no notice for it yet."""
+
+    def playout_delay_changed(self, participant: "Participant", delay: PlayoutDelay) -> None:
+        """Clients have no notice for it yet."""
 
     def track_unavailable(self, participant: "Participant", track: Track, reason: str) -> None:
         """Tells the subscriber."""

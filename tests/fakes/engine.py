@@ -35,6 +35,7 @@ class CodecParameters:
     payload_type: int
     clock_rate_hz: int
     rtx_payload_type: int | None = None
+    red_payload_type: int | None = None
     variant: str = ""
 
 
@@ -87,6 +88,17 @@ class Event:
         current: tuple[int, int] | None
         target: tuple[int, int] | None
         reason: str = "wish"
+
+    @dataclass(frozen=True)
+    class AudioProtection:
+        producer: int
+        offsets: list[int]
+        bitrate_bps: int | None = None
+
+    @dataclass(frozen=True)
+    class PlayoutDelay:
+        consumer: int
+        delay_ms: int
 
     @dataclass(frozen=True)
     class AudioLevels:

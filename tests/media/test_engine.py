@@ -273,7 +273,7 @@ MALFORMED: list[tuple[str, str, dict[str, object]]] = [
             ("codecs: must have 1..=32 entries", {"codecs": [VP8] * 33}),
             ("codecs: payload types must not repeat", {"codecs": [VP8, VP8]}),
             (
-                "codecs: payload types and RTX payload types must not repeat",
+                "codecs: payload types with those of RTX and RED must not repeat",
                 {
                     "codecs": [
                         VP8,

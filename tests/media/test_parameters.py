@@ -55,8 +55,11 @@ def test_parameters_give_back_what_they_were_made_of() -> None:
     assert codec != CodecParameters(codec="h264", payload_type=102, clock_rate_hz=90000)
     assert repr(codec) == (
         "CodecParameters(codec='h264', payload_type=102, clock_rate_hz=90000, "
-        'rtx_payload_type=103, variant="42e01f")'
+        'rtx_payload_type=103, red_payload_type=None, variant="42e01f")'
     )
+    opus = CodecParameters(codec="opus", payload_type=111, clock_rate_hz=48000, red_payload_type=63)
+    assert (opus.rtx_payload_type, opus.red_payload_type) == (None, 63)
+    assert "red_payload_type=63" in repr(opus)
     encoding = EncodingParameters(rid="q", ssrc=1, rtx_ssrc=4294967295)
     assert (encoding.rid, encoding.ssrc, encoding.rtx_ssrc) == ("q", 1, 4294967295)
     assert encoding != EncodingParameters()
@@ -163,6 +166,9 @@ EVENTS: list[tuple[Event, tuple[object, ...]]] = [
     (Event.TransportMoved(1, "192.0.2.1:9"), (1, "192.0.2.1:9")),
     (Event.ProducerStarted(2, "vp8"), (2, "vp8")),
     (Event.ConsumerStarted(3), (3,)),
+    (Event.AudioProtection(2, [1, 17], 20000), (2, [1, 17], 20000)),
+    (Event.AudioProtection(2, [], None), (2, [], None)),
+    (Event.PlayoutDelay(3, 260), (3, 260)),
     (Event.AudioLevels(4, [(2, 30)]), (4, [(2, 30)])),
     (Event.ActiveSpeaker(4, None), (4, None)),
     (Event.RoomPanicked(4, "boom"), (4, "boom")),

@@ -126,3 +126,35 @@ def test_common_formats_are_those_the_subscriber_has_for_the_publishers_codecs()
     )
     common = formats_in_common(subscriber, publisher)
     assert [item.payload_type for item in common] == [101, 103, 104]
+
+
+@pytest.mark.parametrize(
+    ("fmtp", "channels", "expected"),
+    [
+        ("111/111", 2, 63),
+        ("111/111/111/111", 2, 63),
+        ("/".join(["111"] * 32), 2, 63),
+        ("/".join(["111"] * 33), 2, None),
+        ("111", 2, None),
+        ("111/110", 2, None),
+        ("110/110", 2, None),
+        ("111/", 2, None),
+        ("x/x", 2, None),
+        ("١١١/١١١", 2, None),
+        ("111/111", 1, None),
+    ],
+)
+def test_redundant_payload_type_is_found_by_what_it_carries(
+    fmtp: str, channels: int, expected: int | None
+) -> None:
+    red = rtp_map("red", {fmtp: ""}, payload_type=63, clock_rate_hz=48_000, channels=channels)
+    opus = rtp_map("opus", payload_type=111)
+    for offered, red_first in (((opus, red), False), ((red, opus), True)):
+        (selected,) = select(*offered, kind=Kind.AUDIO)
+        assert selected.red_payload_type == expected
+        assert selected.red_first is (red_first and expected is not None)
+
+
+def test_video_has_no_redundant_payload_type() -> None:
+    red = rtp_map("red", {"96/96": ""}, payload_type=63, clock_rate_hz=48_000, channels=2)
+    assert select(rtp_map("vp8"), red)[0].red_payload_type is None

@@ -93,6 +93,9 @@ pub struct CodecParameters {
     pub payload_type: u8,
     /// Payload type of the RTX stream that repairs this one (RFC 4588).
     pub rtx_payload_type: Option<u8>,
+    /// Payload type under which packets of this one may come with copies of earlier ones
+    /// (RFC 2198). Opus only.
+    pub red_payload_type: Option<u8>,
     pub clock_rate_hz: u32,
     /// Distinguishes variants of one codec (H.264 profile and packetization mode, VP9 profile):
     /// a consumer forwards only packets whose `codec` and `variant` it has a payload type for.
@@ -364,6 +367,22 @@ pub enum Event {
         current: Option<Layer>,
         target: Option<Layer>,
         reason: LayerSwitchReason,
+    },
+    /// What the publisher of an audio track should do about the loss on its way to us, and its
+    /// subscribers' on theirs. Only told when it changes; nothing until then.
+    AudioProtection {
+        producer: ProducerId,
+        /// How many frames earlier the frames were of which each packet should carry copies,
+        /// rising, each 1..=17. Empty: no copies.
+        offsets: Vec<u8>,
+        /// Bit rate of the encoder with which copies fit, on both ways; `None`: as it likes.
+        bitrate_bps: Option<u32>,
+    },
+    /// How long a subscriber should hold an audio track back so that copies of what was lost come
+    /// in time; zero: as it likes. Only told when it changes; zero until then.
+    PlayoutDelay {
+        consumer: ConsumerId,
+        delay_ms: u32,
     },
     /// Audio levels of a room, at most every 200 ms, only where something changed:
     /// `(producer, level)`, level 0 (digital full scale) to 127 (silence) as in RFC 6464.

@@ -143,8 +143,13 @@ pub(crate) fn check_codecs(codecs: &[CodecParameters]) -> Result<(), &'static st
     }
     let is_payload_type = |value: u8| value < 128;
     let are_payload_types = codecs.iter().all(|codec| {
-        is_payload_type(codec.payload_type) && codec.rtx_payload_type.is_none_or(is_payload_type)
+        is_payload_type(codec.payload_type)
+            && codec.rtx_payload_type.is_none_or(is_payload_type)
+            && codec.red_payload_type.is_none_or(is_payload_type)
     });
+    if codecs.iter().any(|codec| codec.red_payload_type.is_some() && codec.codec != Codec::Opus) {
+        return Err("only opus has a red payload type");
+    }
     are_payload_types.then_some(()).ok_or("a payload type exceeds 127")
 }
 

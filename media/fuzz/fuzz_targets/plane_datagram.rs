@@ -194,6 +194,7 @@ fn codec(number: u8) -> CodecParameters {
         codec: if number % 2 == 0 { Codec::Opus } else { Codec::Vp8 },
         payload_type: number & 0x7f,
         rtx_payload_type: (number & 4 != 0).then_some(97),
+        red_payload_type: None,
         clock_rate_hz: if number % 2 == 0 { 48_000 } else { 90_000 },
         variant: String::new(),
     }

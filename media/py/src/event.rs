@@ -41,6 +41,15 @@ pub(crate) enum Event {
         target: Option<(u8, u8)>,
         reason: String,
     },
+    AudioProtection {
+        producer: u64,
+        offsets: Vec<u32>,
+        bitrate_bps: Option<u32>,
+    },
+    PlayoutDelay {
+        consumer: u64,
+        delay_ms: u32,
+    },
     AudioLevels {
         room: u64,
         levels: Vec<(u64, u8)>,
@@ -109,6 +118,16 @@ impl Event {
                     text(reason)
                 )
             }
+            Event::AudioProtection { producer, offsets, bitrate_bps } => {
+                let bitrate = bitrate_bps.map_or("None".into(), |bps| bps.to_string());
+                format!(
+                    "Event.AudioProtection(producer={producer}, offsets={offsets:?}, \
+                     bitrate_bps={bitrate})"
+                )
+            }
+            Event::PlayoutDelay { consumer, delay_ms } => {
+                format!("Event.PlayoutDelay(consumer={consumer}, delay_ms={delay_ms})")
+            }
             Event::AudioLevels { room, levels } => {
                 format!("Event.AudioLevels(room={room}, levels={levels:?})")
             }
@@ -175,6 +194,14 @@ impl From<api::Event> for Event {
                     target: names::layer(target),
                     reason: reason.as_str().into(),
                 }
+            }
+            api::Event::AudioProtection { producer, offsets, bitrate_bps } => {
+                // Of bytes, Python would make `bytes`.
+                let offsets = offsets.into_iter().map(u32::from).collect();
+                Event::AudioProtection { producer, offsets, bitrate_bps }
+            }
+            api::Event::PlayoutDelay { consumer, delay_ms } => {
+                Event::PlayoutDelay { consumer, delay_ms }
             }
             api::Event::AudioLevels { room, levels } => Event::AudioLevels { room, levels },
             api::Event::ActiveSpeaker { room, producer } => Event::ActiveSpeaker { room, producer },

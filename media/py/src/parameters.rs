@@ -39,12 +39,13 @@ pub(crate) struct CodecParameters(api::CodecParameters);
 #[pymethods]
 impl CodecParameters {
     #[new]
-    #[pyo3(signature = (*, codec, payload_type, clock_rate_hz, rtx_payload_type = None, variant = ""))]
+    #[pyo3(signature = (*, codec, payload_type, clock_rate_hz, rtx_payload_type = None, red_payload_type = None, variant = ""))]
     fn new(
         codec: &str,
         payload_type: Int,
         clock_rate_hz: Int,
         rtx_payload_type: Option<Int>,
+        red_payload_type: Option<Int>,
         variant: &str,
     ) -> Result<CodecParameters, Error> {
         let parameters = api::CodecParameters {
@@ -53,9 +54,15 @@ impl CodecParameters {
             rtx_payload_type: rtx_payload_type
                 .map(|value| parse::payload_type("rtx_payload_type", value))
                 .transpose()?,
+            red_payload_type: red_payload_type
+                .map(|value| parse::payload_type("red_payload_type", value))
+                .transpose()?,
             clock_rate_hz: parse::integer("clock_rate_hz", clock_rate_hz, 1_000..=384_000)? as u32,
             variant: parse::variant(variant)?,
         };
+        if parameters.red_payload_type.is_some() && parameters.codec != api::Codec::Opus {
+            return Err(Error::Parameter("red_payload_type: only Opus has one".into()));
+        }
         Ok(CodecParameters(parameters))
     }
 
@@ -80,18 +87,25 @@ impl CodecParameters {
     }
 
     #[getter]
+    fn red_payload_type(&self) -> Option<u8> {
+        self.0.red_payload_type
+    }
+
+    #[getter]
     fn variant(&self) -> &str {
         &self.0.variant
     }
 
     fn __repr__(&self) -> String {
-        let rtx = self.0.rtx_payload_type.map_or("None".into(), |value| value.to_string());
+        let number = |value: Option<u8>| value.map_or("None".into(), |value| value.to_string());
         format!(
             "CodecParameters(codec='{}', payload_type={}, clock_rate_hz={}, \
-             rtx_payload_type={rtx}, variant={:?})",
+             rtx_payload_type={}, red_payload_type={}, variant={:?})",
             self.codec(),
             self.0.payload_type,
             self.0.clock_rate_hz,
+            number(self.0.rtx_payload_type),
+            number(self.0.red_payload_type),
             self.0.variant
         )
     }
@@ -150,8 +164,10 @@ fn codecs(given: &[Py<CodecParameters>]) -> Result<Vec<api::CodecParameters>, Er
     let codecs: Vec<_> = given.iter().map(|codec| codec.get().0.clone()).collect();
     parse::distinct("codecs: payload types", codecs.iter().map(|codec| codec.payload_type))?;
     // One RTX payload type may not repair two others: the packet doesn't say which (RFC 4588).
-    let all = codecs.iter().flat_map(|codec| [Some(codec.payload_type), codec.rtx_payload_type]);
-    parse::distinct("codecs: payload types and RTX payload types", all.flatten())?;
+    let all = codecs.iter().flat_map(|codec| {
+        [Some(codec.payload_type), codec.rtx_payload_type, codec.red_payload_type]
+    });
+    parse::distinct("codecs: payload types with those of RTX and RED", all.flatten())?;
     Ok(codecs)
 }
 

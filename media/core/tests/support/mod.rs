@@ -360,6 +360,7 @@ pub fn opus(payload_type: u8) -> CodecParameters {
         codec: Codec::Opus,
         payload_type,
         rtx_payload_type: None,
+        red_payload_type: None,
         clock_rate_hz: CLOCK_AUDIO,
         variant: String::new(),
     }
@@ -370,6 +371,7 @@ pub fn vp8(payload_type: u8, rtx: u8) -> CodecParameters {
         codec: Codec::Vp8,
         payload_type,
         rtx_payload_type: Some(rtx),
+        red_payload_type: None,
         clock_rate_hz: CLOCK_VIDEO,
         variant: String::new(),
     }

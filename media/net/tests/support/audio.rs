@@ -18,6 +18,7 @@ fn opus(payload_type: u8) -> Vec<CodecParameters> {
         codec: Codec::Opus,
         payload_type,
         rtx_payload_type: None,
+        red_payload_type: None,
         clock_rate_hz: 48_000,
         variant: String::new(),
     }]
