@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use media_prefetch::{prefetch, prefetch_all};
+
 /// Bounds of a [`PacketCache`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheConfig {
@@ -104,6 +106,16 @@ impl PacketCache {
             return None;
         }
         self.block.get(entry.offset as usize..)?.get(..entry.len.into())
+    }
+
+    /// Has fetched what keeping the packets after `newest` will need.
+    #[inline]
+    pub(crate) fn prefetch(&self, newest: u64) {
+        for ext_seq in [newest.wrapping_add(1), newest.wrapping_add(4)] {
+            self.entries.get(self.slot(ext_seq)).inspect(|entry| prefetch(*entry));
+        }
+        // The processor goes on by itself where it sees a sequence.
+        self.block.get(self.head..).inspect(|rest| prefetch_all(&rest[..rest.len().min(256)]));
     }
 
     /// Bytes on the heap.

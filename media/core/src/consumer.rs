@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use media_prefetch::prefetch;
+
 use crate::api::{ConsumerId, ConsumerParameters, ConsumerStats, Event, Layer, MediaKind};
 use crate::codec::numbers::{PictureNumbers, PictureOffsets};
 use crate::layers::LayerState;
@@ -254,6 +256,12 @@ impl Consumer {
     #[inline]
     pub(crate) fn outgoing_payload_type(&self, incoming: u8) -> Option<u8> {
         self.payload_map.iter().find(|m| m.incoming == incoming).map(|m| m.outgoing)
+    }
+
+    /// Has fetched how payload types are mapped.
+    #[inline]
+    pub(crate) fn prefetch_payload_types(&self) {
+        prefetch(&self.payload_map[..]);
     }
 
     /// A payload type the subscriber knows, for packets without payload.

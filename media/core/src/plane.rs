@@ -11,7 +11,9 @@ use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
 use crate::demux::{PacketKind, classify};
 use crate::remote::Remote;
+use crate::room::ahead::{Ahead, Arrival};
 use crate::room::{CommandResult, Room, subject};
+use crate::rtp::bytes::u32_at;
 use crate::shared::{Cx, Location, Shared};
 use crate::table::{FastMap, FastState, Key, Slab};
 use crate::transport::TransportParameters;
@@ -48,6 +50,9 @@ pub struct Plane {
 }
 
 impl Plane {
+    /// Datagrams that [`Plane::prefetch`] looks at together: more would push each other out.
+    pub const GROUP: usize = 8;
+
     /// Makes an empty plane. `wall` is the wall-clock time at `now`: it only sets the NTP
     /// timestamps of sender reports.
     ///
@@ -112,6 +117,26 @@ impl Plane {
             });
             owner = owner.filter(|_| done.is_some() && kind != PacketKind::Dtls);
         }
+    }
+
+    /// Has the memory fetched that datagrams from these addresses, which arrived together, will
+    /// need. To wait for it place by place is a good part of what forwarding costs. At most
+    /// [`Plane::GROUP`] are looked at; for nothing but that do they have to be named here.
+    pub fn prefetch<'a, R: Into<Remote>>(&self, arriving: impl IntoIterator<Item = (R, &'a [u8])>) {
+        let mut group = [const { Ahead::Done }; Plane::GROUP];
+        for (slot, (remote, datagram)) in group.iter_mut().zip(arriving) {
+            if classify(datagram) == Some(PacketKind::Rtp)
+                && let Some(ssrc) = u32_at(datagram, 8)
+                && let Some(location) = self.shared.addresses.get(&remote.into())
+                && let Some(room) = self.rooms.get(location.room)
+            {
+                *slot = room.ahead(Arrival { transport: location.item, ssrc });
+            }
+        }
+        for _ in 0..Ahead::STEPS {
+            group.iter_mut().for_each(Ahead::step);
+        }
+        debug_assert!(group.iter().all(|ahead| matches!(ahead, Ahead::Done)), "steps are missing");
     }
 
     fn receive_check(

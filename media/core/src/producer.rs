@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use media_prefetch::{prefetch, prefetch_all};
+
 use crate::allocate::{Rung, prune};
 use crate::api::{
     Codec, CodecParameters, EncodingParameters, EncodingStats, Layer, MediaKind, ProducerId,
@@ -84,6 +86,19 @@ impl Encoding {
             last_media_at: None,
             last_keyframe: None,
             dimensions: None,
+        }
+    }
+
+    /// Has fetched what every packet needs.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch_all(&self.reception);
+        prefetch_all(&self.cache);
+        prefetch_all(&self.meter);
+        prefetch(&self.nack);
+        prefetch(&self.last_media_at);
+        if let Some(newest) = self.reception.highest() {
+            self.cache.prefetch(newest);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use media_prefetch::prefetch_all;
+
 use crate::window::SlidingSum;
 
 /// How much may be sent again.
@@ -67,6 +69,12 @@ impl NackResponder {
     /// Counts a packet sent for the first time.
     pub fn on_sent(&mut self, bytes: usize, now: Instant) {
         self.sent.add(bytes as u64, now);
+    }
+
+    /// Has fetched what [`NackResponder::on_sent`] will need.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch_all(&self.sent);
     }
 
     /// Rate of what is sent for the first time, in bits per second.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use media_prefetch::prefetch;
+
 use crate::rtp::SeqNo;
 
 /// The outgoing place of a packet.
@@ -146,6 +148,7 @@ impl StreamRewriter {
     /// # Errors
     ///
     /// The packet must not be sent: see [`Refused`].
+    #[inline]
     pub fn rewrite(
         &mut self,
         incoming: u64,
@@ -292,6 +295,17 @@ impl StreamRewriter {
         self.last.map(|_| self.next - 1)
     }
 
+    /// Has fetched what the next packets will need.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        let next = self.slot(self.next);
+        // Six packets of a picture, 16 bytes each.
+        for at in [next, (next + 5) & (self.history - 1)] {
+            self.slots.get(at).inspect(|slot| prefetch(*slot));
+        }
+        self.segments.back().inspect(|segment| prefetch(*segment));
+    }
+
     /// Bytes on the heap.
     pub fn memory_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>() + self.segments.capacity() * size_of::<Segment>()
@@ -353,6 +367,7 @@ impl StreamRewriter {
     }
 
     /// The outgoing number of `incoming` by the segment it lies in.
+    #[inline]
     fn place(&self, incoming: u64) -> Result<u64, Refused> {
         let oldest = self.segments.front().ok_or(Refused::BeforeSwitch)?;
         if incoming < oldest.first {
@@ -371,10 +386,15 @@ impl StreamRewriter {
         }
     }
 
+    #[cold]
+    fn take_memory(&mut self) {
+        self.slots = vec![Slot { incoming: 0, outgoing: 0, generation: 0, note: 0 }; self.history];
+    }
+
+    #[inline]
     fn remember(&mut self, outgoing: u64, incoming: u64) -> Result<(), Refused> {
         if self.slots.is_empty() {
-            self.slots =
-                vec![Slot { incoming: 0, outgoing: 0, generation: 0, note: 0 }; self.history];
+            self.take_memory();
         }
         let at = self.slot(outgoing);
         let slot = &mut self.slots[at];

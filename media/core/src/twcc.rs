@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use media_prefetch::prefetch;
+
 use crate::rtp::{SeqNo, SeqUnwrapper};
 
 /// Packets whose arrival is remembered.
@@ -108,6 +110,12 @@ impl TwccRecorder {
     /// Arrived packets that were pushed out before they were reported.
     pub fn unreported(&self) -> u64 {
         self.unreported
+    }
+
+    /// Has fetched what the next packets will need.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        self.arrivals.get((self.end % WINDOW) as usize).inspect(|slot| prefetch(*slot));
     }
 
     /// Bytes on the heap.

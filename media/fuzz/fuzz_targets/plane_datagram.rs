@@ -86,6 +86,7 @@ impl World {
     fn receive(&mut self, transport: u64, bytes: &[u8]) {
         let mut datagram = bytes.to_vec();
         let remote = remote(transport);
+        self.plane.prefetch([(remote, &datagram[..])]);
         self.plane.receive(self.now, None, remote, &mut datagram, &mut self.sink);
     }
 

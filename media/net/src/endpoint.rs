@@ -132,11 +132,6 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The first datagram, whatever its length.
-    pub fn first(&self) -> &[u8] {
-        &self.bytes[..self.segment.min(self.bytes.len())]
-    }
-
     /// The datagrams in the order they came in, at least one. Empty where one is too long.
     pub fn into_datagrams(self) -> impl Iterator<Item = &'a mut [u8]> {
         // An empty datagram is one, too.
@@ -175,6 +170,14 @@ impl Batch {
             array::from_fn(|_| IoSliceMut::new(slots.next().expect("one slot per entry")));
         // An error is either "nothing there" or one the next call doesn't repeat.
         endpoint.state.recv((&endpoint.socket).into(), &mut slices, &mut self.meta).unwrap_or(0)
+    }
+
+    /// Sender and first datagram of the message at `index`, below what [`Batch::receive`]
+    /// returned.
+    pub fn peek(&self, index: usize) -> (SocketAddr, &[u8]) {
+        let meta = &self.meta[index];
+        let start = index * self.slot_bytes;
+        (meta.addr, &self.bytes[start..start + meta.stride.min(meta.len)])
     }
 
     /// The message at `index`, below what [`Batch::receive`] returned.

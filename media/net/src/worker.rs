@@ -288,10 +288,15 @@ impl Worker {
             let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let mut forwarded = [(Duration::ZERO, 0); Batch::SIZE];
             for (slot, forwarded) in forwarded[..received].iter_mut().enumerate() {
+                if slot % Plane::GROUP == 0 {
+                    let batch = &self.batch;
+                    self.plane.prefetch((slot..received).map(|slot| batch.peek(slot)));
+                }
+                let is_media = is_rtp(self.batch.peek(slot).1);
                 let message = self.batch.message(slot);
                 let queued = queueing(message.arrived, wall);
                 let (local, remote) = (message.local, message.remote);
-                let is_media = is_rtp(message.first());
+
                 let arrived = message.into_datagrams().inspect(|_| datagrams += 1);
                 self.outlet.rtp_sent = 0;
                 self.plane.receive_all(now, local, remote, arrived, &mut self.outlet);

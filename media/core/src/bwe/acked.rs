@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use media_prefetch::prefetch;
+
 /// Length of the window.
 const WINDOW_US: i64 = 500_000;
 /// A rate is known once packets cover this much.
@@ -53,6 +55,13 @@ impl AckedRate {
         let open = self.newest_us.rem_euclid(BUCKET_US) + WINDOW_US - BUCKET_US;
         let covered = open.min(elapsed).max(LEAST_US);
         Some(self.total as f64 * 8e6 / covered as f64)
+    }
+
+    /// Has fetched what adding will need.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        self.buckets.back().inspect(|bucket| prefetch(*bucket));
+        self.buckets.front().inspect(|bucket| prefetch(*bucket));
     }
 
     /// Bytes on the heap.

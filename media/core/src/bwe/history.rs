@@ -1,5 +1,7 @@
 //! What was sent under which transport-wide number, and what became of it.
 
+use media_prefetch::prefetch;
+
 use crate::rtp::SeqNo;
 
 /// Packets remembered at most; 16 bytes each.
@@ -122,6 +124,14 @@ impl SentHistory {
         self.get(number)?;
         let slot = self.slot(number);
         self.slots.get_mut(slot)
+    }
+
+    /// Has fetched where the next packets will be recorded.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        for number in [self.next, self.next + 5] {
+            self.slots.get(self.slot(number)).inspect(|slot| prefetch(*slot));
+        }
     }
 
     /// Bytes on the heap.

@@ -22,6 +22,8 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
+use media_prefetch::{prefetch, prefetch_all};
+
 use crate::rtcp::TwccFeedback;
 use crate::rtp::SeqNo;
 
@@ -195,6 +197,22 @@ impl BandwidthEstimator {
         {
             packet.is_repeated = true;
         }
+    }
+
+    /// Has fetched the places [`BandwidthEstimator::on_sent`] will need.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch_all(&self.history);
+        prefetch_all(&self.sent);
+        prefetch(&self.prober);
+        prefetch(&self.unanswered_since_us);
+    }
+
+    /// The same for what is behind pointers, a moment later.
+    #[inline]
+    pub(crate) fn prefetch_records(&self) {
+        self.history.prefetch();
+        self.sent.prefetch();
     }
 
     /// Whether the first probes are still under way: the estimate is a guess until then.

@@ -1,5 +1,6 @@
 //! A room: its transports and tracks, and nothing of any other room.
 
+pub(crate) mod ahead;
 mod bandwidth;
 mod commands;
 mod forward;

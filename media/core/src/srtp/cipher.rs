@@ -26,7 +26,7 @@ pub(super) enum Cipher {
     /// AES counter mode with HMAC-SHA1-80 (RFC 3711, section 4).
     CmSha1 { key: Box<EncryptingKey>, auth: Box<hmac::Key>, salt: [u8; 14] },
     /// AES-GCM (RFC 7714).
-    Gcm { key: Box<LessSafeKey>, salt: [u8; 12] },
+    Gcm { key: LessSafeKey, salt: [u8; 12] },
 }
 
 impl Cipher {
@@ -63,7 +63,7 @@ impl Cipher {
     pub(super) fn gcm(key: &[u8], salt: [u8; 12]) -> Result<Cipher, SrtpError> {
         let algorithm = if key.len() == 32 { &aead::AES_256_GCM } else { &aead::AES_128_GCM };
         let key = UnboundKey::new(algorithm, key).map_err(|_| SrtpError::KeyLength)?;
-        Ok(Cipher::Gcm { key: Box::new(LessSafeKey::new(key)), salt })
+        Ok(Cipher::Gcm { key: LessSafeKey::new(key), salt })
     }
 
     /// Bytes of the authentication tag.

@@ -88,6 +88,12 @@ impl SrtpContext {
         self.rtcp_sources.end(ssrc);
     }
 
+    /// Has fetched what RTP packets will need.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        self.rtp_sources.prefetch();
+    }
+
     /// Bytes held, with the per-source tables.
     pub fn memory_bytes(&self) -> usize {
         let tables = self.rtp_sources.memory_bytes() + self.rtcp_sources.memory_bytes();

@@ -5,6 +5,8 @@
 
 use std::mem::size_of;
 
+use media_prefetch::{prefetch, prefetch_all};
+
 use super::index::ReplayWindow;
 use super::{MAX_SSRCS_PER_LIFE, SrtpError};
 
@@ -122,6 +124,14 @@ impl SourceTable {
     fn add(&mut self, ssrc: u32, window: ReplayWindow) {
         self.ssrcs.push(ssrc);
         self.windows.push(window);
+    }
+
+    /// Has the windows fetched.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.ssrcs[..]);
+        // Which word of a window it will be nobody knows yet.
+        self.windows.iter().rev().take(4).for_each(prefetch_all);
     }
 
     #[inline]

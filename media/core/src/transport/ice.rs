@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use media_prefetch::prefetch_all;
+
 use super::recent::RecentChecks;
 use super::stun::Check;
 use crate::api::IceCredentials;
@@ -209,6 +211,12 @@ impl IceLite {
         (path.last_heard, path.nominated) = (now, Some(now));
         self.select(index, Some(now));
         true
+    }
+
+    /// Has the path fetched that is used.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        self.paths.first().inspect(|path| prefetch_all(*path));
     }
 
     fn position(&self, remote: Remote) -> Option<usize> {

@@ -308,6 +308,7 @@ impl World {
             self.tapped.push(datagram.clone());
         }
         let Datagram { from, bytes } = &mut datagram;
+        self.plane.prefetch([(*from, bytes.as_slice())]);
         self.plane.receive(self.now, Some(SERVER), *from, bytes, &mut self.outbox);
         self.route();
     }

@@ -1,0 +1,184 @@
+//! Has the memory fetched that arriving datagrams will need.
+//!
+//! What a packet needs hangs together by pointers: address, room, transport, track, subscriptions,
+//! their transports, and the tables of each. [`Ahead`] goes one pointer further with each call of
+//! [`Ahead::step`], for several datagrams in turn, so that the memory of one is on its way while
+//! the next is looked at. It changes nothing, and what it misses is only slower.
+
+use media_prefetch::{prefetch, prefetch_all};
+
+use super::Room;
+use crate::consumer::Consumer;
+use crate::producer::Producer;
+use crate::table::Key;
+use crate::transport::{Stream, Transport};
+
+/// Subscriptions of a track whose memory is fetched ahead.
+const MAX_CONSUMERS: usize = 4;
+
+/// How far it got for one datagram.
+#[derive(Default)]
+pub(crate) enum Ahead<'a> {
+    /// Nothing more to fetch.
+    #[default]
+    Done,
+    Room(&'a Room, Arrival),
+    Transport(&'a Room, &'a Transport, Arrival),
+    Stream(&'a Room, Stream),
+    Producer(&'a Room, &'a Producer, Stream),
+    Consumers(&'a Room, &'a [Key]),
+    Subscribers([Option<(&'a Consumer, &'a Transport)>; MAX_CONSUMERS]),
+    Records([Option<(&'a Consumer, &'a Transport)>; MAX_CONSUMERS]),
+}
+
+/// What is known of an RTP packet before it is decrypted.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) transport: Key,
+    pub(crate) ssrc: u32,
+}
+
+impl Room {
+    /// Begins with a packet for the room.
+    #[inline]
+    pub(crate) fn ahead(&self, arrival: Arrival) -> Ahead<'_> {
+        prefetch_all(&self.transports);
+        prefetch_all(&self.producers);
+        prefetch_all(&self.consumers);
+        prefetch(&self.panic_armed);
+        Ahead::Room(self, arrival)
+    }
+}
+
+impl<'a> Ahead<'a> {
+    /// Calls of [`Ahead::step`] that do something.
+    pub(crate) const STEPS: usize = 7;
+
+    /// Follows the next pointer and has fetched what it leads to.
+    #[inline]
+    pub(crate) fn step(&mut self) {
+        *self = std::mem::take(self).next().unwrap_or_default();
+    }
+
+    #[inline]
+    fn next(self) -> Option<Ahead<'a>> {
+        Some(match self {
+            Ahead::Done => return None,
+            Ahead::Room(room, arrival) => {
+                let transport = room.transports.get(arrival.transport)?;
+                transport.prefetch_receiving();
+                Ahead::Transport(room, transport, arrival)
+            }
+            Ahead::Transport(room, transport, arrival) => {
+                transport.prefetch_tables();
+                let stream = transport.stream(arrival.ssrc)?;
+                Ahead::Stream(room, stream)
+            }
+            Ahead::Stream(room, stream) => {
+                let producer = room.producers.get(stream.producer)?;
+                prefetch_all(producer);
+                Ahead::Producer(room, producer, stream)
+            }
+            Ahead::Producer(room, producer, stream) => {
+                prefetch(&producer.codecs[..]);
+                prefetch(&producer.consumers[..]);
+                producer.encodings.get(stream.encoding)?.prefetch();
+                Ahead::Consumers(room, &producer.consumers)
+            }
+            Ahead::Consumers(room, keys) => {
+                let mut found = [None; MAX_CONSUMERS];
+                for (slot, key) in found.iter_mut().zip(keys) {
+                    let Some(consumer) = room.consumers.get(*key) else { continue };
+                    consumer.prefetch();
+                    let Some(transport) = room.transports.get(consumer.transport) else { continue };
+                    transport.prefetch_sending();
+                    *slot = Some((consumer, transport));
+                }
+                Ahead::Subscribers(found)
+            }
+            Ahead::Subscribers(found) => {
+                for (consumer, transport) in found.iter().flatten() {
+                    consumer.prefetch_tables();
+                    transport.prefetch_tables();
+                }
+                Ahead::Records(found)
+            }
+            Ahead::Records(found) => {
+                for (_, transport) in found.iter().flatten() {
+                    if let Some(estimator) = &transport.estimator {
+                        estimator.prefetch_records();
+                    }
+                }
+                Ahead::Done
+            }
+        })
+    }
+}
+
+impl Transport {
+    /// What every packet received needs of the transport itself.
+    #[inline]
+    fn prefetch_receiving(&self) {
+        if let Some(srtp) = &self.srtp {
+            prefetch_all(&srtp.remote);
+        }
+        prefetch_all(&self.streams);
+        prefetch_all(&self.twcc);
+        prefetch_all(&self.repair);
+        prefetch(&self.bytes_in);
+        self.prefetch_common();
+    }
+
+    /// What every packet sent needs of the transport itself.
+    #[inline]
+    fn prefetch_sending(&self) {
+        if let Some(srtp) = &self.srtp {
+            prefetch_all(&srtp.local);
+        }
+        prefetch_all(&self.pacer);
+        prefetch(&self.estimator);
+        prefetch(&self.bytes_out);
+        self.prefetch_common();
+    }
+
+    #[inline]
+    fn prefetch_common(&self) {
+        prefetch(&self.extensions);
+        prefetch_all(&self.ice);
+    }
+
+    /// What is behind pointers.
+    #[inline]
+    fn prefetch_tables(&self) {
+        if let Some(srtp) = &self.srtp {
+            srtp.local.prefetch();
+            srtp.remote.prefetch();
+        }
+        if let Some(estimator) = &self.estimator {
+            estimator.prefetch();
+        }
+        self.ice.prefetch();
+        self.twcc.prefetch();
+        prefetch(&self.streams[..]);
+    }
+}
+
+impl Consumer {
+    #[inline]
+    fn prefetch(&self) {
+        prefetch_all(&self.rewriter);
+        prefetch_all(&self.layers);
+        prefetch_all(&self.pictures);
+        prefetch_all(&self.parameters);
+        prefetch(&self.encoding);
+        prefetch(&self.packets);
+        self.responder.prefetch();
+    }
+
+    #[inline]
+    fn prefetch_tables(&self) {
+        self.rewriter.prefetch();
+        self.prefetch_payload_types();
+        prefetch(self.parameters.mid.as_bytes());
+    }
+}
