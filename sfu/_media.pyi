@@ -131,6 +131,9 @@ class Engine:
         max_rooms: rooms on this engine.
         max_transports: transports on this engine.
         event_queue: events kept until drained; beyond that they are dropped and counted.
+        start_bitrate_bps: a subscriber's link is believed to take this until it is probed; no
+            more than ``max_bitrate_bps``.
+        max_bitrate_bps: no subscriber's link is believed to take more.
         tcp: offer ICE over TCP, for clients whose network has no UDP.
         tcp_port: to listen on at every address of ``listen``; 0 means the one of UDP.
         max_tcp_connections: at a time; one without an authentic check makes room for a newer.
@@ -150,6 +153,8 @@ class Engine:
         max_rooms: int = 1000,
         max_transports: int = 5000,
         event_queue: int = 16384,
+        start_bitrate_bps: int = 3_000_000,
+        max_bitrate_bps: int = 30_000_000,
         tcp: bool = False,
         tcp_port: int = 0,
         max_tcp_connections: int = 1000,

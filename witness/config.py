@@ -268,6 +268,19 @@ class MediaConfig(Section):
     max_transports_per_engine: int = Field(
         default=5_000, ge=1, le=100_000, description="Participants with media on one engine."
     )
+    start_bitrate_bps: int = Field(
+        default=3_000_000,
+        ge=100_000,
+        le=100_000_000_000,
+        description="Bits per second a participant's link is believed to take until it is probed;"
+        " no more than max_bitrate_bps.",
+    )
+    max_bitrate_bps: int = Field(
+        default=30_000_000,
+        ge=100_000,
+        le=100_000_000_000,
+        description="No participant's link is believed to take more.",
+    )
 
     @field_validator("listen")
     @classmethod

@@ -34,6 +34,8 @@ def start_engines(config: MediaConfig, certificate: Certificate) -> list[Engine]
                     max_rooms=config.max_rooms_per_engine,
                     max_transports=config.max_transports_per_engine,
                     event_queue=config.event_queue,
+                    start_bitrate_bps=config.start_bitrate_bps,
+                    max_bitrate_bps=config.max_bitrate_bps,
                     tcp=config.tcp,
                     tcp_port=config.tcp_port + index if config.tcp_port else 0,
                     max_tcp_connections=config.max_tcp_connections_per_engine,
