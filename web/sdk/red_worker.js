@@ -1,0 +1,72 @@
+/**
+ * Worker that writes the RED of sent audio (`RTCRtpScriptTransform`).
+ *
+ * Says `{ready: true}` once it is loaded: a sender whose transform has no worker sends nothing. Takes
+ * `{line, offsets, payloadType}` and answers with the line's counts.
+ */
+import { RedWriter } from "./red.js";
+
+/**
+ * @typedef {{ writer: RedWriter, payloadType: number | null }} Line
+ * @typedef {object} Frame The part of `RTCEncodedAudioFrame` that is used.
+ * @property {ArrayBuffer} data
+ * @property {number} [timestamp] Where the metadata has none.
+ * @property {() => { payloadType?: number, rtpTimestamp?: number }} getMetadata
+ * @typedef {Event & { transformer: { readable: ReadableStream<Frame>, writable: WritableStream<Frame>, options: { line: string } } }} TransformEvent
+ */
+
+const scope = /** @type {any} */ (globalThis);
+/** @type {Map<string, Line>} */
+const lines = new Map();
+
+/** @param {string} name */
+function lineOf(name) {
+  let line = lines.get(name);
+  if (!line) {
+    line = { writer: new RedWriter(), payloadType: null };
+    lines.set(name, line);
+  }
+  return line;
+}
+
+/**
+ * @param {Line} line
+ * @param {Frame} frame
+ */
+function rewrite({ writer, payloadType }, frame) {
+  const { payloadType: sent, rtpTimestamp } = frame.getMetadata();
+  const timestamp = rtpTimestamp ?? frame.timestamp;
+  if (payloadType === null || sent !== payloadType || timestamp === undefined) return;
+  const payload = new Uint8Array(frame.data);
+  const written = writer.write(payload, timestamp);
+  if (written !== payload) frame.data = /** @type {ArrayBuffer} */ (written.buffer);
+}
+
+scope.addEventListener("rtctransform", (/** @type {TransformEvent} */ { transformer }) => {
+  const line = lineOf(transformer.options.line);
+  const writing = new TransformStream({
+    /** @param {Frame} frame @param {TransformStreamDefaultController<Frame>} controller */
+    transform(frame, controller) {
+      try {
+        rewrite(line, frame);
+      } finally {
+        // Sent as the browser made it when it can't be changed: sound goes on whatever happens here.
+        controller.enqueue(frame);
+      }
+    },
+  });
+  transformer.readable.pipeThrough(writing).pipeTo(transformer.writable).catch(() => lines.delete(transformer.options.line));
+});
+
+scope.addEventListener("message", (/** @type {MessageEvent} */ { data }) => {
+  if (data.end) {
+    lines.delete(data.line);
+    return;
+  }
+  const line = lineOf(data.line);
+  line.writer.setOffsets(data.offsets);
+  line.payloadType = data.payloadType;
+  scope.postMessage({ line: data.line, counts: line.writer.counts });
+});
+
+scope.postMessage({ ready: true });
