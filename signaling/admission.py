@@ -177,6 +177,7 @@ class Admission:
         state = self._state(member, self.tokens.rotate(member, used), now)
         resumed = Resumed(**state, replay=replay, latest_seq=member.outbox.latest_seq)
         connection.send_now(resumed, re=message.id)
+        self.announcer.remind_advice(member)
         if not replay:
             self._remind(member, now)
 

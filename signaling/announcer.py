@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sfu.model import AudioProtection, EncodingDemand, Lines, MediaState, PlayoutDelay, Track
+from signaling.advice import AudioAdvice
 from signaling.member import Member, track_info
 from signaling.notices import (
     LayersWanted,
@@ -16,6 +17,8 @@ from signaling.notices import (
     ParticipantJoined,
     ParticipantLeft,
     ParticipantQuality,
+    Playout,
+    Protection,
     QualityNotice,
     Reach,
     ServerData,
@@ -47,6 +50,7 @@ class Announcer:
             others are told.
         on_track_gone: a track ended.
         on_media: a member's media has another state, and why.
+        advice: tells members what to do about loss of audio.
     """
 
     def __init__(
@@ -56,8 +60,10 @@ class Announcer:
         on_left: Callable[[Member, LeftReason], None],
         on_track_gone: Callable[[str], None],
         on_media: Callable[[Member, str], None],
+        advice: AudioAdvice,
     ) -> None:
         self._roster = roster
+        self._advice = advice
         self._on_left = on_left
         self._on_track_gone = on_track_gone
         self._on_media = on_media
@@ -143,12 +149,20 @@ class Announcer:
             owner.notify(layers_wanted(track, demand))
 
     def audio_protection_changed(
-        self, participant: "Participant", protection: AudioProtection
+        self,
+        participant: "Participant",
+        protection: AudioProtection,  # noqa: ARG002 (all is told)
     ) -> None:
-        """Clients have no notice for it yet."""
+        """Tells the publisher which copies to send."""
+        self._advise(participant, Protection)
 
-    def playout_delay_changed(self, participant: "Participant", delay: PlayoutDelay) -> None:
-        """Clients have no notice for it yet."""
+    def playout_delay_changed(
+        self,
+        participant: "Participant",
+        delay: PlayoutDelay,  # noqa: ARG002 (all is told)
+    ) -> None:
+        """Tells the subscriber how long to hold what it receives."""
+        self._advise(participant, Playout)
 
     def track_unavailable(self, participant: "Participant", track: Track, reason: str) -> None:
         """Tells the subscriber."""
@@ -219,6 +233,15 @@ class Announcer:
         for track, demand in member.participant.demands():
             if not all(item.wanted for item in demand):
                 member.notify(layers_wanted(track, demand))
+
+    def remind_advice(self, member: Member) -> None:
+        """Tells a client that came back what to do about loss of audio, as it is now."""
+        self._advice.remind(member)
+
+    def _advise(self, participant: "Participant", kind: type[Protection | Playout]) -> None:
+        member = self._member(participant)
+        if member is not None:
+            self._advice.changed(member, kind)
 
     def _viewers(self, owner: Member) -> list[Member]:
         return [other for other in self._roster.others(owner) if other.sees_tracks_of(owner)]

@@ -22,6 +22,7 @@ class Due(Enum):
     QUALITY = "quality"
     MEDIA = "media"
     SILENCE = "silence"
+    ADVICE = "advice"
     DRAIN = "drain"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfu.errors import SfuError
 from signaling.admission import Admission
+from signaling.advice import AudioAdvice
 from signaling.announcer import Announcer
 from signaling.auth import TokenVerifier
 from signaling.clock import Deadlines, Instant
@@ -82,11 +83,13 @@ class Hub:
         self.on_timer = on_timer
         self._deadlines: Deadlines[DueKey] = Deadlines(self._timer_moved)
         self._questions = MuteQuestions(make_id)
+        self._advice = AudioAdvice(self._deadlines)
         self._announcer = Announcer(
             self.roster,
             on_left=self._member_left,
             on_track_gone=self._track_gone,
             on_media=self._media_changed,
+            advice=self._advice,
         )
         self.sfu = make_sfu(self._announcer)
         self._requests = Requests(
@@ -174,7 +177,7 @@ class Hub:
                 case (Due.OVERDUE, Member() as member):
                     member.overdue = True
                     self._announcer.refresh_reach(member)
-                case (Due.WINDOW, Member() as member):
+                case (Due.WINDOW | Due.SILENCE, Member() as member):
                     self.dismiss(member, LeftReason.TIMEOUT)
                 case (Due.EXPIRY, Member() as member):
                     self.dismiss(member, LeftReason.EXPIRED)
@@ -186,8 +189,8 @@ class Hub:
                     self._send_quality(room_id, now)
                 case (Due.MEDIA, HttpMember() as member):
                     self.http.follow_media(member, now)
-                case (Due.SILENCE, HttpMember() as member):
-                    self.dismiss(member, LeftReason.TIMEOUT)
+                case (Due.ADVICE, Member() as member):
+                    self._advice.send(member, now)
                 case (Due.DRAIN, _):
                     self.end_all(now)
 
@@ -271,7 +274,7 @@ class Hub:
     def _member_left(self, member: Member, reason: LeftReason) -> None:
         self.stats.left[reason.value] += 1
         for due in (
-            Due.WINDOW, Due.OVERDUE, Due.EXPIRY, Due.OVERFLOW, Due.MEDIA, Due.SILENCE
+            Due.WINDOW, Due.OVERDUE, Due.EXPIRY, Due.OVERFLOW, Due.MEDIA, Due.SILENCE, Due.ADVICE
         ):  # fmt: skip
             self._deadlines.cancel((due, member))
         if isinstance(member, HttpMember):

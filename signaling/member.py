@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sfu.model import Grant, MediaState, Track
@@ -17,7 +18,22 @@ from signaling.stats import Stats
 if TYPE_CHECKING:
     from sfu import Participant
 
-__all__ = ["Member", "track_info"]
+__all__ = ["Advice", "Member", "track_info"]
+
+
+@dataclass(slots=True)
+class Advice:
+    """What the client was told about loss of audio.
+
+    Attributes:
+        due: kinds of notices that are to be sent.
+        given: kinds of which the newest said something.
+        not_before_s: when the next may be sent, steady clock.
+    """
+
+    due: set[type[ServerData]] = field(default_factory=set)
+    given: set[type[ServerData]] = field(default_factory=set)
+    not_before_s: float = 0.0
 
 
 class Member:
@@ -32,6 +48,7 @@ class Member:
         leaving: it asked to leave.
         overflowed: the outbox passed its bounds and the socket has to go.
         report: latest quality report.
+        advice: what it was told about loss of audio.
     """
 
     def __init__(
@@ -60,6 +77,7 @@ class Member:
         self.leaving = False
         self.overflowed = False
         self.report: QualityReportData | None = None
+        self.advice = Advice()
 
     @property
     def participant_id(self) -> str:
@@ -121,6 +139,7 @@ class Member:
         """Forgets what was told and answered: a new page begins with number 1."""
         self.outbox = Outbox(self._limits.outbox_messages, self._limits.outbox_bytes)
         self.replies.clear()
+        self.advice = Advice()
 
     def notify(self, data: ServerData, *, data_json: str | None = None) -> None:
         """Tells the member something that must not be lost.

@@ -34,7 +34,11 @@ __all__ = [
     "ParticipantJoined",
     "ParticipantLeft",
     "ParticipantQuality",
+    "Playout",
+    "PlayoutLine",
     "Pong",
+    "ProtectedLine",
+    "Protection",
     "PublishedLine",
     "QualityNotice",
     "Reach",
@@ -52,7 +56,7 @@ __all__ = [
     "rfc3339",
 ]
 
-FEATURES: tuple[str, ...] = ("layers",)
+FEATURES: tuple[str, ...] = ("layers", "protection")
 """Optional additions to the protocol this server has."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64)]
@@ -435,6 +439,39 @@ class QualityNotice(ServerData):
     participants: tuple[ParticipantQuality, ...]
 
 
+class ProtectedLine(_Value):
+    """Which copies the packets of a sending audio line should carry; the bit rate they leave."""
+
+    mid: str
+    offsets: tuple[Annotated[int, Field(ge=1, le=17)], ...] = Field(max_length=17)
+    bitrate_bps: int | None = Field(gt=0)
+
+
+class Protection(ServerData):
+    """What a publisher should do about loss of its audio."""
+
+    type = "protection"
+    delivery = Delivery.SOCKET_NOTICE
+
+    tracks: tuple[ProtectedLine, ...]
+
+
+class PlayoutLine(_Value):
+    """How long to hold the audio of a receiving line."""
+
+    mid: str
+    delay_ms: int = Field(ge=0, le=10_000)
+
+
+class Playout(ServerData):
+    """How long a subscriber should hold the audio it receives."""
+
+    type = "playout"
+    delivery = Delivery.SOCKET_NOTICE
+
+    tracks: tuple[PlayoutLine, ...]
+
+
 class Draining(ServerData):
     """The server is going away."""
 
@@ -449,6 +486,6 @@ ALL: tuple[type[ServerData], ...] = (
     ParticipantJoined, ParticipantLeft, ParticipantConnection,
     TrackPublished, TrackUnpublished, TrackMuted, TrackUnavailable, LayersWanted,
     Negotiate, MediaStateNotice, MessageNotice, MuteAsked, MuteResult,
-    Speakers, QualityNotice, Draining,
+    Speakers, QualityNotice, Protection, Playout, Draining,
 )  # fmt: skip
 """Every server message."""
