@@ -1,13 +1,14 @@
+import { AudioProtection } from "./audio_protection.js";
 import { Timer } from "./clock.js";
 import { connectionStatus } from "./connection.js";
 import { cameraConstraints, deviceError, microphoneConstraints } from "./devices.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
-import { KIND_OF, LAYERS, MAX_TEXT } from "./protocol.js";
+import { KIND_OF, LAYERS, MAX_TEXT, PROTECTION } from "./protocol.js";
 import { MediaRecovery } from "./recovery.js";
 import { Roster } from "./roster.js";
 import { SizeWatch } from "./sizes.js";
-import { StatsReader } from "./stats.js";
+import { StatsReader, receivedOf } from "./stats.js";
 
 /**
  * @typedef {import("./protocol.js").ParticipantInfo} ParticipantInfo
@@ -48,7 +49,11 @@ import { StatsReader } from "./stats.js";
  * @property {WitnessError} closed The call is over.
  */
 
-const STATS_MS = 2000;
+const STATS_MS = 1000;
+/** Reports are for every second sample. */
+const REPORT_EVERY = 2;
+/** A server that says something every two seconds and was silent for this long can't be heard. */
+const SILENT_MS = 5000;
 
 /**
  * One participation in a room.
@@ -64,12 +69,20 @@ export class Call extends Emitter {
   #serverMedia = null;
   #hadMedia = false;
   #reporting = false;
+  #samples = 0;
+  /** The server gives advice against loss of audio. */
+  #advised = false;
   #stats = new StatsReader();
   #roster = new Roster();
   #sizes;
   #layered = false;
   /** The peer connection sizes were said for. @type {RTCPeerConnection | null} */
   #sizedPeer = null;
+  #clock;
+  #protection;
+  #red;
+  /** The peer connection the protection is for. @type {RTCPeerConnection | null} */
+  #protectedPeer = null;
   #signal;
   #media;
   #recovery;
@@ -85,9 +98,13 @@ export class Call extends Emitter {
    * @param {import("./clock.js").Clock} parts.clock
    * @param {import("./sizes.js").View | null} [parts.view] Null where nothing is shown.
    * @param {Initial} [parts.initial]
+   * @param {import("./red_sender.js").RedSenders | null} [parts.red] As given to `media`.
    */
-  constructor({ signal, media, clock, view = null, initial = { tracks: {}, muted: [] } }) {
+  constructor({ signal, media, clock, view = null, initial = { tracks: {}, muted: [] }, red = null }) {
     super();
+    this.#clock = clock;
+    this.#red = red;
+    this.#protection = new AudioProtection(red);
     this.#initial = initial;
     this.#signal = signal;
     this.#media = media;
@@ -177,6 +194,23 @@ export class Call extends Emitter {
   /** The peer connection, for measurements; null before media is needed. */
   get peer() {
     return this.#media.peer;
+  }
+
+  /**
+   * What is done about loss of audio: who decides, and what holds for each sent and received track.
+   *
+   * @returns {{ steering: "server" | "own", sending: { source: Source, offsets: readonly number[], bitrateBps: number | null,
+   *   counts: import("./red_sender.js").RedCounts | null }[], receiving: { trackId: string, delayMs: number }[] }}
+   */
+  get protection() {
+    const sending = this.#sendingAudio().flatMap(({ source, mid, sender }) => {
+      const { offsets = [], bitrateBps = null } = this.#protection.applied.get(mid) ?? {};
+      return [{ source, offsets, bitrateBps, counts: this.#red?.countsOf(sender) ?? null }];
+    });
+    const receiving = [...this.#media.receiving.values()].map(({ trackId, receiver }) => ({
+      trackId, delayMs: this.#protection.heldMs(receiver),
+    }));
+    return { steering: this.#protection.steering, sending, receiving };
   }
 
   // --- own media
@@ -339,6 +373,7 @@ export class Call extends Emitter {
     this.#media.iceServers = data.ice_servers ?? [];
     this.#layered = data.features?.includes(LAYERS) ?? false;
     this.#media.layered = this.#layered;
+    this.#advised = data.features?.includes(PROTECTION) ?? false;
     this.#sizes?.startOver();
     if (data.replay && !first) return;
     this.#serverMedia = how === "resumed" ? data.media : null;
@@ -381,6 +416,12 @@ export class Call extends Emitter {
         break;
       case "layers.wanted":
         this.#media.setDemand(data.track_id, data.encodings ?? []).catch((error) => this.#report(error));
+        break;
+      case "protection":
+        this.#protectionOf(this.#media.peer).onProtection(data);
+        break;
+      case "playout":
+        this.#protectionOf(this.#media.peer).onPlayout(data);
         break;
       case "speakers":
         this.emit("speakers", { active: data.active ?? null, levels: new Map(data.levels ?? []) });
@@ -428,6 +469,7 @@ export class Call extends Emitter {
     this.#recovery.close();
     for (const { track } of this.#media.sending.values()) track.stop();
     this.#media.close();
+    this.#red?.close();
     this.emit("closed", reason);
   }
 
@@ -530,9 +572,12 @@ export class Call extends Emitter {
     /** @type {import("./stats.js").StatsEntry[]} */
     const entries = [];
     stats.forEach((entry) => entries.push(entry));
-    const { report, received } = this.#stats.read(entries, (entry) => ids.get(entry.mid) ?? ids.get(entry.trackIdentifier));
     if (peer !== this.#media.peer) return;
-    this.#media.pulse(received);
+    this.#media.pulse(receivedOf(entries));
+    this.#protect(peer, entries);
+    this.#samples += 1;
+    if (this.#samples % REPORT_EVERY !== 0) return;
+    const report = this.#stats.read(entries, (entry) => ids.get(entry.mid) ?? ids.get(entry.trackIdentifier));
     this.emit("stats", report);
     if (this.#reporting || !this.#signal.ready) return;
     this.#reporting = true;
@@ -541,6 +586,39 @@ export class Call extends Emitter {
     } finally {
       this.#reporting = false;
     }
+  }
+
+  // --- loss of audio
+
+  #sendingAudio() {
+    return [...this.#media.sending].flatMap(([source, { transceiver }]) =>
+      KIND_OF[source] === "audio" && transceiver?.mid ? [{ source, mid: transceiver.mid, sender: transceiver.sender }] : [],
+    );
+  }
+
+  /** @param {RTCPeerConnection | null} peer What was said of another one is forgotten. */
+  #protectionOf(peer) {
+    if (peer !== this.#protectedPeer) this.#protection.startOver();
+    this.#protectedPeer = peer;
+    return this.#protection;
+  }
+
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {import("./stats.js").StatsEntry[]} entries
+   */
+  #protect(peer, entries) {
+    const protection = this.#protectionOf(peer);
+    const sending = this.#sendingAudio();
+    const receiving = [...this.#media.receiving.values()].map(({ mid, participantId, track, receiver }) => ({
+      mid, participantId, kind: /** @type {"audio" | "video"} */ (track.kind), receiver,
+    }));
+    const guided = this.#advised && this.#signal.silentMs < SILENT_MS;
+    protection.tick({ nowMs: this.#clock.now(), guided, entries, sending, receiving });
+    if (this.#media.state !== "connected" || !protection.isStuck(entries, sending)) return;
+    // The worker is gone: sound matters more than copies.
+    this.#red?.giveUp();
+    this.#media.rebuild().catch((error) => this.#report(error));
   }
 }
 

@@ -49,8 +49,8 @@ export function connectionStatus(signaling, media, hadMedia) {
  * included): the browser itself notices a dead path only late.
  */
 export class PulseCheck {
-  /** Samples without any change after which the path counts as dead. */
-  static STILL_SAMPLES = 4;
+  /** Samples, one a second, without any change after which the path counts as dead. */
+  static STILL_SAMPLES = 8;
 
   #last = -1;
   #still = 0;

@@ -4,6 +4,7 @@ import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
 import { NegotiationQueue } from "./negotiation.js";
 import { KIND_OF } from "./protocol.js";
+import { withAudioNack } from "./sdp.js";
 import { addSendingLine, applyDemand, encodingSizes, encodingsFor } from "./simulcast.js";
 
 /**
@@ -69,18 +70,21 @@ export class Media extends Emitter {
   #createPeer;
   #sendOffer;
   #codec;
+  #red;
 
   /**
    * @param {object} parts
    * @param {(config: RTCConfiguration) => RTCPeerConnection} parts.createPeer
    * @param {(offer: Offer) => Promise<Answer>} parts.sendOffer
    * @param {string | null} [parts.codec] Preferred video codec, such as `vp9`.
+   * @param {import("./red_sender.js").RedSenders | null} [parts.red] Null where sent audio carries no copies.
    */
-  constructor({ createPeer, sendOffer, codec = null }) {
+  constructor({ createPeer, sendOffer, codec = null, red = null }) {
     super();
     this.#createPeer = createPeer;
     this.#sendOffer = sendOffer;
     this.#codec = codec;
+    this.#red = red;
   }
 
   /**
@@ -257,6 +261,7 @@ export class Media extends Emitter {
     this.#spare = [];
     this.#demand.clear();
     this.#restart = false;
+    for (const transceiver of peer?.getTransceivers() ?? []) this.#red?.forget(transceiver.sender);
     for (const sending of this.sending.values()) sending.transceiver = null;
     // Listeners are still attached, but compare with the present peer connection.
     peer?.close();
@@ -273,6 +278,8 @@ export class Media extends Emitter {
   }
 
   async #negotiate() {
+    // A line is made with the worker its frames pass through, or without one for good.
+    if (this.#red?.state === "loading") await this.#red.known();
     if (this.#closed || (!this.peer && !this.#hasLines)) return;
     const peer = this.#openPeer();
     const restart = this.#restart;
@@ -294,7 +301,7 @@ export class Media extends Emitter {
    */
   async #exchange(peer, iceRestart) {
     this.#addLines(peer);
-    await peer.setLocalDescription(await peer.createOffer({ iceRestart }));
+    await setLocalOffer(peer, await peer.createOffer({ iceRestart }));
     const tracks = [...this.sending].flatMap(([source, { transceiver, muted }]) => {
       if (!transceiver?.mid) return [];
       const sizes = this.layered ? encodingSizes(transceiver.sender) : [];
@@ -359,6 +366,7 @@ export class Media extends Emitter {
     }
     const encodings = this.layered ? encodingsFor(track, { source, codec: this.#codec }) : [];
     const transceiver = addSendingLine(peer, track, encodings);
+    if (track.kind === "audio") this.#red?.adopt(transceiver);
     if (track.kind === "video" && this.#codec) applyCodecPreference(transceiver, this.#codec);
     return transceiver;
   }
@@ -383,6 +391,23 @@ export class Media extends Emitter {
     this.emit("sending", this.sending);
     this.emit("receiving", this.receiving);
   }
+}
+
+/**
+ * @param {RTCPeerConnection} peer
+ * @param {RTCSessionDescriptionInit} offer
+ */
+async function setLocalOffer(peer, offer) {
+  const sdp = withAudioNack(offer.sdp ?? "");
+  if (sdp !== offer.sdp) {
+    try {
+      await peer.setLocalDescription({ type: "offer", sdp });
+      return;
+    } catch {
+      // A browser that takes its offers only as it made them: audio is repaired by copies alone.
+    }
+  }
+  await peer.setLocalDescription(offer);
 }
 
 /** @param {RTCRtpTransceiver} transceiver */

@@ -90,6 +90,8 @@
 export const PROTOCOL = 1;
 export const SUBPROTOCOL = "witness.v1";
 export const CLIENT = Object.freeze({ name: "witness-web", version: "0.1.0" });
+/** Names the server's advice against loss of audio. */
+export const PROTECTION = "protection";
 /** Names the server's addition for simulcast and sizes. */
 export const LAYERS = "layers";
 /** Code points of a text message. */

@@ -150,6 +150,11 @@ export class Signal extends Emitter {
     return reply;
   }
 
+  /** Since when the server was not heard, in ms; infinite without a connection that works. */
+  get silentMs() {
+    return this.status.state === "open" && this.#established ? this.#clock.now() - this.#heardAt : Infinity;
+  }
+
   /** Whether a message would leave now. Reports that are soon outdated wait for a better moment. */
   get ready() {
     return this.#established && (this.#socket?.bufferedAmount ?? 0) < MAX_BUFFERED_BYTES;

@@ -3,11 +3,18 @@
  * @typedef {import("./protocol.js").TrackReport} TrackReport
  *
  * @typedef {Record<string, any> & { id: string, type: string }} StatsEntry One entry of `getStats()`.
- *
- * @typedef {object} Measured
- * @property {QualityReport} report For the server.
- * @property {number | null} received Counts everything the network brought; null where the browser doesn't tell.
  */
+
+/**
+ * Counts everything the network brought, answers to connectivity checks included.
+ *
+ * @param {Iterable<StatsEntry>} entries
+ * @returns {number | null} Null where the browser doesn't tell.
+ */
+export function receivedOf(entries) {
+  const pair = selectedPair(new Map([...entries].map((entry) => [entry.id, entry])));
+  return isNumber(pair?.responsesReceived) ? pair.responsesReceived + (pair.bytesReceived ?? 0) : null;
+}
 
 /**
  * Turns cumulative WebRTC statistics into what happened since the last call.
@@ -24,7 +31,7 @@ export class StatsReader {
   /**
    * @param {Iterable<StatsEntry>} entries
    * @param {(entry: StatsEntry) => string | undefined} trackIdOf Track id of an `inbound-rtp` entry, if it is known.
-   * @returns {Measured}
+   * @returns {QualityReport}
    */
   read(entries, trackIdOf) {
     const present = new Map([...entries].map((entry) => [entry.id, entry]));
@@ -43,8 +50,7 @@ export class StatsReader {
       report.available_outgoing_bps = Math.max(0, Math.round(pair.availableOutgoingBitrate));
     }
     this.#previous = present;
-    const received = isNumber(pair?.responsesReceived) ? pair.responsesReceived + (pair.bytesReceived ?? 0) : null;
-    return { report, received };
+    return report;
   }
 
   /**

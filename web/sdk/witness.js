@@ -20,6 +20,7 @@ import { browserClock } from "./clock.js";
 import { WitnessError } from "./errors.js";
 import { Media } from "./media.js";
 import { SUBPROTOCOL, socketUrl } from "./protocol.js";
+import { RedSenders, openRedWorker } from "./red_sender.js";
 import { ResumeStore } from "./resume_store.js";
 import { browserView } from "./sizes.js";
 import { Signal } from "./signal.js";
@@ -103,13 +104,15 @@ function start(options, begin) {
       autoSubscribe: options.autoSubscribe ?? true,
     },
   });
+  const red = new RedSenders({ clock: browserClock, worker: openRedWorker() });
   const media = new Media({
     createPeer: (config) => new RTCPeerConnection(config),
     sendOffer: (offer) => signal.request("offer", offer),
     codec: options.codec ?? null,
+    red,
   });
   const initial = { tracks: options.tracks ?? {}, muted: options.muted ?? [] };
-  const call = new Call({ signal, media, clock: browserClock, view: browserView, initial });
+  const call = new Call({ signal, media, clock: browserClock, view: browserView, initial, red });
   const unwatch = watchPage(signal);
   call.on("closed", unwatch);
   return new Promise((resolve, reject) => {

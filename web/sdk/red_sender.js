@@ -1,0 +1,168 @@
+/**
+ * Sent audio whose packets carry copies: senders that pass their frames through `red_worker.js`.
+ *
+ * A transform is set in the turn that makes the sender, and only when the worker is there: Chromium ignores one that is
+ * set later, and a sender whose transform is taken away, or has no worker, never sends again.
+ *
+ * @typedef {object} WorkerLike The part of `Worker` that is used.
+ * @property {(message: object) => void} postMessage
+ * @property {() => void} terminate
+ * @property {((event: any) => void) | null} onmessage
+ * @property {((event: any) => void) | null} onerror
+ *
+ * @typedef {{ frames: number, copies: number, skipped: number, unreadable: number }} RedCounts
+ */
+import { Timer } from "./clock.js";
+
+const RED = "audio/red";
+
+/** Makes the worker, where the browser can do all that is needed. @returns {WorkerLike | null} */
+export function openRedWorker() {
+  const able = typeof RTCRtpScriptTransform === "function" && typeof Worker === "function" && redCapability() !== null;
+  if (!able) return null;
+  try {
+    return new Worker(new URL("./red_worker.js", import.meta.url), { type: "module" });
+  } catch {
+    // A page of another origin may not run it.
+    return null;
+  }
+}
+
+function redCapability() {
+  const codecs = globalThis.RTCRtpSender?.getCapabilities?.("audio")?.codecs ?? [];
+  return codecs.some(({ mimeType }) => mimeType.toLowerCase() === RED) ? codecs : null;
+}
+
+/** @param {any} worker @param {object} options */
+function makeScriptTransform(worker, options) {
+  return new RTCRtpScriptTransform(worker, options);
+}
+
+/** The worker, and the lines that go through it. */
+export class RedSenders {
+  /** How long an offer is held back for the worker, which loads while the call is being joined. */
+  static PATIENCE_MS = 2000;
+
+  /** @type {"loading" | "ready" | "off"} */
+  state = "off";
+  /** What was written, by line. @type {Map<string, RedCounts>} */
+  counts = new Map();
+  /** @type {WeakMap<RTCRtpSender, string>} */
+  #lines = new WeakMap();
+  #made = 0;
+  /** @type {(() => void)[]} */
+  #waiting = [];
+  #worker;
+  #makeTransform;
+  #codecs;
+  #patience;
+
+  /**
+   * @param {object} parts
+   * @param {import("./clock.js").Clock} parts.clock
+   * @param {WorkerLike | null} parts.worker
+   * @param {(worker: any, options: object) => any} [parts.makeTransform]
+   * @param {() => RTCRtpCodec[] | null} [parts.codecs] For audio, with RED among them; else null.
+   */
+  constructor({ clock, worker, makeTransform = makeScriptTransform, codecs = redCapability }) {
+    this.#worker = worker;
+    this.#codecs = codecs;
+    this.#makeTransform = makeTransform;
+    this.#patience = new Timer(clock);
+    if (!worker) return;
+    this.state = "loading";
+    worker.onmessage = ({ data }) => this.#hear(data);
+    worker.onerror = () => this.#settle("off");
+    this.#patience.set(RedSenders.PATIENCE_MS, () => this.#settle("off"));
+  }
+
+  /** Resolves when it is known whether the worker can be used. @returns {Promise<void>} */
+  known() {
+    if (this.state !== "loading") return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** @param {Record<string, any>} data */
+  #hear(data) {
+    if (data.ready && this.state === "loading") this.#settle("ready");
+    else if (data.counts) this.counts.set(data.line, data.counts);
+  }
+
+  /** @param {"ready" | "off"} state Without a worker no further line is made with it; those that are stay. */
+  #settle(state) {
+    if (this.state !== "loading") return;
+    this.state = state;
+    this.#patience.clear();
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /**
+   * Makes a new line one whose packets can carry copies; to be called in the turn that made it.
+   *
+   * @param {RTCRtpTransceiver} transceiver
+   */
+  adopt(transceiver) {
+    if (this.state !== "ready" || typeof transceiver.setCodecPreferences !== "function") return;
+    const codecs = this.#codecs();
+    if (!codecs) return;
+    this.#made += 1;
+    const line = String(this.#made);
+    try {
+      transceiver.sender.transform = this.#makeTransform(this.#worker, { line });
+    } catch {
+      return;
+    }
+    this.#lines.set(transceiver.sender, line);
+    const isRed = (/** @type {{ mimeType: string }} */ { mimeType }) => mimeType.toLowerCase() === RED;
+    try {
+      transceiver.setCodecPreferences([...codecs.filter(isRed), ...codecs.filter((codec) => !isRed(codec))]);
+    } catch {
+      // Then plain Opus passes through the worker untouched.
+    }
+  }
+
+  /** @param {RTCRtpSender} sender Whether its packets can carry copies. */
+  has(sender) {
+    return this.#lines.has(sender);
+  }
+
+  /**
+   * Says which copies the packets of a sender carry from now on. The worker answers with its counts.
+   *
+   * @param {RTCRtpSender} sender
+   * @param {readonly number[]} offsets
+   */
+  write(sender, offsets) {
+    const line = this.#lines.get(sender);
+    if (line === undefined) return;
+    const codecs = sender.getParameters?.().codecs ?? [];
+    const red = codecs.find(({ mimeType }) => mimeType.toLowerCase() === RED);
+    this.#worker?.postMessage({ line, offsets: [...offsets], payloadType: red?.payloadType ?? null });
+  }
+
+  /** @param {RTCRtpSender} sender Lets go of what the worker keeps for it. */
+  forget(sender) {
+    const line = this.#lines.get(sender);
+    if (line === undefined) return;
+    this.#worker?.postMessage({ line, end: true });
+    this.counts.delete(line);
+  }
+
+  /** @param {RTCRtpSender} sender @returns {RedCounts | undefined} */
+  countsOf(sender) {
+    const line = this.#lines.get(sender);
+    return line === undefined ? undefined : this.counts.get(line);
+  }
+
+  /** No further lines are made; for when those that are don't send. */
+  giveUp() {
+    this.#patience.clear();
+    if (this.state === "loading") this.#settle("off");
+    this.state = "off";
+  }
+
+  close() {
+    this.giveUp();
+    this.#worker?.terminate();
+  }
+}
