@@ -89,7 +89,7 @@ def test_whoever_comes_back_is_told_how_things_are_now() -> None:
     back.lose()
     protect(scene, [])
     again = scene.resume(back, last_seq=back.last_seq)
-    scene.run(0)
+    scene.run(ADVICE_INTERVAL_S)
     assert again.take("protection") == [{"tracks": []}]
     again.ack()
     again.lose()
