@@ -205,3 +205,28 @@ test("a browser that doesn't count what arrives is believed", async () => {
   for (let sample = 0; sample < 10; sample += 1) media.pulse(null);
   assert.equal(media.state, "connected");
 });
+
+test("sent audio passes through the worker where the server takes copies, and only there", async () => {
+  for (const copied of [true, false]) {
+    const adopted = [];
+    const peers = [];
+    let release;
+    const red = {
+      state: "loading", adopt: (line) => adopted.push(line), forget: () => {},
+      known: () => new Promise((resolve) => (release = () => ((red.state = "ready"), resolve()))),
+    };
+    const media = new Media({
+      createPeer: () => (peers.push(new FakePeer()), peers.at(-1)), red,
+      sendOffer: async () => ({ sdp: "", published: [], subscribed: [] }),
+    });
+    media.copied = copied;
+    media.prepare("microphone", fakeTrack("audio"), false);
+    media.prepare("camera", fakeTrack("video"), false);
+    media.setLines({ audio: 1, video: 1 });
+    await settle();
+    assert.equal(peers.length, copied ? 0 : 1, "the worker is waited for");
+    release?.();
+    await settle();
+    assert.deepEqual(adopted, copied ? [peers[0].transceivers[0]] : []);
+  }
+});

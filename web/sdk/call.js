@@ -374,6 +374,7 @@ export class Call extends Emitter {
     this.#layered = data.features?.includes(LAYERS) ?? false;
     this.#media.layered = this.#layered;
     this.#advised = data.features?.includes(PROTECTION) ?? false;
+    this.#media.copied = this.#advised;
     this.#sizes?.startOver();
     if (data.replay && !first) return;
     this.#serverMedia = how === "resumed" ? data.media : null;

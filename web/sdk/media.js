@@ -53,6 +53,8 @@ export class Media extends Emitter {
   iceServers = [];
   /** The server takes simulcast and the sizes of its encodings. */
   layered = false;
+  /** The server takes copies in sent audio, and says which. */
+  copied = false;
   /** @type {Lines} */
   #lines = { audio: 0, video: 0 };
   /** @type {Record<Kind, RTCRtpTransceiver[]>} */
@@ -279,7 +281,7 @@ export class Media extends Emitter {
 
   async #negotiate() {
     // A line is made with the worker its frames pass through, or without one for good.
-    if (this.#red?.state === "loading") await this.#red.known();
+    if (this.copied && this.#red?.state === "loading") await this.#red.known();
     if (this.#closed || (!this.peer && !this.#hasLines)) return;
     const peer = this.#openPeer();
     const restart = this.#restart;
@@ -366,7 +368,7 @@ export class Media extends Emitter {
     }
     const encodings = this.layered ? encodingsFor(track, { source, codec: this.#codec }) : [];
     const transceiver = addSendingLine(peer, track, encodings);
-    if (track.kind === "audio") this.#red?.adopt(transceiver);
+    if (this.copied && track.kind === "audio") this.#red?.adopt(transceiver);
     if (track.kind === "video" && this.#codec) applyCodecPreference(transceiver, this.#codec);
     return transceiver;
   }
