@@ -11,10 +11,10 @@ use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
 use crate::demux::{PacketKind, classify};
 use crate::remote::Remote;
-use crate::room::ahead::{Ahead, Arrival};
+use crate::room::ahead::{Ahead, Arrival, Work};
 use crate::room::{CommandResult, Room, subject};
 use crate::rtp::bytes::u32_at;
-use crate::shared::{Cx, Location, Shared};
+use crate::shared::{Cx, Location, Shared, TimerKey, TimerKind};
 use crate::table::{FastMap, FastState, Key, Slab};
 use crate::transport::TransportParameters;
 use crate::transport::dtls;
@@ -125,18 +125,19 @@ impl Plane {
     pub fn prefetch<'a, R: Into<Remote>>(&self, arriving: impl IntoIterator<Item = (R, &'a [u8])>) {
         let mut group = [const { Ahead::Done }; Plane::GROUP];
         for (slot, (remote, datagram)) in group.iter_mut().zip(arriving) {
-            if classify(datagram) == Some(PacketKind::Rtp)
-                && let Some(ssrc) = u32_at(datagram, 8)
+            if let Some(kind @ (PacketKind::Rtp | PacketKind::Rtcp)) = classify(datagram)
                 && let Some(location) = self.shared.addresses.get(&remote.into())
                 && let Some(room) = self.rooms.get(location.room)
             {
-                *slot = room.ahead(Arrival { transport: location.item, ssrc });
+                *slot = match (kind, u32_at(datagram, 8)) {
+                    (PacketKind::Rtp, Some(ssrc)) => {
+                        room.ahead(Arrival { transport: location.item, ssrc })
+                    }
+                    _ => room.ahead_of(location.item, Work::Read),
+                };
             }
         }
-        for _ in 0..Ahead::STEPS {
-            group.iter_mut().for_each(Ahead::step);
-        }
-        debug_assert!(group.iter().all(|ahead| matches!(ahead, Ahead::Done)), "steps are missing");
+        Ahead::finish(&mut group);
     }
 
     fn receive_check(
@@ -338,9 +339,33 @@ impl Plane {
 
     /// Does what has become due by `now`. Calling it early is harmless.
     pub fn handle_timeout(&mut self, now: Instant, output: &mut impl Output) {
-        while let Some((at, key)) = self.shared.timers.pop_due(now) {
-            self.with_room(now, key.location.room, output, |room, cx| room.on_timer(cx, key, at));
+        loop {
+            let mut due = [None; Plane::GROUP];
+            for slot in &mut due {
+                *slot = self.shared.timers.pop_due(now);
+            }
+            if due[0].is_none() {
+                return;
+            }
+            self.prefetch_timers(due.iter().flatten().map(|(_, key)| key));
+            for (at, key) in due.into_iter().flatten() {
+                let room = key.location.room;
+                self.with_room(now, room, output, |room, cx| room.on_timer(cx, key, at));
+            }
         }
+    }
+
+    /// Has fetched what timers of transports will need.
+    fn prefetch_timers<'a>(&self, due: impl Iterator<Item = &'a TimerKey>) {
+        let mut group = [const { Ahead::Done }; Plane::GROUP];
+        for (slot, key) in group.iter_mut().zip(due) {
+            if let Some(room) = self.rooms.get(key.location.room)
+                && let TimerKind::Repair | TimerKind::Pace | TimerKind::Control = key.kind
+            {
+                *slot = room.ahead_of(key.location.item, Work::Write);
+            }
+        }
+        Ahead::finish(&mut group);
     }
 
     /// The next event, oldest first.

@@ -118,6 +118,16 @@ impl TwccRecorder {
         self.arrivals.get((self.end % WINDOW) as usize).inspect(|slot| prefetch(*slot));
     }
 
+    /// Has fetched what the next report will be about.
+    #[inline]
+    pub(crate) fn prefetch_unreported(&self) {
+        // Eight to a line.
+        for ext_seq in (self.next..self.end).step_by(8).take(8) {
+            self.arrivals.get((ext_seq % WINDOW) as usize).inspect(|slot| prefetch(*slot));
+        }
+        prefetch(&self.report[..]);
+    }
+
     /// Bytes on the heap.
     pub fn memory_bytes(&self) -> usize {
         self.arrivals.capacity() * size_of::<Option<u32>>()

@@ -134,6 +134,15 @@ impl SentHistory {
         }
     }
 
+    /// Has fetched the first packets from `number` on.
+    #[inline]
+    pub(super) fn prefetch_from(&self, number: u64) {
+        // Four to a line.
+        for number in (number..self.next).step_by(4).take(12) {
+            self.slots.get(self.slot(number)).inspect(|slot| prefetch(*slot));
+        }
+    }
+
     /// Bytes on the heap.
     pub(super) fn memory_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<SentPacket>()

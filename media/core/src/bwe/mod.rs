@@ -215,6 +215,15 @@ impl BandwidthEstimator {
         self.sent.prefetch();
     }
 
+    /// Has fetched what feedback will be about.
+    #[inline]
+    pub(crate) fn prefetch_unanswered(&self) {
+        self.history.prefetch_from(self.covered);
+        self.sent.prefetch();
+        self.acked.prefetch();
+        prefetch(&self.arrivals[..]);
+    }
+
     /// Whether the first probes are still under way: the estimate is a guess until then.
     pub(crate) fn is_settling(&self, now_us: i64) -> bool {
         self.started_us.is_some_and(|started_us| now_us < started_us + SETTLING_US)

@@ -1,9 +1,9 @@
 //! Has the memory fetched that arriving datagrams will need.
 //!
 //! What a packet needs hangs together by pointers: address, room, transport, track, subscriptions,
-//! their transports, and the tables of each. [`Ahead`] goes one pointer further with each call of
-//! [`Ahead::step`], for several datagrams in turn, so that the memory of one is on its way while
-//! the next is looked at. It changes nothing, and what it misses is only slower.
+//! their transports, and the tables of each. [`Ahead::finish`] goes one pointer further for each
+//! of several datagrams (or timers) in turn, so that the memory of one is on its way while the
+//! next is looked at. It changes nothing, and what it misses is only slower.
 
 use media_prefetch::{prefetch, prefetch_all};
 
@@ -29,6 +29,19 @@ pub(crate) enum Ahead<'a> {
     Consumers(&'a Room, &'a [Key]),
     Subscribers([Option<(&'a Consumer, &'a Transport)>; MAX_CONSUMERS]),
     Records([Option<(&'a Consumer, &'a Transport)>; MAX_CONSUMERS]),
+    /// RTCP or a timer.
+    Control(&'a Room, Key, Work),
+    ControlTables(&'a Transport, Work),
+    ControlRecords(&'a Transport, Work),
+}
+
+/// What is done for a transport besides media.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Mostly, feedback about what was sent is read.
+    Read,
+    /// Mostly, feedback about what was received is written.
+    Write,
 }
 
 /// What is known of an RTP packet before it is decrypted.
@@ -48,16 +61,28 @@ impl Room {
         prefetch(&self.panic_armed);
         Ahead::Room(self, arrival)
     }
+
+    /// Begins with something else for a transport.
+    #[inline]
+    pub(crate) fn ahead_of(&self, transport: Key, work: Work) -> Ahead<'_> {
+        prefetch_all(&self.transports);
+        Ahead::Control(self, transport, work)
+    }
 }
 
 impl<'a> Ahead<'a> {
-    /// Calls of [`Ahead::step`] that do something.
-    pub(crate) const STEPS: usize = 7;
+    /// Pointers from a room to the last of what it knows.
+    const STEPS: usize = 7;
 
-    /// Follows the next pointer and has fetched what it leads to.
+    /// Has fetched all that can be known, one pointer of each at a time.
     #[inline]
-    pub(crate) fn step(&mut self) {
-        *self = std::mem::take(self).next().unwrap_or_default();
+    pub(crate) fn finish(group: &mut [Ahead<'a>]) {
+        for _ in 0..Ahead::STEPS {
+            for ahead in &mut *group {
+                *ahead = std::mem::take(ahead).next().unwrap_or_default();
+            }
+        }
+        debug_assert!(group.iter().all(|ahead| matches!(ahead, Ahead::Done)), "steps are missing");
     }
 
     #[inline]
@@ -108,6 +133,32 @@ impl<'a> Ahead<'a> {
                     if let Some(estimator) = &transport.estimator {
                         estimator.prefetch_records();
                     }
+                }
+                Ahead::Done
+            }
+            Ahead::Control(room, key, work) => {
+                let transport = room.transports.get(key)?;
+                transport.prefetch_receiving();
+                if work == Work::Read {
+                    transport.prefetch_sending();
+                }
+                Ahead::ControlTables(transport, work)
+            }
+            Ahead::ControlTables(transport, work) => {
+                if let Some(srtp) = &transport.srtp {
+                    srtp.remote.prefetch_rtcp();
+                }
+                transport.ice.prefetch();
+                if let (Work::Read, Some(estimator)) = (work, &transport.estimator) {
+                    prefetch_all(&**estimator);
+                }
+                Ahead::ControlRecords(transport, work)
+            }
+            Ahead::ControlRecords(transport, work) => {
+                match (work, &transport.estimator) {
+                    (Work::Read, Some(estimator)) => estimator.prefetch_unanswered(),
+                    (Work::Read, None) => {}
+                    (Work::Write, _) => transport.twcc.prefetch_unreported(),
                 }
                 Ahead::Done
             }

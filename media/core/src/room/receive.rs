@@ -232,7 +232,7 @@ impl Room {
             if let Some(at) = nack.next_timeout()
                 && let Some(transport) = self.transports.get_mut(transport)
             {
-                transport.schedule(cx, TimerKind::Repair, at);
+                transport.schedule_requests(cx, at);
             }
         }
         // Padding is not forwarded; the P bit goes with it.

@@ -7,7 +7,7 @@ use crate::rtcp::{
     Pli, ReportBlock, SenderInfo, write_cnames, write_nack, write_pli, write_receiver_report,
     write_sender_report,
 };
-use crate::shared::{Cx, TimerKind};
+use crate::shared::Cx;
 use crate::table::Key;
 use crate::transport::Transport;
 use crate::twcc::TwccRecorder;
@@ -131,7 +131,7 @@ impl Room {
                 cx.shared.counters.pli_sent += 1;
             }
             if let Some(at) = encoding.throttle.next_timeout() {
-                transport.schedule(cx, TimerKind::Repair, at);
+                transport.schedule_requests(cx, at);
             }
         }
     }

@@ -68,6 +68,10 @@ impl Room {
         if let Some(at) = transport.twcc.next_timeout() {
             transport.schedule(cx, TimerKind::Repair, at);
         }
+        let Some(due) = transport.requests_due.take() else { return };
+        if due > cx.now {
+            return transport.schedule_requests(cx, due);
+        }
         let count = transport.producers.len();
         for index in 0..count {
             let producer = self.transports.get(key).and_then(|t| t.producers.get(index).copied());
@@ -76,7 +80,7 @@ impl Room {
             self.send_keyframe_request(cx, producer);
             let next = self.producers.get(producer).and_then(|producer| producer.next_repair());
             if let (Some(at), Some(transport)) = (next, self.transports.get_mut(key)) {
-                transport.schedule(cx, TimerKind::Repair, at);
+                transport.schedule_requests(cx, at);
             }
         }
     }

@@ -94,6 +94,12 @@ impl SrtpContext {
         self.rtp_sources.prefetch();
     }
 
+    /// The same for RTCP.
+    #[inline]
+    pub(crate) fn prefetch_rtcp(&self) {
+        self.rtcp_sources.prefetch();
+    }
+
     /// Bytes held, with the per-source tables.
     pub fn memory_bytes(&self) -> usize {
         let tables = self.rtp_sources.memory_bytes() + self.rtcp_sources.memory_bytes();

@@ -90,6 +90,8 @@ pub(crate) struct Transport {
     pub(crate) is_tight: bool,
     pub(crate) control: Deadline,
     pub(crate) repair: Deadline,
+    /// When a producer has NACKs or keyframe requests to send: not every time of `repair`.
+    pub(crate) requests_due: Option<Instant>,
     pub(crate) pace: Deadline,
     pub(crate) estimator: Option<Box<BandwidthEstimator>>,
     pub(crate) pacer: Pacer,
@@ -171,6 +173,7 @@ impl Transport {
             is_tight: false,
             control: Deadline::default(),
             repair: Deadline::default(),
+            requests_due: None,
             pace: Deadline::default(),
             estimator: None,
             pacer: Pacer::default(),
@@ -189,6 +192,13 @@ impl Transport {
         };
         let key = TimerKey { location: self.location, kind };
         cx.shared.timers.schedule(deadline, at.max(cx.now + TIMER_RESOLUTION), key);
+    }
+
+    /// A producer has something to ask for at `at`.
+    #[inline]
+    pub(crate) fn schedule_requests(&mut self, cx: &mut Cx, at: Instant) {
+        self.requests_due = Some(self.requests_due.map_or(at, |due| due.min(at)));
+        self.schedule(cx, TimerKind::Repair, at);
     }
 
     pub(crate) fn stream(&self, ssrc: u32) -> Option<Stream> {
