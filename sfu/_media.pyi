@@ -25,7 +25,12 @@ __all__ = [
     "EngineConfigError",
     "Event",
     "MediaError",
+    "Netem",
+    "NetemConfig",
+    "NetemCounters",
+    "NetemPath",
     "ParameterError",
+    "PathReport",
     "ProducerStats",
     "Snapshot",
     "Swarm",
@@ -674,3 +679,140 @@ class SwarmReport:
     """Delays measured since the last report."""
     delays_s: list[float | None]
     """Quantiles asked for, from sending to the arrival of the forwarded packet in the kernel."""
+
+@final
+class NetemConfig:
+    """One direction of an emulated path. The default is perfect and without delay.
+
+    Args:
+        loss: shares of 1: none; one, the loss of each packet, independently; or four, of a
+            Gilbert-Elliott model whose state changes before each packet: to bad, to good, loss in
+            the good state, loss in the bad state.
+        delay_s: constant part.
+        jitter_s: up to this much is added, evenly distributed; order is kept.
+        jitter_reorders: packets with less jitter overtake others.
+        reorder: share of the packets that are delayed by ``reorder_delay_s`` more.
+        reorder_delay_s: extra delay of these.
+        duplicate: share of the packets that arrive twice.
+        rate_bps: of the link, behind the loss and before the delay; 0: no limit.
+        queue_bytes: waiting for the link beyond which packets are dropped; 0: only
+            ``queue_delay_s`` counts, where given.
+        queue_delay_s: wait for the link beyond which a packet is dropped; 0: no limit.
+
+    Raises:
+        ParameterError: an argument is out of range.
+    """
+
+    def __new__(
+        cls,
+        *,
+        loss: Sequence[float] = (),
+        delay_s: float = 0.0,
+        jitter_s: float = 0.0,
+        jitter_reorders: bool = False,
+        reorder: float = 0.0,
+        reorder_delay_s: float = 0.0,
+        duplicate: float = 0.0,
+        rate_bps: int = 0,
+        queue_bytes: int = 0,
+        queue_delay_s: float = 0.0,
+    ) -> Self: ...
+    def __eq__(self, value: object, /) -> bool: ...
+
+@final
+class NetemCounters:
+    """What became of the packets of one direction."""
+
+    pushed: int
+    delivered: int
+    """Second copies included."""
+    lost: int
+    queue_full: int
+    duplicated: int
+
+@final
+class Netem:
+    """One direction of a path in virtual time: ``now_s`` never goes back.
+
+    Args:
+        config: what the path does.
+        seed: of all random numbers.
+
+    Raises:
+        ParameterError: an argument is out of range.
+    """
+
+    def __new__(cls, config: NetemConfig, *, seed: int) -> Self: ...
+    def set_config(self, config: NetemConfig) -> None:
+        """Changes the path; what is under way keeps its time."""
+
+    def push(self, now_s: float, datagram: bytes) -> None:
+        """Sends one datagram into the path."""
+
+    def pop(self, now_s: float) -> bytes | None:
+        """The next datagram that has arrived by ``now_s``."""
+
+    def next_timeout(self) -> float | None:
+        """When the next datagram arrives."""
+
+    @property
+    def counters(self) -> NetemCounters:
+        """What became of the packets so far."""
+
+@final
+class PathReport:
+    """Packets of one direction; tuples are packets and bytes offered, packets and bytes delivered.
+
+    Bytes are those of the IP packets.
+    """
+
+    netem: NetemCounters
+    refused: int
+    """Not taken by the receiving device, or more than may be in flight."""
+    rtp: list[tuple[int, tuple[int, int, int, int]]]
+    """By payload type."""
+    rtcp: tuple[int, int, int, int]
+    other_udp: tuple[int, int, int, int]
+    """STUN and DTLS."""
+    not_udp: tuple[int, int, int, int]
+
+@final
+class NetemPath:
+    """A thread that carries IP packets between two descriptors, such as TUN devices.
+
+    Args:
+        first: descriptor at the participant's end; duplicated.
+        second: descriptor at the server's end; duplicated.
+        down: what packets from ``second`` to ``first`` go through.
+        up: what packets from ``first`` to ``second`` go through.
+        others: what packets that are not UDP go through, both ways; ``None``: the same as UDP.
+        seed: of all random numbers.
+
+    Raises:
+        ParameterError: an argument is out of range.
+        OSError: a descriptor is not open.
+    """
+
+    def __new__(
+        cls,
+        first: int,
+        second: int,
+        *,
+        down: NetemConfig,
+        up: NetemConfig,
+        others: NetemConfig | None,
+        seed: int,
+    ) -> Self: ...
+    def begin(
+        self,
+        *,
+        down: Sequence[tuple[float, NetemConfig]],
+        up: Sequence[tuple[float, NetemConfig]],
+    ) -> None:
+        """Changes the directions at these times, in seconds from now, earliest first."""
+
+    def report(self) -> tuple[PathReport, PathReport]:
+        """What became of the packets so far: down, up."""
+
+    def close(self) -> None:
+        """Ends the thread. Idempotent."""

@@ -18,7 +18,7 @@ pub mod ext;
 pub mod framing;
 pub mod layers;
 pub mod nack;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, feature = "netem"))]
 pub mod netem;
 pub mod ntp;
 mod pacer;

@@ -8,6 +8,7 @@ mod engine;
 mod errors;
 mod event;
 mod names;
+mod netem;
 mod parameters;
 mod parse;
 mod stats;
@@ -27,6 +28,8 @@ mod _media {
     use crate::errors::{EngineBusyError, EngineClosedError, EngineConfigError, MediaError};
     #[pymodule_export]
     use crate::event::Event;
+    #[pymodule_export]
+    use crate::netem::{Netem, NetemConfig, NetemCounters, NetemPath, PathReport};
     #[pymodule_export]
     use crate::parameters::{Certificate, CodecParameters, EncodingParameters};
     #[pymodule_export]

@@ -13,6 +13,7 @@
 mod association;
 mod histogram;
 mod participant;
+mod path;
 mod raw;
 mod stream;
 mod swarm;
@@ -21,6 +22,7 @@ mod worker;
 pub use association::{Association, AssociationConfig, AssociationError};
 pub use histogram::DelayHistogram;
 pub use participant::Receiver;
+pub use path::{ClassCounters, NOT_UDP, OTHER_UDP, Path, PathConfig, PathCounters, RTCP, Steps};
 pub use raw::{RawLimit, measure_raw_limit};
 pub use stream::{StreamConfig, Traffic};
 pub use swarm::{Credentials, Remote, Report, Swarm, SwarmConfig, SwarmError};
