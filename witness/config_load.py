@@ -6,6 +6,7 @@ Precedence: environment variable, then file, then default.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,7 +21,10 @@ from witness.errors import ConfigError
 from witness.i18n import t
 from witness.problem import KeyPath, Place, Problem, Severity, in_order
 
-__all__ = ["Reading", "load_settings", "merge_settings", "read_settings", "understand"]
+__all__ = ["Reading", "load_settings", "merge_settings", "read_settings", "sift", "understand"]
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -90,6 +94,14 @@ def understand(file: ConfigFile, environ: Mapping[str, str]) -> Reading:
     )
 
 
+def sift(file: ConfigFile, model: type[Model]) -> tuple[Model | None, list[Problem]]:
+    """Like :func:`understand`, for another kind of file: what is left of it, and what is wrong."""
+    sieve = _Sieve(file, file.places, model)
+    good = sieve.section(model, file.values, ())
+    made = model.model_validate(good) if good is not None else None
+    return made, in_order([*file.problems, *sieve.problems])
+
+
 def _good(reading: Reading) -> Settings:
     problems = [p for p in reading.problems if p.severity is Severity.ERROR]
     if problems or reading.settings is None:
@@ -123,7 +135,13 @@ class _Sieve:
         kept: of lists of sections that lost entries, the indices of those that are left.
     """
 
-    def __init__(self, file: ConfigFile, places: Mapping[KeyPath, Place]) -> None:
+    def __init__(
+        self,
+        file: ConfigFile,
+        places: Mapping[KeyPath, Place],
+        root: type[BaseModel] = Settings,
+    ) -> None:
+        self._root = root
         self._file = file
         self._places = places
         self.problems: list[Problem] = []
@@ -139,7 +157,7 @@ class _Sieve:
             here = (*path, key)
             info = model.model_fields.get(key)
             if info is None:
-                self._complain(here, _unknown(key, path, model))
+                self._complain(here, _unknown(key, path, model, self._root))
             elif is_env_only(info) and self._stands_in_file(here):
                 text = t("a secret does not belong here; put it into a file and name that: {key}")
                 self._complain(here, text.format(key=f"{key}_file"))
@@ -248,8 +266,8 @@ def _remove(values: dict[str, object], path: KeyPath) -> bool:
     return False
 
 
-def _unknown(key: str, path: KeyPath, model: type[BaseModel]) -> str:
-    near = nearest_key(key, path, model)
+def _unknown(key: str, path: KeyPath, model: type[BaseModel], root: type[BaseModel]) -> str:
+    near = nearest_key(key, path, model, root)
     return t("there is no such key") + (
         t("; did you mean {near}?").format(near=near) if near else ""
     )

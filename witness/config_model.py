@@ -101,12 +101,14 @@ def leaves(model: type[BaseModel] = Settings, path: KeyPath = ()) -> Iterator[Ke
             yield from leaves(section, (*path, name))
 
 
-def nearest_key(key: str, path: KeyPath, model: type[BaseModel]) -> str | None:
-    """The most similar valid key: in the same section, else anywhere."""
+def nearest_key(
+    key: str, path: KeyPath, model: type[BaseModel], root: type[BaseModel] = Settings
+) -> str | None:
+    """The most similar valid key: in the same section, else anywhere below ``root``."""
     close = difflib.get_close_matches(key, model.model_fields, n=1, cutoff=0.6)
     if close:
         return ".".join((*path, close[0]))
-    known = {leaf[-1]: leaf for leaf in leaves()}
+    known = {leaf[-1]: leaf for leaf in leaves(root)}
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
     return ".".join(known[close[0]]) if close else None
 
