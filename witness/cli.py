@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from witness import commands, os_errors
 from witness.cli_bench import add_bench
+from witness.cli_loadtest import add_loadtest
 from witness.errors import WitnessError
 from witness.i18n import t
 from witness.parser import LocalParser
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_serve(commands_)
     _add_demo(commands_)
     add_bench(commands_)
+    add_loadtest(commands_)
     _add_token(commands_)
     _add_cert(commands_)
     _add_config(commands_)

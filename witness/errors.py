@@ -5,7 +5,8 @@ WitnessError (1)
 ├── ConfigError (2): wrong key or value in a file or an environment variable
 ├── StartError (3): the server could not start (port taken, certificate unreadable, …)
 ├── DemoError (4): the demonstration call did not work
-└── BenchError (1): a measurement could not be made
+├── BenchError (1): a measurement could not be made
+└── MeasureError (1): a call over a bad network could not be measured
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,15 @@ from typing import ClassVar
 from witness.i18n import t
 from witness.problem import Problem
 
-__all__ = ["BenchError", "ConfigError", "DemoError", "StartError", "UsageError", "WitnessError"]
+__all__ = [
+    "BenchError",
+    "ConfigError",
+    "DemoError",
+    "MeasureError",
+    "StartError",
+    "UsageError",
+    "WitnessError",
+]
 
 
 class WitnessError(Exception):
@@ -64,3 +73,7 @@ class DemoError(WitnessError):
 
 class BenchError(WitnessError):
     """The server under test or the load generator did not do its part."""
+
+
+class MeasureError(WitnessError):
+    """Namespaces, server or browsers did not do their part."""

@@ -1,9 +1,11 @@
 """Chinese for every text given to :func:`witness.i18n.t`."""
 
 from witness.i18n_zh_bench import BENCH
+from witness.i18n_zh_loadtest import LOADTEST
 
 CATALOGUE: dict[str, str] = {
     **BENCH,
+    **LOADTEST,
     # Headings and help.
     "usage: ": "用法: ",
     "arguments": "参数",

@@ -41,9 +41,10 @@ def shown_texts() -> set[str]:
     for package in ("witness", "signaling", "sfu"):
         for _, node in calls(package, *TRANSLATED, *CARRIERS):
             found.update(literals(node.args[0]))
-    for path, node in calls("signaling", "ValueError"):
-        if path.name == "auth.py" and node.args:
-            found.update(literals(node.args[0]))
+    for package, file in (("signaling", "auth.py"), ("loadtest", "profile.py")):
+        for path, node in calls(package, "ValueError"):
+            if path.name == file and node.args:
+                found.update(literals(node.args[0]))
     return found
 
 

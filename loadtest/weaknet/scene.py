@@ -1,0 +1,206 @@
+"""One measurement: a path, a server, two browsers in a call, and what they noted."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from loadtest.browser.browser import Browser
+from loadtest.browser.call_page import CallPage
+from loadtest.browser.programs import launch_chromium
+from loadtest.browser.server import Server
+from loadtest.errors import MeasureError
+from loadtest.netem.emulator import Emulator, PathReport
+from loadtest.netem.inside import enter
+from loadtest.netem.profile import Direction, Profile, Traffic
+from loadtest.netem.tun import NEAR_ADDRESS, TunPath
+from loadtest.weaknet.devices import Devices
+from loadtest.weaknet.figures import Figures, Window, figures
+from loadtest.weaknet.recording import PageRecord, PathSample
+
+__all__ = ["Host", "Measured", "Plan", "measure_once"]
+
+_PORT = 8080
+_URL = f"http://{NEAR_ADDRESS}:{_PORT}"
+_PROBE = Path(__file__).with_name("probe.js").read_text("utf-8")
+_EVERY_MS = 50
+_KEPT_RATE_HZ = 8_000
+_PATH_EVERY_S = 0.25
+_POLL_S = 0.05
+
+_MEDIA = """
+const peer = globalThis.witness?.call?.peer;
+if (!peer) return false;
+const entries = [...(await peer.getStats()).values()].filter(({ type }) => type === "inbound-rtp");
+return entries.some((entry) => entry.kind === "video" && entry.framesDecoded > 0) &&
+  entries.some((entry) => entry.kind === "audio" && entry.jitterBufferEmittedCount > 0);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """How to start a server that lets people in.
+
+    Attributes:
+        start: gets a folder, a command to run the server with, its address and port.
+        token: signs a token for a role.
+    """
+
+    start: Callable[[Path, Sequence[str], str, int], Server]
+    token: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured. Times are in seconds."""
+
+    profile: Profile
+    direction: Direction = Direction.DOWN
+    traffic: Traffic = Traffic.UDP
+    seconds: float = 60.0
+    adapt_s: float = 5.0
+    join_within_s: float = 45.0
+
+
+@dataclass(slots=True)
+class Measured:
+    """One run: both directions, and how far it can be trusted."""
+
+    down: Figures
+    up: Figures
+    stalled_s: float
+    """How long one of the pages could not run, because the machine did something else."""
+    problems: list[str]
+
+
+async def measure_once(
+    plan: Plan, host: Host, emulator: Emulator, say: Callable[[str], None]
+) -> Measured:
+    """Joins two people over a path and measures what they get.
+
+    Raises:
+        LoadtestError: namespaces, server or browsers can't be had.
+    """
+    with contextlib.ExitStack() as stack:
+        path = stack.enter_context(
+            TunPath(emulator, plan.profile.only(plan.direction), plan.traffic)
+        )
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="witness-weaknet-")))
+        say("start")
+        server = host.start(folder, path.command(path.near), NEAR_ADDRESS, _PORT)
+        stack.callback(server.close)
+        devices = Devices(folder)
+        devices.write()
+        near, far = await _browsers(stack, path, devices)
+        return await _Call(plan, path, say).run(host, near, far)
+
+
+async def _browsers(
+    stack: contextlib.ExitStack, path: TunPath, devices: Devices
+) -> tuple[Browser, Browser]:
+    """A browser at each end, started and later closed at the same time."""
+    flags = [f"--unsafely-treat-insecure-origin-as-secure={_URL}", *devices.flags]
+    launch = partial(launch_chromium, flags=flags, files=False)
+    opened: list[Browser] = []
+
+    def close() -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Browser.close, opened))
+
+    stack.callback(close)
+
+    def start(namespace: str) -> Browser:
+        browser = Browser(launch, prepare=partial(enter, namespace))
+        opened.append(browser)
+        return browser
+
+    near, far = await asyncio.gather(
+        asyncio.to_thread(start, path.near), asyncio.to_thread(start, path.far)
+    )
+    return near, far
+
+
+class _Call:
+    """Two pages in a room: the far one is at the bad end."""
+
+    def __init__(self, plan: Plan, path: TunPath, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._path = path
+        self._say = say
+        self._reports: list[tuple[float, tuple[PathReport, PathReport]]] = []
+
+    async def run(self, host: Host, near_browser: Browser, far_browser: Browser) -> Measured:
+        near = await CallPage.open(near_browser)
+        far = await CallPage.open(far_browser)
+        await near.join(_URL, token=host.token("rm"))
+        await far.visit(_URL, token=host.token("customer"))
+        await far.wait_camera()
+        self._path.impair()
+        self._say("join")
+        joins = await self._join(near, far)
+        pages = (near, far)
+        await asyncio.gather(
+            *(page.until("return !!globalThis.witness?.call?.peer", "call") for page in pages)
+        )
+        for page in pages:
+            await page.run(_PROBE, _EVERY_MS, _KEPT_RATE_HZ)
+        self._say("adapt")
+        watching = asyncio.create_task(self._watch())
+        await asyncio.sleep(self._plan.adapt_s)
+        self._path.begin()
+        window = Window(time.time(), time.time() + self._plan.seconds)
+        self._say("measure")
+        await asyncio.sleep(self._plan.seconds)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        self._note()
+        found = [await page.run("return globalThis.weaknet.end();") for page in pages]
+        return self._evaluate(found, window, joins)
+
+    async def _join(self, near: CallPage, far: CallPage) -> tuple[float | None, float | None]:
+        """Seconds from the click until media came: to the far page, to the near one."""
+        await far.click("button[type=submit]")
+        started = time.monotonic()
+        down, up = await asyncio.gather(self._media(far, started), self._media(near, started))
+        return down, up
+
+    async def _media(self, page: CallPage, started: float) -> float | None:
+        while (waited := time.monotonic() - started) < self._plan.join_within_s:
+            if await page.run(_MEDIA):
+                return waited
+            await asyncio.sleep(_POLL_S)
+        return None
+
+    async def _watch(self) -> None:
+        while True:
+            self._note()
+            await asyncio.sleep(_PATH_EVERY_S)
+
+    def _note(self) -> None:
+        self._reports.append((time.time(), self._path.report()))
+
+    def _evaluate(
+        self,
+        found: Sequence[Any],
+        window: Window,
+        joins: tuple[float | None, float | None],
+    ) -> Measured:
+        near, far = (PageRecord(data) for data in found)
+        types = sorted({*near.audio_types, *far.audio_types})
+        if not types:
+            raise MeasureError("neither page has an audio line")
+        samples = [PathSample.of(at, reports, types) for at, reports in self._reports]
+        down = figures(near, far, [(s.at_s, s.down) for s in samples], window)
+        up = figures(far, near, [(s.at_s, s.up) for s in samples], window)
+        down.join_s, up.join_s = joins
+        ways = self._plan.direction.ways
+        down.impaired, up.impaired = "down" in ways, "up" in ways
+        return Measured(
+            down, up, max(near.stalled_s, far.stalled_s), near.problems() + far.problems()
+        )

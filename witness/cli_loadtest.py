@@ -1,0 +1,91 @@
+"""Arguments of ``witness loadtest``."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from witness import commands_loadtest
+from witness.commands import Command
+from witness.i18n import t
+from witness.parser import LocalParser
+
+__all__ = ["add_loadtest"]
+
+if TYPE_CHECKING:
+    # argparse has no public name for what add_subparsers() returns.
+    _Commands = argparse._SubParsersAction[LocalParser]  # noqa: SLF001
+
+
+def add_loadtest(to: "_Commands") -> None:
+    """Adds ``loadtest`` and its measurements."""
+    parser = to.add_parser(
+        "loadtest",
+        help=t("measure calls over bad networks"),
+        description=t(
+            "Puts a bad network between participants and a server on this machine and measures"
+            " what they hear and see. What is being done is said on standard error."
+        ),
+    )
+    actions = parser.add_subparsers(
+        title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
+    )
+    profiles = _add(
+        actions,
+        "profiles",
+        t("list the network profiles, drawn over time"),
+        commands_loadtest.profiles,
+    )
+    profiles.add_argument("--json", action="store_true", help=t("print the profiles as JSON"))
+    profiles.add_argument(
+        "profile", nargs="*", metavar=t("PROFILE"), help=t("names or YAML files (default: all)")
+    )
+    _add_weaknet(actions)
+
+
+def _add_weaknet(actions: "_Commands") -> None:
+    parser = _add(
+        actions,
+        "weaknet",
+        t("two browsers in a call over a bad network"),
+        commands_loadtest.weaknet,
+    )
+    _add_profile(parser)
+    parser.add_argument(
+        "--direction",
+        choices=("down", "up", "both"),
+        default="both",
+        help=t("what is bad: down to one participant, up from it, both (default: both)"),
+    )
+    parser.add_argument(
+        "--traffic",
+        choices=("udp", "all"),
+        default="udp",
+        help=t("what is impaired: udp, all with signaling too (default: udp)"),
+    )
+    parser.add_argument(
+        "--seconds", type=float, metavar="N", help=t("length of one measurement (default: 60)")
+    )
+    parser.add_argument(
+        "--runs", type=int, metavar="N", help=t("measurements; the worst counts (default: 3)")
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help=t("in place of the profile's seed"))
+    parser.add_argument("--quick", action="store_true", help=t("one short run, in under 45 s"))
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    parser.add_argument(
+        "--html", type=Path, metavar=t("FILE"), help=t("write a page with plots to look at")
+    )
+
+
+def _add_profile(parser: LocalParser) -> None:
+    parser.add_argument(
+        "--profile",
+        default="none",
+        metavar=t("PROFILE"),
+        help=t("name of a network profile, or a YAML file (default: none)"),
+    )
+
+
+def _add(actions: "_Commands", name: str, text: str, run: Command) -> LocalParser:
+    parser = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:])
+    parser.set_defaults(run=run)
+    return parser

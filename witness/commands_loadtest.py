@@ -1,0 +1,69 @@
+"""What ``witness loadtest …`` does. Heavy parts are imported by the command that needs them."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from witness import os_errors
+from witness.errors import UsageError
+from witness.i18n import t
+
+__all__ = ["profiles", "weaknet"]
+
+_MAX_RUNS = 100
+
+
+def profiles(arguments: argparse.Namespace) -> int:
+    """``witness loadtest profiles``."""
+    from witness.netem_profiles import load_profile, names
+    from witness.netem_timeline import draw
+
+    chosen = {name: load_profile(name) for name in arguments.profile or names()}
+    if arguments.json:
+        shown = {name: profile.model_dump(mode="json") for name, profile in chosen.items()}
+        sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
+    else:
+        sys.stdout.write("\n".join(draw(name, profile) for name, profile in chosen.items()))
+    return 0
+
+
+def weaknet(arguments: argparse.Namespace) -> int:
+    """``witness loadtest weaknet``."""
+    if arguments.seconds is not None and not 1 <= arguments.seconds <= 3_600:
+        raise UsageError(t("--seconds must be 1 to 3600"))
+    if arguments.runs is not None and not 1 <= arguments.runs <= _MAX_RUNS:
+        raise UsageError(t("--runs must be 1 to {most}").format(most=_MAX_RUNS))
+    if arguments.seed is not None and not 0 <= arguments.seed < 1 << 63:
+        raise UsageError(t("--seed must be 0 or more and have less than 64 bits"))
+    if arguments.html is not None:
+        _check_writable(arguments.html)
+    from loadtest.netem.profile import Direction, Traffic
+    from loadtest.weaknet.scene import Plan
+    from witness.netem_profiles import load_profile
+    from witness.weaknet import Output, run
+
+    profile = load_profile(arguments.profile)
+    if arguments.seed is not None:
+        profile = profile.model_copy(update={"seed": arguments.seed})
+    plan = Plan(
+        profile=profile,
+        direction=Direction(arguments.direction),
+        traffic=Traffic(arguments.traffic),
+        seconds=arguments.seconds or (15.0 if arguments.quick else 60.0),
+        adapt_s=3.0 if arguments.quick else 5.0,
+        join_within_s=10.0 if arguments.quick else 45.0,
+    )
+    runs = arguments.runs or (1 if arguments.quick else 3)
+    output = Output(as_json=arguments.json, html=arguments.html)
+    return run(Path(arguments.profile).stem, plan, runs, output)
+
+
+def _check_writable(path: Path) -> None:
+    """Before minutes are spent."""
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        text = t("can't write {path}: {reason}")
+        raise UsageError(text.format(path=path, reason=os_errors.reason(error))) from error

@@ -1,0 +1,82 @@
+"""Chinese for the texts of ``witness loadtest``."""
+
+LOADTEST: dict[str, str] = {
+    "measure calls over bad networks": "测量弱网下的通话",
+    "Puts a bad network between participants and a server on this machine and measures what they"
+    " hear and see. What is being done is said on standard error.": (
+        "在本机的参与者与服务器之间加入弱网，测量参与者听到和看到的效果。进度输出到标准错误。"
+    ),
+    "list the network profiles, drawn over time": "列出网络模型，并按时间画出",
+    "print the profiles as JSON": "以 JSON 输出网络模型",
+    "PROFILE": "网络模型",
+    "names or YAML files (default: all)": "名称或 YAML 文件（默认：全部）",
+    "two browsers in a call over a bad network": "两个浏览器在弱网下通话",
+    "what is bad: down to one participant, up from it, both (default: both)": (
+        "受损方向：down 为到某一参与者，up 为来自该参与者，both 为双向（默认：both）"
+    ),
+    "what is impaired: udp, all with signaling too (default: udp)": (
+        "受损流量：udp，或包括信令在内的 all（默认：udp）"
+    ),
+    "length of one measurement (default: 60)": "单次测量的时长，秒（默认：60）",
+    "measurements; the worst counts (default: 3)": "测量次数，取最差值（默认：3）",
+    "in place of the profile's seed": "代替网络模型中的随机种子",
+    "one short run, in under 45 s": "一次短测量，45 秒以内完成",
+    "write a page with plots to look at": "写出带图表的网页",
+    "name of a network profile, or a YAML file (default: none)": (
+        "网络模型的名称，或 YAML 文件（默认：none）"
+    ),
+    "--seconds must be 1 to 3600": "--seconds 必须在 1 到 3600 之间",
+    "--runs must be 1 to {most}": "--runs 必须在 1 到 {most} 之间",
+    "--seed must be 0 or more and have less than 64 bits": "--seed 不能为负，且必须少于 64 位",
+    "can't write {path}: {reason}": "无法写入 {path}：{reason}",
+    "there is no network profile {name}; choose from {names}, or name a YAML file": (
+        "没有名为 {name} 的网络模型；可选 {names}，或指定 YAML 文件"
+    ),
+    # Mistakes in a profile.
+    "percent must be at least good_percent and less than bad_percent where mean_burst is given": (
+        "给出 mean_burst 时，percent 不得小于 good_percent，且必须小于 bad_percent"
+    ),
+    "mean_burst is too short for so much loss; make it longer": (
+        "丢包率如此之高时 mean_burst 太短，请加长"
+    ),
+    "jitter_ms must not exceed delay_ms: no packet arrives before it left": (
+        "jitter_ms 不得超过 delay_ms：包不可能在发出之前到达"
+    ),
+    "steps must stand in the order of at_s": "steps 必须按 at_s 的先后排列",
+    # Profiles in words.
+    "both ways": "双向",
+    "down": "下行",
+    "up": "上行",
+    "nothing comes through": "完全中断",
+    "loss {percent:g} %, bursts of {burst:g}": "丢包 {percent:g} %，平均连续 {burst:g} 个包",
+    "loss {percent:g} %": "丢包 {percent:g} %",
+    "{rate:g} kb/s, queue {queue:g} ms": "{rate:g} kb/s，队列 {queue:g} 毫秒",
+    "delay {delay:g} ms": "时延（毫秒）{delay:g}",
+    "{percent:g} % late by {delay:g} ms": "{percent:g} % 的包晚到 {delay:g} 毫秒",
+    "{percent:g} % twice": "{percent:g} % 重复",
+    # Progress.
+    "starting a server and two browsers": "启动服务器和两个浏览器",
+    "joining": "加入通话",
+    "media flows, time to adapt": "音画已通，等待自适应",
+    "measuring": "测量中",
+    "run {number} of {count}: {profile}, {direction}": (
+        "第 {number} 次，共 {count} 次：{profile}，{direction}"
+    ),
+    # Results.
+    "audio concealed": "音频补偿占比",
+    "interruptions ≥ 150 ms per minute": "每分钟 ≥ 150 毫秒中断次数",
+    "pictures per second": "视频帧率",
+    "picture frozen": "画面卡顿占比",
+    "audio on the link": "音频占用带宽",
+    "video on the link": "视频占用带宽",
+    "audio delay, mouth to ear": "口到耳时延",
+    "from joining to media": "加入到出音画",
+    "{name} (not impaired)": "{name}（未受损）",
+    "unknown": "未知",
+    # Errors.
+    "can't measure here: {reason}": "无法在此测量：{reason}",
+    "the measurement failed: {reason}": "测量失败：{reason}",
+    "the machine was too busy: pages could not run for a while; measure again": (
+        "机器过于繁忙，页面曾一度无法运行，请重新测量"
+    ),
+}

@@ -1,0 +1,168 @@
+"""``witness loadtest weaknet``: runs, progress and output."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtest.browser.bidi import BidiError
+from loadtest.browser.programs import chromium_missing
+from loadtest.browser.server import Server
+from loadtest.errors import LoadtestError
+from loadtest.netem.emulator import Emulator
+from loadtest.netem.tun import why_no_tun
+from loadtest.weaknet.html import page
+from loadtest.weaknet.result import KEYS, Result
+from loadtest.weaknet.scene import Host, Measured, Plan, measure_once
+from sfu import _media
+from sfu.model import Role
+from signaling.auth import MintingKey, mint_token
+from witness import table
+from witness.bench.progress import Progress
+from witness.errors import MeasureError
+from witness.i18n import marked, t
+
+__all__ = ["EMULATOR", "Output", "host", "measure", "run"]
+
+EMULATOR = Emulator(config=_media.NetemConfig, netem=_media.Netem, path=_media.NetemPath)
+_ROOM = "weaknet"
+_NICE = -10
+_PHASES = {
+    "start": marked("starting a server and two browsers"),
+    "join": marked("joining"),
+    "adapt": marked("media flows, time to adapt"),
+    "measure": marked("measuring"),
+}
+_NAMES = {
+    "concealed_ratio": marked("audio concealed"),
+    "interruptions_per_min": marked("interruptions ≥ 150 ms per minute"),
+    "video_fps": marked("pictures per second"),
+    "freeze_ratio": marked("picture frozen"),
+    "audio_kbps": marked("audio on the link"),
+    "video_kbps": marked("video on the link"),
+    "mouth_to_ear_ms": marked("audio delay, mouth to ear"),
+    "join_s": marked("from joining to media"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where the result goes."""
+
+    as_json: bool = False
+    html: Path | None = None
+
+
+def run(name: str, plan: Plan, runs: int, output: Output) -> int:
+    """Measures and prints.
+
+    Raises:
+        MeasureError: it could not be measured; the text says why.
+    """
+    result = measure(name, plan, runs, Progress())
+    if output.html is not None:
+        output.html.write_text(page([result]), encoding="utf-8")
+    if output.as_json:
+        sys.stdout.write(json.dumps(result.as_json(), ensure_ascii=False, indent=2) + "\n")
+    else:
+        sys.stdout.write(_table(result) + "\n")
+    if result.busy:
+        text = t("the machine was too busy: pages could not run for a while; measure again")
+        sys.stderr.write(f"witness: {t('warning: {text}').format(text=text)}\n")
+    return 0
+
+
+def measure(name: str, plan: Plan, runs: int, progress: Progress) -> Result:
+    """Measures some runs, one after the other.
+
+    Raises:
+        MeasureError: it could not be measured; the text says why.
+    """
+    missing = chromium_missing() or why_no_tun()
+    if missing is not None:
+        raise MeasureError(t("can't measure here: {reason}").format(reason=missing))
+    # Browsers that wait for a CPU look like a bad network.
+    with contextlib.suppress(PermissionError):
+        if os.getpriority(os.PRIO_PROCESS, 0) > _NICE:
+            os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    measured: list[Measured] = []
+    try:
+        for number in range(1, runs + 1):
+            text = t("run {number} of {count}: {profile}, {direction}")
+            said = text.format(
+                number=number, count=runs, profile=name, direction=plan.direction.value
+            )
+            progress.say(said)
+            measured.append(
+                asyncio.run(
+                    measure_once(
+                        plan, host(), EMULATOR, lambda what: progress.say(t(_PHASES[what]))
+                    )
+                )
+            )
+    except (LoadtestError, BidiError, TimeoutError, RuntimeError) as error:
+        text = t("the measurement failed: {reason}")
+        raise MeasureError(text.format(reason=error)) from error
+    return Result(name, plan, measured)
+
+
+def host() -> Host:
+    """A server with a key made for it."""
+    key = MintingKey("measure", secrets.token_hex(32).encode())
+
+    def start(folder: Path, command: Sequence[str], address: str, port: int) -> Server:
+        (folder / "secret").write_bytes(key.secret)
+        (folder / "secret").chmod(0o600)
+        config = folder / "witness.yaml"
+        config.write_text(
+            "signaling:\n  auth:\n    keys:\n"
+            f"      - {{kid: {key.kid}, algorithm: HS256, secret_file: secret}}\n"
+        )
+        settings = {
+            "WITNESS_CONFIG": str(config),
+            "WITNESS_SERVER__HOST": "0.0.0.0",  # noqa: S104 - inside a namespace
+            "WITNESS_SERVER__PORT": str(port),
+            "WITNESS_SIGNALING__AUTH__DEMO_KEY": "false",
+            "WITNESS_MEDIA__LISTEN": json.dumps([address]),
+        }
+        return Server.start(settings=settings, command=command)
+
+    def token(role: str) -> str:
+        return mint_token(
+            key, room=_ROOM, participant_id=role, role=Role(role), now_unix_s=time.time()
+        )
+
+    return Host(start, token)
+
+
+def _table(result: Result) -> str:
+    down, up = result.worst("down"), result.worst("up")
+
+    def head(name: str, impaired: object) -> str:
+        return name if impaired else t("{name} (not impaired)").format(name=name)
+
+    rows = [["", head(t("down"), down["impaired"]), head(t("up"), up["impaired"])]]
+    rows += [[t(_NAMES[key]), _shown(key, down[key]), _shown(key, up[key])] for key in KEYS]
+    return table.render(rows, left={0})
+
+
+def _shown(key: str, value: float | None) -> str:
+    if value is None:
+        return t("unknown")
+    unit = key.rsplit("_", 1)[-1]
+    match unit:
+        case "ratio":
+            return f"{value * 100:.2f} %"
+        case "kbps":
+            return f"{value:.0f} kb/s"
+        case "ms":
+            return f"{value:.0f} ms"
+        case "s":
+            return f"{value:.2f} s"
+    return f"{value:.1f}"
