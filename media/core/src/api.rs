@@ -4,6 +4,7 @@
 //! [`Snapshot`]. All identifiers are chosen by the caller, so a command never has to wait for
 //! a reply before the next one can name its result.
 
+use crate::ledger::Ledger;
 use crate::remote::{Protocol, Remote};
 
 /// A room on this engine. Chosen by the caller, unique for the life of the process.
@@ -453,11 +454,23 @@ pub enum DropReason {
     RoomGone,
     /// The queue that spreads bursts to a subscriber was full.
     PacerOverflow,
+    /// Its transport ended while it waited or before it came.
+    TransportClosed,
+    /// Its subscription ended while it waited.
+    ConsumerGone,
+    /// Asked for again, and no longer there.
+    NotCached,
+    /// Asked for again while the last copy was probably still under way.
+    TooSoon,
+    /// Asked for again more often than the path to the subscriber bears.
+    OverBudget,
+    /// Asked for again by a subscriber that did not negotiate to.
+    RepairOff,
 }
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 22] = [
+    pub const ALL: [DropReason; 28] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
@@ -480,6 +493,12 @@ impl DropReason {
         DropReason::LimitReached,
         DropReason::RoomGone,
         DropReason::PacerOverflow,
+        DropReason::TransportClosed,
+        DropReason::ConsumerGone,
+        DropReason::NotCached,
+        DropReason::TooSoon,
+        DropReason::OverBudget,
+        DropReason::RepairOff,
     ];
 
     /// The metric label.
@@ -507,6 +526,12 @@ impl DropReason {
             DropReason::LimitReached => "limit_reached",
             DropReason::RoomGone => "room_gone",
             DropReason::PacerOverflow => "pacer_overflow",
+            DropReason::TransportClosed => "transport_closed",
+            DropReason::ConsumerGone => "consumer_gone",
+            DropReason::NotCached => "not_cached",
+            DropReason::TooSoon => "too_soon",
+            DropReason::OverBudget => "over_budget",
+            DropReason::RepairOff => "repair_off",
         }
     }
 }
@@ -533,9 +558,14 @@ pub struct EngineCounters {
     pub pli_received: u64,
     pub retransmissions_in: u64,
     pub retransmissions_out: u64,
+    /// Packets sent again only to find out what the path takes.
+    pub padding_out: u64,
     /// NACKed by a subscriber but no longer in the cache.
     pub retransmissions_missed: u64,
+    /// Sums over all stages but [`Stage::Nack`](crate::ledger::Stage). Known to snapshots only.
     pub dropped: [u64; DropReason::ALL.len()],
+    /// What became of every packet.
+    pub ledger: Ledger,
     /// Subscriptions that got a higher layer, by [`LayerSwitchReason`].
     pub layer_switches_up: [u64; LayerSwitchReason::ALL.len()],
     /// Subscriptions that got a lower layer or nothing any more, by [`LayerSwitchReason`].

@@ -319,6 +319,11 @@ impl Consumer {
         }
     }
 
+    /// Counts a packet that was sent again as padding.
+    pub(crate) fn on_padded(&mut self, cx: &mut Cx, sent: SentRtp) {
+        cx.shared.counters.padding_out += u64::from(sent.is_sent);
+    }
+
     /// Packets and bytes of payload sent since this was asked last.
     pub(crate) fn take_unreported(&mut self) -> (u32, u64) {
         let now = (self.packets, self.payload_bytes);

@@ -17,6 +17,7 @@ pub mod demux;
 pub mod ext;
 pub mod framing;
 pub mod layers;
+pub mod ledger;
 pub mod nack;
 #[cfg(any(test, feature = "netem"))]
 pub mod netem;
@@ -45,5 +46,6 @@ pub mod window;
 pub use api::{Command, DropReason, EngineCounters, Event, Snapshot};
 pub use certificate::{Certificate, CertificateError};
 pub use config::PlaneConfig;
+pub use ledger::{Ledger, Stage};
 pub use plane::{Output, Plane};
 pub use remote::{Protocol, Remote};

@@ -197,6 +197,20 @@ impl Pacer {
         self.queued_bytes == 0
     }
 
+    /// Packets that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.retransmissions.len() + self.video.len()
+    }
+
+    /// Forgets what waits, and its memory; returns how many packets that were.
+    pub(crate) fn clear(&mut self) -> usize {
+        let waiting = self.len();
+        (self.retransmissions, self.video) = (VecDeque::new(), VecDeque::new());
+        self.queued_bytes = 0;
+        self.spare = Vec::new();
+        waiting
+    }
+
     /// How long what waits takes to leave.
     pub(crate) fn delay(&self) -> Duration {
         if self.rate_bps == 0 {
@@ -208,8 +222,7 @@ impl Pacer {
     /// Lets `packet` wait; `queued` is all about it but the bytes. Returns whether there was
     /// room: the newest is what is dropped.
     pub(crate) fn push(&mut self, mut queued: Queued, packet: &[u8]) -> bool {
-        let packets = self.retransmissions.len() + self.video.len();
-        if packets >= MAX_PACKETS || self.delay() >= MAX_DELAY {
+        if self.len() >= MAX_PACKETS || self.delay() >= MAX_DELAY {
             return false;
         }
         let mut bytes = self.spare.pop().unwrap_or_default();
@@ -409,6 +422,21 @@ mod tests {
         assert!(!pacer.admits(start), "order is kept");
         assert_eq!(std::iter::from_fn(|| pacer.pop(start)).count(), 5);
         assert!(pacer.admits(start));
+    }
+
+    #[test]
+    fn clearing_tells_what_waited() {
+        let start = Instant::now();
+        let mut pacer = Pacer::default();
+        pacer.set_rate(100_000, start);
+        for (sequence, class) in
+            [Class::Video, Class::Retransmission, Class::Video].into_iter().enumerate()
+        {
+            assert!(push(&mut pacer, class, sequence as u16));
+        }
+        assert_eq!((pacer.len(), pacer.clear()), (3, 3));
+        assert!(pacer.is_empty() && pacer.pop(start + ms(900)).is_none());
+        assert_eq!((pacer.clear(), pacer.memory_bytes()), (0, 0));
     }
 
     #[test]

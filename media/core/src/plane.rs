@@ -10,6 +10,7 @@ use crate::api::{Command, DropReason, Event, RoomId, Snapshot};
 use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
 use crate::demux::{PacketKind, classify};
+use crate::ledger::Stage;
 use crate::remote::Remote;
 use crate::room::ahead::{Ahead, Arrival, Work};
 use crate::room::{CommandResult, Room, subject};
@@ -98,10 +99,13 @@ impl Plane {
         // Media does not change whose address it is, unless the room fails.
         let mut owner = None;
         for datagram in datagrams {
+            self.shared.counters.ledger.enter(Stage::Datagram, 1);
             let Some(kind) = classify(datagram) else {
-                self.shared.drop_packet(DropReason::Malformed);
+                self.shared.drop_packet(Stage::Datagram, DropReason::Malformed);
                 continue;
             };
+            let stage = stage_of(kind);
+            self.shared.counters.ledger.enter(stage, 1);
             if kind == PacketKind::Stun {
                 owner = None;
                 self.receive_check(now, local, remote, datagram, output);
@@ -109,12 +113,15 @@ impl Plane {
             }
             owner = owner.or_else(|| self.shared.addresses.get(&remote).copied());
             let Some(Location { room, item }) = owner else {
-                self.shared.drop_packet(DropReason::UnknownSource);
+                self.shared.drop_packet(stage, DropReason::UnknownSource);
                 continue;
             };
             let done = self.with_room(now, room, output, |room, cx| {
                 room.receive(cx, item, remote, kind, datagram);
             });
+            if done.is_none() {
+                self.settle();
+            }
             owner = owner.filter(|_| done.is_some() && kind != PacketKind::Dtls);
         }
     }
@@ -154,15 +161,19 @@ impl Plane {
             self.shared.ufrags.get(ours).copied()
         });
         let (Some(check), Some(location)) = (check, found) else {
-            return self.shared.drop_packet(DropReason::StunUnauthenticated);
+            return self.shared.drop_packet(Stage::Stun, DropReason::StunUnauthenticated);
         };
         let owner = self.shared.addresses.get(&remote).copied().filter(|owner| *owner != location);
         let is_foreign = owner.is_some_and(|owner| self.is_alive(now, owner, output));
-        self.with_room(now, location.room, output, |room, cx| {
-            if let Some(transport) = room.transports.get_mut(location.item) {
-                transport.on_check(cx, local, remote, &check, is_foreign);
+        let done = self.with_room(now, location.room, output, |room, cx| {
+            match room.transports.get_mut(location.item) {
+                Some(transport) => transport.on_check(cx, local, remote, &check, is_foreign),
+                None => cx.drop_packet(Stage::Stun, DropReason::TransportClosed),
             }
         });
+        if done.is_none() {
+            self.settle();
+        }
         if let Some(owner) = owner
             && self.shared.addresses.get(&remote) == Some(&location)
             && let Some(room) = self.rooms.get_mut(owner.room)
@@ -382,6 +393,7 @@ impl Plane {
             ..Snapshot::default()
         };
         snapshot.counters.rtp_lost = self.shared.lost_before;
+        snapshot.counters.dropped = snapshot.counters.ledger.dropped_by_reason();
         let mut cx = Cx { now, shared: &mut self.shared, output: &mut Nowhere };
         for (_, room) in self.rooms.iter_mut() {
             room.snapshot(&mut cx, &mut snapshot);
@@ -432,7 +444,7 @@ impl Plane {
 
     /// Counts datagrams that were handed to [`Output`] and then could not be sent after all.
     pub fn count_drops(&mut self, reason: DropReason, count: u64) {
-        self.shared.counters.dropped[reason as usize] += count;
+        self.shared.counters.ledger.discard(Stage::Socket, reason, count);
     }
 
     /// Entries of all tables together: zero when every room is gone.
@@ -485,7 +497,18 @@ impl Plane {
         self.shared.counters.room_panics += 1;
         self.shared.reset_scratch();
         self.forget_room(key);
+        self.settle();
         self.shared.events.push(Event::RoomPanicked { room: id, message: message.into() });
+    }
+
+    /// Writes off what was under way in a room that is gone.
+    #[cold]
+    fn settle(&mut self) {
+        let transports = self.rooms.iter_mut().flat_map(|(_, room)| room.transports.iter());
+        let waiting: usize = transports.map(|(_, transport)| transport.pacer.len()).sum();
+        self.shared.counters.ledger.waiting = waiting as u64;
+        self.shared.counters.settle();
+        self.shared.counters.ledger.waiting = 0;
     }
 
     fn forget_room(&mut self, key: Key) {
@@ -493,6 +516,15 @@ impl Plane {
             self.room_keys.remove(&room.id);
             self.shared.forget_room(key);
         }
+    }
+}
+
+fn stage_of(kind: PacketKind) -> Stage {
+    match kind {
+        PacketKind::Stun => Stage::Stun,
+        PacketKind::Dtls => Stage::Dtls,
+        PacketKind::Rtp => Stage::Rtp,
+        PacketKind::Rtcp => Stage::Rtcp,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::api::{
 use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
 use crate::ext::ExtensionBuilder;
+use crate::ledger::{Ledger, Stage};
 use crate::ntp::{NtpTime, WallClock};
 use crate::plane::Output;
 use crate::remote::Remote;
@@ -192,8 +193,8 @@ impl Shared {
 
     /// Counts a packet that goes no further.
     #[inline]
-    pub(crate) fn drop_packet(&mut self, reason: DropReason) {
-        self.counters.dropped[reason as usize] += 1;
+    pub(crate) fn drop_packet(&mut self, stage: Stage, reason: DropReason) {
+        self.counters.ledger.discard(stage, reason, 1);
     }
 
     /// Reports what a command could not do.
@@ -265,8 +266,14 @@ impl Cx<'_> {
     }
 
     #[inline]
-    pub(crate) fn drop_packet(&mut self, reason: DropReason) {
-        self.shared.drop_packet(reason);
+    pub(crate) fn drop_packet(&mut self, stage: Stage, reason: DropReason) {
+        self.shared.drop_packet(stage, reason);
+    }
+
+    /// What every packet's fate is written into.
+    #[inline]
+    pub(crate) fn ledger(&mut self) -> &mut Ledger {
+        &mut self.shared.counters.ledger
     }
 }
 

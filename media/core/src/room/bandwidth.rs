@@ -2,7 +2,9 @@
 
 use super::Room;
 use super::forward::{find_lost, write_rtx};
+use crate::api::DropReason;
 use crate::bwe::{BandwidthEstimator, Bounds};
+use crate::ledger::Stage;
 use crate::pacer::{Class, Queued};
 use crate::rtcp::TwccFeedback;
 use crate::rtp::SeqNo;
@@ -78,14 +80,16 @@ impl Room {
         let Some(transport) = self.transports.get_mut(key) else { return };
         while let Some(mut queued) = transport.pacer.pop(cx.now) {
             let Queued { consumer, lens, stamps, .. } = queued;
-            let forwarded = queued.as_forwarded();
-            let packet = &mut queued.bytes[..];
-            let sent = transport.send_media(cx, packet, lens, stamps);
             if let Some(consumer) = self.consumers.get_mut(consumer) {
+                let forwarded = queued.as_forwarded();
+                let packet = &mut queued.bytes[..];
+                let sent = transport.send_media(cx, packet, lens, stamps);
                 match queued.class {
                     Class::Video => consumer.on_sent(cx, sent, &forwarded, packet),
                     Class::Retransmission => consumer.on_resent(cx, sent),
                 }
+            } else {
+                cx.drop_packet(Stage::Send, DropReason::ConsumerGone);
             }
             transport.pacer.recycle(queued.bytes);
         }
@@ -130,8 +134,9 @@ impl Room {
             let Some(target) = self.transports.get(key) else { return false };
             let Some((lens, stamps, _)) = write_rtx(cx, target, consumer, &lost) else { continue };
             let Some(target) = self.transports.get_mut(key) else { return false };
+            cx.ledger().made += 1;
             let sent = target.send_scratch(cx, lens, stamps);
-            consumer.on_resent(cx, sent);
+            consumer.on_padded(cx, sent);
             return sent.is_sent;
         }
         false

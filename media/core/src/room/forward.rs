@@ -8,6 +8,7 @@ use crate::codec;
 use crate::codec::numbers::{PictureNumbers, PictureOffsets};
 use crate::consumer::{Consumer, Forwarded, SourceId};
 use crate::ext::transport_sequence;
+use crate::ledger::Stage;
 use crate::pacer::{Class, Queued, Stamps};
 use crate::producer::Producer;
 use crate::resend::ResendDecision;
@@ -45,9 +46,16 @@ impl Room {
         let Some(producer) = self.producers.get(key) else { return };
         let mut started_late = Vec::new();
         let mut is_broken = false;
+        cx.ledger().enter(Stage::Copy, producer.consumers.len() as u64);
         for consumer_key in &producer.consumers {
-            let Some(consumer) = self.consumers.get_mut(*consumer_key) else { continue };
-            let Some(transport) = self.transports.get_mut(consumer.transport) else { continue };
+            let Some(consumer) = self.consumers.get_mut(*consumer_key) else {
+                cx.drop_packet(Stage::Copy, DropReason::ConsumerGone);
+                continue;
+            };
+            let Some(transport) = self.transports.get_mut(consumer.transport) else {
+                cx.drop_packet(Stage::Copy, DropReason::TransportClosed);
+                continue;
+            };
             match admit(consumer, transport, packet) {
                 Admission::Pass => {
                     let outcome = forward_to(cx, transport, consumer, *consumer_key, packet);
@@ -64,9 +72,9 @@ impl Room {
                 Admission::LeaveOut => {
                     consumer.pictures.skip(&packet.info.numbers);
                     leave_out(cx, transport, consumer, packet.ext_seq);
-                    cx.drop_packet(DropReason::LayerNotWanted);
+                    cx.drop_packet(Stage::Copy, DropReason::LayerNotWanted);
                 }
-                Admission::Drop(reason) => cx.drop_packet(reason),
+                Admission::Drop(reason) => cx.drop_packet(Stage::Copy, reason),
             }
         }
         for consumer in started_late {
@@ -105,6 +113,7 @@ impl Room {
             };
             let Some(consumer) = self.consumers.get_mut(consumer_key) else { return };
             let Some(transport) = self.transports.get_mut(consumer.transport) else { return };
+            cx.ledger().enter(Stage::Copy, 1);
             match admit(consumer, transport, &packet) {
                 Admission::Pass => {
                     // Whoever waits for more than fits asks for a keyframe by itself.
@@ -113,8 +122,12 @@ impl Room {
                 Admission::LeaveOut => {
                     consumer.pictures.skip(&info.numbers);
                     leave_out(cx, transport, consumer, ext_seq);
+                    cx.drop_packet(Stage::Copy, DropReason::LayerNotWanted);
                 }
-                Admission::Start | Admission::Drop(_) => return,
+                Admission::Start => {
+                    return cx.drop_packet(Stage::Copy, DropReason::LayerNotWanted);
+                }
+                Admission::Drop(reason) => return cx.drop_packet(Stage::Copy, reason),
             }
         }
     }
@@ -136,28 +149,46 @@ impl Room {
         &mut self,
         cx: &mut Cx,
         transport: Key,
-        consumer: Key,
+        consumer: Option<Key>,
         lost: impl Iterator<Item = SeqNo>,
     ) {
-        let consumer_key = consumer;
-        let Some(consumer) = self.consumers.get_mut(consumer_key) else { return };
-        if !consumer.parameters.nack {
-            return;
-        }
         for number in lost {
-            let is_answered = if consumer.sent.is_some() {
-                let Some(transport) = self.transports.get_mut(transport) else { return };
-                resend_plain(cx, transport, consumer, number)
-            } else {
-                let lost = find_lost(consumer, number, &self.producers, &self.transports);
-                let Some(transport) = self.transports.get_mut(transport) else { return };
-                lost.is_some_and(|lost| {
-                    resend_rtx(cx, transport, consumer, consumer_key, &lost);
-                    true
-                })
+            cx.ledger().enter(Stage::Nack, 1);
+            let Some(key) = consumer else {
+                cx.drop_packet(Stage::Nack, DropReason::UnknownSsrc);
+                continue;
             };
-            cx.shared.counters.retransmissions_missed += u64::from(!is_answered);
+            match self.resend_one(cx, transport, key, number) {
+                Ok(()) => cx.ledger().pass(Stage::Nack),
+                Err(reason) => {
+                    cx.drop_packet(Stage::Nack, reason);
+                    cx.shared.counters.retransmissions_missed +=
+                        u64::from(reason == DropReason::NotCached);
+                }
+            }
         }
+    }
+
+    /// Sends one packet again, at once or in its turn.
+    fn resend_one(
+        &mut self,
+        cx: &mut Cx,
+        transport: Key,
+        key: Key,
+        number: SeqNo,
+    ) -> Result<(), DropReason> {
+        let consumer = self.consumers.get_mut(key).ok_or(DropReason::ConsumerGone)?;
+        if !consumer.parameters.nack {
+            return Err(DropReason::RepairOff);
+        }
+        let closed = DropReason::TransportClosed;
+        if consumer.sent.is_some() {
+            let transport = self.transports.get_mut(transport).ok_or(closed)?;
+            return resend_plain(cx, transport, consumer, number);
+        }
+        let lost = find_lost(consumer, number, &self.producers, &self.transports);
+        let transport = self.transports.get_mut(transport).ok_or(closed)?;
+        resend_rtx(cx, transport, consumer, key, &lost.ok_or(DropReason::NotCached)?)
     }
 }
 
@@ -343,6 +374,7 @@ fn send_filler(cx: &mut Cx, transport: &mut Transport, consumer: &mut Consumer, 
     else {
         return;
     };
+    cx.ledger().made += 1;
     // Too small to wait for its turn; a subscriber takes it before or after what waits.
     let mut buffer = std::mem::take(&mut cx.shared.scratch.packet);
     let sent = transport.send_media(cx, &mut buffer, lens, stamps);
@@ -368,21 +400,21 @@ fn forward_to(
 ) -> Outcome {
     let Some(payload_type) = consumer.outgoing_payload_type(packet.header.payload_type) else {
         consumer.rewriter.skip(packet.ext_seq);
-        cx.drop_packet(DropReason::CodecMismatch);
+        cx.drop_packet(Stage::Copy, DropReason::CodecMismatch);
         return Outcome::Fine;
     };
     let header = &packet.header;
     let rewritten = match consumer.rewriter.rewrite(packet.ext_seq, header.timestamp, cx.now) {
         Ok(rewritten) => rewritten,
         Err(Refused::Duplicate | Refused::BeforeSwitch | Refused::TooOld) => {
-            cx.drop_packet(DropReason::Duplicate);
+            cx.drop_packet(Stage::Copy, DropReason::Duplicate);
             return Outcome::Fine;
         }
     };
     let Some(offsets) = consumer.place_picture(&packet.info.numbers) else {
         // Its picture was left out, or too long ago: the place must not stay empty.
         send_filler(cx, transport, consumer, rewritten);
-        cx.drop_packet(DropReason::Duplicate);
+        cx.drop_packet(Stage::Copy, DropReason::Duplicate);
         return Outcome::Fine;
     };
     consumer.remember(rewritten.ext_seq, offsets);
@@ -399,9 +431,10 @@ fn forward_to(
     let source = Source { bytes: packet.bytes, payload, elements, numbers, offsets };
     let Some((lens, stamps)) = write_packet(cx, transport, consumer, outgoing, &source, None)
     else {
-        cx.drop_packet(DropReason::TooLarge);
+        cx.drop_packet(Stage::Copy, DropReason::TooLarge);
         return Outcome::Fine;
     };
+    cx.ledger().pass(Stage::Copy);
     if packet.is_late {
         // It answers the subscriber's requests that are still under way.
         let rtt = transport.rtt.get();
@@ -436,7 +469,7 @@ fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
     let len = queued.lens.1;
     let has_room = transport.pacer.push(queued, &cx.shared.scratch.packet[..len]);
     if !has_room {
-        cx.drop_packet(DropReason::PacerOverflow);
+        cx.drop_packet(Stage::Send, DropReason::PacerOverflow);
     }
     transport.schedule_pace(cx);
     has_room
@@ -518,23 +551,19 @@ fn write_packet(
     (end + MAX_OVERHEAD <= scratch.packet.len()).then_some(((header_len, end), stamps))
 }
 
-/// Sends the same bytes again. Returns whether the packet was still there.
+/// Sends the same bytes again.
 fn resend_plain(
     cx: &mut Cx,
     transport: &mut Transport,
     consumer: &mut Consumer,
     number: SeqNo,
-) -> bool {
-    let Some(packet) = consumer.sent.as_ref().and_then(|sent| sent.get(number)) else {
-        return false;
-    };
-    let Some(outgoing) = consumer.rewriter.lookup(number).map(|sent| sent.outgoing) else {
-        return false;
-    };
+) -> Result<(), DropReason> {
+    let packet = consumer.sent.as_ref().and_then(|sent| sent.get(number));
+    let packet = packet.ok_or(DropReason::NotCached)?;
+    let outgoing = consumer.rewriter.lookup(number).map(|sent| sent.outgoing);
+    let outgoing = outgoing.ok_or(DropReason::NotCached)?;
     let rtt = transport.rtt.get();
-    if consumer.responder.request(outgoing, packet.len(), rtt, cx.now) != ResendDecision::Send {
-        return true;
-    }
+    decided(consumer.responder.request(outgoing, packet.len(), rtt, cx.now))?;
     let number = transport_number(transport, packet);
     match transport.send_raw(cx.output, packet) {
         Ok(()) => {
@@ -544,10 +573,20 @@ fn resend_plain(
             }
             consumer.retransmitted += 1;
             cx.shared.counters.retransmissions_out += 1;
+            cx.ledger().pass(Stage::Send);
         }
-        Err(reason) => cx.drop_packet(reason),
+        Err(reason) => cx.drop_packet(Stage::Send, reason),
     }
-    true
+    Ok(())
+}
+
+/// Why a request is not answered, if it is not.
+fn decided(decision: ResendDecision) -> Result<(), DropReason> {
+    match decision {
+        ResendDecision::Send => Ok(()),
+        ResendDecision::TooSoon => Err(DropReason::TooSoon),
+        ResendDecision::OverBudget => Err(DropReason::OverBudget),
+    }
 }
 
 /// The transport-wide number in a protected packet.
@@ -565,20 +604,19 @@ fn resend_rtx(
     consumer: &mut Consumer,
     key: Key,
     lost: &Lost<'_>,
-) {
+) -> Result<(), DropReason> {
     let (rtt, len) = (transport.rtt.get(), lost.bytes.len());
     if !transport.pacer.may_resend(len, cx.now) {
-        return consumer.responder.refuse();
+        consumer.responder.refuse();
+        return Err(DropReason::OverBudget);
     }
-    if consumer.responder.request(lost.outgoing, len, rtt, cx.now) != ResendDecision::Send {
-        return;
-    }
-    let Some((lens, stamps, sequence)) = write_rtx(cx, transport, consumer, lost) else {
-        return cx.drop_packet(DropReason::TooLarge);
-    };
+    decided(consumer.responder.request(lost.outgoing, len, rtt, cx.now))?;
+    let written = write_rtx(cx, transport, consumer, lost);
+    let (lens, stamps, sequence) = written.ok_or(DropReason::TooLarge)?;
     if transport.pacer.admits(cx.now) {
         let sent = transport.send_scratch(cx, lens, stamps);
-        return consumer.on_resent(cx, sent);
+        consumer.on_resent(cx, sent);
+        return Ok(());
     }
     let queued = Queued {
         class: Class::Retransmission,
@@ -590,6 +628,7 @@ fn resend_rtx(
         bytes: Vec::new(),
     };
     enqueue(cx, transport, queued);
+    Ok(())
 }
 
 /// Writes a cached packet as RTX into the scratch buffer, with the sequence number it gets.

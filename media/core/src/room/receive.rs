@@ -4,6 +4,7 @@ use crate::api::{DropReason, Event, ExtensionKind, LayerSwitchReason, MediaKind}
 use crate::codec::{self, PayloadInfo};
 use crate::demux::PacketKind;
 use crate::ext::{AudioLevel, ExtensionMap, StreamId, transport_sequence};
+use crate::ledger::Stage;
 use crate::reception::Arrival;
 use crate::remote::Remote;
 use crate::rtp::{RtpHeader, SeqNo};
@@ -117,25 +118,30 @@ impl Room {
             PacketKind::Rtp => self.receive_rtp(cx, transport, remote, datagram),
             PacketKind::Rtcp => self.receive_rtcp(cx, transport, remote, datagram),
             PacketKind::Dtls => self.receive_dtls(cx, transport, datagram),
-            PacketKind::Stun => {}
+            // Checks go another way.
+            PacketKind::Stun => cx.drop_packet(Stage::Stun, DropReason::Malformed),
         }
     }
 
     fn receive_dtls(&mut self, cx: &mut Cx, key: Key, datagram: &[u8]) {
-        let Some(transport) = self.transports.get_mut(key) else { return };
+        let Some(transport) = self.transports.get_mut(key) else {
+            return cx.drop_packet(Stage::Dtls, DropReason::TransportClosed);
+        };
         if transport.on_dtls(cx, datagram) == Checked::Connected {
             self.on_connected(cx, key);
         }
     }
 
     fn receive_rtp(&mut self, cx: &mut Cx, key: Key, remote: Remote, datagram: &mut [u8]) {
-        let Some(transport) = self.transports.get_mut(key) else { return };
+        let Some(transport) = self.transports.get_mut(key) else {
+            return cx.drop_packet(Stage::Rtp, DropReason::TransportClosed);
+        };
         let protected_len = datagram.len();
         let Some(opened) = transport.unprotect_rtp(cx, remote, datagram) else { return };
         let len = opened.len;
         let datagram = &mut datagram[..len];
         let Ok(header) = RtpHeader::parse(datagram) else {
-            return cx.drop_packet(DropReason::Malformed);
+            return cx.drop_packet(Stage::Rtp, DropReason::Malformed);
         };
         let elements = Elements::read(&header, datagram, &transport.extensions);
         if opened.is_fresh {
@@ -145,30 +151,36 @@ impl Room {
             Some(stream) => stream,
             None => match self.learn(cx, key, &header, &elements) {
                 Ok(stream) => stream,
-                Err(reason) => return cx.drop_packet(reason),
+                Err(reason) => return cx.drop_packet(Stage::Rtp, reason),
             },
         };
         if !opened.is_fresh {
-            let Some(transport) = self.transports.get_mut(key) else { return };
+            let Some(transport) = self.transports.get_mut(key) else {
+                return cx.drop_packet(Stage::Rtp, DropReason::TransportClosed);
+            };
             if let Err(reason) = transport.adopt_stream(cx, remote, &header, protected_len) {
-                return cx.drop_packet(reason);
+                return cx.drop_packet(Stage::Rtp, reason);
             }
             count_arrival(cx, transport, &elements);
         }
-        self.count_incoming(cx, stream, len);
+        if !self.count_incoming(cx, stream, len) {
+            return cx.drop_packet(Stage::Rtp, DropReason::UnknownSsrc);
+        }
         match self.unwrap_rtx(stream, header, datagram) {
             Ok(Some(header)) => self.on_media(cx, key, stream, header, elements, datagram),
-            Ok(None) => {}
-            Err(reason) => cx.drop_packet(reason),
+            Ok(None) => cx.ledger().empty_in += 1,
+            Err(reason) => cx.drop_packet(Stage::Media, reason),
         }
     }
 
-    fn count_incoming(&self, cx: &mut Cx, stream: Stream, len: usize) {
-        let Some(producer) = self.producers.get(stream.producer) else { return };
+    /// Counts a packet of a track. Returns whether there is one.
+    fn count_incoming(&self, cx: &mut Cx, stream: Stream, len: usize) -> bool {
+        let Some(producer) = self.producers.get(stream.producer) else { return false };
         let kind = producer.kind as usize;
         cx.shared.counters.rtp_packets_in[kind] += 1;
         cx.shared.counters.rtp_bytes_in[kind] += len as u64;
         cx.shared.counters.retransmissions_in += u64::from(stream.is_rtx);
+        true
     }
 
     /// Turns an RTX packet into the one it repairs, in place (RFC 4588, section 4). `None` for
@@ -213,18 +225,22 @@ impl Room {
         packet: &mut [u8],
     ) {
         let now = cx.now;
-        let Some(producer) = self.producers.get_mut(stream.producer) else { return };
-        let Some(codec) = producer.codec(header.payload_type) else {
-            return cx.drop_packet(DropReason::UnknownPayloadType);
+        let Some(producer) = self.producers.get_mut(stream.producer) else {
+            return cx.drop_packet(Stage::Media, DropReason::UnknownSsrc);
         };
-        let Some(encoding) = producer.encodings.get_mut(stream.encoding) else { return };
+        let Some(codec) = producer.codec(header.payload_type) else {
+            return cx.drop_packet(Stage::Media, DropReason::UnknownPayloadType);
+        };
+        let Some(encoding) = producer.encodings.get_mut(stream.encoding) else {
+            return cx.drop_packet(Stage::Media, DropReason::UnknownSsrc);
+        };
         let (number, len) = (header.sequence_number, header.payload_end);
         let received = match stream.is_rtx {
             true => encoding.reception.on_repaired(number, len, now),
             false => encoding.reception.on_packet(number, header.timestamp, len, now),
         };
         if received.arrival == Arrival::Duplicate {
-            return cx.drop_packet(DropReason::Duplicate);
+            return cx.drop_packet(Stage::Media, DropReason::Duplicate);
         }
         let ext_seq = received.ext_seq;
         if let Some(nack) = &mut encoding.nack {
@@ -240,6 +256,7 @@ impl Room {
         let bytes = &packet[..len];
         let payload = header.payload(bytes);
         if payload.is_empty() {
+            cx.ledger().empty_in += 1;
             return self.skip(cx, stream, ext_seq);
         }
         let mut can_start = true;
@@ -257,7 +274,7 @@ impl Room {
         let has_begun = producer.on_media(stream.encoding, &info, len, now);
         let is_one_of_several = producer.encodings.len() > 1;
         if producer.paused {
-            return cx.drop_packet(DropReason::ProducerPaused);
+            return cx.drop_packet(Stage::Media, DropReason::ProducerPaused);
         }
         if !producer.started {
             producer.started = true;
@@ -277,6 +294,7 @@ impl Room {
         if has_begun && is_one_of_several {
             self.allocate_subscribers(cx, stream.producer, LayerSwitchReason::Encoding);
         }
+        cx.ledger().pass(Stage::Media);
         self.forward(cx, stream.producer, &packet);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Room;
 use crate::api::{DropReason, MediaKind};
+use crate::ledger::Stage;
 use crate::remote::Remote;
 use crate::rtcp::{self, ReportBlock, RtcpPacket, SenderInfo, round_trip};
 use crate::shared::Cx;
@@ -15,13 +16,19 @@ impl Room {
         remote: Remote,
         datagram: &mut [u8],
     ) {
-        let Some(transport) = self.transports.get_mut(key) else { return };
+        let Some(transport) = self.transports.get_mut(key) else {
+            return cx.drop_packet(Stage::Rtcp, DropReason::TransportClosed);
+        };
         let Some(len) = transport.unprotect_rtcp(cx, remote, datagram) else { return };
         cx.shared.counters.rtcp_packets_in += 1;
         for packet in rtcp::parse(&datagram[..len]) {
+            cx.ledger().enter(Stage::Report, 1);
             match packet {
-                Ok(packet) => self.on_rtcp(cx, key, packet),
-                Err(_) => cx.drop_packet(DropReason::Malformed),
+                Ok(packet) => {
+                    cx.ledger().pass(Stage::Report);
+                    self.on_rtcp(cx, key, packet);
+                }
+                Err(_) => cx.drop_packet(Stage::Report, DropReason::Malformed),
             }
         }
     }
@@ -37,9 +44,8 @@ impl Room {
             }
             RtcpPacket::Nack(nack) => {
                 cx.shared.counters.nack_received += 1;
-                if let Some(consumer) = self.consumer_by_ssrc(key, nack.media_ssrc) {
-                    self.resend(cx, key, consumer, nack.lost());
-                }
+                let consumer = self.consumer_by_ssrc(key, nack.media_ssrc);
+                self.resend(cx, key, consumer, nack.lost());
             }
             RtcpPacket::Pli(pli) => self.on_keyframe_request(cx, key, pli.media_ssrc),
             RtcpPacket::Fir(fir) => {

@@ -13,6 +13,7 @@ impl Room {
             let memory = transport.memory_bytes()
                 + producers.map(|producer| producer.memory_bytes()).sum::<u64>()
                 + consumers.map(|consumer| consumer.memory_bytes()).sum::<u64>();
+            snapshot.counters.ledger.waiting += transport.pacer.len() as u64;
             snapshot.transports.push(transport.stats(self.id, memory));
         }
         for (_, producer) in self.producers.iter_mut() {

@@ -7,6 +7,7 @@ use super::ice::Generation;
 use super::stun::{Check, MAX_STUN_LEN};
 use super::{MAX_SENT_SSRCS, SrtpPair, Transport};
 use crate::api::{CloseReason, DropReason, Event, TransportState};
+use crate::ledger::Stage;
 use crate::remote::Remote;
 use crate::shared::{Cx, TimerKind};
 use crate::srtp::SrtpKeys;
@@ -41,17 +42,18 @@ impl Transport {
         is_foreign: bool,
     ) {
         let Some(generation) = self.ice.authenticate(check) else {
-            cx.drop_packet(DropReason::StunUnauthenticated);
+            cx.drop_packet(Stage::Stun, DropReason::StunUnauthenticated);
             return;
         };
         if is_foreign || !self.is_open() {
-            cx.drop_packet(DropReason::StunUnauthenticated);
+            cx.drop_packet(Stage::Stun, DropReason::StunUnauthenticated);
             return;
         }
         if self.ice.is_copy(check, remote) {
-            cx.drop_packet(DropReason::StunReplay);
+            cx.drop_packet(Stage::Stun, DropReason::StunReplay);
             return;
         }
+        cx.ledger().pass(Stage::Stun);
         let mut answer = [0; MAX_STUN_LEN];
         let password = self.ice.password(generation);
         if check.has_role_conflict() {
@@ -71,9 +73,13 @@ impl Transport {
     }
 
     fn answer(&mut self, cx: &mut Cx, local: Option<IpAddr>, remote: Remote, answer: &[u8]) {
+        cx.ledger().enter(Stage::Own, 1);
         match cx.output.send(local, remote, answer) {
-            Ok(()) => self.bytes_out += answer.len() as u64,
-            Err(reason) => cx.drop_packet(reason),
+            Ok(()) => {
+                cx.ledger().pass(Stage::Own);
+                self.bytes_out += answer.len() as u64;
+            }
+            Err(reason) => cx.drop_packet(Stage::Own, reason),
         }
     }
 
@@ -117,9 +123,10 @@ impl Transport {
     /// Takes a DTLS record that came from one of the transport's addresses.
     pub(crate) fn on_dtls(&mut self, cx: &mut Cx, datagram: &[u8]) -> Checked {
         if self.dtls.is_none() {
-            cx.drop_packet(DropReason::NotSecured);
+            cx.drop_packet(Stage::Dtls, DropReason::NotSecured);
             return Checked::Done;
         }
+        cx.ledger().pass(Stage::Dtls);
         self.bytes_in += datagram.len() as u64;
         let now = cx.now;
         self.step_dtls(cx, |dtls, send| dtls.handle_packet(now, datagram, send))
@@ -132,9 +139,7 @@ impl Transport {
     ) -> Checked {
         let Some(mut dtls) = self.dtls.take() else { return Checked::Done };
         let progress = step(&mut dtls, &mut |record| {
-            if let Err(reason) = self.send_raw(cx.output, record) {
-                cx.shared.drop_packet(reason);
-            }
+            self.send_record(cx, record);
         });
         let is_client = dtls.is_client();
         if let Some(at) = dtls.next_timeout() {
@@ -152,6 +157,14 @@ impl Transport {
                 self.fail(cx, reason);
                 Checked::Done
             }
+        }
+    }
+
+    fn send_record(&mut self, cx: &mut Cx, record: &[u8]) {
+        cx.ledger().enter(Stage::Own, 1);
+        match self.send_raw(cx.output, record) {
+            Ok(()) => cx.ledger().pass(Stage::Own),
+            Err(reason) => cx.drop_packet(Stage::Own, reason),
         }
     }
 
@@ -268,9 +281,7 @@ impl Transport {
         let now = cx.now;
         if let Some(mut dtls) = self.dtls.take() {
             dtls.close(now, |record| {
-                if let Err(reason) = self.send_raw(cx.output, record) {
-                    cx.shared.drop_packet(reason);
-                }
+                self.send_record(cx, record);
             });
         }
         self.end(cx, TransportState::Closed, reason);
@@ -285,6 +296,8 @@ impl Transport {
             cx.shared.ufrags.remove(ufrag);
         }
         self.ice.clear();
+        let waiting = self.pacer.clear() as u64;
+        cx.ledger().discard(Stage::Send, DropReason::TransportClosed, waiting);
         self.dtls = None;
         self.srtp = None;
         self.next_report = None;

@@ -16,6 +16,7 @@ use crate::api::{
 use crate::bwe::BandwidthEstimator;
 use crate::clock::{PublisherClock, RttEstimate};
 use crate::ext::ExtensionMap;
+use crate::ledger::Stage;
 use crate::pacer::{Pacer, Stamps};
 use crate::plane::Output;
 use crate::rtcp::TwccWriter;
@@ -229,8 +230,9 @@ impl Transport {
             true => self.send_raw(output, &packet[..len]),
             false => Err(DropReason::TooLarge),
         });
-        if let Err(reason) = result {
-            counters.dropped[reason as usize] += 1;
+        match result {
+            Ok(()) => counters.ledger.pass(Stage::Send),
+            Err(reason) => counters.ledger.discard(Stage::Send, reason, 1),
         }
         SentRtp { protected_len: protected.ok(), is_sent: result.is_ok() }
     }
@@ -285,9 +287,13 @@ impl Transport {
             Some(srtp) => srtp.local.protect_rtcp(&mut rtcp, len).map_err(drop_reason),
             None => Err(DropReason::NotSecured),
         };
+        cx.ledger().enter(Stage::Own, 1);
         match result.and_then(|len| self.send_raw(cx.output, &rtcp[..len])) {
-            Ok(()) => cx.shared.counters.rtcp_packets_out += 1,
-            Err(reason) => cx.drop_packet(reason),
+            Ok(()) => {
+                cx.ledger().pass(Stage::Own);
+                cx.shared.counters.rtcp_packets_out += 1;
+            }
+            Err(reason) => cx.drop_packet(Stage::Own, reason),
         }
         rtcp.clear();
         cx.shared.scratch.rtcp = rtcp;

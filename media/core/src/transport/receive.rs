@@ -1,7 +1,8 @@
 //! What arrives: which streams there are, decryption, and what an authentic packet proves.
 
-use super::{Stream, Transport, drop_reason};
+use super::{SrtpPair, Stream, Transport, drop_reason};
 use crate::api::{DropReason, Event};
+use crate::ledger::Stage;
 use crate::remote::Remote;
 use crate::rtp::RtpHeader;
 use crate::rtp::bytes::u32_at;
@@ -53,8 +54,9 @@ impl Transport {
             true => SrtpContext::unprotect_rtp,
             false => SrtpContext::unprotect_stray_rtp,
         };
-        let len = self.unprotect(cx, datagram, open)?;
-        let is_fresh = stream.is_some() || self.srtp.as_ref()?.remote.knows(ssrc);
+        let len = self.unprotect(cx, Stage::Rtp, datagram, open)?;
+        let knows = |srtp: &SrtpPair| srtp.remote.knows(ssrc);
+        let is_fresh = stream.is_some() || self.srtp.as_ref().is_some_and(knows);
         if is_fresh {
             self.admit(cx, remote, datagram.len());
         }
@@ -68,7 +70,7 @@ impl Transport {
         remote: Remote,
         datagram: &mut [u8],
     ) -> Option<usize> {
-        let len = self.unprotect(cx, datagram, SrtpContext::unprotect_rtcp)?;
+        let len = self.unprotect(cx, Stage::Rtcp, datagram, SrtpContext::unprotect_rtcp)?;
         self.admit(cx, remote, datagram.len());
         Some(len)
     }
@@ -77,6 +79,7 @@ impl Transport {
     fn unprotect(
         &mut self,
         cx: &mut Cx,
+        stage: Stage,
         datagram: &mut [u8],
         open: impl FnOnce(&mut SrtpContext, &mut [u8]) -> Result<usize, SrtpError>,
     ) -> Option<usize> {
@@ -84,7 +87,7 @@ impl Transport {
             Some(srtp) => open(&mut srtp.remote, datagram).map_err(drop_reason),
             None => Err(DropReason::NotSecured),
         };
-        result.map_err(|reason| cx.drop_packet(reason)).ok()
+        result.map_err(|reason| cx.drop_packet(stage, reason)).ok()
     }
 
     /// The packet that was not known to be fresh belongs to a stream that is known from now on.

@@ -15,7 +15,9 @@ use media_core::api::{
     Snapshot, TransportState,
 };
 use media_core::netem::{Netem, NetemConfig};
-use media_core::{Certificate, DropReason, Output, Plane, PlaneConfig, Remote};
+use media_core::{
+    Certificate, DropReason, EngineCounters, Output, Plane, PlaneConfig, Remote, Stage,
+};
 
 use client::{Client, ClientConfig};
 use media::{CLOCK_AUDIO, CLOCK_VIDEO, TrackConfig};
@@ -56,6 +58,8 @@ impl AsRef<[u8]> for Datagram {
 #[derive(Default)]
 pub struct Outbox {
     pub sent: Vec<(Remote, Vec<u8>)>,
+    /// How many that were in all.
+    pub taken: u64,
 }
 
 impl Output for Outbox {
@@ -68,6 +72,7 @@ impl Output for Outbox {
         assert_eq!(source, Some(SERVER), "answers leave from the address they were asked at");
         assert!(datagram.len() <= 1_472, "datagram of {} bytes", datagram.len());
         self.sent.push((destination, datagram.to_vec()));
+        self.taken += 1;
         Ok(())
     }
 }
@@ -327,7 +332,18 @@ impl World {
     }
 
     pub fn snapshot(&mut self) -> Snapshot {
-        self.plane.snapshot(self.now)
+        let snapshot = self.plane.snapshot(self.now);
+        self.check_ledger(&snapshot.counters);
+        snapshot
+    }
+
+    /// No packet is lost sight of.
+    fn check_ledger(&self, counters: &EngineCounters) {
+        for stage in Stage::ALL {
+            assert_eq!(counters.unaccounted(stage), 0, "{}: {counters:#?}", stage.as_str());
+        }
+        assert_eq!(counters.unclassified(), 0, "{counters:#?}");
+        assert_eq!(counters.entered(Stage::Socket), self.outbox.taken, "{counters:#?}");
     }
 
     pub fn dropped(&mut self, reason: DropReason) -> u64 {
@@ -353,6 +369,15 @@ impl World {
             _ => None,
         };
         self.events.iter().filter_map(failed).collect()
+    }
+}
+
+/// Whatever a scenario did, the equations hold at its end.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.snapshot();
+        }
     }
 }
 
