@@ -13,6 +13,7 @@ from typing_extensions import disjoint_base
 __all__ = [
     "DROP_REASONS",
     "FORWARD_DELAY_BOUNDS_S",
+    "STAGES",
     "Certificate",
     "CodecParameters",
     "ConsumerStats",
@@ -33,6 +34,7 @@ __all__ = [
     "PathReport",
     "ProducerStats",
     "Snapshot",
+    "StageStats",
     "Swarm",
     "SwarmReport",
     "TcpStats",
@@ -44,6 +46,9 @@ DROP_REASONS: tuple[str, ...]
 
 FORWARD_DELAY_BOUNDS_S: tuple[float, ...]
 """Upper bounds of the forward-delay histogram; one more bucket counts the rest."""
+
+STAGES: tuple[str, ...]
+"""Names of what happens to packets, in the order they pass it; see docs/operations.md."""
 
 class MediaError(Exception):
     """Root of all errors of the plane."""
@@ -468,7 +473,16 @@ class Counters:
     retransmissions_in: int
     retransmissions_out: int
     retransmissions_missed: int
+    padding_out: int
+    """Packets sent again only to find out what the path takes."""
     dropped: dict[str, int]
+    """By reason, over all stages but ``nack``."""
+    stages: dict[str, StageStats]
+    """By name, in the order packets pass them; see docs/operations.md."""
+    unclassified: int
+    """Packets sent to subscribers that are neither media nor repeats, padding nor fillers: 0."""
+    receive_overflows: int
+    """Datagrams the kernel lost because a receive buffer was full."""
     layer_switches_up: dict[str, int]
     """By reason: wish, budget, encoding."""
     layer_switches_down: dict[str, int]
@@ -482,6 +496,18 @@ class Counters:
     room_panics: int
     events_dropped: int
     commands_rejected: int
+
+@final
+class StageStats:
+    """What became of the packets of one stage."""
+
+    entered: int
+    passed: int
+    waiting: int
+    dropped: dict[str, int]
+    """By reason, as far as there are any."""
+    unaccounted: int
+    """Entered less all the others; anything but 0 is a bug."""
 
 @final
 class TransportStats:

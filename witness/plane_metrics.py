@@ -10,7 +10,7 @@ from prometheus_client.core import (
     Metric,
 )
 
-from sfu._media import DROP_REASONS, FORWARD_DELAY_BOUNDS_S, Counters, Snapshot
+from sfu._media import DROP_REASONS, FORWARD_DELAY_BOUNDS_S, STAGES, Counters, Snapshot
 from sfu.snapshot import EngineView
 
 __all__ = ["PlaneMetrics"]
@@ -49,6 +49,7 @@ class PlaneMetrics:
         yield from _rtp(counters)
         yield from _feedback(counters)
         yield from _losses(counters)
+        yield from _stages(counters)
         yield from _layers(counters)
         yield _forward_delay(counters)
 
@@ -240,6 +241,11 @@ def _feedback(counters: Sequence[Counters]) -> Iterable[Metric]:
             sum(c.retransmissions_out for c in counters),
         ),
         CounterMetricFamily(
+            "sfu_rtx_padding_packets",
+            "Packets sent again only to find out what a path takes.",
+            sum(c.padding_out for c in counters),
+        ),
+        CounterMetricFamily(
             "sfu_rtx_missed_packets",
             "Packets asked for that had left the cache.",
             sum(c.retransmissions_missed for c in counters),
@@ -269,6 +275,46 @@ def _losses(counters: Sequence[Counters]) -> Iterable[Metric]:
             "sfu_engine_dropped_events",
             "Events lost because the event loop was too slow.",
             sum(c.events_dropped for c in counters),
+        ),
+    )
+
+
+def _stages(counters: Sequence[Counters]) -> Iterable[Metric]:
+    """Where every packet went: what entered a stage passed it, was dropped there or waits."""
+    packets = CounterMetricFamily(
+        "sfu_stage_packets", "Packets that entered and passed a stage.", labels=["stage", "result"]
+    )
+    dropped = CounterMetricFamily(
+        "sfu_stage_dropped_packets", "Packets a stage dropped.", labels=["stage", "reason"]
+    )
+    waiting = GaugeMetricFamily(
+        "sfu_stage_waiting_packets", "Packets that wait in a stage.", labels=["stage"]
+    )
+    unaccounted = GaugeMetricFamily(
+        "sfu_stage_unaccounted_packets",
+        "Packets nobody knows the fate of; anything but 0 is a bug.",
+        labels=["stage"],
+    )
+    for stage in STAGES:
+        of_stage = [c.stages[stage] for c in counters if stage in c.stages]
+        packets.add_metric([stage, "entered"], sum(item.entered for item in of_stage))
+        packets.add_metric([stage, "passed"], sum(item.passed for item in of_stage))
+        waiting.add_metric([stage], sum(item.waiting for item in of_stage))
+        unaccounted.add_metric([stage], sum(abs(item.unaccounted) for item in of_stage))
+        for reason in DROP_REASONS:
+            count = sum(item.dropped.get(reason, 0) for item in of_stage)
+            if count:
+                dropped.add_metric([stage, reason], count)
+    unaccounted.add_metric(["class"], sum(abs(c.unclassified) for c in counters))
+    return (
+        packets,
+        dropped,
+        waiting,
+        unaccounted,
+        CounterMetricFamily(
+            "sfu_engine_receive_overflow_packets",
+            "Datagrams the kernel lost because a receive buffer was full.",
+            sum(c.receive_overflows for c in counters),
         ),
     )
 

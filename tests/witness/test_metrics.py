@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sfu import Kind, Lines, MediaState, Quality, Role, Score, Source
-from sfu._media import DROP_REASONS, FORWARD_DELAY_BOUNDS_S
+from sfu._media import DROP_REASONS, FORWARD_DELAY_BOUNDS_S, STAGES
 from sfu.snapshot import EngineView, ParticipantView, RoomView, SfuSnapshot, TrackView
 from signaling.stats import Stats
 from witness.debug import describe
@@ -25,18 +25,30 @@ DOMAIN_NAMES = {
 }
 
 
+def stage(scale: int, *, lost: bool) -> SimpleNamespace:
+    return SimpleNamespace(
+        entered=9 * scale,
+        passed=5 * scale,
+        waiting=scale,
+        dropped={DROP_REASONS[1]: 3 * scale},
+        unaccounted=-scale if lost else 0,
+    )
+
+
 def counters(scale: int = 1) -> SimpleNamespace:
     pairs = ("rtp_packets_in", "rtp_packets_out", "rtp_bytes_in", "rtp_bytes_out", "rtp_lost")
     single = (
         "rtcp_packets_in", "rtcp_packets_out", "nack_sent", "nack_received", "pli_sent",
         "pli_received", "retransmissions_in", "retransmissions_out", "retransmissions_missed",
         "dtls_handshakes", "dtls_failures", "room_panics", "events_dropped", "commands_rejected",
-        "fillers_out",
+        "fillers_out", "padding_out", "receive_overflows",
     )  # fmt: skip
     return SimpleNamespace(
         **dict.fromkeys(pairs, (10 * scale, 20 * scale)),
         **dict.fromkeys(single, 5 * scale),
         dropped={DROP_REASONS[0]: 7 * scale},
+        stages={name: stage(scale, lost=name == "copy") for name in STAGES},
+        unclassified=-scale,
         layer_switches_up={"wish": 3 * scale},
         layer_switches_down={"budget": 2 * scale},
         forward_delay_buckets=[count * scale for count in BUCKETS],
@@ -143,6 +155,21 @@ def test_every_drop_reason_is_there_from_the_start(sfu: Any) -> None:
     dropped = values(scrape(Metrics(sfu, Stats()))["sfu_forward_dropped_packets"])
     assert {reason for (reason,) in dropped} == set(DROP_REASONS)
     assert dropped[(DROP_REASONS[0],)] == 14
+
+
+def test_stages_show_where_packets_went(sfu: Any) -> None:
+    found = scrape(Metrics(sfu, Stats()))
+    packets = values(found["sfu_stage_packets"])
+    assert set(packets) == {(how, name) for name in STAGES for how in ("entered", "passed")}
+    assert (packets[("entered", "rtp")], packets[("passed", "rtp")]) == (18, 10)
+    assert values(found["sfu_stage_dropped_packets"])[(DROP_REASONS[1], "rtp")] == 6
+    assert values(found["sfu_stage_waiting_packets"])[("send",)] == 2
+
+
+def test_packets_lost_sight_of_on_any_engine_are_told(sfu: Any) -> None:
+    unaccounted = values(scrape(Metrics(sfu, Stats()))["sfu_stage_unaccounted_packets"])
+    assert {stage for (stage,), count in unaccounted.items() if count} == {"copy", "class"}
+    assert unaccounted[("copy",)] == 2
 
 
 def test_layer_switches_are_shown_by_direction_and_reason(sfu: Any) -> None:

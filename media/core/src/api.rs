@@ -650,6 +650,7 @@ pub struct ConsumerStats {
     pub producer: Option<ProducerId>,
     pub packets: u64,
     pub bytes: u64,
+    /// Packets sent again, padding included.
     pub retransmitted: u64,
     /// What the subscriber reported last (receiver report), 0..=1; `None` before the first.
     pub loss_ratio: Option<f64>,

@@ -321,7 +321,10 @@ impl Consumer {
 
     /// Counts a packet that was sent again as padding.
     pub(crate) fn on_padded(&mut self, cx: &mut Cx, sent: SentRtp) {
-        cx.shared.counters.padding_out += u64::from(sent.is_sent);
+        if sent.is_sent {
+            self.retransmitted += 1;
+            cx.shared.counters.padding_out += 1;
+        }
     }
 
     /// Packets and bytes of payload sent since this was asked last.

@@ -69,6 +69,27 @@ impl Endpoint {
         usize::try_from(taken).map_err(|_| io::Error::last_os_error())
     }
 
+    /// Datagrams the kernel lost because the receive buffer was full, since the socket was made;
+    /// zero where it does not tell.
+    pub(crate) fn overflowed(&self) -> u32 {
+        /// `SK_MEMINFO_VARS` of <linux/sock_diag.h>; the last one is `SK_MEMINFO_DROPS`.
+        const VALUES: usize = 9;
+        let mut values = [0_u32; VALUES];
+        let mut len = size_of_val(&values) as libc::socklen_t;
+        // SAFETY: the descriptor is open for the whole call, and the kernel writes at most `len`
+        // bytes to `values`, which outlives the call.
+        let outcome = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                values.as_mut_ptr().cast(),
+                &raw mut len,
+            )
+        };
+        if outcome == 0 && len as usize >= size_of_val(&values) { values[VALUES - 1] } else { 0 }
+    }
+
     /// The family it can send to.
     pub(crate) fn is_ipv4(&self) -> bool {
         self.is_ipv4

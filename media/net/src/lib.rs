@@ -36,5 +36,5 @@ pub use endpoint::{Batch, Endpoint, Merging, Message};
 pub use engine::{CLOSE_TIMEOUT, Engine};
 pub use error::{CloseTimeout, CommandError, EngineError};
 pub use outbox::Outbox;
-pub use shared::{COMMAND_QUEUE, EngineEvent, EngineSnapshot};
+pub use shared::{COMMAND_QUEUE, EngineEvent, EngineSnapshot, SocketStats};
 pub use tcp::{Closed, Refused, TcpStats};

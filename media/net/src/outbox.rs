@@ -186,23 +186,33 @@ impl Outbox {
         }
     }
 
-    /// Sends everything. `failed` is told how many datagrams an error kept from leaving.
-    pub fn flush(&mut self, endpoint: &Endpoint, mut failed: impl FnMut(usize, &io::Error)) {
+    /// Sends everything; returns how many datagrams the kernel took. `failed` is told how many an
+    /// error kept from leaving.
+    pub fn flush(
+        &mut self,
+        endpoint: &Endpoint,
+        mut failed: impl FnMut(usize, &io::Error),
+    ) -> usize {
         if self.waiting.is_empty() {
-            return;
+            return 0;
         }
         self.collect_runs();
-        let mut sent = 0;
+        let (mut sent, mut taken) = (0, 0);
         while sent < self.runs.len() {
             match self.send_runs(endpoint, sent) {
-                Ok(count) => sent += count,
+                Ok(count) => {
+                    let runs = &self.runs[sent..sent + count];
+                    taken += runs.iter().map(|run| usize::from(run.count)).sum::<usize>();
+                    sent += count;
+                }
                 Err(error) => {
-                    self.on_error(endpoint, sent, &error, &mut failed);
+                    taken += self.on_error(endpoint, sent, &error, &mut failed);
                     sent += 1;
                 }
             }
         }
         self.clear();
+        taken
     }
 
     fn clear(&mut self) {
@@ -284,33 +294,36 @@ impl Outbox {
     }
 
     /// Counts what an error hit. A segmented message is tried again in pieces, unless the socket
-    /// is full: not every device and path takes segments.
+    /// is full: not every device and path takes segments. Returns how many datagrams left.
     fn on_error(
         &mut self,
         endpoint: &Endpoint,
         index: usize,
         error: &io::Error,
         failed: &mut impl FnMut(usize, &io::Error),
-    ) {
+    ) -> usize {
         let run = self.runs[index];
         let is_full = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS));
         if run.count == 1 || is_full {
-            return failed(run.count.into(), error);
+            failed(run.count.into(), error);
+            return 0;
         }
         if matches!(error.raw_os_error(), Some(libc::EIO | libc::EOPNOTSUPP)) {
             self.segmentation = false;
         }
         let rest = self.runs.split_off(index);
-        let mut at = run.first;
+        let (mut at, mut taken) = (run.first, 0);
         for _ in 0..run.count {
             self.runs.push(Run { first: at, count: 1, ..run });
-            if let Err(error) = self.send_runs(endpoint, index) {
-                failed(1, &error);
+            match self.send_runs(endpoint, index) {
+                Ok(count) => taken += count,
+                Err(error) => failed(1, &error),
             }
             self.runs.pop();
             at = self.waiting[usize::from(at)].next;
         }
         self.runs.extend(rest);
+        taken
     }
 }
 

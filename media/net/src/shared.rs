@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
-use media_core::{Command, Event, Snapshot};
+use media_core::{Command, Event, Snapshot, Stage};
 
 use crate::error::CommandError;
 use crate::tcp::TcpStats;
@@ -26,6 +26,18 @@ pub enum EngineEvent {
     },
 }
 
+/// Datagrams of an engine's sockets, TCP included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SocketStats {
+    /// Taken by the kernel since the engine started.
+    pub sent: u64,
+    /// Waiting now for room in a TCP connection.
+    pub waiting: u64,
+    /// Arrived since the engine started when a receive buffer was full, and lost by the kernel.
+    /// Wraps at 2³² for each socket.
+    pub overflowed: u64,
+}
+
 /// State of an engine, taken about once a second.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EngineSnapshot {
@@ -36,6 +48,8 @@ pub struct EngineSnapshot {
     pub load: f64,
     /// Connections of ICE over TCP.
     pub tcp: TcpStats,
+    /// What left and what could not.
+    pub sockets: SocketStats,
     /// Events lost because nobody drained them.
     pub events_dropped: u64,
     /// Commands refused because the queue was full.
@@ -53,7 +67,27 @@ pub(crate) struct Shared {
     /// Set by `close` or by the death of the thread: no more commands are taken.
     closed: AtomicBool,
     failure: Mutex<Option<String>>,
-    published: Mutex<Arc<(Snapshot, f64, TcpStats)>>,
+    published: Mutex<Arc<Published>>,
+}
+
+/// What the media thread hands over.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) load: f64,
+    pub(crate) tcp: TcpStats,
+    pub(crate) sockets: SocketStats,
+}
+
+impl EngineSnapshot {
+    /// Datagrams that were handed to the sockets and neither left nor wait nor were dropped: more
+    /// or less than zero is a bug.
+    pub fn unaccounted(&self) -> i64 {
+        let counters = &self.plane.counters;
+        let left = self.sockets.sent + self.sockets.waiting;
+        let dropped = counters.ledger.dropped_at(Stage::Socket);
+        counters.entered(Stage::Socket) as i64 - (left + dropped) as i64
+    }
 }
 
 impl Shared {
@@ -115,10 +149,10 @@ impl Shared {
     }
 
     /// Replaces the published snapshot; false if the control side is just reading it.
-    pub(crate) fn publish(&self, snapshot: Snapshot, load: f64, tcp: TcpStats) -> bool {
+    pub(crate) fn publish(&self, news: Published) -> bool {
         match self.published.try_lock() {
             Ok(mut published) => {
-                *published = Arc::new((snapshot, load, tcp));
+                *published = Arc::new(news);
                 true
             }
             Err(_) => false,
@@ -127,11 +161,11 @@ impl Shared {
 
     pub(crate) fn snapshot(&self) -> EngineSnapshot {
         let published = Arc::clone(&self.published.lock().unwrap_or_else(PoisonError::into_inner));
-        let (plane, load, tcp) = &*published;
         EngineSnapshot {
-            plane: plane.clone(),
-            load: *load,
-            tcp: *tcp,
+            plane: published.snapshot.clone(),
+            load: published.load,
+            tcp: published.tcp,
+            sockets: published.sockets,
             events_dropped: self.events_dropped.load(Ordering::Relaxed),
             commands_rejected: self.commands_rejected.load(Ordering::Relaxed),
         }
@@ -181,9 +215,10 @@ mod tests {
     fn snapshot_being_read_is_not_replaced() {
         let shared = shared();
         let reading = shared.published.lock().unwrap();
-        assert!(!shared.publish(Snapshot::default(), 0.5, TcpStats::default()));
+        let news = || Published { load: 0.5, ..Published::default() };
+        assert!(!shared.publish(news()));
         drop(reading);
-        assert!(shared.publish(Snapshot::default(), 0.5, TcpStats::default()));
+        assert!(shared.publish(news()));
         assert_eq!(shared.snapshot().load, 0.5);
     }
 }

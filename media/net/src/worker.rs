@@ -16,7 +16,7 @@ use crate::event_sender::EventSender;
 use crate::load::LoadMeter;
 use crate::outbox::Outbox;
 use crate::schedule;
-use crate::shared::Shared;
+use crate::shared::{Published, Shared, SocketStats};
 use crate::tcp::{ReadyConnection, Tcp};
 
 /// Batches taken from one socket before timers and commands get their turn.
@@ -89,6 +89,8 @@ struct Outlet {
     rtp_sent: u32,
     /// Datagrams the kernel did not take since they were last counted.
     failures: [u64; DropReason::ALL.len()],
+    /// Datagrams the kernel took.
+    sent: u64,
 }
 
 impl Outlet {
@@ -99,6 +101,7 @@ impl Outlet {
             tcp,
             rtp_sent: 0,
             failures: [0; DropReason::ALL.len()],
+            sent: 0,
         }
     }
 
@@ -130,9 +133,20 @@ impl Outlet {
 
     fn flush_one(&mut self, index: usize) {
         let failures = &mut self.failures;
-        self.outboxes[index].flush(&self.endpoints[index], |count, error| {
+        let taken = self.outboxes[index].flush(&self.endpoints[index], |count, error| {
             failures[drop_reason(error) as usize] += count as u64;
         });
+        self.sent += taken as u64;
+    }
+
+    /// What became of datagrams so far.
+    fn stats(&self) -> SocketStats {
+        let tcp = self.tcp.frames();
+        SocketStats {
+            sent: self.sent + tcp.sent,
+            waiting: tcp.waiting,
+            overflowed: self.endpoints.iter().map(|e| u64::from(e.overflowed())).sum(),
+        }
     }
 }
 
@@ -320,6 +334,8 @@ impl Worker {
     /// Sends what was collected and counts what could not be sent.
     fn flush(&mut self) {
         self.outlet.flush();
+        self.outlet.failures[DropReason::TransportClosed as usize] +=
+            self.outlet.tcp.take_abandoned();
         for reason in DropReason::ALL {
             let count = std::mem::take(&mut self.outlet.failures[reason as usize]);
             if count > 0 {
@@ -351,7 +367,13 @@ impl Worker {
     fn publish(&mut self, now: Instant) -> bool {
         let snapshot = self.plane.snapshot(now);
         let load = self.load.take(now);
-        let is_published = self.shared.publish(snapshot, load, self.outlet.tcp.stats());
+        let sockets = self.outlet.stats();
+        let is_published = self.shared.publish(Published {
+            snapshot,
+            load,
+            tcp: self.outlet.tcp.stats(),
+            sockets,
+        });
         if is_published {
             self.snapshot_due = now + SNAPSHOT_INTERVAL;
         }

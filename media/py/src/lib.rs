@@ -17,8 +17,8 @@ mod swarm;
 /// The media plane: one `Engine` is one thread with one UDP port.
 #[pymodule(gil_used = false)]
 mod _media {
-    use media_core::DropReason;
     use media_core::api::FORWARD_DELAY_BOUNDS_S;
+    use media_core::{DropReason, Stage};
     use pyo3::prelude::*;
     use pyo3::types::PyTuple;
 
@@ -34,7 +34,8 @@ mod _media {
     use crate::parameters::{Certificate, CodecParameters, EncodingParameters};
     #[pymodule_export]
     use crate::stats::{
-        ConsumerStats, Counters, EncodingStats, ProducerStats, Snapshot, TcpStats, TransportStats,
+        ConsumerStats, Counters, EncodingStats, ProducerStats, Snapshot, StageStats, TcpStats,
+        TransportStats,
     };
     #[pymodule_export]
     use crate::swarm::{Swarm, SwarmReport};
@@ -45,6 +46,8 @@ mod _media {
         module.add("ParameterError", crate::errors::parameter_error(py)?)?;
         let reasons = DropReason::ALL.map(DropReason::as_str);
         module.add("DROP_REASONS", PyTuple::new(py, reasons)?)?;
+        let stages = Stage::ALL.map(Stage::as_str);
+        module.add("STAGES", PyTuple::new(py, stages)?)?;
         module.add("FORWARD_DELAY_BOUNDS_S", PyTuple::new(py, FORWARD_DELAY_BOUNDS_S)?)
     }
 }

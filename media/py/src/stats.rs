@@ -1,7 +1,7 @@
 //! Snapshots as Python sees them.
 
 use media_core::api::{self, LayerSwitchReason};
-use media_core::{DropReason, Protocol};
+use media_core::{DropReason, Protocol, Stage};
 use media_net::{Closed, EngineSnapshot, Refused};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyList};
@@ -25,7 +25,11 @@ pub(crate) struct Counters {
     retransmissions_in: u64,
     retransmissions_out: u64,
     retransmissions_missed: u64,
+    padding_out: u64,
     dropped: Py<PyDict>,
+    stages: Py<PyDict>,
+    unclassified: i64,
+    receive_overflows: u64,
     layer_switches_up: Py<PyDict>,
     layer_switches_down: Py<PyDict>,
     fillers_out: u64,
@@ -36,6 +40,40 @@ pub(crate) struct Counters {
     room_panics: u64,
     events_dropped: u64,
     commands_rejected: u64,
+}
+
+/// What became of the packets of one stage.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct StageStats {
+    entered: u64,
+    passed: u64,
+    waiting: u64,
+    dropped: Py<PyDict>,
+    unaccounted: i64,
+}
+
+impl StageStats {
+    fn new(py: Python<'_>, snapshot: &EngineSnapshot, stage: Stage) -> PyResult<Py<StageStats>> {
+        let counters = &snapshot.plane.counters;
+        let dropped = PyDict::new(py);
+        for reason in DropReason::ALL {
+            let count = counters.ledger.dropped(stage, reason);
+            if count > 0 {
+                dropped.set_item(reason.as_str(), count)?;
+            }
+        }
+        let (passed, waiting, unaccounted) = match stage {
+            Stage::Socket => {
+                (snapshot.sockets.sent, snapshot.sockets.waiting, snapshot.unaccounted())
+            }
+            Stage::Send => {
+                (counters.passed(stage), counters.ledger.waiting, counters.unaccounted(stage))
+            }
+            _ => (counters.passed(stage), 0, counters.unaccounted(stage)),
+        };
+        let entered = counters.entered(stage);
+        Py::new(py, StageStats { entered, passed, waiting, dropped: dropped.unbind(), unaccounted })
+    }
 }
 
 /// State of one transport.
@@ -164,7 +202,15 @@ impl Counters {
         let switches = |counts: [u64; LayerSwitchReason::ALL.len()]| {
             LayerSwitchReason::ALL.map(|reason| (reason.as_str(), counts[reason as usize]))
         };
+        let stages = PyDict::new(py);
+        for stage in Stage::ALL {
+            stages.set_item(stage.as_str(), StageStats::new(py, snapshot, stage)?)?;
+        }
         Ok(Counters {
+            stages: stages.unbind(),
+            unclassified: counters.unclassified(),
+            padding_out: counters.padding_out,
+            receive_overflows: snapshot.sockets.overflowed,
             layer_switches_up: switches(counters.layer_switches_up).into_py_dict(py)?.unbind(),
             layer_switches_down: switches(counters.layer_switches_down).into_py_dict(py)?.unbind(),
             fillers_out: counters.fillers_out,

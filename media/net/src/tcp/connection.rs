@@ -69,18 +69,18 @@ impl Connection {
         }
     }
 
-    /// Sends one datagram, or keeps it for later while there is room.
-    pub(crate) fn send(&mut self, datagram: &[u8]) -> Result<(), DropReason> {
+    /// Sends one datagram, or keeps it for later while there is room. Returns whether it is gone.
+    pub(crate) fn send(&mut self, datagram: &[u8]) -> Result<bool, DropReason> {
         let mut sent = 0;
         if self.queue.is_empty() {
             let prefix = prefix(datagram.len()).ok_or(DropReason::TooLarge)?;
             sent = self.write(&[IoSlice::new(&prefix), IoSlice::new(datagram)])?;
         }
         if sent == PREFIX_LEN + datagram.len() {
-            return Ok(());
+            return Ok(true);
         }
         match self.queue.push(datagram, is_rtp(datagram), sent) {
-            true => Ok(()),
+            true => Ok(false),
             false => Err(DropReason::TcpBufferFull),
         }
     }
@@ -101,14 +101,21 @@ impl Connection {
         }
     }
 
-    /// Sends what waited.
-    pub(crate) fn flush(&mut self) {
+    /// Sends what waited; returns how many datagrams are gone with that.
+    pub(crate) fn flush(&mut self) -> usize {
+        let mut sent = 0;
         while !self.queue.is_empty() {
             match self.write(&self.queue.slices()) {
-                Ok(len) if len > 0 => self.queue.consume(len),
-                _ => return,
+                Ok(len) if len > 0 => sent += self.queue.consume(len),
+                _ => break,
             }
         }
+        sent
+    }
+
+    /// Datagrams that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.frames()
     }
 
     pub(crate) fn has_waiting(&self) -> bool {

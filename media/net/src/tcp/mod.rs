@@ -63,6 +63,18 @@ pub(crate) struct Tcp {
     /// Lent to [`Incoming`] while its frames are handled.
     buffer: Vec<u8>,
     stats: TcpStats,
+    frames: Frames,
+    /// Datagrams that waited in connections that were closed, since this was asked last.
+    abandoned: u64,
+}
+
+/// Datagrams over all connections.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Frames {
+    /// The kernel has them.
+    pub(crate) sent: u64,
+    /// They wait for room.
+    pub(crate) waiting: u64,
 }
 
 impl Tcp {
@@ -83,6 +95,8 @@ impl Tcp {
             next_id: FIRST_CONNECTION,
             buffer: vec![0; READ_BYTES],
             stats: TcpStats::default(),
+            frames: Frames::default(),
+            abandoned: 0,
         })
     }
 
@@ -93,6 +107,16 @@ impl Tcp {
     /// Whether nobody is connected.
     pub(crate) fn is_empty(&self) -> bool {
         self.connections.is_empty()
+    }
+
+    pub(crate) fn frames(&self) -> Frames {
+        let waiting = self.connections.values().map(|connection| connection.waiting() as u64);
+        Frames { waiting: waiting.sum(), ..self.frames }
+    }
+
+    /// How many datagrams went down with their connections since this was asked last.
+    pub(crate) fn take_abandoned(&mut self) -> u64 {
+        std::mem::take(&mut self.abandoned)
     }
 
     /// Accepts what waits and adds to `ready` which connections want attention.
@@ -207,7 +231,7 @@ impl Tcp {
     /// Sends what waited for room in the kernel.
     pub(crate) fn flush(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.flush();
+            self.frames.sent += connection.flush() as u64;
             self.watch(id);
         }
     }
@@ -217,8 +241,9 @@ impl Tcp {
         let id = *self.by_address.get(&remote).ok_or(DropReason::SendFailed)?;
         let connection = self.connections.get_mut(&id).ok_or(DropReason::SendFailed)?;
         let result = connection.send(datagram);
+        self.frames.sent += u64::from(result == Ok(true));
         self.watch(id);
-        result
+        result.map(drop)
     }
 
     /// Asks to be told of room in the kernel while something waits for it.
@@ -250,6 +275,7 @@ impl Tcp {
             self.by_address.remove(&connection.remote);
         }
         self.stats.closed[reason as usize] += 1;
+        self.abandoned += connection.waiting() as u64;
         Some(connection.remote)
     }
 

@@ -16,6 +16,8 @@ pub(crate) const TOTAL_BYTES: usize = 80 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     bytes: VecDeque<u8>,
+    /// Bytes left of each frame.
+    frames: VecDeque<u32>,
 }
 
 impl SendQueue {
@@ -28,7 +30,13 @@ impl SendQueue {
             return false;
         }
         self.bytes.extend(prefix.iter().chain(datagram).skip(sent));
+        self.frames.push_back((PREFIX_LEN + datagram.len() - sent) as u32);
         true
+    }
+
+    /// Frames that wait.
+    pub(crate) fn frames(&self) -> usize {
+        self.frames.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -41,13 +49,25 @@ impl SendQueue {
         [IoSlice::new(head), IoSlice::new(tail)]
     }
 
-    /// The first `len` bytes were sent.
-    pub(crate) fn consume(&mut self, len: usize) {
-        self.bytes.drain(..len.min(self.bytes.len()));
+    /// The first `len` bytes were sent; returns how many frames that completes.
+    pub(crate) fn consume(&mut self, len: usize) -> usize {
+        let len = len.min(self.bytes.len());
+        self.bytes.drain(..len);
+        let (mut left, waited) = (len as u32, self.frames.len());
+        while let Some(first) = self.frames.front_mut() {
+            if *first > left {
+                *first -= left;
+                break;
+            }
+            left -= *first;
+            self.frames.pop_front();
+        }
+        let complete = waited - self.frames.len();
         if self.bytes.is_empty() {
             // A congested moment does not keep its memory for the rest of a call.
-            self.bytes = VecDeque::new();
+            (self.bytes, self.frames) = (VecDeque::new(), VecDeque::new());
         }
+        complete
     }
 }
 
@@ -59,13 +79,15 @@ mod tests {
 
     fn frames(queue: &mut SendQueue) -> Vec<Vec<u8>> {
         let (mut deframer, mut frames) = (Deframer::default(), Vec::new());
+        let (waiting, mut completed) = (queue.frames(), 0);
         while !queue.is_empty() {
             let mut piece = queue.slices()[0].to_vec();
             piece.truncate(777);
-            queue.consume(piece.len());
+            completed += queue.consume(piece.len());
             deframer.push(&mut piece, |frame| frames.push(frame.to_vec())).unwrap();
         }
         assert_eq!(deframer.pending(), 0, "only whole frames");
+        assert_eq!((completed, queue.frames()), (waiting, 0));
         frames
     }
 
