@@ -82,14 +82,14 @@ impl Torture {
             self.world.publish(index, producer, track);
             person.producers.push((producer, kind));
         }
-        for (consumer, producer, kind) in self.to_subscribe(&person) {
+        for (consumer, producer, kind) in self.offered_to(&person) {
             self.world.subscribe(index, consumer, producer, kind, consumer as u32);
             person.consumers.push(consumer);
         }
         self.people.push(person);
     }
 
-    fn to_subscribe(&mut self, person: &Person) -> Vec<(u64, u64, MediaKind)> {
+    fn offered_to(&mut self, person: &Person) -> Vec<(u64, u64, MediaKind)> {
         let others: Vec<_> = self
             .people
             .iter()
@@ -148,7 +148,7 @@ impl Torture {
             15..=24 => return self.leave(at),
             25..=44 => return self.network(index),
             45..=49 => {
-                let budget = (action % 2 == 0).then_some(100_000);
+                let budget = action.is_multiple_of(2).then_some(100_000);
                 return self.world.set_budget(index, budget);
             }
             50..=54 => {
