@@ -334,6 +334,12 @@ class SignalingConfig(Section):
         le=3_600,
         description="A participant without a socket stays for so long.",
     )
+    media_window_s: float = Field(
+        default=900.0,
+        ge=0,
+        le=86_400,
+        description="A participant without a socket whose media flows stays for so long.",
+    )
     reconnecting_after_s: float = Field(
         default=5.0,
         ge=0,

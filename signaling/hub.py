@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sfu.errors import SfuError
+from sfu.model import MediaState
 from signaling.admission import Admission
 from signaling.advice import AudioAdvice
 from signaling.announcer import Announcer
@@ -177,10 +178,11 @@ class Hub:
                 case (Due.OVERDUE, Member() as member):
                     member.overdue = True
                     self._announcer.refresh_reach(member)
-                case (Due.WINDOW | Due.SILENCE, Member() as member):
-                    self.dismiss(member, LeftReason.TIMEOUT)
-                case (Due.EXPIRY, Member() as member):
-                    self.dismiss(member, LeftReason.EXPIRED)
+                case (Due.WINDOW, Member() as member):
+                    self._end_window(member, now)
+                case (Due.EXPIRY | Due.SILENCE as due, Member() as member):
+                    expired = due is Due.EXPIRY
+                    self.dismiss(member, LeftReason.EXPIRED if expired else LeftReason.TIMEOUT)
                 case (Due.OVERFLOW, Member() as member):
                     self._end_slow(member, now)
                 case (Due.QUESTION, str() as request_id):
@@ -264,6 +266,7 @@ class Hub:
         if member is None or member.connection is not connection:
             return
         member.connection = None
+        member.alone_since_s, member.media_flowed = now.steady_s, _has_media(member)
         self._deadlines.cancel((Due.OVERFLOW, member))
         self._deadlines.set((Due.WINDOW, member), now.steady_s + self.config.resume_window_s)
         self._deadlines.set((Due.OVERDUE, member), now.steady_s + self.config.reconnecting_after_s)
@@ -315,6 +318,17 @@ class Hub:
             )
         )
 
+    def _end_window(self, member: Member, now: Instant) -> None:
+        """People who hear each other are not parted because one of them has no socket."""
+        # Media that ended since the last look leave a whole window.
+        flowed, member.media_flowed = member.media_flowed, _has_media(member)
+        until_s = member.alone_since_s + self.config.media_window_s
+        if not (flowed or member.media_flowed) or now.steady_s >= until_s:
+            self.dismiss(member, LeftReason.TIMEOUT)
+            return
+        again_s = min(until_s, now.steady_s + self.config.resume_window_s)
+        self._deadlines.set((Due.WINDOW, member), again_s)
+
     def _end_slow(self, member: Member, now: Instant) -> None:
         if member.connection is None:
             return
@@ -331,6 +345,10 @@ class Hub:
             self._deadlines.set(
                 (Due.QUALITY, room_id), now.steady_s + self.config.quality_interval_s
             )
+
+
+def _has_media(member: Member) -> bool:
+    return member.participant.media is MediaState.CONNECTED
 
 
 def _describe(member: Member) -> dict[str, Any]:

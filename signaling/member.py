@@ -42,6 +42,8 @@ class Member:
     Attributes:
         participant: its presence in the media scope.
         connection: its socket at present.
+        alone_since_s: when it lost the last one, steady clock.
+        media_flowed: its media flowed when that was looked at last since then.
         overdue: no socket for longer than others are left in the dark about.
         shown: what others were told about its connection.
         farewell: what its socket is told when the participation ends; ``None``: by the reason.
@@ -71,6 +73,8 @@ class Member:
         self.outbox = Outbox(limits.outbox_messages, limits.outbox_bytes)
         self.replies = ReplyCache(limits.reply_cache_messages, limits.reply_cache_bytes)
         self.connection: Connection | None = None
+        self.alone_since_s = 0.0
+        self.media_flowed = False
         self.overdue = False
         self.shown = Reach.CONNECTED
         self.farewell: tuple[ErrorCode, str] | None = None

@@ -106,6 +106,59 @@ def test_participant_leaves_when_the_resume_window_is_over() -> None:
     assert reply["data"]["code"] == "resume_unknown"
 
 
+def test_minutes_without_socket_cost_nothing_while_media_flows() -> None:
+    scene = Scene()
+    rm, customer = scene.join(), scene.join("customer-1", Role.CUSTOMER)
+    scene.publish(customer, Source.MICROPHONE)
+    (transport,) = scene.transports()
+    scene.media(transport, "connected")
+    customer.ack()
+    rm.clear()
+    customer.clear()
+    customer.lose()
+    scene.run(300)
+    for text in ("一", "二"):
+        rm.ask("message", text=text)
+    scene.run(300)
+    back = scene.resume(customer, last_seq=customer.last_seq)
+    assert back.frames[0]["data"]["replay"] is True
+    assert [data["text"] for data in back.take("message")] == ["一", "二"]
+    assert rm.take("participant.left") == rm.take("participant.connection") == []
+    back.ack()
+    back.lose()
+    again = scene.resume(back, last_seq=back.last_seq)
+    assert again.take("message") == []
+
+
+@pytest.mark.parametrize("stops_after_s", [1, 59, 61, 100, 400])
+def test_a_whole_window_is_left_after_media_stopped_too(stops_after_s: float) -> None:
+    scene = Scene()
+    rm, customer = scene.join(), scene.join("customer-1", Role.CUSTOMER)
+    scene.publish(customer, Source.MICROPHONE)
+    (transport,) = scene.transports()
+    scene.media(transport, "connected")
+    customer.lose()
+    scene.run(stops_after_s)
+    scene.media(transport, "disconnected")
+    scene.run(59.9)
+    assert rm.take("participant.left") == []
+    scene.run(60.2)
+    assert [left["reason"] for left in rm.take("participant.left")] == ["timeout"]
+
+
+def test_media_alone_holds_a_place_for_a_quarter_of_an_hour_at_most() -> None:
+    scene = Scene()
+    rm, customer = scene.join(), scene.join("customer-1", Role.CUSTOMER)
+    scene.publish(customer, Source.MICROPHONE)
+    (transport,) = scene.transports()
+    scene.media(transport, "connected")
+    customer.lose()
+    scene.run(899)
+    assert rm.take("participant.left") == []
+    scene.run(1)
+    assert [left["reason"] for left in rm.take("participant.left")] == ["timeout"]
+
+
 def test_reload_gets_the_state_keeps_its_tracks_and_may_count_ids_anew() -> None:
     scene = Scene()
     rm, customer = scene.join(), scene.join("customer-1", Role.CUSTOMER)

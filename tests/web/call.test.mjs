@@ -157,11 +157,55 @@ test("media the server has lost is recovered though the browser thinks it is fin
   peers[0].change("connected");
   server.notify("media.state", { state: "failed", reason: "consent_expired" });
   await clock.advance(10);
-  assert.equal(peers[0].iceRestarts, 1);
+  assert.deepEqual([peers.length, peers[0].iceRestarts], [2, 0], "its end is gone: ICE alone can't help");
   assert.equal(call.connection.state, "media_lost");
-  server.notify("media.state", { state: "connected", reason: "none" });
+  peers[1].change("connected");
   await settle();
   assert.equal(call.connection.state, "connected");
+});
+
+test("an outage after which the server's end is gone costs one new connection, made as soon as the server is back", async () => {
+  for (const replay of [true, false]) {
+    const { server, signal, clock, peers, offers, events } = await joined({ tracks: { microphone: fakeTrack("audio") } });
+    peers[0].change("connected");
+    server.autoOpen = false;
+    server.socket.break();
+    peers[0].change("disconnected");
+    peers[0].change("failed");
+    await clock.advance(30_000);
+    assert.deepEqual([peers.length, peers[0].iceRestarts], [1, 0]);
+    Object.assign(server, { autoOpen: true, replay });
+    server.state.media = "failed";
+    if (replay) server.notify("media.state", { state: "failed", reason: "consent_expired" });
+    const back = clock.now();
+    while (peers.length < 2 && clock.now() < back + 10_000) await clock.advance(50);
+    assert.ok(clock.now() - back <= 2000, `${clock.now() - back} ms`);
+    await clock.advance(20);
+    assert.deepEqual([peers.length, peers[0].iceRestarts, offers.length], [2, 0, 2]);
+    peers[1].change("connected");
+    server.notify("media.state", { state: "connected", reason: "none" });
+    await clock.advance(60_000);
+    assert.equal(peers.length, 2);
+    assert.equal(signal.status.state, "open");
+    assert.deepEqual(events.filter(([name]) => name === "error" || name === "closed"), []);
+  }
+});
+
+test("a shorter outage costs an ICE restart and no more", async () => {
+  const { server, clock, peers } = await joined({ tracks: { microphone: fakeTrack("audio") } });
+  peers[0].change("connected");
+  server.autoOpen = false;
+  server.socket.break();
+  peers[0].change("failed");
+  await clock.advance(20_000);
+  server.autoOpen = true;
+  server.state.media = "disconnected";
+  await clock.advance(2000);
+  assert.deepEqual([peers.length, peers[0].iceRestarts], [1, 1]);
+  peers[0].change("connected");
+  server.notify("media.state", { state: "connected", reason: "none" });
+  await clock.advance(60_000);
+  assert.deepEqual([peers.length, peers[0].iceRestarts], [1, 1]);
 });
 
 test("a call joined anew gets a new peer connection with the same sources", async () => {

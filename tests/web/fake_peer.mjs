@@ -6,6 +6,7 @@ export class FakePeer extends EventTarget {
   localDescription = null;
   transceivers = [];
   iceRestarts = 0;
+  stats = new Map();
   offers = 0;
   /** Throws in `setRemoteDescription` while true. */
   refuseAnswer = false;
@@ -59,6 +60,10 @@ export class FakePeer extends EventTarget {
   async setRemoteDescription() {
     if (this.refuseAnswer) throw new Error("refused");
     this.signalingState = "stable";
+  }
+
+  async getStats() {
+    return this.stats;
   }
 
   change(state) {

@@ -22,6 +22,8 @@ export class FakeServer {
   state = {};
   #replies = new Map();
   #resumes = 0;
+  /** The last that said hello. */
+  #greeted;
 
   open = () => {
     const socket = new FakeSocket(this);
@@ -66,6 +68,7 @@ export class FakeServer {
   }
 
   #hello(socket, { type, id, data }) {
+    this.#greeted = socket;
     const error = this.refuse(type, data);
     if (error) {
       socket.deliver({ type: "error", re: id, data: error });
@@ -104,7 +107,7 @@ export class FakeServer {
     this.seq += 1;
     const message = { type, seq: this.seq, data, ...(re === undefined ? {} : { re }) };
     this.unacknowledged.push(message);
-    this.socket?.deliver(message);
+    this.#greeted?.deliver(message);
   }
 
   sentOfType(type) {

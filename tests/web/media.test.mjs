@@ -198,6 +198,34 @@ test("a path on which nothing arrives any more is disconnected before the browse
   assert.equal(media.state, "connected");
 });
 
+test("checks that go unanswered while packets arrive are no disconnection", async () => {
+  const { media, peers } = setup();
+  await media.publish("microphone", fakeTrack("audio"), false);
+  peers[0].change("connected");
+  for (const received of [10, 20, 30]) media.pulse(received);
+  peers[0].change("disconnected");
+  assert.equal(media.state, "connected");
+  for (const received of [31, 31, 31, 40, 40, 40]) media.pulse(received);
+  assert.equal(media.state, "connected");
+  media.pulse(40);
+  assert.equal(media.state, "disconnected", "nothing for three seconds");
+  media.pulse(41);
+  assert.equal(media.state, "connected");
+  peers[0].change("failed");
+  assert.equal(media.state, "failed");
+  media.pulse(50);
+  assert.equal(media.state, "failed");
+});
+
+test("a disconnection without anything that arrives is believed at once", async () => {
+  const { media, peers } = setup();
+  await media.publish("microphone", fakeTrack("audio"), false);
+  peers[0].change("connected");
+  for (const received of [10, 20, 20, 20, 20]) media.pulse(received);
+  peers[0].change("disconnected");
+  assert.equal(media.state, "disconnected");
+});
+
 test("a browser that doesn't count what arrives is believed", async () => {
   const { media, peers } = setup();
   await media.publish("microphone", fakeTrack("audio"), false);

@@ -32,7 +32,7 @@ test("a long disconnection restarts ICE, then makes new peer connections", async
   assert.deepEqual(remedies, ["restart_ice"]);
   await clock.advance(8000);
   assert.deepEqual(remedies, ["restart_ice", "rebuild"]);
-  await clock.advance(40_000);
+  await clock.advance(60_000);
   assert.ok(remedies.length >= 4);
 });
 
@@ -68,8 +68,59 @@ test("nothing is tried while signaling is down, and at once when it is back", as
 test("media that never connects gets a remedy", async () => {
   const { clock, remedies, recovery } = setup();
   recovery.media("connecting");
-  await clock.advance(12_000);
+  await clock.advance(MediaRecovery.CONNECTING_MS);
   assert.deepEqual(remedies, ["restart_ice"]);
+});
+
+test("the time a remedy has begins with the answer, however long that takes", async () => {
+  const clock = new VirtualClock();
+  const remedies = [];
+  const answers = [];
+  const recovery = new MediaRecovery(clock, (remedy) => (remedies.push(remedy), new Promise((resolve) => answers.push(resolve))));
+  recovery.signaling(true);
+  recovery.media("failed");
+  await clock.advance(25_000);
+  assert.deepEqual(remedies, ["restart_ice"], "the answer is under way");
+  answers[0]();
+  await clock.advance(MediaRecovery.RESTART_MS - 1);
+  assert.deepEqual(remedies, ["restart_ice"]);
+  await clock.advance(1);
+  assert.deepEqual(remedies, ["restart_ice", "rebuild"]);
+  recovery.media("connected");
+  answers[1]();
+  await clock.advance(120_000);
+  assert.equal(remedies.length, 2, "an answer that comes after all was well starts nothing");
+});
+
+test("an answer that never comes is not waited for", async () => {
+  const clock = new VirtualClock();
+  const remedies = [];
+  const recovery = new MediaRecovery(clock, (remedy) => (remedies.push(remedy), new Promise(() => {})));
+  recovery.signaling(true);
+  recovery.media("failed");
+  await clock.advance(MediaRecovery.ANSWER_MS + MediaRecovery.RESTART_MS);
+  assert.deepEqual(remedies, ["restart_ice", "rebuild"]);
+});
+
+test("where the server has ended its side a new connection is made at once", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connected");
+  recovery.media("failed", true);
+  await clock.advance(0);
+  assert.deepEqual(remedies, ["rebuild"]);
+  recovery.media("failed", true);
+  await clock.advance(1000);
+  assert.deepEqual(remedies, ["rebuild"], "said again it is no news");
+});
+
+test("the end of the server's side in the middle of an ICE restart makes it a new connection", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connected");
+  recovery.media("failed");
+  await clock.advance(100);
+  recovery.media("failed", true);
+  await clock.advance(0);
+  assert.deepEqual(remedies, ["restart_ice", "rebuild"]);
 });
 
 test("remedies during ten hours without media stay spaced", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Connector } from "../../web/sdk/connector.js";
 import { ResumeStore } from "../../web/sdk/resume_store.js";
 import { Signal } from "../../web/sdk/signal.js";
 import { FakeServer, FakeStorage } from "./fake_server.mjs";
@@ -8,14 +9,15 @@ import { VirtualClock, settle } from "./virtual_clock.mjs";
 
 const TOKEN = "secret.token.value";
 
-function setup({ token = TOKEN } = { token: TOKEN }) {
+function setup({ token = TOKEN, autoOpen = true, mediaFlows = () => false } = {}) {
   const clock = new VirtualClock();
   const server = new FakeServer();
+  server.autoOpen = autoOpen;
   const storage = new FakeStorage();
   const store = new ResumeStore(storage, () => clock.now());
   const signal = new Signal({
     url: "wss://bank.example/v1/ws", clock, open: server.open, store, idPrefix: "p",
-    identity: { token, language: "zh-CN", autoSubscribe: true },
+    identity: { token, language: "zh-CN", autoSubscribe: true }, mediaFlows,
   });
   const seen = { joined: [], notices: [], closed: [], states: [] };
   signal.on("joined", (event) => seen.joined.push(event));
@@ -309,15 +311,15 @@ test("without a token a lost call is given up after the resume window", async ()
   assert.deepEqual(seen.closed, ["connection_lost"]);
 });
 
-test("attempts during a long outage stay few and at most three at a time", async () => {
+test("attempts during a long outage stay few and at most five at a time, one of them new", async () => {
   const { clock, server } = await joined();
   server.autoOpen = false;
   server.socket.break();
   for (let second = 0; second < 300; second += 1) {
     await clock.advance(1000);
-    assert.ok(server.sockets.filter((socket) => !socket.closed).length <= 3);
+    assert.ok(server.sockets.filter((socket) => !socket.closed).length <= Connector.MAX_PARALLEL);
   }
-  assert.ok(server.sockets.length < 120, `${server.sockets.length} sockets in 5 minutes`);
+  assert.ok(server.sockets.length < 160, `${server.sockets.length} sockets in 5 minutes`);
 });
 
 test("leaving tells the server, forgets the resume token and closes", async () => {
@@ -373,4 +375,86 @@ test("a long message refused unread is sent again with the same id", async () =>
   await clock.advance(1000);
   assert.deepEqual(await reply, { sdp: "answer" });
   assert.equal(new Set(server.sentOfType("offer").map(({ id }) => id)).size, 1);
+});
+
+test("a network that swallows everything is asked at least every second, and by two attempts that may be on their way", async () => {
+  const { clock, server } = await joined();
+  server.autoOpen = false;
+  server.socket.break();
+  await clock.advance(20_000);
+  const asked = [];
+  for (let step = 0; step < 600; step += 1) {
+    const born = new Map(server.sockets.map((socket, index) => [socket, index]));
+    await clock.advance(100);
+    // TCP asks at 0, 1, 3 and 7 s of an attempt's life.
+    for (const socket of server.sockets) if (!born.has(socket)) socket.bornAt = clock.now();
+    for (const socket of server.sockets.filter(({ closed }) => !closed)) {
+      const age = clock.now() - (socket.bornAt ?? -Infinity);
+      if ([0, 1000, 3000, 7000].some((at) => age >= at && age < at + 100)) asked.push(clock.now());
+    }
+  }
+  const gaps = asked.slice(1).map((at, index) => at - asked[index]);
+  assert.ok(Math.max(...gaps) <= 1200, `${Math.max(...gaps)} ms`);
+  const ages = server.sockets.filter(({ closed, bornAt }) => !closed && bornAt).map(({ bornAt }) => clock.now() - bornAt);
+  assert.ok(ages.filter((age) => age > 8000).length >= 1, `${ages}`);
+});
+
+test("the first of several sockets to open joins, the others say nothing", async () => {
+  const { clock, server, signal } = setup({ autoOpen: false });
+  signal.join();
+  await clock.advance(5000);
+  assert.equal(server.sockets.length, 3);
+  server.sockets[1].accept();
+  await settle();
+  for (const socket of server.sockets) if (socket !== server.sockets[1]) socket.accept();
+  await clock.advance(60_000);
+  const hellos = server.received.map((text) => JSON.parse(text)).filter(({ type }) => type === "join" || type === "resume");
+  assert.equal(hellos.length, 1);
+  assert.deepEqual(server.sockets.map(({ closed }) => Boolean(closed)), [true, false, true]);
+  assert.equal(signal.status.state, "open");
+});
+
+test("a greeting that gets no answer is tried on another socket beside the first", async () => {
+  const { clock, server, signal } = setup({ autoOpen: false });
+  signal.join();
+  const [old] = server.sockets;
+  old.silent = true;
+  old.accept();
+  await clock.advance(5900);
+  assert.equal(server.sockets.length, 1);
+  await clock.advance(200);
+  assert.equal(server.sockets.length, 2);
+  assert.equal(old.closed, false, "its answer may yet come");
+  server.sockets[1].accept();
+  await settle();
+  assert.equal(signal.status.state, "open");
+  assert.equal(old.closed, true);
+});
+
+test("a late answer to the first greeting ends the search for another socket", async () => {
+  const { clock, server, signal } = setup({ autoOpen: false });
+  signal.join();
+  const [old] = server.sockets;
+  old.silent = true;
+  old.accept();
+  await clock.advance(9000);
+  old.silent = false;
+  old.deliver({ type: "joined", re: "p-1", seq: 1, data: server.joinedData() });
+  await clock.advance(5000);
+  assert.equal(signal.status.state, "open");
+  assert.deepEqual(server.sockets.map(({ closed }) => closed), [false, ...server.sockets.slice(1).map(() => true)]);
+});
+
+test("while media flows a call without a token outlives the resume window", async () => {
+  let flows = true;
+  const { clock, server, signal } = setup({ token: null, mediaFlows: () => flows });
+  signal.resume({ url: "", resumeToken: "r", participantId: "rm-1", roomId: "sale", windowS: 60, savedAt: 0 });
+  await settle();
+  server.autoOpen = false;
+  server.socket.break();
+  await clock.advance(600_000);
+  assert.equal(signal.status.state, "retrying");
+  flows = false;
+  await clock.advance(60_000);
+  assert.equal(signal.status.state, "closed");
 });

@@ -110,12 +110,13 @@ export class Call extends Emitter {
     this.#media = media;
     this.#statsTimer = new Timer(clock);
     this.#sizes = view && new SizeWatch({ clock, view, say: (tracks) => this.#saySizes(tracks) });
-    this.#recovery = new MediaRecovery(clock, (remedy) => void this.#remedy(remedy));
+    this.#recovery = new MediaRecovery(clock, (remedy) => this.#remedy(remedy));
     this.#connection = connectionStatus(signal.status, "none", false);
     signal.on("state", ({ state }) => {
       if (state !== "open") this.#serverMedia = null;
-      this.#recovery.signaling(state === "open");
       this.#refresh();
+      // What the reply to the hello says of the media comes right after, and decides between remedies.
+      queueMicrotask(() => this.#recovery.signaling(this.#signal.status.state === "open"));
     });
     signal.on("joined", ({ data, how }) => this.#onJoined(data, how));
     signal.on("notice", (notice) => this.#onNotice(notice));
@@ -376,8 +377,9 @@ export class Call extends Emitter {
     this.#advised = data.features?.includes(PROTECTION) ?? false;
     this.#media.copied = this.#advised;
     this.#sizes?.startOver();
-    if (data.replay && !first) return;
     this.#serverMedia = how === "resumed" ? data.media : null;
+    this.#refresh();
+    if (data.replay && !first) return;
     this.#roster.replace(data);
     if (first) this.#prepare(data);
     this.#media.setLines(data.lines);
@@ -530,7 +532,7 @@ export class Call extends Emitter {
   #refresh() {
     const media = this.#mediaState;
     if (media === "connected") this.#hadMedia = true;
-    this.#recovery.media(media);
+    this.#recovery.media(media, this.#serverMedia === "failed");
     const status = connectionStatus(this.#signal.status, media, this.#hadMedia);
     const before = this.#connection;
     this.#connection = status;
@@ -540,6 +542,8 @@ export class Call extends Emitter {
 
   /** @param {import("./recovery.js").Remedy} remedy */
   async #remedy(remedy) {
+    // What the server said is true of the connection that is given up.
+    if (remedy === "rebuild") this.#serverMedia = null;
     try {
       await (remedy === "restart_ice" ? this.#media.restartIce() : this.#media.rebuild());
     } catch (error) {

@@ -51,22 +51,31 @@ export function connectionStatus(signaling, media, hadMedia) {
 export class PulseCheck {
   /** Samples, one a second, without any change after which the path counts as dead. */
   static STILL_SAMPLES = 8;
+  /** The same where the browser already says that checks go unanswered. */
+  static DOUBTED_SAMPLES = 3;
 
   #last = -1;
   #still = 0;
 
   /**
    * @param {number | null} received Counter; null where the browser doesn't tell.
+   * @param {boolean} [doubted] The browser says the path is disconnected.
    * @returns {boolean} Whether the path is alive, as far as known.
    */
-  sample(received) {
-    if (received === null || received !== this.#last) {
-      this.#last = received ?? -1;
+  sample(received, doubted = false) {
+    if (received === null) return !doubted;
+    if (received !== this.#last) {
+      this.#last = received;
       this.#still = 0;
       return true;
     }
     this.#still += 1;
-    return this.#still < PulseCheck.STILL_SAMPLES;
+    return this.#still < (doubted ? PulseCheck.DOUBTED_SAMPLES : PulseCheck.STILL_SAMPLES);
+  }
+
+  /** Whether something came in the time of the last samples. */
+  get beats() {
+    return this.#last >= 0 && this.#still < PulseCheck.DOUBTED_SAMPLES;
   }
 
   reset() {

@@ -207,8 +207,9 @@ export class Media extends Emitter {
 
   /** @param {number | null} received See `PulseCheck`. */
   pulse(received) {
-    if (!this.peer || this.peer.connectionState !== "connected") return;
-    this.#setState(this.#pulse.sample(received) ? "connected" : "disconnected");
+    const state = this.peer?.connectionState;
+    if (state !== "connected" && state !== "disconnected") return;
+    this.#setState(this.#pulse.sample(received, state === "disconnected") ? "connected" : "disconnected");
   }
 
   close() {
@@ -245,8 +246,11 @@ export class Media extends Emitter {
       new: "connecting", connecting: "connecting", checking: "connecting", connected: "connected",
       completed: "connected", disconnected: "disconnected", failed: "failed", closed: "failed",
     };
-    this.#pulse.reset();
-    this.#setState(states[peer.connectionState ?? peer.iceConnectionState] ?? "connecting");
+    const state = states[peer.connectionState ?? peer.iceConnectionState] ?? "connecting";
+    // At heavy loss connectivity checks go unanswered for seconds while every third packet of media arrives.
+    if (state === "disconnected" && this.state === "connected" && this.#pulse.beats) return;
+    if (state !== "disconnected") this.#pulse.reset();
+    this.#setState(state);
   }
 
   /** @param {MediaState} state */

@@ -10,13 +10,19 @@ import { Timer } from "./clock.js";
  * Decides when a broken media connection gets an ICE restart, and when a new peer connection.
  *
  * A short disconnection often heals itself. Then ICE is restarted; if that doesn't help, a new peer connection is made,
- * again and again with growing waits. Remedies need signaling, so nothing is tried while it is down.
+ * again and again with growing waits; at once where the server has ended its side. Remedies need signaling, so nothing is
+ * tried while it is down, and the time a remedy has begins with the answer: on a bad network that takes long, and beginning
+ * anew would take longer.
  */
 export class MediaRecovery {
   /** "disconnected" itself comes after seconds of silence: six in Chromium, four by `PulseCheck`. */
   static DISCONNECTED_MS = 1000;
   static RESTART_MS = 8000;
-  static REBUILD_MS = 12_000;
+  static REBUILD_MS = 20_000;
+  /** A connection that never was gets this long for ICE and DTLS before anything is tried. */
+  static CONNECTING_MS = 15_000;
+  /** An answer that takes longer isn't waited for. */
+  static ANSWER_MS = 30_000;
   static BACKOFF = { baseMs: 2000, maxMs: 30_000 };
 
   /** Remedies since media was last connected. */
@@ -26,13 +32,15 @@ export class MediaRecovery {
   #signaling = false;
   /** A remedy fell due while signaling was down. */
   #due = false;
+  /** The server has ended its side: only a new connection helps. */
+  #ended = false;
   #timer;
   #backoff;
   #apply;
 
   /**
    * @param {import("./clock.js").Clock} clock
-   * @param {(remedy: Remedy) => void} apply
+   * @param {(remedy: Remedy) => Promise<void> | void} apply Settles with the answer.
    */
   constructor(clock, apply) {
     this.#timer = new Timer(clock);
@@ -40,17 +48,24 @@ export class MediaRecovery {
     this.#apply = apply;
   }
 
-  /** @param {MediaState} state */
-  media(state) {
-    if (state === this.#state) return;
+  /**
+   * @param {MediaState} state
+   * @param {boolean} [ended] The server has ended its side.
+   */
+  media(state, ended = false) {
+    const news = ended && !this.#ended;
+    this.#ended = ended;
+    if (state === this.#state && !news) return;
     this.#state = state;
     if (state === "connected" || state === "none") {
       this.attempts = 0;
       this.#due = false;
       this.#backoff.reset();
       this.#timer.clear();
-    } else if (this.attempts === 0) {
-      const waits = { failed: 0, disconnected: MediaRecovery.DISCONNECTED_MS, connecting: MediaRecovery.REBUILD_MS };
+    } else if (news) {
+      this.#timer.set(0, () => this.#remedy());
+    } else if (this.attempts === 0 && !ended) {
+      const waits = { failed: 0, disconnected: MediaRecovery.DISCONNECTED_MS, connecting: MediaRecovery.CONNECTING_MS };
       this.#timer.set(waits[state], () => this.#remedy());
     }
     // While a remedy is under way its own time limit counts, whatever the states in between.
@@ -72,9 +87,12 @@ export class MediaRecovery {
     this.#due = !this.#signaling;
     if (this.#due) return;
     this.attempts += 1;
-    const remedy = this.attempts === 1 ? "restart_ice" : "rebuild";
+    const attempt = this.attempts;
+    const remedy = attempt === 1 && !this.#ended ? "restart_ice" : "rebuild";
     const wait = remedy === "restart_ice" ? MediaRecovery.RESTART_MS : MediaRecovery.REBUILD_MS + this.#backoff.next();
-    this.#timer.set(wait, () => this.#remedy());
-    this.#apply(remedy);
+    this.#timer.set(MediaRecovery.ANSWER_MS + wait, () => this.#remedy());
+    void Promise.resolve(this.#apply(remedy)).then(() => {
+      if (attempt === this.attempts && this.#timer.active) this.#timer.set(wait, () => this.#remedy());
+    });
   }
 }

@@ -36,9 +36,11 @@ const QUIET_MS = 4000;
 const SAVE_EVERY_MS = 5000;
 /** Nothing heard for this long: look for a new connection beside the old one. */
 const SUSPECT_MS = 8000;
-/** Nothing heard for this long: the old connection is given up. */
-const DEAD_MS = 20_000;
-const GREETING_TIMEOUT_MS = 12_000;
+/** Nothing heard for this long: the old connection is given up. Until then TCP may yet bring it back. */
+const DEAD_MS = 60_000;
+/** A greeting unanswered for this long: look for a new connection beside the one it went out on. */
+const GREETING_PATIENCE_MS = 6000;
+const GREETING_TIMEOUT_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 20_000;
 /** How long to try before the first `joined`. */
 const FIRST_CONTACT_MS = 30_000;
@@ -80,9 +82,11 @@ export class Signal extends Emitter {
    * @param {import("./resume_store.js").ResumeStore} parts.store
    * @param {string} parts.idPrefix
    * @param {Identity} parts.identity
+   * @param {() => boolean} [parts.mediaFlows] Then the server keeps the place for longer.
    */
-  constructor({ url, clock, open, store, idPrefix, identity }) {
+  constructor({ url, clock, open, store, idPrefix, identity, mediaFlows = () => false }) {
     super();
+    this.#mediaFlows = mediaFlows;
     this.#url = url;
     this.#clock = clock;
     this.#store = store;
@@ -101,6 +105,7 @@ export class Signal extends Emitter {
 
   #url;
   #clock;
+  #mediaFlows;
   #store;
   #identity;
   #outbox;
@@ -222,7 +227,10 @@ export class Signal extends Emitter {
 
   #greet() {
     this.#greetingId = this.#outbox.nextId();
-    this.#greetingTimer.set(GREETING_TIMEOUT_MS, () => this.#reconnect());
+    this.#greetingTimer.set(GREETING_PATIENCE_MS, () => {
+      this.#connector.start();
+      this.#greetingTimer.set(GREETING_TIMEOUT_MS - GREETING_PATIENCE_MS, () => this.#reconnect());
+    });
     if (this.#resumeToken) {
       const data = { resume_token: this.#resumeToken, last_seq: this.#everJoined ? this.#inbox.last : null };
       this.#send({ type: "resume", id: this.#greetingId, data });
@@ -250,8 +258,16 @@ export class Signal extends Emitter {
   #retrying() {
     if (this.status.state !== "open") return;
     this.#setState("retrying");
+    this.#giveUpLater();
+  }
+
+  #giveUpLater() {
     const windowMs = this.#identity.token ? GIVE_UP_MS : this.#windowS * 1000;
-    this.#giveUp.set(windowMs, () => this.close(new WitnessError("connection_lost", "the server can't be reached")));
+    this.#giveUp.set(windowMs, () => {
+      // People hear each other: the server waits as well.
+      if (this.#mediaFlows()) this.#giveUpLater();
+      else this.close(new WitnessError("connection_lost", "the server can't be reached"));
+    });
   }
 
   #dropSocket() {
@@ -372,6 +388,7 @@ export class Signal extends Emitter {
     const data = /** @type {Joined} */ (/** @type {unknown} */ (message.data));
     const resumed = message.type === "resumed";
     this.#greetingTimer.clear();
+    this.#connector.stop();
     if (!resumed) {
       this.#inbox = new Inbox();
       this.#outbox.rejectAll(new WitnessError("connection_lost", "the call was joined anew"));

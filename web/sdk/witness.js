@@ -92,6 +92,8 @@ function addressOf(options) {
  */
 function start(options, begin) {
   const url = addressOf(options);
+  /** @type {Media} */
+  let media;
   const signal = new Signal({
     url,
     clock: browserClock,
@@ -103,9 +105,10 @@ function start(options, begin) {
       language: options.language ?? "zh-CN",
       autoSubscribe: options.autoSubscribe ?? true,
     },
+    mediaFlows: () => media.state === "connected",
   });
   const red = new RedSenders({ clock: browserClock, worker: openRedWorker() });
-  const media = new Media({
+  media = new Media({
     createPeer: (config) => new RTCPeerConnection(config),
     sendOffer: (offer) => signal.request("offer", offer),
     codec: options.codec ?? null,
