@@ -601,6 +601,12 @@ class Snapshot:
     producers: list[ProducerStats]
     consumers: list[ConsumerStats]
 
+    def transport(self, transport: int) -> TransportStats | None:
+        """One of ``transports``, without making objects of the others; so the next two."""
+
+    def producer(self, producer: int) -> ProducerStats | None: ...
+    def consumer(self, consumer: int) -> ConsumerStats | None: ...
+
 @final
 class Swarm:
     """Load generator: many synthetic participants on one thread, with real ICE, DTLS and SRTP.

@@ -196,13 +196,13 @@ class EventDispatch:
         """Makes up for lost state changes from the snapshot."""
         port.counters.events_lost += event.count
         log.warning("events lost", extra={"count": event.count, "engine": port.index})
-        for transport_id, stats in port.statistics().transports.items():
-            participant = self._registry.transports.get(transport_id)
+        for stats in port.statistics().transports:
+            participant = self._registry.transports.get(stats.transport)
             transport = participant.transport if participant is not None else None
             if transport is not None and transport.state.value != stats.state:
-                self._set_transport_state(transport_id, stats.state, "none")
-        for producer_id, producer in port.statistics().producers.items():
-            self._set_demand(producer_id, [item.wanted for item in producer.encodings])
+                self._set_transport_state(stats.transport, stats.state, "none")
+        for producer in port.statistics().producers:
+            self._set_demand(producer.producer, [item.wanted for item in producer.encodings])
 
     def _engine_failed(self, port: EnginePort, event: "Event.EngineFailed") -> None:
         log.error("engine failed", extra={"engine": port.index})

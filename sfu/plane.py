@@ -14,10 +14,9 @@ from sfu.errors import EngineUnavailableError
 from sfu.model import Kind
 
 if TYPE_CHECKING:
-    from sfu import _media
     from sfu._media import CodecParameters, Snapshot
 
-__all__ = ["ConsumerSettings", "EnginePort", "Ice", "ProducerSettings", "Statistics"]
+__all__ = ["ConsumerSettings", "EnginePort", "Ice", "ProducerSettings"]
 
 log = logging.getLogger(__name__)
 
@@ -77,16 +76,6 @@ class ConsumerSettings:
     cname: str
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """One snapshot, by identifier."""
-
-    snapshot: "Snapshot"
-    transports: "Mapping[int, _media.TransportStats]"
-    producers: "Mapping[int, _media.ProducerStats]"
-    consumers: "Mapping[int, _media.ConsumerStats]"
-
-
 @dataclass(slots=True)
 class PortCounters:
     """What a port went through since it was made."""
@@ -116,7 +105,7 @@ class EnginePort:
     counters: PortCounters = field(default_factory=PortCounters)
     tcp_addresses: Sequence[tuple[str, int]] = ()
     _backlog: deque[tuple[str, dict[str, Any]]] = field(default_factory=deque)
-    _statistics: Statistics | None = None
+    _statistics: "Snapshot | None" = None
     _statistics_at_s: float = 0.0
     _types: Any = None
 
@@ -145,17 +134,11 @@ class EnginePort:
         self.failed = True
         self._backlog.clear()
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> "Snapshot":
         """The engine's snapshot, at most ``STATISTICS_AGE_S`` older than the engine's own."""
         now_s = self.clock()
         if self._statistics is None or now_s - self._statistics_at_s >= STATISTICS_AGE_S:
-            snapshot = self.engine.snapshot()
-            self._statistics = Statistics(
-                snapshot,
-                {item.transport: item for item in snapshot.transports},
-                {item.producer: item for item in snapshot.producers},
-                {item.consumer: item for item in snapshot.consumers},
-            )
+            self._statistics = self.engine.snapshot()
             self._statistics_at_s = now_s
         return self._statistics
 

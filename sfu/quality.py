@@ -30,17 +30,17 @@ def measure(participant: "Participant") -> Quality:
         return Quality(None, None, None, score(participant.media, None, None))
     statistics = participant.room.port.statistics()
     incoming = (
-        statistics.producers.get(item.producer_id)
+        statistics.producer(item.producer_id)
         for item in participant.publishing.publications.values()
     )
     uplink = _worst(item.loss_ratio for item in incoming if item is not None and item.packets)
     outgoing = [
-        statistics.consumers.get(item.consumer_id)
+        statistics.consumer(item.consumer_id)
         for item in participant.reception.subscriptions.values()
         if item.consumer_id is not None
     ]
     downlink = _worst(item.loss_ratio for item in outgoing if item is not None)
-    stats = statistics.transports.get(transport.transport_id)
+    stats = statistics.transport(transport.transport_id)
     rtt_s = stats.rtt_s if stats is not None else None
     loss = _worst([uplink, downlink])
     return Quality(uplink, downlink, rtt_s, score(participant.media, loss, rtt_s))

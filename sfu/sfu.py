@@ -173,7 +173,7 @@ class Sfu:
             for room in self._rooms.values()
             if room.port is port
         )
-        return port.statistics().snapshot.load + members * LOAD_PER_MEMBER
+        return port.statistics().load + members * LOAD_PER_MEMBER
 
     def _close_rooms_of(self, port: EnginePort) -> None:
         for room in [item for item in self._rooms.values() if item.port is port]:

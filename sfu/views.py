@@ -60,7 +60,7 @@ def _engine(port: EnginePort, rooms: Sequence[Room]) -> EngineView:
         refused=counters.refused,
         commands_failed=counters.failed,
         events_lost=counters.events_lost,
-        snapshot=None if port.failed else port.statistics().snapshot,
+        snapshot=None if port.failed else port.statistics(),
     )
 
 

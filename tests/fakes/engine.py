@@ -226,13 +226,19 @@ class FakeEngine:
         return events
 
     def snapshot(self) -> Any:
+        transports = {item.transport: item for item in self.stats.transports}
+        producers = {item.producer: item for item in self.stats.producers}
+        consumers = {item.consumer: item for item in self.stats.consumers}
         return SimpleNamespace(
             counters=SimpleNamespace(),
             rooms=len(self.rooms),
             load=self.load,
-            transports=list(self.stats.transports),
-            producers=list(self.stats.producers),
-            consumers=list(self.stats.consumers),
+            transports=list(transports.values()),
+            producers=list(producers.values()),
+            consumers=list(consumers.values()),
+            transport=transports.get,
+            producer=producers.get,
+            consumer=consumers.get,
         )
 
     def emit(self, *events: object) -> None:

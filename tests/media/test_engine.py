@@ -383,6 +383,16 @@ def test_snapshot_shows_counters_transports_producers_and_consumers(engine: Engi
     (consumer,) = snapshot.consumers
     assert (consumer.consumer, consumer.transport, consumer.producer) == (30, 11, 20)
     assert consumer.loss_ratio is None
+    for find, number, name in [
+        (snapshot.transport, 11, "transport"),
+        (snapshot.producer, 20, "producer"),
+        (snapshot.consumer, 30, "consumer"),
+    ]:
+        found = find(number)
+        assert found is not None
+        assert getattr(found, name) == number
+        assert find(number + 100) is None
+    assert snapshot.transports is snapshot.transports
 
 
 def test_close_is_idempotent_frees_the_port_and_keeps_the_descriptor(engine: Engine) -> None:

@@ -1,9 +1,13 @@
 //! Snapshots as Python sees them.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use media_core::api::{self, LayerSwitchReason};
 use media_core::{DropReason, Protocol, Stage};
 use media_net::{Closed, EngineSnapshot, Refused};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict, PyDict, PyList};
 
 use crate::names;
@@ -152,32 +156,104 @@ pub(crate) struct TcpStats {
     closed: Py<PyDict>,
 }
 
-/// State of one engine.
-#[pyclass(module = "sfu._media", frozen, get_all)]
+/// State of one engine. Transports, producers and consumers become Python objects when they are
+/// asked for: of thousands, most never are.
+#[pyclass(module = "sfu._media", frozen)]
 pub(crate) struct Snapshot {
+    #[pyo3(get)]
     counters: Py<Counters>,
+    #[pyo3(get)]
     rooms: u64,
+    #[pyo3(get)]
     load: f64,
+    #[pyo3(get)]
     tcp: Py<TcpStats>,
-    transports: Py<PyList>,
-    producers: Py<PyList>,
-    consumers: Py<PyList>,
+    plane: api::Snapshot,
+    places: OnceLock<Places>,
+    transports: PyOnceLock<Py<PyList>>,
+    producers: PyOnceLock<Py<PyList>>,
+    consumers: PyOnceLock<Py<PyList>>,
+}
+
+/// Where in the snapshot what is, by identifier.
+struct Places {
+    transports: HashMap<u64, usize>,
+    producers: HashMap<u64, usize>,
+    consumers: HashMap<u64, usize>,
+}
+
+impl Places {
+    fn new(plane: &api::Snapshot) -> Places {
+        let numbered = |ids: &mut dyn Iterator<Item = u64>| ids.zip(0..).collect();
+        Places {
+            transports: numbered(&mut plane.transports.iter().map(|stats| stats.transport)),
+            producers: numbered(&mut plane.producers.iter().map(|stats| stats.producer)),
+            consumers: numbered(&mut plane.consumers.iter().map(|stats| stats.consumer)),
+        }
+    }
 }
 
 impl Snapshot {
     pub(crate) fn new(py: Python<'_>, snapshot: EngineSnapshot) -> PyResult<Snapshot> {
-        let plane = &snapshot.plane;
         Ok(Snapshot {
             counters: Py::new(py, Counters::new(py, &snapshot)?)?,
-            rooms: plane.rooms,
+            rooms: snapshot.plane.rooms,
             load: snapshot.load,
             tcp: Py::new(py, TcpStats::new(py, &snapshot.tcp)?)?,
-            transports: PyList::new(py, plane.transports.iter().map(TransportStats::from))?
-                .unbind(),
-            producers: PyList::new(py, plane.producers.iter().map(ProducerStats::from))?.unbind(),
-            consumers: PyList::new(py, plane.consumers.iter().map(ConsumerStats::from))?.unbind(),
+            plane: snapshot.plane,
+            places: OnceLock::new(),
+            transports: PyOnceLock::new(),
+            producers: PyOnceLock::new(),
+            consumers: PyOnceLock::new(),
         })
     }
+
+    fn places(&self) -> &Places {
+        self.places.get_or_init(|| Places::new(&self.plane))
+    }
+}
+
+#[pymethods]
+impl Snapshot {
+    #[getter]
+    fn transports(&self, py: Python<'_>) -> PyResult<Py<PyList>> {
+        let items = self.plane.transports.iter().map(TransportStats::from);
+        self.transports.get_or_try_init(py, || list(py, items)).map(|list| list.clone_ref(py))
+    }
+
+    #[getter]
+    fn producers(&self, py: Python<'_>) -> PyResult<Py<PyList>> {
+        let items = self.plane.producers.iter().map(ProducerStats::from);
+        self.producers.get_or_try_init(py, || list(py, items)).map(|list| list.clone_ref(py))
+    }
+
+    #[getter]
+    fn consumers(&self, py: Python<'_>) -> PyResult<Py<PyList>> {
+        let items = self.plane.consumers.iter().map(ConsumerStats::from);
+        self.consumers.get_or_try_init(py, || list(py, items)).map(|list| list.clone_ref(py))
+    }
+
+    fn transport(&self, transport: u64) -> Option<TransportStats> {
+        let place = self.places().transports.get(&transport)?;
+        self.plane.transports.get(*place).map(TransportStats::from)
+    }
+
+    fn producer(&self, producer: u64) -> Option<ProducerStats> {
+        let place = self.places().producers.get(&producer)?;
+        self.plane.producers.get(*place).map(ProducerStats::from)
+    }
+
+    fn consumer(&self, consumer: u64) -> Option<ConsumerStats> {
+        let place = self.places().consumers.get(&consumer)?;
+        self.plane.consumers.get(*place).map(ConsumerStats::from)
+    }
+}
+
+fn list<'py>(
+    py: Python<'py>,
+    items: impl ExactSizeIterator<Item: IntoPyObject<'py>>,
+) -> PyResult<Py<PyList>> {
+    Ok(PyList::new(py, items)?.unbind())
 }
 
 impl TcpStats {
