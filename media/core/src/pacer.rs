@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use media_prefetch::prefetch;
+
 use crate::consumer::Forwarded;
 use crate::ext::AbsSendTime;
 use crate::rtp::SeqNo;
@@ -169,6 +171,14 @@ impl Pacer {
             self.refill(now);
         }
         self.credit_bits > 0
+    }
+
+    /// Has fetched what every packet needs.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.credit_bits);
+        prefetch(&self.queued_bytes);
+        prefetch(&self.budget.credit_bits);
     }
 
     /// Counts what was sent, whether it was asked for or not.

@@ -92,7 +92,7 @@ impl Encoding {
     /// Has fetched what every packet needs.
     #[inline]
     pub(crate) fn prefetch(&self) {
-        prefetch_all(&self.reception);
+        self.reception.prefetch();
         prefetch_all(&self.cache);
         prefetch_all(&self.meter);
         prefetch(&self.nack);

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use media_prefetch::{prefetch, prefetch_all};
+
 use crate::rtp::{SeqNo, SeqUnwrapper};
 use crate::window::SlidingSum;
 
@@ -167,6 +169,20 @@ impl Reception {
             recent_received: SlidingSum::default(),
             recent_bytes: SlidingSum::default(),
         }
+    }
+
+    /// Has fetched what the next packets will need.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        let next = self.highest().unwrap_or_default().wrapping_add(1);
+        let (word, _) = SeenWindow::position(next);
+        prefetch(&self.window.seen[word]);
+        prefetch(&self.window.repaired[word]);
+        prefetch(&self.unwrapper);
+        prefetch_all(&self.jitter);
+        prefetch_all(&self.recent_expected);
+        prefetch_all(&self.recent_received);
+        prefetch_all(&self.recent_bytes);
     }
 
     /// Takes a packet of the stream itself. `bytes` is its size as the caller counts it.

@@ -24,7 +24,7 @@ pub(crate) enum Ahead<'a> {
     Done,
     Room(&'a Room, Arrival),
     Transport(&'a Room, &'a Transport, Arrival),
-    Stream(&'a Room, Stream),
+    Stream(&'a Room, &'a Transport, Arrival),
     Producer(&'a Room, &'a Producer, Stream),
     Consumers(&'a Room, &'a [Key]),
     Subscribers([Option<(&'a Consumer, &'a Transport)>; MAX_CONSUMERS]),
@@ -95,11 +95,14 @@ impl<'a> Ahead<'a> {
                 Ahead::Transport(room, transport, arrival)
             }
             Ahead::Transport(room, transport, arrival) => {
-                transport.prefetch_tables();
-                let stream = transport.stream(arrival.ssrc)?;
-                Ahead::Stream(room, stream)
+                transport.prefetch_receiving_tables();
+                Ahead::Stream(room, transport, arrival)
             }
-            Ahead::Stream(room, stream) => {
+            Ahead::Stream(room, transport, arrival) => {
+                if let Some(srtp) = &transport.srtp {
+                    srtp.remote.prefetch_source(arrival.ssrc);
+                }
+                let stream = transport.stream(arrival.ssrc)?;
                 let producer = room.producers.get(stream.producer)?;
                 prefetch_all(producer);
                 Ahead::Producer(room, producer, stream)
@@ -124,12 +127,15 @@ impl<'a> Ahead<'a> {
             Ahead::Subscribers(found) => {
                 for (consumer, transport) in found.iter().flatten() {
                     consumer.prefetch_tables();
-                    transport.prefetch_tables();
+                    transport.prefetch_sending_tables();
                 }
                 Ahead::Records(found)
             }
             Ahead::Records(found) => {
-                for (_, transport) in found.iter().flatten() {
+                for (consumer, transport) in found.iter().flatten() {
+                    if let Some(srtp) = &transport.srtp {
+                        srtp.local.prefetch_source(consumer.parameters.ssrc);
+                    }
                     if let Some(estimator) = &transport.estimator {
                         estimator.prefetch_records();
                     }
@@ -148,7 +154,7 @@ impl<'a> Ahead<'a> {
                 if let Some(srtp) = &transport.srtp {
                     srtp.remote.prefetch_rtcp();
                 }
-                transport.ice.prefetch();
+                transport.ice.prefetch_path();
                 if let (Work::Read, Some(estimator)) = (work, &transport.estimator) {
                     prefetch_all(&**estimator);
                 }
@@ -186,7 +192,7 @@ impl Transport {
         if let Some(srtp) = &self.srtp {
             prefetch_all(&srtp.local);
         }
-        prefetch_all(&self.pacer);
+        self.pacer.prefetch();
         prefetch(&self.estimator);
         prefetch(&self.bytes_out);
         self.prefetch_common();
@@ -195,22 +201,30 @@ impl Transport {
     #[inline]
     fn prefetch_common(&self) {
         prefetch(&self.extensions);
-        prefetch_all(&self.ice);
+        self.ice.prefetch();
     }
 
-    /// What is behind pointers.
+    /// What is behind pointers, for a packet received.
     #[inline]
-    fn prefetch_tables(&self) {
+    fn prefetch_receiving_tables(&self) {
+        if let Some(srtp) = &self.srtp {
+            srtp.remote.prefetch();
+        }
+        self.ice.prefetch_path();
+        self.twcc.prefetch();
+        prefetch(&self.streams[..]);
+    }
+
+    /// What is behind pointers, for a packet sent.
+    #[inline]
+    fn prefetch_sending_tables(&self) {
         if let Some(srtp) = &self.srtp {
             srtp.local.prefetch();
-            srtp.remote.prefetch();
         }
         if let Some(estimator) = &self.estimator {
             estimator.prefetch();
         }
-        self.ice.prefetch();
-        self.twcc.prefetch();
-        prefetch(&self.streams[..]);
+        self.ice.prefetch_path();
     }
 }
 

@@ -88,13 +88,19 @@ impl SrtpContext {
         self.rtcp_sources.end(ssrc);
     }
 
-    /// Has fetched what RTP packets will need.
+    /// Has fetched which sources there are.
     #[inline]
     pub(crate) fn prefetch(&self) {
         self.rtp_sources.prefetch();
     }
 
-    /// The same for RTCP.
+    /// Has fetched what RTP packets of one source will need, a moment later.
+    #[inline]
+    pub(crate) fn prefetch_source(&self, ssrc: u32) {
+        self.rtp_sources.prefetch_window(ssrc);
+    }
+
+    /// Has fetched which sources of RTCP there are.
     #[inline]
     pub(crate) fn prefetch_rtcp(&self) {
         self.rtcp_sources.prefetch();

@@ -126,12 +126,17 @@ impl SourceTable {
         self.windows.push(window);
     }
 
-    /// Has the windows fetched.
+    /// Has fetched which sources there are.
     #[inline]
     pub(super) fn prefetch(&self) {
         prefetch(&self.ssrcs[..]);
-        // Which word of a window it will be nobody knows yet.
-        self.windows.iter().rev().take(4).for_each(prefetch_all);
+    }
+
+    /// Has fetched the window of one, a moment later.
+    #[inline]
+    pub(super) fn prefetch_window(&self, ssrc: u32) {
+        let window = self.position(ssrc).and_then(|index| self.windows.get(index));
+        window.into_iter().for_each(prefetch_all);
     }
 
     #[inline]

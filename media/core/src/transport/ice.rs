@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use media_prefetch::prefetch_all;
+use media_prefetch::{prefetch, prefetch_all};
 
 use super::recent::RecentChecks;
 use super::stun::Check;
@@ -213,9 +213,16 @@ impl IceLite {
         true
     }
 
-    /// Has the path fetched that is used.
+    /// Has fetched where the paths are.
     #[inline]
     pub(crate) fn prefetch(&self) {
+        prefetch(&self.paths);
+        prefetch(&self.selected);
+    }
+
+    /// Has the path fetched that is used, a moment later.
+    #[inline]
+    pub(crate) fn prefetch_path(&self) {
         self.paths.first().inspect(|path| prefetch_all(*path));
     }
 
