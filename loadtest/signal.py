@@ -1,6 +1,7 @@
 """The client side of the signaling protocol: requests, notices, acknowledgement, resume."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import ssl
@@ -62,6 +63,14 @@ class SignalClient:
         self._resume_token = ""
         self._resume_id: str | None = None
         self._closed: str | None = None
+        self._readable = asyncio.Event()
+        self._readable.set()
+        self._is_online = True
+
+    @property
+    def closed(self) -> str | None:
+        """Why the participation is over; ``None`` while it is not."""
+        return self._closed
 
     async def join(self) -> Data:
         """Connects and joins; returns the data of ``joined``.
@@ -119,6 +128,25 @@ class SignalClient:
         if socket is not None:
             await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
+    def stop_reading(self) -> None:
+        """Takes nothing from the socket any more, as a program that hangs."""
+        self._readable.clear()
+
+    def read_on(self) -> None:
+        """Ends :meth:`stop_reading`."""
+        self._readable.set()
+
+    def go_offline(self) -> None:
+        """Neither sends nor takes anything: the network is gone, and the server isn't told."""
+        self._is_online = False
+        self._readable.clear()
+
+    async def go_online(self) -> None:
+        """Ends :meth:`go_offline`: the connection of before is dead and has to be resumed."""
+        self._is_online = True
+        await self.drop_socket()
+        self._readable.set()
+
     async def close(self) -> None:
         """Ends the connection without leaving the room. Idempotent."""
         self._finish("closed")
@@ -142,7 +170,7 @@ class SignalClient:
 
     async def _send(self, text: str) -> None:
         socket = self._socket
-        if socket is None or socket.closed:
+        if socket is None or socket.closed or not self._is_online:
             return  # a request is sent again after the resume
         try:
             await socket.send_str(text)
@@ -154,9 +182,13 @@ class SignalClient:
         while self._closed is None:
             socket = self._socket
             assert socket is not None
-            async for frame in socket:
-                if frame.type is aiohttp.WSMsgType.TEXT:
-                    self._receive(frame.data)
+            # Answering a ping may be what tells that the connection is gone.
+            with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+                async for frame in socket:
+                    await self._readable.wait()
+                    if frame.type is aiohttp.WSMsgType.TEXT:
+                        self._receive(frame.data)
+            await self._readable.wait()
             if self._closed is None:
                 await self._resume()
 

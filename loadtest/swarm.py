@@ -17,7 +17,17 @@ import aiohttp
 from loadtest.errors import LoadtestError, RefusedError, ReplyTimeoutError, SignalClosedError
 from loadtest.signal import SignalClient, SignalConfig
 
-__all__ = ["Answer", "MediaSwarm", "SwarmParticipant", "offer_sdp", "parse_answer"]
+__all__ = [
+    "FORMATS",
+    "Answer",
+    "Line",
+    "MediaSwarm",
+    "SwarmParticipant",
+    "describe",
+    "offer_sdp",
+    "parse_answer",
+    "sent_ssrcs",
+]
 
 _EXTENSIONS = {
     "urn:ietf:params:rtp-hdrext:sdes:mid": ("mid", 4),
@@ -52,6 +62,8 @@ _FORMATS = {
     ),
 }
 _SENDING = ("audio", "video")
+FORMATS = {"audio": _OPUS, "video": _VP8}
+"""Payload types of what is sent."""
 _SOURCES = {"audio": "microphone", "video": "camera"}
 
 
@@ -87,6 +99,18 @@ class Answer:
     password: str
     fingerprint: str
     extensions: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One m-line of an offer."""
+
+    kind: str
+    """audio or video."""
+    direction: str
+    """sendonly, recvonly or inactive."""
+    ssrc: int | None = None
+    """Of what is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +218,6 @@ class SwarmParticipant:
             self._is_connected = True
 
     def _connect(self, answer: Answer) -> None:
-        formats = {"audio": _OPUS, "video": _VP8}
         self._media.connect(
             remote=answer.address,
             local_ufrag=self._local.ufrag,
@@ -204,7 +227,7 @@ class SwarmParticipant:
             remote_fingerprint=answer.fingerprint,
             extensions=answer.extensions,
             streams=[
-                (kind, self._local.ssrcs[kind], formats[kind], mid)
+                (kind, self._local.ssrcs[kind], FORMATS[kind], mid)
                 for mid, kind in enumerate(_SENDING)
             ],
         )
@@ -229,8 +252,16 @@ def offer_sdp(
         receiving: kinds of the receiving lines, in order; only ever extended.
         version: of the session, counted up with each offer.
     """
-    kinds = [*_SENDING, *receiving]
-    mids = " ".join(str(mid) for mid in range(len(kinds)))
+    lines = [Line(kind, "sendonly", ssrcs[kind]) for kind in _SENDING]
+    lines += [Line(kind, "recvonly") for kind in receiving]
+    return describe(lines, ufrag=ufrag, password=password, fingerprint=fingerprint, version=version)
+
+
+def describe(
+    lines: Sequence[Line], *, ufrag: str, password: str, fingerprint: str, version: int
+) -> str:
+    """An offer of these lines; their places are their MIDs. Otherwise as :func:`offer_sdp`."""
+    mids = " ".join(str(mid) for mid in range(len(lines)))
     rows = [
         "v=0",
         f"o=- 1 {version} IN IP4 127.0.0.1",
@@ -239,11 +270,10 @@ def offer_sdp(
         f"a=group:BUNDLE {mids}",
         "a=extmap-allow-mixed",
     ]
-    for mid, kind in enumerate(kinds):
-        sends = mid < len(_SENDING)
-        numbers, formats = _FORMATS[kind]
+    for mid, line in enumerate(lines):
+        numbers, formats = _FORMATS[line.kind]
         rows += [
-            f"m={kind} 9 UDP/TLS/RTP/SAVPF {numbers}",
+            f"m={line.kind} 9 UDP/TLS/RTP/SAVPF {numbers}",
             "c=IN IP4 0.0.0.0",
             f"a=ice-ufrag:{ufrag}",
             f"a=ice-pwd:{password}",
@@ -253,15 +283,15 @@ def offer_sdp(
             *(
                 f"a=extmap:{number} {uri}"
                 for uri, (name, number) in _EXTENSIONS.items()
-                if kind == "audio" or name != "audio_level"
+                if line.kind == "audio" or name != "audio_level"
             ),
-            "a=sendonly" if sends else "a=recvonly",
+            f"a={line.direction}",
             "a=rtcp-mux",
             "a=rtcp-rsize",
             *formats,
         ]
-        if sends:
-            rows.append(f"a=ssrc:{ssrcs[kind]} cname:swarm-{ufrag}")
+        if line.ssrc is not None:
+            rows.append(f"a=ssrc:{line.ssrc} cname:swarm-{ufrag}")
     return "\r\n".join(rows) + "\r\n"
 
 
@@ -297,3 +327,14 @@ def parse_answer(sdp: str) -> Answer:
         fingerprint=first(r"^a=fingerprint:sha-256 (\S+)", "SHA-256 fingerprint"),
         extensions=tuple(extensions.items()),
     )
+
+
+def sent_ssrcs(sdp: str) -> dict[str, int]:
+    """SSRC of the media the server sends on each line of an answer, by MID."""
+    found = {}
+    for section in re.split(r"^m=", sdp, flags=re.MULTILINE)[1:]:
+        mid = re.search(r"^a=mid:(\S+)", section, re.MULTILINE)
+        ssrc = re.search(r"^a=ssrc:(\d+) ", section, re.MULTILINE)
+        if mid is not None and ssrc is not None:
+            found[mid[1]] = int(ssrc[1])
+    return found

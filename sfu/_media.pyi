@@ -672,6 +672,29 @@ class Swarm:
             busy: the thread never sleeps, so that senders need not wake it.
         """
 
+    def relocate(self, participant: int) -> None:
+        """Gives a participant another address, as a change of network does."""
+
+    def impair(self, participant: int, *, loss: float) -> None:
+        """Has a share of its datagrams lost from now on, each way; 1 is an outage."""
+
+    def publish(self, participant: int, *, stream: tuple[str, int, int, int]) -> None:
+        """It sends one more stream; see ``connect``."""
+
+    def silence(self, participant: int, *, ssrc: int, silent: bool) -> None:
+        """One of its streams falls silent, or goes on."""
+
+    def disconnect(self, participant: int) -> None:
+        """It is gone without a word, for good."""
+
+    def statuses(self) -> list[tuple[bool, str | None, list[tuple[int, int, float]]]]:
+        """All participants, in the order of their numbers.
+
+        Returns:
+            Whether it has keys; why its handshake failed; and of each SSRC that arrives
+            ``(SSRC, packets, seconds since the last one)``.
+        """
+
     def report(self, quantiles: Sequence[float] = ()) -> SwarmReport:
         """Totals up to now; the delays start anew."""
 

@@ -40,6 +40,7 @@ def add_loadtest(to: "_Commands") -> None:
         "profile", nargs="*", metavar=t("PROFILE"), help=t("names or YAML files (default: all)")
     )
     _add_weaknet(actions)
+    _add_soak(actions)
 
 
 def _add_weaknet(actions: "_Commands") -> None:
@@ -70,6 +71,29 @@ def _add_weaknet(actions: "_Commands") -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help=t("in place of the profile's seed"))
     parser.add_argument("--quick", action="store_true", help=t("one short run, in under 45 s"))
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    parser.add_argument(
+        "--html", type=Path, metavar=t("FILE"), help=t("write a page with plots to look at")
+    )
+
+
+def _add_soak(actions: "_Commands") -> None:
+    parser = _add(
+        actions,
+        "soak",
+        t("rooms full of people who come and go, for long, and what is left of it"),
+        commands_loadtest.soak,
+    )
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help=t("until everybody leaves (default: 30)")
+    )
+    parser.add_argument("--rooms", type=int, metavar="N", help=t("rooms at most (default: 6)"))
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help=t("of what everybody does (default: 1)")
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=t("everything once, in about 40 s; no trend")
+    )
     parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
     parser.add_argument(
         "--html", type=Path, metavar=t("FILE"), help=t("write a page with plots to look at")

@@ -3,15 +3,18 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from witness import os_errors
 from witness.errors import UsageError
 from witness.i18n import t
 
-__all__ = ["profiles", "weaknet"]
+__all__ = ["profiles", "soak", "weaknet"]
 
 _MAX_RUNS = 100
+_MAX_MINUTES = 10_080
+_MAX_SOAK_ROOMS = 200
 
 
 def profiles(arguments: argparse.Namespace) -> int:
@@ -57,6 +60,25 @@ def weaknet(arguments: argparse.Namespace) -> int:
     runs = arguments.runs or (1 if arguments.quick else 3)
     output = Output(as_json=arguments.json, html=arguments.html)
     return run(Path(arguments.profile).stem, plan, runs, output)
+
+
+def soak(arguments: argparse.Namespace) -> int:
+    """``witness loadtest soak``."""
+    if arguments.minutes is not None and not 0.1 <= arguments.minutes <= _MAX_MINUTES:
+        raise UsageError(t("--minutes must be 0.1 to {most}").format(most=_MAX_MINUTES))
+    if arguments.rooms is not None and not 1 <= arguments.rooms <= _MAX_SOAK_ROOMS:
+        raise UsageError(t("--rooms must be 1 to {most}").format(most=_MAX_SOAK_ROOMS))
+    if arguments.seed is not None and not 0 <= arguments.seed < 1 << 63:
+        raise UsageError(t("--seed must be 0 or more and have less than 64 bits"))
+    if arguments.html is not None:
+        _check_writable(arguments.html)
+    from witness.soak.command import Output, SoakOptions, run_soak
+
+    options = SoakOptions.quick() if arguments.quick else SoakOptions()
+    names = ("minutes", "rooms", "seed")
+    given = {name: getattr(arguments, name) for name in names}
+    options = replace(options, **{k: v for k, v in given.items() if v is not None})
+    return run_soak(options, Output(as_json=arguments.json, html=arguments.html))
 
 
 def _check_writable(path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from witness.i18n_zh_bench import BENCH
 from witness.i18n_zh_loadtest import LOADTEST
+from witness.i18n_zh_soak import SOAK
 
 CATALOGUE: dict[str, str] = {
     **BENCH,
     **LOADTEST,
+    **SOAK,
     # Headings and help.
     "usage: ": "用法: ",
     "arguments": "参数",

@@ -79,3 +79,35 @@ def test_raw_limit_is_measured_and_a_closed_swarm_says_so() -> None:
     swarm.close()
     with pytest.raises(MediaError, match="ended"):
         swarm.report()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda swarm: swarm.relocate(1), "participant 1"),
+        (lambda swarm: swarm.impair(1, loss=0.5), "participant 1"),
+        (lambda swarm: swarm.impair(0, loss=1.5), "loss"),
+        (lambda swarm: swarm.impair(0, loss=float("nan")), "loss"),
+        (lambda swarm: swarm.silence(0, ssrc=0, silent=True), "ssrc"),
+        (lambda swarm: swarm.publish(0, stream=("text", 1, 96, 0)), "kind"),
+        (lambda swarm: swarm.disconnect(7), "participant 7"),
+        (lambda swarm: swarm.disconnect(-1), "participant"),
+    ],
+)
+def test_changes_of_nobody_and_out_of_range_are_refused(change: Any, named: str) -> None:
+    swarm = Swarm(sockets=1)
+    swarm.connect(**VALID)
+    with pytest.raises(ParameterError, match=named):
+        change(swarm)
+    swarm.close()
+
+
+def test_participants_that_are_gone_keep_their_place() -> None:
+    swarm = Swarm(sockets=1)
+    for _ in range(3):
+        swarm.connect(**VALID)
+    swarm.disconnect(1)
+    swarm.relocate(1)
+    swarm.publish(1, stream=("video", 12, 96, 2))
+    assert swarm.statuses() == [(False, None, [])] * 3
+    swarm.close()

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,12 +125,16 @@ class ServerProcess:
 
 
 @contextlib.asynccontextmanager
-async def server_process(*, cpus: Sequence[int], engines: int) -> AsyncIterator[ServerProcess]:
+async def server_process(
+    *, cpus: Sequence[int], engines: int, settings: Mapping[str, float] | None = None
+) -> AsyncIterator[ServerProcess]:
     """Runs a server on loopback for as long as the block lasts.
 
     Args:
         cpus: all its threads are bound to these; empty for any.
         engines: media threads.
+        settings: resume_window_s and heartbeat_s, where they are not the defaults; with
+            estimates links are believed to take what is estimated, as in production.
 
     Raises:
         BenchError: it does not start.
@@ -145,7 +149,7 @@ async def server_process(*, cpus: Sequence[int], engines: int) -> AsyncIterator[
     secret = secrets.token_hex(32)
     server = ServerProcess(process, secret)
     try:
-        options = {"secret": secret, "engines": engines, "cpus": list(cpus)}
+        options = {"secret": secret, "engines": engines, "cpus": list(cpus), **(settings or {})}
         hello = await server.exchange(options, _START_S)
         server.url = hello["url"]
         yield server

@@ -14,7 +14,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from sfu.config import SfuConfig
-from signaling.config import Algorithm, AuthConfig, KeyConfig, LimitsConfig, SignalingConfig
+from signaling.config import (
+    Algorithm,
+    AuthConfig,
+    KeyConfig,
+    LimitsConfig,
+    SignalingConfig,
+    WebConfig,
+)
 from witness.bench.machine import prefer
 from witness.config import HttpLimits, LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
 from witness.engines import prefer_engines
@@ -27,6 +34,7 @@ __all__ = ["KEY_ID", "main"]
 KEY_ID = "bench"
 _MANY = 100_000
 _UNLIMITED_BPS = 10_000_000_000
+_NO_LIMIT = {"start_bitrate_bps": _UNLIMITED_BPS, "max_bitrate_bps": _UNLIMITED_BPS}
 
 
 def main() -> int:
@@ -41,6 +49,7 @@ def main() -> int:
 def _settings(options: Mapping[str, Any]) -> Settings:
     """Defaults, with room for many participants from one address."""
     key = KeyConfig(kid=KEY_ID, algorithm=Algorithm.HS256, secret=options["secret"])
+    links = {} if options.get("estimates") else _NO_LIMIT
     return Settings(
         server=ServerConfig(
             port=0,
@@ -55,11 +64,12 @@ def _settings(options: Mapping[str, Any]) -> Settings:
             max_transports_per_engine=_MANY,
             # With few rooms each participant gets more than any link takes: what is measured is
             # forwarding, not packets that wait or are dropped for the sake of that link.
-            start_bitrate_bps=_UNLIMITED_BPS,
-            max_bitrate_bps=_UNLIMITED_BPS,
+            **links,
         ),
         sfu=SfuConfig(max_rooms=_MANY),
         signaling=SignalingConfig(
+            resume_window_s=options.get("resume_window_s", 60.0),
+            web=WebConfig(heartbeat_s=options.get("heartbeat_s", 20.0)),
             auth=AuthConfig(keys=(key,)),
             limits=LimitsConfig(connections=_MANY, connections_per_address=_MANY),
         ),

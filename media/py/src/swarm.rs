@@ -120,6 +120,48 @@ impl Swarm {
         self.0.load(participants as u32, audio, video, busy).map_err(Error::Swarm)
     }
 
+    /// Gives a participant another address.
+    fn relocate(&self, participant: Int) -> Result<(), Error> {
+        self.0.relocate(number(participant)?).map_err(Error::Swarm)
+    }
+
+    /// Has a share of a participant's datagrams lost, each way.
+    #[pyo3(signature = (participant, *, loss))]
+    fn impair(&self, participant: Int, loss: f64) -> Result<(), Error> {
+        self.0.impair(number(participant)?, loss).map_err(Error::Swarm)
+    }
+
+    /// A participant sends one more stream.
+    #[pyo3(signature = (participant, *, stream))]
+    fn publish(&self, participant: Int, stream: (String, Int, Int, Int)) -> Result<(), Error> {
+        self.0.publish(number(participant)?, self::stream(stream)?).map_err(Error::Swarm)
+    }
+
+    /// A participant's stream falls silent, or goes on.
+    #[pyo3(signature = (participant, *, ssrc, silent))]
+    fn silence(&self, participant: Int, ssrc: Int, silent: bool) -> Result<(), Error> {
+        let ssrc = parse::ssrc("ssrc", ssrc)?;
+        self.0.silence(number(participant)?, ssrc, silent).map_err(Error::Swarm)
+    }
+
+    /// A participant is gone without a word, for good.
+    fn disconnect(&self, participant: Int) -> Result<(), Error> {
+        self.0.disconnect(number(participant)?).map_err(Error::Swarm)
+    }
+
+    /// All participants, in the order of their numbers: whether they have keys, why not, and
+    /// ``(SSRC, packets, seconds since the last one)`` of what arrives.
+    fn statuses(&self, py: Python<'_>) -> Result<Vec<Status>, Error> {
+        let statuses = py.detach(|| self.0.statuses()).map_err(Error::Swarm)?;
+        let streams = |streams: Vec<(u32, u64, std::time::Duration)>| {
+            streams.into_iter().map(|(ssrc, packets, at)| (ssrc, packets, at.as_secs_f64()))
+        };
+        let status = |status: media_swarm::Status| {
+            (status.is_connected, status.failure, streams(status.streams).collect())
+        };
+        Ok(statuses.into_iter().map(status).collect())
+    }
+
     /// Totals up to now.
     #[pyo3(signature = (quantiles = Vec::new()), text_signature = "($self, quantiles=())")]
     fn report(&self, py: Python<'_>, quantiles: Vec<f64>) -> Result<SwarmReport, Error> {
@@ -165,6 +207,14 @@ impl Swarm {
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.0.close());
     }
+}
+
+/// Whether it has keys, why not, and what arrives.
+type Status = (bool, Option<String>, Vec<(u32, u64, f64)>);
+
+fn number(participant: Int) -> Result<u32, Error> {
+    let number = parse::integer("participant", participant, 0..=u64::from(u32::MAX))?;
+    Ok(number as u32)
 }
 
 fn stream((kind, ssrc, payload_type, mid): (String, Int, Int, Int)) -> Result<StreamConfig, Error> {

@@ -149,6 +149,12 @@ impl Association {
         Ok(())
     }
 
+    /// Checks the path anew: it is another one.
+    pub fn recheck(&mut self, now: Instant) {
+        self.is_answered = false;
+        self.next_check = now;
+    }
+
     /// The next datagram to send.
     pub fn poll_datagram(&mut self) -> Option<Vec<u8>> {
         self.outbox.pop_front()

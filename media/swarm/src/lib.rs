@@ -25,4 +25,4 @@ pub use participant::Receiver;
 pub use path::{ClassCounters, NOT_UDP, OTHER_UDP, Path, PathConfig, PathCounters, RTCP, Steps};
 pub use raw::{RawLimit, measure_raw_limit};
 pub use stream::{StreamConfig, Traffic};
-pub use swarm::{Credentials, Remote, Report, Swarm, SwarmConfig, SwarmError};
+pub use swarm::{Credentials, Remote, Report, Status, Swarm, SwarmConfig, SwarmError};

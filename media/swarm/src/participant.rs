@@ -36,6 +36,8 @@ pub struct Receiver {
     first: u64,
     /// Packets that arrived.
     pub packets: u64,
+    /// When the last one did.
+    pub last_at: Option<Instant>,
     reported_expected: u64,
     reported_packets: u64,
     last_sr: u32,
@@ -48,7 +50,8 @@ impl Receiver {
         self.unwrapper.newest().map_or(0, |newest| newest + 1 - self.first)
     }
 
-    fn on_packet(&mut self, header: &RtpHeader) {
+    fn on_packet(&mut self, header: &RtpHeader, now: Instant) {
+        self.last_at = Some(now);
         let number = self.unwrapper.unwrap(header.sequence_number);
         if self.packets == 0 {
             self.first = number;
@@ -103,6 +106,10 @@ pub(crate) struct Participant {
     pub(crate) streams: Vec<Stream>,
     pub(crate) receivers: Vec<Receiver>,
     pub(crate) requests: Requests,
+    /// Share of the datagrams that is lost, each way.
+    pub(crate) loss: f64,
+    /// It sends and takes nothing any more.
+    pub(crate) is_over: bool,
     extensions: ExtensionMap,
     twcc_id: Option<u8>,
     twcc_sent: u16,
@@ -130,6 +137,8 @@ impl Participant {
             streams: Vec::new(),
             receivers: Vec::new(),
             requests: Requests::default(),
+            loss: 0.0,
+            is_over: false,
             twcc_id: extensions.id(ExtensionKind::TransportCc),
             extensions,
             twcc_sent: 0,
@@ -144,6 +153,27 @@ impl Participant {
 
     pub(crate) fn publish(&mut self, config: StreamConfig, now: Instant) {
         self.streams.push(Stream::new(config, &self.extensions, now));
+    }
+
+    /// Goes on under another address, as after a change of network.
+    pub(crate) fn move_to(&mut self, address: IpAddr, now: Instant) {
+        self.address = address;
+        self.association.recheck(now);
+    }
+
+    /// Ends without a word, and frees what it holds.
+    pub(crate) fn end(&mut self) {
+        self.is_over = true;
+        self.association.secured = None;
+        (self.streams, self.receivers) = (Vec::new(), Vec::new());
+    }
+
+    /// Silences a stream, or lets it go on; a picture goes on with a keyframe.
+    pub(crate) fn silence(&mut self, ssrc: u32, silent: bool) {
+        for stream in self.streams.iter_mut().filter(|stream| stream.config.ssrc == ssrc) {
+            stream.is_silent = silent;
+            stream.request_keyframe();
+        }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -193,7 +223,7 @@ impl Participant {
         out: &mut [u8],
     ) -> Option<usize> {
         let secured = self.association.secured.as_mut()?;
-        let stream = self.streams.get_mut(stream)?;
+        let stream = self.streams.get_mut(stream).filter(|stream| !stream.is_silent)?;
         let (header_len, len) = stream.write(out, traffic, place, sent_at, &mut self.twcc_sent);
         secured.local.protect_rtp(header_len, out, len).ok()
     }
@@ -231,7 +261,7 @@ impl Participant {
                 self.twcc.on_packet(number, now);
             }
         }
-        self.count(&header);
+        self.count(&header, now);
         let Some(secured) = self.association.secured.as_mut().filter(|_| sample) else {
             return Arrived::Media(None);
         };
@@ -242,7 +272,7 @@ impl Participant {
         Arrived::Media(stamp)
     }
 
-    fn count(&mut self, header: &RtpHeader) {
+    fn count(&mut self, header: &RtpHeader, now: Instant) {
         let known = self.receivers.iter().position(|known| known.ssrc == header.ssrc);
         let index = match known {
             Some(index) => index,
@@ -252,7 +282,7 @@ impl Participant {
             }
             None => return,
         };
-        self.receivers[index].on_packet(header);
+        self.receivers[index].on_packet(header, now);
     }
 
     fn receive_rtcp(&mut self, now: Instant, datagram: &mut [u8]) {

@@ -73,6 +73,8 @@ pub(crate) struct Stream {
     mid_id: Option<u8>,
     level_id: Option<u8>,
     needs_keyframe: bool,
+    /// Nothing is sent for now.
+    pub(crate) is_silent: bool,
     pub(crate) packets: u64,
     pub(crate) payload_bytes: u64,
 }
@@ -96,6 +98,7 @@ impl Stream {
             mid_id: map.id(ExtensionKind::Mid),
             level_id: map.id(ExtensionKind::AudioLevel).filter(|_| config.kind == MediaKind::Audio),
             needs_keyframe: config.kind == MediaKind::Video,
+            is_silent: false,
             config,
             packets: 0,
             payload_bytes: 0,

@@ -18,8 +18,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::association::{Association, AssociationConfig, AssociationError};
 use crate::histogram::DelayHistogram;
 use crate::stream::{StreamConfig, Traffic};
-use crate::worker::{Command, Worker};
+use crate::worker::{Change, Command, Worker};
 
+/// First address of participants that moved; the others follow.
+const FIRST_MOVED: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 1);
+/// Moves of one swarm.
+const MAX_MOVES: u32 = 1 << 20;
 /// First address of the participants; the others follow.
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
 /// Most participants of one swarm.
@@ -124,6 +128,17 @@ pub struct Report {
     pub delays: DelayHistogram,
 }
 
+/// One participant as it is now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Status {
+    /// It has keys.
+    pub is_connected: bool,
+    /// Why its handshake failed.
+    pub failure: Option<String>,
+    /// SSRC, packets that arrived, and the time since the last one.
+    pub streams: Vec<(u32, u64, Duration)>,
+}
+
 /// Many participants on one thread. All methods may be called from any thread; dropping it ends
 /// the thread.
 pub struct Swarm {
@@ -134,6 +149,7 @@ pub struct Swarm {
     certificate: DtlsCertificate,
     dtls: Arc<dimpl::Config>,
     participants: AtomicU32,
+    moves: AtomicU32,
 }
 
 impl Swarm {
@@ -181,6 +197,7 @@ impl Swarm {
             certificate,
             dtls,
             participants: AtomicU32::new(0),
+            moves: AtomicU32::new(0),
         })
     }
 
@@ -263,6 +280,79 @@ impl Swarm {
         busy: bool,
     ) -> Result<(), SwarmError> {
         self.send(Command::Load { participants, traffic: [audio, video], busy })
+    }
+
+    /// Gives a participant another address, as a change of network does; it checks the new path
+    /// at once.
+    ///
+    /// # Errors
+    ///
+    /// [`SwarmError::Parameter`] or [`SwarmError::Ended`].
+    pub fn relocate(&self, participant: u32) -> Result<(), SwarmError> {
+        let number = self.moves.fetch_add(1, Ordering::Relaxed);
+        if number >= MAX_MOVES {
+            return Err(SwarmError::Parameter(format!("more than {MAX_MOVES} moves")));
+        }
+        let address = Ipv4Addr::from_bits(FIRST_MOVED.to_bits() + number);
+        self.change(participant, Change::Address(IpAddr::V4(address)))
+    }
+
+    /// Has a share of a participant's datagrams lost from now on, each way; 1 is an outage.
+    ///
+    /// # Errors
+    ///
+    /// [`SwarmError::Parameter`] or [`SwarmError::Ended`].
+    pub fn impair(&self, participant: u32, loss: f64) -> Result<(), SwarmError> {
+        if !(0.0..=1.0).contains(&loss) {
+            return Err(SwarmError::Parameter("loss: must be 0 to 1".into()));
+        }
+        self.change(participant, Change::Loss(loss))
+    }
+
+    /// A participant sends one more stream.
+    ///
+    /// # Errors
+    ///
+    /// [`SwarmError::Parameter`] or [`SwarmError::Ended`].
+    pub fn publish(&self, participant: u32, stream: StreamConfig) -> Result<(), SwarmError> {
+        self.change(participant, Change::Publish(stream))
+    }
+
+    /// A participant's stream falls silent, or goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`SwarmError::Parameter`] or [`SwarmError::Ended`].
+    pub fn silence(&self, participant: u32, ssrc: u32, silent: bool) -> Result<(), SwarmError> {
+        self.change(participant, Change::Silence { ssrc, silent })
+    }
+
+    /// A participant is gone without a word, for good.
+    ///
+    /// # Errors
+    ///
+    /// [`SwarmError::Parameter`] or [`SwarmError::Ended`].
+    pub fn disconnect(&self, participant: u32) -> Result<(), SwarmError> {
+        self.change(participant, Change::End)
+    }
+
+    fn change(&self, index: u32, change: Change) -> Result<(), SwarmError> {
+        if index >= self.participants.load(Ordering::Relaxed) {
+            return Err(SwarmError::Parameter(format!("there is no participant {index}")));
+        }
+        self.send(Command::Change { index, change })
+    }
+
+    /// All participants as they are now, in the order of their numbers; those that ended have
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SwarmError::Ended`].
+    pub fn statuses(&self) -> Result<Vec<Status>, SwarmError> {
+        let (sender, statuses) = mpsc::channel();
+        self.send(Command::Statuses(sender))?;
+        statuses.recv_timeout(PATIENCE).map_err(|_| SwarmError::Ended)
     }
 
     /// Totals up to now; the delays start anew.

@@ -1,7 +1,7 @@
 //! The load generator's thread: sockets, timers, commands.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::association::{Association, AssociationConfig};
 use crate::histogram::DelayHistogram;
 use crate::participant::{Arrived, Participant};
 use crate::stream::{StreamConfig, Traffic};
-use crate::swarm::Report;
+use crate::swarm::{Report, Status};
 
 /// Longest sleep: commands have no descriptor to wait for.
 const LONGEST_WAIT: Duration = Duration::from_millis(2);
@@ -47,7 +47,21 @@ pub(crate) enum Command {
         traffic: [Traffic; 2],
         busy: bool,
     },
+    Change {
+        index: u32,
+        change: Change,
+    },
     Report(Sender<Report>),
+    Statuses(Sender<Vec<Status>>),
+}
+
+/// What changes about a participant.
+pub(crate) enum Change {
+    Address(IpAddr),
+    Loss(f64),
+    Publish(StreamConfig),
+    Silence { ssrc: u32, silent: bool },
+    End,
 }
 
 /// What is due.
@@ -67,6 +81,8 @@ pub(crate) struct Worker {
     is_over: Arc<AtomicBool>,
     participants: Vec<Participant>,
     first_address: Option<IpAddr>,
+    /// Addresses of those that moved.
+    moved: HashMap<IpAddr, usize>,
     timers: BinaryHeap<Reverse<(Instant, u32, Due)>>,
     traffic: [Traffic; 2],
     active: u32,
@@ -94,6 +110,7 @@ impl Worker {
             is_over,
             participants: Vec::new(),
             first_address: None,
+            moved: HashMap::new(),
             timers: BinaryHeap::new(),
             traffic: [Traffic::SILENCE; 2],
             active: 0,
@@ -173,10 +190,42 @@ impl Worker {
                     self.start_streams(index, now);
                 }
             }
+            Command::Change { index, change } => self.change(index, change, now),
+            Command::Statuses(to) => {
+                let statuses = self.participants.iter().map(|one| status(one, now)).collect();
+                // Who no longer waits needs none.
+                let _ = to.send(statuses);
+            }
             Command::Report(to) => {
                 let report = self.report();
                 // Who no longer waits needs no report.
                 let _ = to.send(report);
+            }
+        }
+    }
+
+    fn change(&mut self, index: u32, change: Change, now: Instant) {
+        let Some(participant) = self.participants.get_mut(index as usize) else { return };
+        if participant.is_over {
+            return;
+        }
+        match change {
+            Change::Address(address) => {
+                self.moved.remove(&participant.address);
+                self.moved.insert(address, index as usize);
+                participant.move_to(address, now);
+                self.timers.push(Reverse((now, index, Due::Control)));
+            }
+            Change::Loss(loss) => participant.loss = loss,
+            Change::Publish(stream) => {
+                participant.publish(stream, now);
+                let last = participant.streams.len() - 1;
+                self.start_stream(index as usize, last, now);
+            }
+            Change::Silence { ssrc, silent } => participant.silence(ssrc, silent),
+            Change::End => {
+                self.moved.remove(&participant.address);
+                participant.end();
             }
         }
     }
@@ -206,12 +255,23 @@ impl Worker {
             return;
         }
         for stream in 0..self.participants[index].streams.len() {
-            let traffic = self.traffic_of(index, stream);
-            let Some(interval) = traffic.interval() else { continue };
-            let at = now + interval.mul_f64(self.next_random());
-            let due = Due::Burst { stream: stream as u8, load: self.load };
-            self.timers.push(Reverse((at, index as u32, due)));
+            self.start_stream(index, stream, now);
         }
+    }
+
+    fn start_stream(&mut self, index: usize, stream: usize, now: Instant) {
+        if index as u32 >= self.active {
+            return;
+        }
+        let Some(interval) = self.traffic_of(index, stream).interval() else { return };
+        let at = now + interval.mul_f64(self.next_random());
+        let due = Due::Burst { stream: stream as u8, load: self.load };
+        self.timers.push(Reverse((at, index as u32, due)));
+    }
+
+    /// Whether a datagram of a participant gets lost.
+    fn is_lost(&mut self, loss: f64) -> bool {
+        loss > 0.0 && self.next_random() < loss
     }
 
     fn traffic_of(&self, index: usize, stream: usize) -> Traffic {
@@ -238,6 +298,9 @@ impl Worker {
                 _ => return,
             }
             let Some(Reverse((at, index, due))) = self.timers.pop() else { return };
+            if self.participants[index as usize].is_over {
+                continue;
+            }
             match due {
                 Due::Control => self.control(index, now),
                 Due::Burst { stream, load } if load == self.load => {
@@ -256,11 +319,16 @@ impl Worker {
 
     fn control(&mut self, index: u32, now: Instant) {
         let socket = index as usize % self.endpoints.len();
+        // What is lost of a handful of datagrams at a time is lost together.
+        let is_lost = self.is_lost(self.participants[index as usize].loss);
         let participant = &mut self.participants[index as usize];
         let (source, server) = (Some(participant.address), participant.server);
         let outbox = &mut self.outboxes[socket];
         let (endpoint, failures) = (&self.endpoints[socket], &mut self.totals.send_failures);
         participant.poll(now, unix_time(), |datagram| {
+            if is_lost {
+                return;
+            }
             if !outbox.push(source, server, datagram) {
                 outbox.flush(endpoint, |count, _| *failures += count as u64);
                 outbox.push(source, server, datagram);
@@ -272,14 +340,18 @@ impl Worker {
 
     fn burst(&mut self, index: usize, stream: usize, traffic: &Traffic) {
         let socket = index % self.endpoints.len();
-        let participant = &mut self.participants[index];
+        let participant = &self.participants[index];
         let (source, server) = (Some(participant.address), participant.server);
         let timestamp = participant.streams[stream].timestamp(Instant::now());
         for position in 0..traffic.burst {
             let place = (position, timestamp);
             let sent_at = unix_time();
+            let participant = &mut self.participants[index];
             let len = participant.media(stream, traffic, place, sent_at, &mut self.scratch);
             let Some(len) = len else { return };
+            if self.is_lost(self.participants[index].loss) {
+                continue;
+            }
             self.totals.packets_sent += 1;
             self.outboxes[socket].push(source, server, &self.scratch[..len]);
         }
@@ -315,18 +387,35 @@ impl Worker {
         }
     }
 
+    /// Who has this address now.
+    fn participant_at(&self, local: IpAddr) -> Option<usize> {
+        let (IpAddr::V4(address), IpAddr::V4(first)) = (local, self.first_address?) else {
+            return None;
+        };
+        let index = address.to_bits().wrapping_sub(first.to_bits()) as usize;
+        let index = match index < self.participants.len() {
+            true => index,
+            false => *self.moved.get(&local)?,
+        };
+        (self.participants.get(index)?.address == local).then_some(index)
+    }
+
     fn receive_one(&mut self, socket: usize, slot: usize, now: Instant) {
         let message = self.batch.message(slot);
         let (remote, arrived_at) = (message.remote, message.arrived);
-        let index = message.local.zip(self.first_address).and_then(|pair| match pair {
-            (IpAddr::V4(local), IpAddr::V4(first)) => {
-                Some(local.to_bits().wrapping_sub(first.to_bits()) as usize)
-            }
-            _ => None,
-        });
-        let participant = index.and_then(|index| self.participants.get_mut(index));
+        let Some(index) = message.local.and_then(|local| self.participant_at(local)) else {
+            return;
+        };
+        let loss = self.participants[index].loss;
+        if loss > 0.0 && self.next_random() < loss {
+            return;
+        }
+        let message = self.batch.message(slot);
+        let participant = &mut self.participants[index];
         // What comes from elsewhere only had to be taken off the socket.
-        let Some(participant) = participant.filter(|p| p.server == remote) else { return };
+        if participant.server != remote || participant.is_over {
+            return;
+        }
         self.until_sample = self.until_sample.saturating_sub(1);
         let is_sampled = self.sample > 0 && self.until_sample == 0;
         let outbox = &mut self.outboxes[socket];
@@ -346,6 +435,19 @@ impl Worker {
                 self.totals.delays.add(at.saturating_sub(sent_at));
             }
         }
+    }
+}
+
+fn status(participant: &Participant, now: Instant) -> Status {
+    let streams = participant.receivers.iter().map(|receiver| {
+        let silence =
+            receiver.last_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        (receiver.ssrc, receiver.packets, silence)
+    });
+    Status {
+        is_connected: participant.is_connected(),
+        failure: participant.failure.as_ref().map(ToString::to_string),
+        streams: streams.collect(),
     }
 }
 
