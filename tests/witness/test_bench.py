@@ -61,12 +61,17 @@ def test_forwarding_is_measured_and_the_figures_fit_together() -> None:
 def test_isolation_shows_every_phase() -> None:
     data, _ = bench("isolation", "--rooms", "2", "--seconds", "1")
     names = [phase["name"] for phase in data["phases"]]
-    assert names == ["calm", "blocked handler", "garbage collection", "joins", "calm again"]
+    assert names == [
+        "calm", "blocked handler", "garbage collection", "joins", "findings", "calm again"
+    ]  # fmt: skip
     for phase in data["phases"]:
         assert phase["packets"] > 0
         assert phase["delay_p50_ms"] <= phase["delay_p99_ms"]
     shares = {phase["name"]: phase["python_share"] for phase in data["phases"]}
     assert shares["blocked handler"] > shares["calm again"]
+    findings = {phase["name"]: phase["findings_per_s"] for phase in data["phases"]}
+    assert findings.pop("findings") > 100
+    assert set(findings.values()) == {0.0}
     assert data["worst_over_calm"] > 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from witness.bench import machine
+from witness.bench.findings import sending
 from witness.bench.load import Interval, Probe, calls
 from witness.bench.process import server_process
 from witness.bench.progress import Progress
@@ -42,6 +43,8 @@ class Phase:
     lost: int
     python_share: float
     """Of one core, used by everything but the media threads."""
+    findings_per_s: float
+    """Of detectors, taken in, validated and told to the rooms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +137,19 @@ def _joins(
     return _beside(lambda: rooms.grow(rooms.count + options.joining))
 
 
+def _findings(
+    probe: Probe, rooms: Rooms, options: IsolationOptions
+) -> contextlib.AbstractAsyncContextManager[None]:
+    del options
+    return sending(probe.server.pid, rooms.count)
+
+
 PHASES: tuple[tuple[str, _MakeWork], ...] = (
     (marked("calm"), _nothing),
     (marked("blocked handler"), _asked("block")),
     (marked("garbage collection"), _asked("collect")),
     (marked("joins"), _joins),
+    (marked("findings"), _findings),
     (marked("calm again"), _nothing),
 )
 """Names, and what is done meanwhile."""
@@ -166,7 +177,9 @@ async def _phase(
     progress.say(t("phase: {name}").format(name=t(name)))
     probe.swarm.report(Probe.QUANTILES)
     async with work:
+        taken = await probe.server.ask("findings")
         interval: Interval = await probe.watch(options.seconds)
+        findings = (await probe.server.ask("findings"))["accepted"] - taken["accepted"]
     p50, p99, p999 = (
         None if delay is None else round(1_000 * delay, 3) for delay in interval.delays_s
     )
@@ -177,5 +190,6 @@ async def _phase(
         delay_p999_ms=p999,
         packets=interval.forwarded,
         lost=interval.lost,
+        findings_per_s=round(findings / interval.seconds, 1),
         python_share=round((interval.cpu_s - interval.engines_s) / interval.seconds, 3),
     )

@@ -64,7 +64,18 @@ def _growth(result: ForwardResult) -> str:
 
 def isolation_text(result: IsolationResult) -> str:
     """Delays in each phase."""
-    rows = [[t("phase"), "p50", "p99", "p99.9", t("packets"), t("lost"), t("Python, cores")]]
+    rows = [
+        [
+            t("phase"),
+            "p50",
+            "p99",
+            "p99.9",
+            t("packets"),
+            t("lost"),
+            t("Python, cores"),
+            t("findings/s"),
+        ]
+    ]
     rows += [
         [
             t(phase.name),
@@ -75,6 +86,7 @@ def isolation_text(result: IsolationResult) -> str:
             f"{phase.packets:,}",
             str(phase.lost),
             f"{phase.python_share:.2f}",
+            f"{phase.findings_per_s:,.0f}",
         ]
         for phase in result.phases
     ]

@@ -22,6 +22,7 @@ from signaling.config import (
     SignalingConfig,
     WebConfig,
 )
+from witness.bench.findings import FindingsIntake, address_of
 from witness.bench.machine import prefer
 from witness.config import HttpLimits, LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
 from witness.engines import prefer_engines
@@ -82,15 +83,17 @@ async def _serve(options: Mapping[str, Any]) -> int:
     server = WitnessServer(settings)
     await server.start()
     prefer_engines()
+    intake = FindingsIntake(server.hub)
     try:
-        _reply({"url": server.url, "engines": len(server.engines)})
-        await _answer_commands(server)
+        async with intake.serving(address_of(os.getpid())):
+            _reply({"url": server.url, "engines": len(server.engines)})
+            await _answer_commands(server, intake)
     finally:
         await server.stop()
     return 0
 
 
-async def _answer_commands(server: WitnessServer) -> None:
+async def _answer_commands(server: WitnessServer, intake: FindingsIntake) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     transport, _ = await loop.connect_read_pipe(
@@ -99,13 +102,19 @@ async def _answer_commands(server: WitnessServer) -> None:
     try:
         while line := await reader.readline():
             command = json.loads(line)
-            _reply(_carry_out(server, command["do"], float(command.get("seconds", 0))))
+            _reply(_carry_out(server, intake, command["do"], float(command.get("seconds", 0))))
     finally:
         transport.close()
 
 
-def _carry_out(server: WitnessServer, name: str, seconds: float) -> dict[str, Any]:
+def _carry_out(
+    server: WitnessServer, intake: FindingsIntake, name: str, seconds: float
+) -> dict[str, Any]:
     match name:
+        case "findings":
+            return {
+                "accepted": intake.accepted, "refused": intake.refused, "told": intake.told
+            }  # fmt: skip
         case "counters":
             return {"engines": [_counters(engine.snapshot()) for engine in server.engines]}
         case "block":
