@@ -17,6 +17,7 @@ from aiohttp import web
 
 from witness.gate import Cut, Gate, Pass
 from witness.guarded import GuardedHandler
+from witness.thin_stream import keep_moving
 
 __all__ = ["Listener"]
 
@@ -179,6 +180,8 @@ def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             # Alone :: takes IPv4 as well; any other address is of one family anyway.
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
+        # Inherited by what is accepted.
+        keep_moving(listening)
         listening.bind(address)
         listening.listen(_BACKLOG)
         listening.setblocking(False)
