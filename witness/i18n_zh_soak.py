@@ -74,6 +74,7 @@ SOAK: dict[str, str] = {
     "red bars: the machine stood still": "红色竖条：机器停顿",
     "What was done": "执行的动作",
     "Dropped packets by reason": "丢弃的包（按原因）",
+    "Memory of its own (not mapped from files), MiB": "自身内存（不含文件映射），MiB",
     "Resident memory, MiB": "常驻内存，MiB",
     "Descriptors": "描述符",
     "Threads": "线程",

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Metrics", "Sample", "parse_metrics", "process_state"]
+__all__ = ["Metrics", "ProcessState", "Sample", "parse_metrics", "process_state"]
 
 _LINE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(\{(?P<labels>.*)\})? (?P<value>\S+)$")
+_STATUS = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -51,6 +52,10 @@ class Sample:
 
     at_s: float
     rss_bytes: int
+    """Resident, with what is mapped from files."""
+    own_bytes: int
+    """Resident and not from files: what can leak. Pages of programs come as they are used, and go
+    when the machine needs the memory."""
     descriptors: int
     threads: int
     rooms: int
@@ -69,17 +74,31 @@ class Sample:
     """By stage, as far as it is not 0: by the server's own sum, or by ours of what it shows."""
 
 
-def process_state(pid: int) -> tuple[int, int, int]:
-    """Resident bytes, descriptors and threads of a process.
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """What the kernel says of a process; bytes as in :class:`Sample`."""
+
+    rss_bytes: int
+    own_bytes: int
+    descriptors: int
+    threads: int
+
+
+def process_state(pid: int) -> ProcessState:
+    """Memory, descriptors and threads of a process.
 
     Raises:
         FileNotFoundError: it is gone.
     """
     root = Path(f"/proc/{pid}")
-    resident = re.search(r"^VmRSS:\s+(\d+)", (root / "status").read_text(), re.MULTILINE)
-    descriptors = len(list((root / "fd").iterdir()))
-    threads = len(list((root / "task").iterdir()))
-    return 1_024 * int(resident[1]) if resident else 0, descriptors, threads
+    status = dict(_STATUS.findall((root / "status").read_text()))
+    own_kib = int(status.get("RssAnon", 0)) + int(status.get("RssShmem", 0))
+    return ProcessState(
+        rss_bytes=1_024 * int(status.get("VmRSS", 0)),
+        own_bytes=1_024 * own_kib,
+        descriptors=len(list((root / "fd").iterdir())),
+        threads=len(list((root / "task").iterdir())),
+    )
 
 
 def unaccounted(metrics: Metrics) -> dict[str, int]:
@@ -102,7 +121,7 @@ def unaccounted(metrics: Metrics) -> dict[str, int]:
 
 def sample_of(metrics: Metrics, pid: int, at_s: float, before: Metrics | None) -> Sample:
     """Puts a scrape and what the kernel knows together."""
-    rss, descriptors, threads = process_state(pid)
+    process = process_state(pid)
 
     def since(name: str) -> float:
         return metrics.sum(name) - (before.sum(name) if before is not None else 0.0)
@@ -110,9 +129,10 @@ def sample_of(metrics: Metrics, pid: int, at_s: float, before: Metrics | None) -
     lags = since("sfu_event_loop_lag_seconds_count")
     return Sample(
         at_s=at_s,
-        rss_bytes=rss,
-        descriptors=descriptors,
-        threads=threads,
+        rss_bytes=process.rss_bytes,
+        own_bytes=process.own_bytes,
+        descriptors=process.descriptors,
+        threads=process.threads,
         rooms=int(metrics.sum("witness_rooms")),
         participants=int(metrics.sum("witness_participants")),
         transports=int(metrics.sum("sfu_transport_transports")),

@@ -101,7 +101,7 @@ def _second_half(samples: Sequence[Sample]) -> Trend | None:
     if len(half) < 2 or half[-1].at_s - half[0].at_s < _LEAST_TREND_S:
         # While rooms fill memory grows, and that is no trend.
         return None
-    return robust_trend([(sample.at_s, sample.rss_bytes / _MIB) for sample in half])
+    return robust_trend([(sample.at_s, sample.own_bytes / _MIB) for sample in half])
 
 
 def _memory(trend: Trend | None, bounds: Bounds) -> Check:

@@ -20,7 +20,8 @@ from witness.soak.page import _ACT_NAMES, page
 from witness.soak.report import CHECKS, text_report
 
 SAMPLE = Sample(
-    at_s=0, rss_bytes=80 << 20, descriptors=20, threads=6, rooms=0, participants=0, transports=0,
+    at_s=0, rss_bytes=80 << 20, own_bytes=50 << 20,
+    descriptors=20, threads=6, rooms=0, participants=0, transports=0,
     connections=0, waiting_packets=0, waiting_commands=0, lag_s=0.001, packets_in=5, packets_out=5,
     dropped=0,
 )  # fmt: skip
@@ -72,7 +73,7 @@ def test_page_is_well_formed_and_in_both_languages() -> None:
     assert classes.count("en") == classes.count("zh") > 20
     assert "静" in text
     assert "srtp_replay" in text
-    assert len(list(root.iter("polyline"))) == 13
+    assert len(list(root.iter("polyline"))) == 14
 
 
 def test_every_action_and_check_has_a_text_in_both_languages() -> None:

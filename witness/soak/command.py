@@ -189,7 +189,7 @@ class _Saying:
                     people=sample.participants,
                     rooms=sample.rooms,
                     actions=observed.done.total(),
-                    memory=round(sample.rss_bytes / (1 << 20), 1),
+                    memory=round(sample.own_bytes / (1 << 20), 1),
                     descriptors=sample.descriptors,
                 )
             )

@@ -39,7 +39,7 @@ svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: #666; }
 """
 
 _TITLE = marked("Soak of the server")
-_MEMORY = marked("Resident memory, MiB")
+_MEMORY = marked("Memory of its own (not mapped from files), MiB")
 _SILENCE = marked("red bars: the machine stood still")
 _ACTIONS = marked("What was done")
 _DROPPED = marked("Dropped packets by reason")
@@ -47,7 +47,8 @@ _SUMMARY = marked(
     "{minutes} min, up to {rooms} rooms, seed {seed}: {packets} packets in, {forwarded} out"
 )
 _PLOTS: Sequence[tuple[str, Callable[[Sample], float]]] = (
-    (_MEMORY, lambda s: s.rss_bytes / (1 << 20)),
+    (_MEMORY, lambda s: s.own_bytes / (1 << 20)),
+    (marked("Resident memory, MiB"), lambda s: s.rss_bytes / (1 << 20)),
     (marked("Descriptors"), lambda s: s.descriptors),
     (marked("Threads"), lambda s: s.threads),
     (marked("Rooms"), lambda s: s.rooms),
