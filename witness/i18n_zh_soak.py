@@ -58,9 +58,8 @@ SOAK: dict[str, str] = {
     "metrics that could not be read: {failed}": "未能读取的指标次数：{failed}",
     "held": "通过",
     "failed": "未通过",
-    "the machine stood still {count} times, {seconds} s in all": (
-        "机器停顿 {count} 次，共 {seconds} 秒"
-    ),
+    "the machine stood still {count} times, {seconds} s in all; {excused} failures after that are"
+    " not counted": "机器停顿 {count} 次，共 {seconds} 秒；其后的 {excused} 次失败不计入",
     "datagrams the kernel lost before the server saw them: {count}": (
         "服务器收到之前被内核丢弃的数据报：{count}"
     ),

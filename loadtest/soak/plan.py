@@ -219,7 +219,8 @@ class _Planner:
             Act.LOSS: self._rng.uniform(3, 15),
             Act.OUTAGE_SHORT: self._rng.uniform(1, min(12, window_s / 3)),
             Act.OUTAGE_LONG: window_s + self._rng.uniform(5, 15),
-            Act.SLOW_READER: self._rng.uniform(2, 10),
+            # A server that gets no pongs gives the socket up; the participation outlives that.
+            Act.SLOW_READER: self._rng.uniform(1, min(10, 0.6 * window_s)),
         }[act]
         if now_s + seconds > self._config.seconds:
             return False

@@ -23,6 +23,8 @@ _TICK_S = 0.25
 _FREEZE_S = 2.0
 _REPLY_S = 20.0
 _ACTION_S = 120.0
+_AFTERMATH_S = 60.0
+"""After a standstill what fails is nobody's fault for so long."""
 _HTTP_S = 10.0
 
 
@@ -91,6 +93,8 @@ class Observed:
     """Datagrams the kernel lost before the server saw them."""
     rejoins: int = 0
     """Participations that had ended by the end of a network failure."""
+    excused: int = 0
+    """Participations and actions that a standstill of the machine ended."""
 
 
 async def run_plan(
@@ -219,11 +223,43 @@ class _Run:
                     await self._carry_out(seat, action)
                 self._observed.done[action.act] += 1
             except (LoadtestError, TimeoutError, aiohttp.ClientError) as error:
-                reason = str(error) or type(error).__name__
-                failure = Failure(round(self._now_s(), 1), action.act, reason)
-                self._observed.failures.append(failure)
-                seat.is_present = False
+                self._failed(action.act, str(error) or type(error).__name__)
+                await self._revive(seat)
+
+    def _failed(self, act: str, reason: str) -> None:
+        now_s = self._now_s()
+        ends = [freeze.at_s + freeze.seconds for freeze in self._observed.freezes]
+        if ends and now_s < ends[-1] + _AFTERMATH_S:
+            self._observed.excused += 1
+        else:
+            self._observed.failures.append(Failure(round(now_s, 1), act, reason))
+
+    async def _revive(self, seat: _Seat) -> None:
+        """Whoever should be there joins anew, so that the plan goes on."""
+        seat.excuse(self._now_s() + self._config.recover_s)
+        try:
+            async with asyncio.timeout(_ACTION_S):
                 await seat.person.vanish()
+                if seat.is_present:
+                    await seat.person.join()
+        except (LoadtestError, TimeoutError, aiohttp.ClientError):
+            # Tried again when it is noticed next.
+            await seat.person.vanish()
+
+    def _revive_the_lost(self) -> None:
+        """Finds participations that ended without anybody's wish."""
+        for seat in self._seats.values():
+            signal = seat.person.signal
+            is_lost = signal is not None and signal.closed is not None
+            if seat.is_present and is_lost and not seat.lock.locked():
+                self._spawn(self._revive_lost(seat))
+
+    async def _revive_lost(self, seat: _Seat) -> None:
+        async with seat.lock:
+            signal = seat.person.signal
+            if seat.is_present and signal is not None and signal.closed is not None:
+                self._failed("stay", signal.closed)
+                await self._revive(seat)
 
     async def _carry_out(self, seat: _Seat, action: Action) -> None:
         person = seat.person
@@ -317,6 +353,7 @@ class _Run:
                 *(asyncio.to_thread(swarm.statuses) for swarm in self._swarms)
             )
             self._observed.stuck.look(self._now_s(), self._expected(statuses))
+            self._revive_the_lost()
             last_s = self._now_s()
 
     def _expected(

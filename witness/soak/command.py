@@ -228,6 +228,7 @@ def as_json(
         "planned": len(plan),
         "done": dict(sorted(observed.done.items())),
         "rejoins": observed.rejoins,
+        "excused": observed.excused,
         "checks": [
             {"name": one.name, "outcome": one.outcome, **one.values, "text": check_text(one)}
             for one in verdict.checks

@@ -46,7 +46,10 @@ OUTCOMES: dict[str, str] = {
     Outcome.UNKNOWN: marked("unknown"),
 }
 
-_FREEZES = marked("the machine stood still {count} times, {seconds} s in all")
+_FREEZES = marked(
+    "the machine stood still {count} times, {seconds} s in all; {excused} failures after that are"
+    " not counted"
+)
 _OVERFLOWS = marked("datagrams the kernel lost before the server saw them: {count}")
 
 
@@ -60,7 +63,12 @@ def notes(observed: Observed) -> list[tuple[str, dict[str, object]]]:
     found: list[tuple[str, dict[str, object]]] = []
     if observed.freezes:
         seconds = round(sum(freeze.seconds for freeze in observed.freezes), 1)
-        found.append((_FREEZES, {"count": len(observed.freezes), "seconds": seconds}))
+        values: dict[str, object] = {
+            "count": len(observed.freezes),
+            "seconds": seconds,
+            "excused": observed.excused,
+        }
+        found.append((_FREEZES, values))
     if observed.overflows:
         found.append((_OVERFLOWS, {"count": observed.overflows}))
     return found

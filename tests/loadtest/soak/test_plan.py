@@ -58,7 +58,7 @@ def test_bad_networks_end_before_the_next_action_of_that_person(seed: int) -> No
         seat = (action.room, action.seat)
         assert action.at_s >= until[seat], action
         until[seat] = action.at_s + action.seconds
-        if action.act is Act.OUTAGE_SHORT:
+        if action.act in {Act.OUTAGE_SHORT, Act.SLOW_READER}:
             assert action.seconds < CONFIG.resume_window_s
         if action.act is Act.OUTAGE_LONG:
             assert action.seconds > CONFIG.resume_window_s
