@@ -74,6 +74,7 @@ pub fn wait_snapshot(
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let snapshot = engine.snapshot();
+        check_ledger(&snapshot);
         if found(&snapshot) {
             return snapshot;
         }
@@ -81,6 +82,16 @@ pub fn wait_snapshot(
         readable(&idle, Duration::from_millis(20));
     }
     panic!("no such snapshot within {PATIENCE:?}: {:?}", engine.snapshot());
+}
+
+/// No packet is lost sight of, up to the kernel.
+fn check_ledger(snapshot: &media_net::EngineSnapshot) {
+    let counters = &snapshot.plane.counters;
+    for stage in media_core::Stage::ALL {
+        assert_eq!(counters.unaccounted(stage), 0, "{}: {counters:#?}", stage.as_str());
+    }
+    assert_eq!(counters.unclassified(), 0, "{counters:#?}");
+    assert_eq!(snapshot.unaccounted(), 0, "{:?} {counters:#?}", snapshot.sockets);
 }
 
 /// A command that always fails, with `id` in the event.
