@@ -236,8 +236,14 @@ impl NetemPath {
 
     /// Changes the directions from now on.
     #[pyo3(signature = (*, down, up))]
-    fn begin(&self, down: Vec<Change<'_>>, up: Vec<Change<'_>>) -> Result<(), Error> {
-        self.0.begin(steps("down", &down)?, steps("up", &up)?);
+    fn begin(
+        &self,
+        py: Python<'_>,
+        down: Vec<Change<'_>>,
+        up: Vec<Change<'_>>,
+    ) -> Result<(), Error> {
+        let (down, up) = (steps("down", &down)?, steps("up", &up)?);
+        py.detach(|| self.0.begin(down, up));
         Ok(())
     }
 
