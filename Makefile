@@ -52,6 +52,10 @@ format: $(STAMPS)/build $(STAMPS)/dev ## canonical form of the sources, generate
 bench: $(STAMPS)/build ## what forwarding costs on this machine (BENCH_ARGS=--quick: in under 45 s)
 	@witness bench forward $(BENCH_ARGS)
 
+.PHONY: weaknet
+weaknet: $(STAMPS)/build ## calls over every bad network, compared with docs/weak-networks.md: 40 min, goes on where it stopped (WEAKNET_ARGS="--only random70")
+	@witness loadtest matrix $(WEAKNET_ARGS)
+
 .PHONY: wheel
 wheel: $(STAMPS)/sync ## dist/*.whl with the plane, the pages and the configuration
 	maturin build --release --locked --out dist

@@ -41,6 +41,7 @@ def add_loadtest(to: "_Commands") -> None:
     )
     _add_weaknet(actions)
     _add_soak(actions)
+    _add_matrix(actions)
 
 
 def _add_weaknet(actions: "_Commands") -> None:
@@ -97,6 +98,58 @@ def _add_soak(actions: "_Commands") -> None:
     parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
     parser.add_argument(
         "--html", type=Path, metavar=t("FILE"), help=t("write a page with plots to look at")
+    )
+
+
+def _add_matrix(actions: "_Commands") -> None:
+    parser = _add(
+        actions,
+        "matrix",
+        t("every bad network in turn, compared with the reference"),
+        commands_loadtest.matrix,
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar=t("PATTERN"),
+        help=t("fields such as random70/down, 'burst*' or '*/both'; may be repeated"),
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        metavar="N",
+        help=t("length of one measurement (default: 60)"),
+    )
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=1,
+        metavar="N",
+        help=t("measurements of each field; the worst counts (default: 1)"),
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("target/weaknet"),
+        metavar=t("FOLDER"),
+        help=t(
+            "keeps what was measured; what is there is not measured again (default: target/weaknet)"
+        ),
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        default=Path("docs/weak-networks.json"),
+        metavar=t("FILE"),
+        help=t("what to compare with (default: docs/weak-networks.json)"),
+    )
+    parser.add_argument(
+        "--update",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("make this the reference, and write its table into a Markdown file"),
     )
 
 

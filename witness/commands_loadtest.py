@@ -10,7 +10,7 @@ from witness import os_errors
 from witness.errors import UsageError
 from witness.i18n import t
 
-__all__ = ["profiles", "soak", "weaknet"]
+__all__ = ["matrix", "profiles", "soak", "weaknet"]
 
 _MAX_RUNS = 100
 _MAX_MINUTES = 10_080
@@ -33,10 +33,7 @@ def profiles(arguments: argparse.Namespace) -> int:
 
 def weaknet(arguments: argparse.Namespace) -> int:
     """``witness loadtest weaknet``."""
-    if arguments.seconds is not None and not 1 <= arguments.seconds <= 3_600:
-        raise UsageError(t("--seconds must be 1 to 3600"))
-    if arguments.runs is not None and not 1 <= arguments.runs <= _MAX_RUNS:
-        raise UsageError(t("--runs must be 1 to {most}").format(most=_MAX_RUNS))
+    _check_length(arguments)
     if arguments.seed is not None and not 0 <= arguments.seed < 1 << 63:
         raise UsageError(t("--seed must be 0 or more and have less than 64 bits"))
     if arguments.html is not None:
@@ -79,6 +76,30 @@ def soak(arguments: argparse.Namespace) -> int:
     given = {name: getattr(arguments, name) for name in names}
     options = replace(options, **{k: v for k, v in given.items() if v is not None})
     return run_soak(options, Output(as_json=arguments.json, html=arguments.html))
+
+
+def matrix(arguments: argparse.Namespace) -> int:
+    """``witness loadtest matrix``."""
+    _check_length(arguments)
+    from witness.weaknet_matrix import MatrixOptions, run
+
+    return run(
+        MatrixOptions(
+            only=arguments.only,
+            seconds=arguments.seconds,
+            runs=arguments.runs,
+            folder=arguments.results,
+            reference=arguments.reference,
+            page=arguments.update,
+        )
+    )
+
+
+def _check_length(arguments: argparse.Namespace) -> None:
+    if arguments.seconds is not None and not 1 <= arguments.seconds <= 3_600:
+        raise UsageError(t("--seconds must be 1 to 3600"))
+    if arguments.runs is not None and not 1 <= arguments.runs <= _MAX_RUNS:
+        raise UsageError(t("--runs must be 1 to {most}").format(most=_MAX_RUNS))
 
 
 def _check_writable(path: Path) -> None:

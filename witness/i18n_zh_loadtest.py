@@ -32,6 +32,37 @@ LOADTEST: dict[str, str] = {
     "there is no network profile {name}; choose from {names}, or name a YAML file": (
         "没有名为 {name} 的网络模型；可选 {names}，或指定 YAML 文件"
     ),
+    # The matrix.
+    "every bad network in turn, compared with the reference": "依次测量每种弱网，并与参考值比较",
+    "PATTERN": "模式",
+    "FOLDER": "文件夹",
+    "fields such as random70/down, 'burst*' or '*/both'; may be repeated": (
+        "要测量的项，如 random70/down、'burst*' 或 '*/both'；可多次给出"
+    ),
+    "measurements of each field; the worst counts (default: 1)": (
+        "每项的测量次数，取最差值（默认：1）"
+    ),
+    "keeps what was measured; what is there is not measured again (default: target/weaknet)": (
+        "保存测量结果，已有的不再重测（默认：target/weaknet）"
+    ),
+    "what to compare with (default: docs/weak-networks.json)": (
+        "用于比较的参考值（默认：docs/weak-networks.json）"
+    ),
+    "make this the reference, and write its table into a Markdown file": (
+        "将本次结果作为参考值，并把表格写入 Markdown 文件"
+    ),
+    "no field of the matrix matches --only": "没有符合 --only 的测量项",
+    "{done} of {count} fields are measured already; the others take about {minutes} min": (
+        "{count} 项中已测 {done} 项，其余约需 {minutes} 分钟"
+    ),
+    "the machine was too busy; once more": "机器过于繁忙，重测一次",
+    "{path} is no reference: {reason}": "{path} 不是参考值文件：{reason}",
+    "{path} has no place for the table: a line `{begin}`, a line `{end}`": (
+        "{path} 中没有放表格的位置：需要一行 `{begin}` 和一行 `{end}`"
+    ),
+    "not in the reference: {names}": "参考值中没有：{names}",
+    "worse than the reference:": "以下各项比参考值差：",
+    "{field}, {way}: {key} was {old}, is {new}": "{field}，{way}：{key} 原为 {old}，现为 {new}",
     # Mistakes in a profile.
     "percent must be at least good_percent and less than bad_percent where mean_burst is given": (
         "给出 mean_burst 时，percent 不得小于 good_percent，且必须小于 bad_percent"

@@ -1,9 +1,7 @@
 """``witness loadtest weaknet``: runs, progress and output."""
 
 import asyncio
-import contextlib
 import json
-import os
 import secrets
 import sys
 import time
@@ -32,7 +30,6 @@ __all__ = ["EMULATOR", "Output", "host", "measure", "run"]
 
 EMULATOR = Emulator(config=_media.NetemConfig, netem=_media.Netem, path=_media.NetemPath)
 _ROOM = "weaknet"
-_NICE = -10
 _PHASES = {
     "start": marked("starting a server and two browsers"),
     "join": marked("joining"),
@@ -87,10 +84,6 @@ def measure(name: str, plan: Plan, runs: int, progress: Progress) -> Result:
     missing = chromium_missing() or why_no_tun()
     if missing is not None:
         raise MeasureError(t("can't measure here: {reason}").format(reason=missing))
-    # Browsers that wait for a CPU look like a bad network.
-    with contextlib.suppress(PermissionError):
-        if os.getpriority(os.PRIO_PROCESS, 0) > _NICE:
-            os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     measured: list[Measured] = []
     try:
         for number in range(1, runs + 1):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from loadtest.netem.profile import Direction, Profile, Traffic
 from loadtest.netem.tun import NEAR_ADDRESS, TunPath
 from loadtest.weaknet.devices import Devices
 from loadtest.weaknet.figures import Figures, Window, figures
+from loadtest.weaknet.priority import prefer_descendants
 from loadtest.weaknet.recording import PageRecord, PathSample
 
 __all__ = ["Host", "Measured", "Plan", "measure_once"]
@@ -33,6 +35,7 @@ _EVERY_MS = 50
 _KEPT_RATE_HZ = 8_000
 _PATH_EVERY_S = 0.25
 _POLL_S = 0.05
+_PREFER_EVERY_S = 1.0
 
 _MEDIA = """
 const peer = globalThis.witness?.call?.peer;
@@ -87,16 +90,35 @@ async def measure_once(
     Raises:
         LoadtestError: namespaces, server or browsers can't be had.
     """
+    preferring = asyncio.create_task(_prefer())
+    try:
+        return await _measure(plan, host, emulator, say)
+    finally:
+        preferring.cancel()
+        await asyncio.gather(preferring, return_exceptions=True)
+
+
+async def _prefer() -> None:
+    """New processes come up all the time: a browser starts one for every page."""
+    while True:
+        await asyncio.to_thread(prefer_descendants, os.getpid())
+        await asyncio.sleep(_PREFER_EVERY_S)
+
+
+async def _measure(
+    plan: Plan, host: Host, emulator: Emulator, say: Callable[[str], None]
+) -> Measured:
     with contextlib.ExitStack() as stack:
         path = stack.enter_context(
             TunPath(emulator, plan.profile.only(plan.direction), plan.traffic)
         )
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="witness-weaknet-")))
         say("start")
-        server = host.start(folder, path.command(path.near), NEAR_ADDRESS, _PORT)
+        command = path.command(path.near)
+        server = await asyncio.to_thread(host.start, folder, command, NEAR_ADDRESS, _PORT)
         stack.callback(server.close)
         devices = Devices(folder)
-        devices.write()
+        await asyncio.to_thread(devices.write)
         near, far = await _browsers(stack, path, devices)
         return await _Call(plan, path, say).run(host, near, far)
 
