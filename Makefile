@@ -53,7 +53,7 @@ bench: $(STAMPS)/build ## what forwarding costs on this machine (BENCH_ARGS=--qu
 	@witness bench forward $(BENCH_ARGS)
 
 .PHONY: weaknet
-weaknet: $(STAMPS)/build ## calls over every bad network, compared with docs/weak-networks.md: 40 min, goes on where it stopped (WEAKNET_ARGS="--only random70")
+weaknet: $(STAMPS)/build ## calls over every bad network, compared with docs/weak-networks.md, 40 min (WEAKNET_ARGS="--only random70")
 	@witness loadtest matrix $(WEAKNET_ARGS)
 
 .PHONY: wheel

@@ -71,6 +71,7 @@ def _add_weaknet(actions: "_Commands") -> None:
         "--runs", type=int, metavar="N", help=t("measurements; the worst counts (default: 3)")
     )
     parser.add_argument("--seed", type=int, metavar="N", help=t("in place of the profile's seed"))
+    _add_prefer(parser)
     parser.add_argument("--quick", action="store_true", help=t("one short run, in under 45 s"))
     parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
     parser.add_argument(
@@ -129,6 +130,7 @@ def _add_matrix(actions: "_Commands") -> None:
         metavar="N",
         help=t("measurements of each field; the worst counts (default: 1)"),
     )
+    _add_prefer(parser)
     parser.add_argument(
         "--results",
         type=Path,
@@ -150,6 +152,14 @@ def _add_matrix(actions: "_Commands") -> None:
         type=Path,
         metavar=t("FILE"),
         help=t("make this the reference, and write its table into a Markdown file"),
+    )
+
+
+def _add_prefer(parser: LocalParser) -> None:
+    parser.add_argument(
+        "--prefer",
+        action="store_true",
+        help=t("run before everything else on this machine; needs root, slows others down"),
     )
 
 

@@ -53,6 +53,7 @@ def weaknet(arguments: argparse.Namespace) -> int:
         seconds=arguments.seconds or (15.0 if arguments.quick else 60.0),
         adapt_s=3.0 if arguments.quick else 5.0,
         join_within_s=10.0 if arguments.quick else 45.0,
+        prefer=arguments.prefer,
     )
     runs = arguments.runs or (1 if arguments.quick else 3)
     output = Output(as_json=arguments.json, html=arguments.html)
@@ -91,6 +92,7 @@ def matrix(arguments: argparse.Namespace) -> int:
             folder=arguments.results,
             reference=arguments.reference,
             page=arguments.update,
+            prefer=arguments.prefer,
         )
     )
 

@@ -55,6 +55,13 @@ LOADTEST: dict[str, str] = {
     "{done} of {count} fields are measured already; the others take about {minutes} min": (
         "{count} 项中已测 {done} 项，其余约需 {minutes} 分钟"
     ),
+    "run before everything else on this machine; needs root, slows others down": (
+        "优先于本机其他程序运行；需要 root，会拖慢其他程序"
+    ),
+    "not compared and not kept, the machine was too busy: {names}": (
+        "机器过于繁忙，不比较也不保留：{names}"
+    ),
+    "the machine was too busy for every field": "机器过于繁忙，所有项均不可信",
     "the machine was too busy; once more": "机器过于繁忙，重测一次",
     "{path} is no reference: {reason}": "{path} 不是参考值文件：{reason}",
     "{path} has no place for the table: a line `{begin}`, a line `{end}`": (

@@ -38,6 +38,7 @@ class MatrixOptions:
         folder: keeps what was measured, so that it can be gone on with.
         reference: file to compare with; it may be missing.
         page: Markdown file whose table is written anew with the reference; ``None``: no update.
+        prefer: raise the priority of what is measured.
         busy_tries: how often a field is measured that the machine had no time for.
     """
 
@@ -47,6 +48,7 @@ class MatrixOptions:
     folder: Path
     reference: Path
     page: Path | None = None
+    prefer: bool = False
     busy_tries: int = 2
 
 
@@ -64,10 +66,23 @@ def run(options: MatrixOptions) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     results = _measure_all(options, fields, progress)
     known = _reference(options.reference)
+    measured, results = results, _believed(results)
+    if measured and not results:
+        raise MeasureError(t("the machine was too busy for every field"))
     if options.page is not None:
         _update(options, {**known, **{name: _ways(data) for name, data in results.items()}})
         return 0
     return _report(results, known)
+
+
+def _believed(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Without fields the machine had no time for: they say nothing, neither good nor bad."""
+    busy = [name for name, data in results.items() if data["machine_busy"]]
+    if busy:
+        text = t("not compared and not kept, the machine was too busy: {names}")
+        text = text.format(names=", ".join(busy))
+        sys.stderr.write(f"witness: {t('warning: {text}').format(text=text)}\n")
+    return {name: data for name, data in results.items() if name not in busy}
 
 
 def _measure_all(
@@ -105,6 +120,7 @@ def _measured(options: MatrixOptions, cell: Cell, progress: Progress) -> Result:
         traffic=Traffic.UDP,
         seconds=max(options.seconds, cell.least_seconds),
         adapt_s=_ADAPT_S,
+        prefer=options.prefer,
     )
     result = measure(cell.profile, plan, options.runs, progress)
     for _ in range(options.busy_tries - 1):
@@ -126,7 +142,7 @@ def _kept(options: MatrixOptions, cell: Cell) -> Mapping[str, Any] | None:
     except (OSError, ValueError):
         return None
     same = data.get("seconds_wanted") == options.seconds and len(data["runs"]) == options.runs
-    return data if same else None
+    return data if same and not data["machine_busy"] else None
 
 
 def _ways(data: Mapping[str, Any]) -> dict[str, Any]:

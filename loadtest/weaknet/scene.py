@@ -69,6 +69,8 @@ class Plan:
     seconds: float = 60.0
     adapt_s: float = 5.0
     join_within_s: float = 45.0
+    prefer: bool = False
+    """Raise the priority of server and browsers above everything else on the machine."""
 
 
 @dataclass(slots=True)
@@ -90,12 +92,13 @@ async def measure_once(
     Raises:
         LoadtestError: namespaces, server or browsers can't be had.
     """
-    preferring = asyncio.create_task(_prefer())
+    preferring = [asyncio.create_task(_prefer())] if plan.prefer else []
     try:
         return await _measure(plan, host, emulator, say)
     finally:
-        preferring.cancel()
-        await asyncio.gather(preferring, return_exceptions=True)
+        for task in preferring:
+            task.cancel()
+        await asyncio.gather(*preferring, return_exceptions=True)
 
 
 async def _prefer() -> None:

@@ -105,7 +105,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         for one in (down, up):
             for key in KEYS:
                 setattr(one, key, GOOD[key])
-        return Result(name, plan, [Measured(down, up, 0.0, [])] * runs)
+        stalled_s = plan.seconds if name == "jitter" else 0.0
+        return Result(name, plan, [Measured(down, up, stalled_s, [])] * runs)
 
     monkeypatch.setattr(weaknet_matrix, "measure", measure)
     return asked
@@ -140,6 +141,23 @@ def test_the_command_goes_on_where_it_stopped_and_compares(
     capsys.readouterr()
     assert main(common) == 1
     assert "random70/down, down: video_fps was 30.0, is 20.0" in capsys.readouterr().err
+
+
+def test_fields_the_machine_had_no_time_for_are_measured_again_and_never_kept(
+    tmp_path: Path, measured: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- measured: begin -->\n<!-- measured: end -->\n")
+    reference = tmp_path / "reference.json"
+    common = ["loadtest", "matrix", "--results", str(tmp_path / "kept")]
+    common += ["--reference", str(reference), "--update", str(page), "--only", "jitter"]
+    assert main(common) == 1
+    assert "too busy for every field" in capsys.readouterr().err
+    assert not reference.exists()
+    assert main([*common, "--only", "none"]) == 0
+    assert measured == [("jitter", "both")] * 2 + [("none", "both")] + [("jitter", "both")] * 2
+    assert "jitter/both" in capsys.readouterr().err
+    assert list(json.loads(reference.read_text())["fields"]) == ["none/both"]
 
 
 @pytest.mark.parametrize(
