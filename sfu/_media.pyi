@@ -141,6 +141,8 @@ class Engine:
         max_rooms: rooms on this engine.
         max_transports: transports on this engine.
         event_queue: events kept until drained; beyond that they are dropped and counted.
+        min_bitrate_bps: every subscriber's link is believed to take this; no more than
+            ``max_bitrate_bps``.
         start_bitrate_bps: a subscriber's link is believed to take this until it is probed; no
             more than ``max_bitrate_bps``.
         max_bitrate_bps: no subscriber's link is believed to take more.
@@ -163,6 +165,7 @@ class Engine:
         max_rooms: int = 1000,
         max_transports: int = 5000,
         event_queue: int = 16384,
+        min_bitrate_bps: int = 30_000,
         start_bitrate_bps: int = 3_000_000,
         max_bitrate_bps: int = 30_000_000,
         tcp: bool = False,

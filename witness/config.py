@@ -268,6 +268,13 @@ class MediaConfig(Section):
     max_transports_per_engine: int = Field(
         default=5_000, ge=1, le=100_000, description="Participants with media on one engine."
     )
+    min_bitrate_bps: int = Field(
+        default=30_000,
+        ge=10_000,
+        le=100_000_000_000,
+        description="Bits per second every participant's link is believed to take, whatever is"
+        " lost: speech needs them. No more than max_bitrate_bps.",
+    )
     start_bitrate_bps: int = Field(
         default=3_000_000,
         ge=100_000,

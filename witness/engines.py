@@ -34,6 +34,7 @@ def start_engines(config: MediaConfig, certificate: Certificate) -> list[Engine]
                     max_rooms=config.max_rooms_per_engine,
                     max_transports=config.max_transports_per_engine,
                     event_queue=config.event_queue,
+                    min_bitrate_bps=config.min_bitrate_bps,
                     start_bitrate_bps=config.start_bitrate_bps,
                     max_bitrate_bps=config.max_bitrate_bps,
                     tcp=config.tcp,

@@ -149,8 +149,9 @@ REFUSED_SETTINGS: list[tuple[str, dict[str, object]]] = [
     ("max_rooms: must be 1..=1000000", {"max_rooms": 0}),
     ("max_rooms: must be 1..=1000000", {"max_rooms": -1}),
     ("max_transports: must be 1..=1000000", {"max_transports": 10**30}),
-    ("start_bitrate_bps: must be 100000..=100000000000", {"start_bitrate_bps": 99_999}),
-    ("max_bitrate_bps: must be 100000..=100000000000", {"max_bitrate_bps": 10**12}),
+    ("min_bitrate_bps: must be 10000..=100000000000", {"min_bitrate_bps": 9_999}),
+    ("start_bitrate_bps: must be 10000..=100000000000", {"start_bitrate_bps": -1}),
+    ("max_bitrate_bps: must be 10000..=100000000000", {"max_bitrate_bps": 10**12}),
     ("event_queue: must be 16..=1048576", {"event_queue": 15}),
     ("event_queue: must be", {"event_queue": -1}),
 ]

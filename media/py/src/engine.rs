@@ -37,9 +37,9 @@ fn limit(name: &str, value: Int) -> Result<usize, Error> {
     parse::integer(name, value, 1..=MAX_LIMIT).map(|value| value as usize).map_err(Error::of_config)
 }
 
-/// In bits per second, enough for speech at least.
+/// In bits per second, enough for a few words at least.
 fn bitrate(name: &str, value: Int) -> Result<u64, Error> {
-    parse::integer(name, value, 100_000..=100_000_000_000).map_err(Error::of_config)
+    parse::integer(name, value, 10_000..=100_000_000_000).map_err(Error::of_config)
 }
 
 /// A TCP port; zero stands for the one of UDP.
@@ -63,13 +63,15 @@ impl Engine {
         signature = (
             *, certificate, listen, name = "engine", max_rooms = Int::of(1000),
             max_transports = Int::of(5000), event_queue = Int::of(16384),
-            start_bitrate_bps = Int::of(3_000_000), max_bitrate_bps = Int::of(30_000_000),
+            min_bitrate_bps = Int::of(30_000), start_bitrate_bps = Int::of(3_000_000),
+            max_bitrate_bps = Int::of(30_000_000),
             tcp = false,
             tcp_port = Int::of(0), max_tcp_connections = Int::of(1000),
             max_tcp_connections_per_address = Int::of(250), fault_injection = false,
         ),
         text_signature = "(*, certificate, listen, name='engine', max_rooms=1000, \
                           max_transports=5000, event_queue=16384, \
+                          min_bitrate_bps=30000, \
                           start_bitrate_bps=3000000, max_bitrate_bps=30000000, tcp=False, tcp_port=0, \
                           max_tcp_connections=1000, max_tcp_connections_per_address=250, \
                           fault_injection=False)"
@@ -83,6 +85,7 @@ impl Engine {
         max_rooms: Int,
         max_transports: Int,
         event_queue: Int,
+        min_bitrate_bps: Int,
         start_bitrate_bps: Int,
         max_bitrate_bps: Int,
         tcp: bool,
@@ -91,6 +94,7 @@ impl Engine {
         max_tcp_connections_per_address: Int,
         fault_injection: bool,
     ) -> Result<Engine, Error> {
+        let min_bitrate_bps = bitrate("min_bitrate_bps", min_bitrate_bps)?;
         let start_bitrate_bps = bitrate("start_bitrate_bps", start_bitrate_bps)?;
         let max_bitrate_bps = bitrate("max_bitrate_bps", max_bitrate_bps)?;
         let tcp_config = TcpConfig {
@@ -112,6 +116,7 @@ impl Engine {
             plane: PlaneConfig {
                 max_rooms: limit("max_rooms", max_rooms)?,
                 max_transports: limit("max_transports", max_transports)?,
+                min_bitrate_bps: min_bitrate_bps.min(max_bitrate_bps),
                 start_bitrate_bps: start_bitrate_bps.min(max_bitrate_bps),
                 max_bitrate_bps,
                 fault_injection,
