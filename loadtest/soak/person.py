@@ -94,6 +94,7 @@ class Person:
         self._lines = {"audio": 0, "video": 0}
         self._worker: asyncio.Task[None] | None = None
         self._media: _Media | None = None
+        self._swarm = -1
         self.signal: SignalClient | None = None
         self.participant_id = ""
         self.published: dict[str, str] = {}
@@ -244,11 +245,10 @@ class Person:
             await self.signal.go_online()
 
     def _new_media(self) -> _Media:
-        swarm = 0 if self._media is None else (self._media.swarm + 1) % len(self._swarms)
-        if self._media is None and self.signal is not None:
-            swarm = secrets.randbelow(len(self._swarms))
+        # Another certificate than last time: else it would be taken for an ICE restart.
+        self._swarm = (self._swarm + 1) % len(self._swarms)
         media = _Media(
-            swarm, secrets.token_hex(4), secrets.token_hex(12), self._ssrcs(_STREAMS_EACH)
+            self._swarm, secrets.token_hex(4), secrets.token_hex(12), self._ssrcs(_STREAMS_EACH)
         )
         for place, (kind, source) in enumerate(_SOURCES):
             media.lines.append(Line(kind, "sendonly", media.first_ssrc + place))

@@ -362,6 +362,7 @@ class _Run:
         """Subscriptions of people with a working network to such people's tracks."""
         now_s = self._now_s()
         well = {}
+        expected = []
         for place, seat in self._seats.items():
             number = seat.person.media_number
             if not seat.is_present or number is None or seat.excused_until_s > now_s:
@@ -369,7 +370,9 @@ class _Run:
             if number[1] >= len(statuses[number[0]]):
                 continue
             is_connected, _, streams = statuses[number[0]][number[1]]
-            if is_connected:
+            if not is_connected:
+                expected.append(Expected(number, seat.room, "connection", None))
+            else:
                 well[place] = (seat, number, {ssrc: silent for ssrc, _, silent in streams})
         senders: dict[str, str] = {}
         for seat, _, _ in well.values():
@@ -377,7 +380,7 @@ class _Run:
             for source, track in person.published.items():
                 if source not in person.muted and (source != "screen" or person.shares_screen):
                     senders[track] = "audio" if source == "microphone" else "video"
-        return [
+        return expected + [
             Expected((number, one.track_id, one.ssrc), seat.room, senders[one.track_id],
                      silences.get(one.ssrc))
             for seat, number, silences in well.values()

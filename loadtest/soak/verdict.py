@@ -128,7 +128,11 @@ def _accounts(observed: Observed) -> Check:
     if not samples:
         return Check("accounts", Outcome.UNKNOWN, {"wrong": 0, "samples": 0, "stages": ""})
     return _check(
-        "accounts", not wrong, wrong=len(wrong), samples=len(samples), stages=", ".join(stages)
+        "accounts",
+        not wrong,
+        wrong=len(wrong),
+        samples=len(samples),
+        stages=", ".join(stages) or "–",
     )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from loadtest.soak.plan import Act
-from loadtest.soak.run import Freeze, Observed
+from loadtest.soak.run import Failure, Freeze, Observed
 from loadtest.soak.samples import Sample
+from loadtest.soak.stuck import Stuck
 from loadtest.soak.verdict import Bounds, judge
 from witness.i18n_zh import CATALOGUE
 from witness.soak.command import SoakOptions
@@ -33,6 +34,8 @@ def observed() -> Observed:
     seen.done["join"] = 3
     seen.dropped["srtp_replay"] = 4
     seen.freezes.append(Freeze(20.0, 3.0))
+    seen.failures.append(Failure(70.0, "join", "refused <b>"))
+    seen.stuck.found.append(Stuck(60.0, 2, "video", 11.0))
     return seen
 
 
@@ -73,11 +76,13 @@ def test_page_is_well_formed_and_in_both_languages() -> None:
     assert classes.count("en") == classes.count("zh") > 20
     assert "静" in text
     assert "srtp_replay" in text
+    assert "refused &lt;b&gt;" in text
+    assert text.index("视频中断了 11.0 秒") < text.index("refused"), "in the order of time"
     assert len(list(root.iter("polyline"))) == 14
 
 
 def test_every_action_and_check_has_a_text_in_both_languages() -> None:
-    assert set(_ACT_NAMES) == {act.value for act in Act} - {Act.EMPTY.value}
+    assert set(_ACT_NAMES) == {act.value for act in Act} - {Act.EMPTY.value} | {"stay"}
     assert {*_ACT_NAMES.values(), *CHECKS.values()} <= CATALOGUE.keys()
 
 

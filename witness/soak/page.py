@@ -42,6 +42,9 @@ _TITLE = marked("Soak of the server")
 _MEMORY = marked("Memory of its own (not mapped from files), MiB")
 _SILENCE = marked("red bars: the machine stood still")
 _ACTIONS = marked("What was done")
+_TROUBLE = marked("What went wrong")
+_CONNECTION = marked("connection")
+_NO_PACKETS = marked("room {room}: no {kind} for {seconds} s")
 _DROPPED = marked("Dropped packets by reason")
 _SUMMARY = marked(
     "{minutes} min, up to {rooms} rooms, seed {seed}: {packets} packets in, {forwarded} out"
@@ -81,6 +84,7 @@ _ACT_NAMES: dict[str, str] = {
     "outage_short": marked("no network for a moment"),
     "outage_long": marked("no network for longer than the participation waits"),
     "slow_reader": marked("WebSocket not read for a while"),
+    "stay": marked("stay in the room"),
 }
 
 
@@ -200,7 +204,31 @@ def _tables(observed: Observed) -> str:
         f"<tr><td><code>{html.escape(reason)}</code></td><td>{count:,}</td></tr>"
         for reason, count in sorted(observed.dropped.items(), key=lambda item: -item[1])
     )
-    return (
+    return _trouble(observed) + (
         f"<h2>{_both(_ACTIONS)}</h2><table>{done}</table>"
         f"<h2>{_both(_DROPPED)}</h2><table>{dropped}</table>"
     )
+
+
+def _trouble(observed: Observed) -> str:
+    """When and why something failed."""
+    rows = [
+        (one.at_s, f"{_both(_ACT_NAMES.get(one.act, one.act))}</td><td>{html.escape(one.reason)}")
+        for one in observed.failures
+    ]
+    rows += [
+        (one.at_s, f"{_stuck_text(one.room, one.kind, one.silent_s)}</td><td>")
+        for one in observed.stuck.found
+    ]
+    if not rows:
+        return ""
+    shown = "".join(f"<tr><td>{at:.0f} s</td><td>{text}</td></tr>" for at, text in sorted(rows))
+    return f"<h2>{_both(_TROUBLE)}</h2><table>{shown}</table>"
+
+
+def _stuck_text(room: int, kind: str, seconds: float) -> str:
+    english = _NO_PACKETS.format(room=room, kind=kind, seconds=seconds)
+    chinese = CATALOGUE[_NO_PACKETS].format(
+        room=room, kind=CATALOGUE.get(kind, kind), seconds=seconds
+    )
+    return f'<span class="en">{english}</span><span class="zh" lang="zh">{chinese}</span>'
