@@ -80,7 +80,9 @@ class Path:
     def set_loss(self, percent: int, *, udp_only: bool = True) -> None:
         """Drops ``percent`` of the packets at random, in both directions."""
         match = "meta l4proto udp " if udp_only else ""
-        rule = f"add rule ip path lossy {match}numgen random mod 100 < {percent} drop\n"
+        # nft takes no comparison that is always true.
+        chance = "" if percent == 100 else f"numgen random mod 100 < {percent} "
+        rule = f"add rule ip path lossy {match}{chance}drop\n"
         self._nft("flush chain ip path lossy\n" + (rule if percent else ""))
 
     def only_tcp(self, ports: Sequence[int] | None = None) -> None:

@@ -458,3 +458,17 @@ test("while media flows a call without a token outlives the resume window", asyn
   await clock.advance(60_000);
   assert.equal(signal.status.state, "closed");
 });
+
+test("a request on a socket that falls silent waits for the next socket instead of timing out", async () => {
+  const { clock, server, signal } = await joined();
+  server.autoOpen = false;
+  server.socket.silent = true;
+  let outcome = "waiting";
+  signal.request("message", { text: "a", to: null }).then(() => (outcome = "answered"), (error) => (outcome = error.code));
+  await clock.advance(50_000);
+  assert.equal(outcome, "waiting");
+  server.autoOpen = true;
+  await clock.advance(3000);
+  assert.equal(outcome, "answered");
+  assert.equal(server.carriedOut.filter(({ type }) => type === "message").length, 1);
+});

@@ -104,6 +104,17 @@ export class Outbox {
   }
 
   /**
+   * The socket is silent: what was sent on it gets its whole time again.
+   *
+   * @param {number} now
+   */
+  postpone(now) {
+    for (const request of this.#pending.values()) {
+      if (request.deadline !== Infinity) request.deadline = now + request.timeoutMs;
+    }
+  }
+
+  /**
    * Rejects what was sent and not answered in time.
    *
    * @param {number} now

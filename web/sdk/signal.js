@@ -458,9 +458,11 @@ export class Signal extends Emitter {
 
   /** @param {number} now */
   #everySecond(now) {
+    const silentMs = now - this.#heardAt;
+    // Requests time out while the server is heard; else they wait for this socket or the next.
+    if (this.#established && silentMs >= SUSPECT_MS) this.#outbox.postpone(now);
     this.#outbox.expire(now);
     if (!this.#established) return;
-    const silentMs = now - this.#heardAt;
     if (silentMs >= DEAD_MS) {
       this.#reconnect();
       return;
