@@ -491,6 +491,12 @@ class Counters:
     layer_switches_down: dict[str, int]
     fillers_out: int
     """Empty packets in places that would else have stayed gaps."""
+    red_packets_in: int
+    """Audio packets of publishers in the form that can carry copies."""
+    audio_frames_recovered: int
+    """Frames of audio that came as copies only."""
+    audio_copies_out: list[int]
+    """Audio packets to subscribers that take copies, by how many they carry: 0 to 17."""
     forward_delay_buckets: list[int]
     """Not cumulative; see FORWARD_DELAY_BOUNDS_S."""
     forward_delay_sum_s: float

@@ -51,6 +51,7 @@ class PlaneMetrics:
         yield from _losses(counters)
         yield from _stages(counters)
         yield from _layers(counters)
+        yield from _protection(counters)
         yield _forward_delay(counters)
 
 
@@ -336,6 +337,35 @@ def _layers(counters: Sequence[Counters]) -> Iterable[Metric]:
             "sfu_forward_filler_packets",
             "Empty packets sent in places that would else have stayed gaps.",
             sum(c.fillers_out for c in counters),
+        ),
+    )
+
+
+def _protection(counters: Sequence[Counters]) -> Iterable[Metric]:
+    """Copies of audio frames against loss."""
+    packets = [sum(column) for column in zip(*(c.audio_copies_out for c in counters), strict=True)]
+    buckets: list[tuple[str, float]] = []
+    running = 0
+    for copies, count in enumerate(packets):
+        running += count
+        buckets.append((str(copies), running))
+    buckets.append(("+Inf", running))
+    return (
+        HistogramMetricFamily(
+            "sfu_audio_copies",
+            "Copies of earlier frames in audio packets to subscribers that take them.",
+            buckets=buckets,
+            sum_value=sum(copies * count for copies, count in enumerate(packets)),
+        ),
+        CounterMetricFamily(
+            "sfu_audio_recovered_frames",
+            "Frames of audio that publishers' copies brought back.",
+            sum(c.audio_frames_recovered for c in counters),
+        ),
+        CounterMetricFamily(
+            "sfu_audio_red_packets",
+            "Audio packets of publishers that can carry copies.",
+            sum(c.red_packets_in for c in counters),
         ),
     )
 

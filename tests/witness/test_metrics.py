@@ -41,7 +41,8 @@ def counters(scale: int = 1) -> SimpleNamespace:
         "rtcp_packets_in", "rtcp_packets_out", "nack_sent", "nack_received", "pli_sent",
         "pli_received", "retransmissions_in", "retransmissions_out", "retransmissions_missed",
         "dtls_handshakes", "dtls_failures", "room_panics", "events_dropped", "commands_rejected",
-        "fillers_out", "padding_out", "receive_overflows",
+        "fillers_out", "padding_out", "receive_overflows", "red_packets_in",
+        "audio_frames_recovered",
     )  # fmt: skip
     return SimpleNamespace(
         **dict.fromkeys(pairs, (10 * scale, 20 * scale)),
@@ -49,6 +50,7 @@ def counters(scale: int = 1) -> SimpleNamespace:
         dropped={DROP_REASONS[0]: 7 * scale},
         stages={name: stage(scale, lost=name == "copy") for name in STAGES},
         unclassified=-scale,
+        audio_copies_out=[6 * scale, 0, 3 * scale, *([0] * 15)],
         layer_switches_up={"wish": 3 * scale},
         layer_switches_down={"budget": 2 * scale},
         forward_delay_buckets=[count * scale for count in BUCKETS],
@@ -170,6 +172,19 @@ def test_packets_lost_sight_of_on_any_engine_are_told(sfu: Any) -> None:
     unaccounted = values(scrape(Metrics(sfu, Stats()))["sfu_stage_unaccounted_packets"])
     assert {stage for (stage,), count in unaccounted.items() if count} == {"copy", "class"}
     assert unaccounted[("copy",)] == 2
+
+
+def test_copies_of_audio_are_a_histogram_over_all_engines(sfu: Any) -> None:
+    families = scrape(Metrics(sfu, Stats()))
+    samples = {
+        (item.name, item.labels.get("le")): item.value for item in families["sfu_audio_copies"]
+    }
+    assert samples[("sfu_audio_copies_bucket", "0")] == 12
+    assert samples[("sfu_audio_copies_bucket", "1")] == 12
+    assert samples[("sfu_audio_copies_bucket", "2")] == 18
+    assert samples[("sfu_audio_copies_bucket", "+Inf")] == 18
+    assert samples[("sfu_audio_copies_sum", None)] == 12
+    assert values(families["sfu_audio_recovered_frames"]) == {(): 10}
 
 
 def test_layer_switches_are_shown_by_direction_and_reason(sfu: Any) -> None:

@@ -466,11 +466,13 @@ pub enum DropReason {
     OverBudget,
     /// Asked for again by a subscriber that did not negotiate to.
     RepairOff,
+    /// Asked for again, but copies of it are in packets the subscriber has or is being sent.
+    CopySent,
 }
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 28] = [
+    pub const ALL: [DropReason; 29] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
@@ -499,6 +501,7 @@ impl DropReason {
         DropReason::TooSoon,
         DropReason::OverBudget,
         DropReason::RepairOff,
+        DropReason::CopySent,
     ];
 
     /// The metric label.
@@ -532,9 +535,13 @@ impl DropReason {
             DropReason::TooSoon => "too_soon",
             DropReason::OverBudget => "over_budget",
             DropReason::RepairOff => "repair_off",
+            DropReason::CopySent => "copy_sent",
         }
     }
 }
+
+/// Copies of earlier frames in one audio packet, at most.
+pub const MAX_COPIES: usize = crate::protect::MAX_SPAN as usize;
 
 /// Upper bounds in seconds of the forward-delay histogram; one more bucket counts the rest.
 pub const FORWARD_DELAY_BOUNDS_S: [f64; 12] =
@@ -570,6 +577,12 @@ pub struct EngineCounters {
     pub layer_switches_up: [u64; LayerSwitchReason::ALL.len()],
     /// Subscriptions that got a lower layer or nothing any more, by [`LayerSwitchReason`].
     pub layer_switches_down: [u64; LayerSwitchReason::ALL.len()],
+    /// RED packets of publishers.
+    pub red_packets_in: u64,
+    /// Frames of audio that came as copies only.
+    pub audio_frames_recovered: u64,
+    /// Audio packets to subscribers that take RED, by how many copies they carry.
+    pub audio_copies_out: [u64; MAX_COPIES + 1],
     /// Empty packets sent in places that would else have stayed gaps.
     pub fillers_out: u64,
     /// Not cumulative; one per bound and one for the rest.

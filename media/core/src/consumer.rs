@@ -16,6 +16,7 @@ use crate::sent::SentPackets;
 use crate::shared::Cx;
 use crate::table::Key;
 use crate::transport::SentRtp;
+use crate::voice::VoiceOutput;
 
 /// Why forwarding stops for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,7 @@ struct PayloadMapping {
     incoming: u8,
     outgoing: u8,
     rtx: Option<u8>,
+    red: Option<u8>,
 }
 
 /// What the subscriber reported last.
@@ -96,6 +98,8 @@ pub(crate) struct Consumer {
     sent_at_report: (u64, u64),
     /// Which of the recent packets was sent last as padding.
     pub(crate) padding_step: u16,
+    /// Of audio.
+    pub(crate) voice: Option<Box<VoiceOutput>>,
 }
 
 /// A packet that was forwarded.
@@ -146,6 +150,7 @@ impl Consumer {
             reported: Reported::default(),
             sent_at_report: (0, 0),
             padding_step: 0,
+            voice: (kind == MediaKind::Audio).then(Box::default),
         };
         consumer.update_resending();
         consumer
@@ -194,6 +199,7 @@ impl Consumer {
                     incoming: theirs.payload_type,
                     outgoing: ours.payload_type,
                     rtx: ours.rtx_payload_type,
+                    red: ours.red_payload_type,
                 })
             })
             .collect();
@@ -264,6 +270,21 @@ impl Consumer {
         prefetch(&self.payload_map[..]);
     }
 
+    /// The payload type the subscriber knows packets with copies by.
+    pub(crate) fn red_payload_type(&self, incoming: u8) -> Option<u8> {
+        self.payload_map.iter().find(|m| m.incoming == incoming)?.red
+    }
+
+    /// Whether the subscriber takes packets with copies.
+    pub(crate) fn has_red(&self) -> bool {
+        self.payload_map.iter().any(|mapping| mapping.red.is_some())
+    }
+
+    /// Whether losses of audio on the way to the subscriber can be repaired.
+    pub(crate) fn repairs_voice(&self) -> bool {
+        self.has_red() || self.parameters.nack && self.kind == MediaKind::Audio
+    }
+
     /// A payload type the subscriber knows, for packets without payload.
     pub(crate) fn any_payload_type(&self) -> Option<u8> {
         self.payload_map.first().map(|mapping| mapping.outgoing)
@@ -327,6 +348,11 @@ impl Consumer {
         }
     }
 
+    /// Packets sent since [`Consumer::take_unreported`] was asked last.
+    pub(crate) fn unreported(&self) -> u32 {
+        (self.packets - self.sent_at_report.0) as u32
+    }
+
     /// Packets and bytes of payload sent since this was asked last.
     pub(crate) fn take_unreported(&mut self) -> (u32, u64) {
         let now = (self.packets, self.payload_bytes);
@@ -339,7 +365,8 @@ impl Consumer {
         let repair = self.rewriter.memory_bytes()
             + self.responder.memory_bytes()
             + self.pictures.memory_bytes();
-        (size_of::<Consumer>() + repair + sent) as u64
+        let voice = self.voice.as_ref().map_or(0, |voice| voice.memory_bytes());
+        (size_of::<Consumer>() + repair + sent + voice) as u64
     }
 
     pub(crate) fn stats(

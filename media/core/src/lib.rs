@@ -43,6 +43,7 @@ pub mod throttle;
 mod timers;
 pub mod transport;
 pub mod twcc;
+mod voice;
 pub mod window;
 
 pub use api::{Command, DropReason, EngineCounters, Event, Snapshot};

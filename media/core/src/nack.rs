@@ -147,12 +147,35 @@ impl NackGenerator {
         round_trip: Option<Duration>,
         due: &mut Vec<SeqNo>,
     ) -> NackOutcome {
+        self.poll_unless(now, round_trip, due, |_| false)
+    }
+
+    /// The same, without asking for what is held back for now: it is looked at again soon.
+    pub fn poll_unless(
+        &mut self,
+        now: Instant,
+        round_trip: Option<Duration>,
+        due: &mut Vec<SeqNo>,
+        is_held: impl Fn(u64) -> bool,
+    ) -> NackOutcome {
         if self.next_due.is_some_and(|next| next <= now) {
             self.expire(now);
             let retry = self.retry_interval(round_trip);
-            self.collect(now, retry, due);
+            self.collect(now, retry, due, is_held);
         }
         std::mem::take(&mut self.outcome)
+    }
+
+    /// Whether the packet is missing and was asked for.
+    pub fn was_asked(&self, ext_seq: u64) -> bool {
+        let at = self.missing.partition_point(|entry| entry.ext_seq < ext_seq);
+        let entry = self.missing.get(at).filter(|entry| entry.ext_seq == ext_seq);
+        entry.is_some_and(|entry| !entry.recovered && entry.requests > 0)
+    }
+
+    /// Asks for packets for this long from now on.
+    pub fn set_deadline(&mut self, deadline: Duration) {
+        self.config.deadline = deadline;
     }
 
     /// When [`NackGenerator::poll`] has something to do; may lie in the past.
@@ -265,13 +288,21 @@ impl NackGenerator {
         round_trip.map_or(self.config.default_retry, |rtt| rtt * 11 / 10).max(self.config.min_retry)
     }
 
-    fn collect(&mut self, now: Instant, retry: Duration, due: &mut Vec<SeqNo>) {
+    fn collect(
+        &mut self,
+        now: Instant,
+        retry: Duration,
+        due: &mut Vec<SeqNo>,
+        is_held: impl Fn(u64) -> bool,
+    ) {
         let (arrived, enough) = (self.arrived, self.config.reorder_packets);
         let mut unasked = None;
         let mut next: Option<Instant> = None;
         for entry in self.missing.iter_mut().filter(|entry| !entry.recovered) {
             let overtaken = u64::from(arrived.wrapping_sub(entry.arrived_before)) >= enough;
-            if entry.due <= now || entry.requests == 0 && overtaken {
+            if (entry.due <= now || entry.requests == 0 && overtaken) && is_held(entry.ext_seq) {
+                entry.due = now + self.config.min_retry;
+            } else if entry.due <= now || entry.requests == 0 && overtaken {
                 due.push(SeqNo(entry.ext_seq as u16));
                 // Each further request waits an eighth longer, up to twice the interval.
                 let growth = u32::from(entry.requests.min(8));

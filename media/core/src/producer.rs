@@ -18,6 +18,7 @@ use crate::nack::{NackConfig, NackGenerator};
 use crate::reception::Reception;
 use crate::table::Key;
 use crate::throttle::KeyframeThrottle;
+use crate::voice::{VoiceInput, VoiceWish};
 
 /// Encodings of one track.
 pub(crate) const MAX_ENCODINGS: usize = 8;
@@ -46,6 +47,8 @@ pub(crate) struct Encoding {
     /// Tells this stream from others that had its place in the track.
     pub(crate) instance: u32,
     pub(crate) throttle: KeyframeThrottle,
+    /// Of audio somebody sends or takes copies of.
+    pub(crate) voice: Option<Box<VoiceInput>>,
     /// Media arrived lately.
     live: bool,
     meter: LayerMeter,
@@ -81,6 +84,7 @@ impl Encoding {
             retired_ssrc: None,
             instance,
             throttle: KeyframeThrottle::new(keyframe_interval),
+            voice: None,
             live: false,
             meter: LayerMeter::default(),
             last_media_at: None,
@@ -133,6 +137,9 @@ pub(crate) struct Producer {
     next_instance: u32,
     /// A subscriber repairs from the caches of the encodings.
     pub(crate) keeps_packets: bool,
+    /// Its audio can be repaired on one of the ways, by copies or requests.
+    pub(crate) keeps_frames: bool,
+    pub(crate) wish: VoiceWish,
     nack: bool,
 }
 
@@ -191,6 +198,8 @@ impl Producer {
             keyframe_interval,
             next_instance: 0,
             keeps_packets: parameters.kind == MediaKind::Video,
+            keeps_frames: false,
+            wish: VoiceWish::default(),
             nack: false,
         };
         producer.update(parameters);
@@ -238,6 +247,7 @@ impl Producer {
         self.nack = nack;
         self.mid = parameters.mid;
         self.codecs = parameters.codecs;
+        self.keeps_frames |= self.has_red() || nack && self.kind == MediaKind::Audio;
     }
 
     fn defaults(&self, codecs: &[CodecParameters], nack: bool) -> EncodingDefaults {
@@ -268,10 +278,35 @@ impl Producer {
         encoding.retired_ssrc = retired_ssrc;
     }
 
-    /// The codec of a payload type that carries media.
+    /// The codec of a payload type that carries media, with or without copies.
     #[inline]
     pub(crate) fn codec(&self, payload_type: u8) -> Option<Codec> {
-        self.codecs.iter().find(|codec| codec.payload_type == payload_type).map(|c| c.codec)
+        let is_it = |codec: &&CodecParameters| {
+            codec.payload_type == payload_type || codec.red_payload_type == Some(payload_type)
+        };
+        self.codecs.iter().find(is_it).map(|codec| codec.codec)
+    }
+
+    /// The payload type of what packets of this one carry copies of.
+    pub(crate) fn copied(&self, red_payload_type: u8) -> Option<u8> {
+        self.codecs
+            .iter()
+            .find(|codec| codec.red_payload_type == Some(red_payload_type))
+            .map(|codec| codec.payload_type)
+    }
+
+    /// Whether the publisher can be asked for copies.
+    pub(crate) fn has_red(&self) -> bool {
+        self.codecs.iter().any(|codec| codec.red_payload_type.is_some())
+    }
+
+    /// Forgets the frames copies are made of: what comes next must not be mixed with them.
+    pub(crate) fn forget_frames(&mut self) {
+        for encoding in &mut self.encodings {
+            if let Some(voice) = &mut encoding.voice {
+                voice.history.clear();
+            }
+        }
     }
 
     /// The payload type an RTX payload type repairs.
@@ -419,7 +454,10 @@ impl Producer {
         let encodings: usize = self
             .encodings
             .iter()
-            .map(|e| size_of::<Encoding>() + e.cache.memory_bytes() + e.meter.memory_bytes())
+            .map(|e| {
+                let voice = e.voice.as_ref().map_or(0, |voice| voice.memory_bytes());
+                size_of::<Encoding>() + e.cache.memory_bytes() + e.meter.memory_bytes() + voice
+            })
             .sum();
         let tables = self.consumers.capacity() * size_of::<Key>()
             + self.codecs.capacity() * size_of::<CodecParameters>();

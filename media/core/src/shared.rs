@@ -18,6 +18,7 @@ use crate::remote::Remote;
 use crate::rtp::SeqNo;
 use crate::table::{FastMap, FastState, Key};
 use crate::timers::Timers;
+use crate::voice::Fates;
 
 /// Events kept until they are polled; more are lost and counted.
 pub(crate) const MAX_EVENTS: usize = 65_536;
@@ -126,6 +127,11 @@ pub(crate) struct Scratch {
     pub(crate) extensions: ExtensionBuilder,
     /// Sequence numbers to ask for.
     pub(crate) lost: Vec<SeqNo>,
+    /// A payload with copies.
+    pub(crate) red: Vec<u8>,
+    /// A frame that came as a copy.
+    pub(crate) frame: Vec<u8>,
+    pub(crate) fates: Fates,
 }
 
 impl Scratch {
@@ -135,6 +141,9 @@ impl Scratch {
             rtcp: Vec::with_capacity(MAX_DATAGRAM),
             extensions: ExtensionBuilder::default(),
             lost: Vec::with_capacity(256),
+            red: Vec::new(),
+            frame: Vec::new(),
+            fates: Fates::default(),
         }
     }
 }

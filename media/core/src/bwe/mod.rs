@@ -270,6 +270,11 @@ impl BandwidthEstimator {
         self.loss.ratio()
     }
 
+    /// How long packets wait in the queue of the link, whatever is sent.
+    pub(crate) fn standing_queue_us(&self) -> i64 {
+        if self.is_queued() { self.queue.standing_us() } else { 0 }
+    }
+
     /// Bytes on the heap, about.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.history.memory_bytes()

@@ -10,8 +10,8 @@ pub struct LinkLoss {
     pub memory: f64,
 }
 
-/// Packets over which the mean that shows what is new is taken: one second of frames of 20 ms.
-const FAST: f64 = 48.0;
+/// Packets over which the mean that shows what is new is taken: 640 ms in frames of 20 ms.
+const FAST: f64 = 32.0;
 /// And the one that is believed.
 const SLOW: f64 = 128.0;
 /// Runs of losses: they are fewer than packets.
@@ -19,9 +19,9 @@ const RUNS: f64 = 400.0;
 /// Smaller values are noise.
 const LEAST_MEMORY: f64 = 0.2;
 /// A longer run is an interruption: it says nothing about what comes after it.
-const LONGEST_RUN: u64 = 64;
-/// Losses in a row that make the rise believed at once, in standard deviations.
-const SURPRISE: f64 = 2.5;
+const LONGEST_RUN: u64 = 32;
+/// What is new is believed at once if it is this many standard deviations above what was.
+const SURPRISE: f64 = 3.0;
 
 /// Share with exponential forgetting, right from the first packet on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,9 +75,10 @@ impl LossMeter {
         self.on_packet(false);
     }
 
-    /// What comes next does not follow what came before.
-    pub fn interrupt(&mut self) {
-        self.run = 0;
+    /// What comes next follows `lost` packets of its stream that were lost one after the other;
+    /// returns the same of what came before. For streams that share a way.
+    pub fn switch_run(&mut self, lost: u64) -> u64 {
+        std::mem::replace(&mut self.run, lost)
     }
 
     /// Takes a share reported of so many packets, where fates are not known one by one.

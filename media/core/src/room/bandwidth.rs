@@ -27,6 +27,7 @@ impl Room {
         key: Key,
         feedback: &TwccFeedback<'_>,
     ) {
+        self.on_audio_feedback(cx, key, feedback);
         let Some(transport) = self.transports.get_mut(key) else { return };
         let round_trip_us = transport.rtt.get().map(|rtt| rtt.as_micros() as i64);
         let now_us = cx.now_us();

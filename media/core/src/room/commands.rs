@@ -208,6 +208,7 @@ impl Room {
         }
         producer.paused = paused;
         producer.started = false;
+        producer.forget_frames();
         for consumer in &producer.consumers {
             if let Some(consumer) = self.consumers.get_mut(*consumer) {
                 consumer.interrupt(Interruption::Pause);
@@ -275,6 +276,7 @@ impl Room {
         producer.consumers.push(key);
         producer.keeps_packets |= consumer.has_rtx();
         consumer.attach(source, producer);
+        producer.keeps_frames |= consumer.repairs_voice();
         let transport = consumer.transport;
         if consumer.kind == MediaKind::Audio {
             consumer.layers.target = Some(Layer { spatial: 0, temporal: 0 });
@@ -321,6 +323,7 @@ impl Room {
         if let Some(producer) = consumer.producer.and_then(|key| self.producers.get_mut(key)) {
             producer.keeps_packets |= consumer.has_rtx();
             consumer.map_payload_types(producer);
+            producer.keeps_frames |= consumer.repairs_voice();
         }
         Ok(())
     }

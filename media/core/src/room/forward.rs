@@ -1,8 +1,8 @@
 //! From one packet in to many packets out.
 
-use super::Room;
 use super::layers::report;
 use super::receive::{Elements, Packet};
+use super::{Room, audio};
 use crate::api::{DropReason, ExtensionKind, MediaKind};
 use crate::codec;
 use crate::codec::numbers::{PictureNumbers, PictureOffsets};
@@ -18,6 +18,7 @@ use crate::shared::{Cx, TimerKind};
 use crate::srtp::MAX_OVERHEAD;
 use crate::table::{Key, Slab};
 use crate::transport::{Stream, Transport};
+use crate::voice::VoiceInput;
 
 /// Places before a change of sources that are filled if nothing was sent in them.
 const FILLED_WINDOW: u64 = 128;
@@ -44,6 +45,7 @@ impl Room {
     /// Sends the packet to every subscriber that can take it.
     pub(super) fn forward(&mut self, cx: &mut Cx, key: Key, packet: &Packet<'_>) {
         let Some(producer) = self.producers.get(key) else { return };
+        let voice = producer.encodings.get(packet.encoding).and_then(|e| e.voice.as_deref());
         let mut started_late = Vec::new();
         let mut is_broken = false;
         cx.ledger().enter(Stage::Copy, producer.consumers.len() as u64);
@@ -58,12 +60,13 @@ impl Room {
             };
             match admit(consumer, transport, packet) {
                 Admission::Pass => {
-                    let outcome = forward_to(cx, transport, consumer, *consumer_key, packet);
+                    let outcome = forward_to(cx, transport, consumer, *consumer_key, packet, voice);
                     is_broken |= outcome == Outcome::Broken;
                 }
                 Admission::Start => {
                     start(cx, transport, consumer, (key, producer), packet.encoding);
-                    let outcome = forward_to(cx, transport, consumer, *consumer_key, packet);
+                    audio::begin(consumer, packet.ext_seq);
+                    let outcome = forward_to(cx, transport, consumer, *consumer_key, packet, voice);
                     is_broken |= outcome == Outcome::Broken;
                     if packet.is_late {
                         started_late.push(*consumer_key);
@@ -117,7 +120,7 @@ impl Room {
             match admit(consumer, transport, &packet) {
                 Admission::Pass => {
                     // Whoever waits for more than fits asks for a keyframe by itself.
-                    let _ = forward_to(cx, transport, consumer, consumer_key, &packet);
+                    let _ = forward_to(cx, transport, consumer, consumer_key, &packet, None);
                 }
                 Admission::LeaveOut => {
                     consumer.pictures.skip(&info.numbers);
@@ -152,8 +155,14 @@ impl Room {
         consumer: Option<Key>,
         lost: impl Iterator<Item = SeqNo>,
     ) {
-        for number in lost {
-            cx.ledger().enter(Stage::Nack, 1);
+        let mut numbers = std::mem::take(&mut cx.shared.scratch.lost);
+        numbers.extend(lost);
+        cx.ledger().enter(Stage::Nack, numbers.len() as u64);
+        if let Some(consumer) = consumer.and_then(|key| self.consumers.get(key)) {
+            let spared = audio::spare(consumer, &mut numbers);
+            cx.ledger().discard(Stage::Nack, DropReason::CopySent, spared);
+        }
+        for number in numbers.drain(..) {
             let Some(key) = consumer else {
                 cx.drop_packet(Stage::Nack, DropReason::UnknownSsrc);
                 continue;
@@ -167,6 +176,7 @@ impl Room {
                 }
             }
         }
+        cx.shared.scratch.lost = numbers;
     }
 
     /// Sends one packet again, at once or in its turn.
@@ -397,6 +407,7 @@ fn forward_to(
     consumer: &mut Consumer,
     key: Key,
     packet: &Packet<'_>,
+    voice: Option<&VoiceInput>,
 ) -> Outcome {
     let Some(payload_type) = consumer.outgoing_payload_type(packet.header.payload_type) else {
         consumer.rewriter.skip(packet.ext_seq);
@@ -418,6 +429,12 @@ fn forward_to(
         return Outcome::Fine;
     };
     consumer.remember(rewritten.ext_seq, offsets);
+    let mut payload = header.payload(packet.bytes);
+    let red = voice.and_then(|voice| audio::add_copies(cx, consumer, voice, packet));
+    let payload_type = red.as_ref().map_or(payload_type, |red| red.payload_type);
+    if let Some(red) = &red {
+        payload = &red.payload;
+    }
     let outgoing = OutgoingHeader {
         marker: header.marker,
         payload_type,
@@ -425,12 +442,15 @@ fn forward_to(
         timestamp: rewritten.timestamp,
         ssrc: consumer.parameters.ssrc,
     };
-    let payload = header.payload(packet.bytes);
+    let payload_len = payload.len();
     let numbers = packet.info.numbers;
     let elements = Some(&packet.elements);
     let source = Source { bytes: packet.bytes, payload, elements, numbers, offsets };
-    let Some((lens, stamps)) = write_packet(cx, transport, consumer, outgoing, &source, None)
-    else {
+    let written = write_packet(cx, transport, consumer, outgoing, &source, None);
+    if let Some(red) = red {
+        cx.shared.scratch.red = red.payload;
+    }
+    let Some((lens, stamps)) = written else {
         cx.drop_packet(Stage::Copy, DropReason::TooLarge);
         return Outcome::Fine;
     };
@@ -440,7 +460,6 @@ fn forward_to(
         let rtt = transport.rtt.get();
         let _ = consumer.responder.request(rewritten.ext_seq, lens.1, rtt, cx.now);
     }
-    let payload_len = header.payload_end - header.header_len;
     if consumer.kind == MediaKind::Video && !transport.pacer.admits(cx.now) {
         let queued = Queued {
             class: Class::Video,
@@ -457,6 +476,7 @@ fn forward_to(
     }
     let forwarded = Forwarded { sequence: rewritten.seq, len: lens.1, payload_len };
     let mut buffer = std::mem::take(&mut cx.shared.scratch.packet);
+    audio::note_number(consumer, transport, stamps);
     let sent = transport.send_media(cx, &mut buffer, lens, stamps);
     consumer.on_sent(cx, sent, &forwarded, &buffer);
     cx.shared.scratch.packet = buffer;

@@ -41,7 +41,10 @@ impl Room {
     ) {
         let Some(owner) = self.transports.get(transport) else { return };
         let (budget, keys) = (owner.budget_for_layers(cx.now_us()), owner.consumers.clone());
-        let (wanting, audio_bps) = self.gather(cx, &keys);
+        let (wanting, audio_bps, voices) = self.gather(cx, &keys);
+        if let Some(owner) = self.transports.get_mut(transport) {
+            owner.voices = voices;
+        }
         let mut chosen = [Vec::new(), Vec::new()];
         for (ladder, chosen) in chosen.iter_mut().enumerate() {
             let tracks: Vec<Track<'_>> =
@@ -118,9 +121,9 @@ impl Room {
         consumer.layers.trials.is_due(cx.now).then_some(first.consumer)
     }
 
-    /// Video subscriptions that can be served, and what the audio ones may need.
-    fn gather(&mut self, cx: &Cx, keys: &[Key]) -> (Vec<Wanting>, u64) {
-        let mut audio_bps = 0_u64;
+    /// Video subscriptions that can be served, what the audio ones may need, and how many those are.
+    fn gather(&mut self, cx: &Cx, keys: &[Key]) -> (Vec<Wanting>, u64, u64) {
+        let (mut audio_bps, mut voices) = (0_u64, 0);
         let mut wanting = Vec::new();
         for key in keys {
             let Some(consumer) = self.consumers.get_mut(*key) else { continue };
@@ -134,6 +137,7 @@ impl Room {
             if consumer.kind == MediaKind::Audio {
                 let rate = consumer.responder.sent_bps(cx.now);
                 audio_bps = audio_bps.saturating_add(rate.max(AUDIO_FLOOR_BPS));
+                voices += 1;
                 continue;
             }
             let mut ladders = [Vec::new(), Vec::new()];
@@ -143,7 +147,7 @@ impl Room {
             }
             wanting.push(Wanting { consumer: *key, producer: producer_key, ladders });
         }
-        (wanting, audio_bps)
+        (wanting, audio_bps, voices)
     }
 
     fn track<'a>(&self, cx: &Cx, want: &'a Wanting, ladder: usize) -> Option<Track<'a>> {

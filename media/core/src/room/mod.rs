@@ -1,6 +1,7 @@
 //! A room: its transports and tracks, and nothing of any other room.
 
 pub(crate) mod ahead;
+mod audio;
 mod bandwidth;
 mod commands;
 mod forward;

@@ -12,7 +12,7 @@ use crate::shared::{Cx, TimerKind};
 use crate::table::Key;
 use crate::transport::{Checked, Stream, Transport};
 
-use super::Room;
+use super::{Room, audio};
 
 /// Header extensions passed on to subscribers under their own ids.
 const MAX_PASSED: usize = 6;
@@ -220,7 +220,7 @@ impl Room {
         cx: &mut Cx,
         transport: Key,
         stream: Stream,
-        header: RtpHeader,
+        mut header: RtpHeader,
         elements: Elements,
         packet: &mut [u8],
     ) {
@@ -234,15 +234,27 @@ impl Room {
         let Some(encoding) = producer.encodings.get_mut(stream.encoding) else {
             return cx.drop_packet(Stage::Media, DropReason::UnknownSsrc);
         };
-        let (number, len) = (header.sequence_number, header.payload_end);
-        let received = match stream.is_rtx {
+        let (number, mut len) = (header.sequence_number, header.payload_end);
+        let is_audio = producer.kind == MediaKind::Audio;
+        let is_repair = stream.is_rtx || is_audio && audio::is_answer(encoding, number);
+        let received = match is_repair {
             true => encoding.reception.on_repaired(number, len, now),
             false => encoding.reception.on_packet(number, header.timestamp, len, now),
         };
+        let ext_seq = received.ext_seq;
+        let mut recovered = 0;
+        if is_audio {
+            match audio::take(cx, producer, stream.encoding, (&mut header, packet), received) {
+                Ok(frames) => recovered = frames,
+                Err(_) => return cx.drop_packet(Stage::Media, DropReason::Malformed),
+            }
+            len = header.payload_end;
+        }
         if received.arrival == Arrival::Duplicate {
+            self.forward_recovered(cx, stream, ext_seq, recovered);
             return cx.drop_packet(Stage::Media, DropReason::Duplicate);
         }
-        let ext_seq = received.ext_seq;
+        let Some(encoding) = producer.encodings.get_mut(stream.encoding) else { return };
         if let Some(nack) = &mut encoding.nack {
             nack.on_packet(ext_seq, now);
             if let Some(at) = nack.next_timeout()
@@ -295,7 +307,11 @@ impl Room {
             self.allocate_subscribers(cx, stream.producer, LayerSwitchReason::Encoding);
         }
         cx.ledger().pass(Stage::Media);
+        self.forward_recovered(cx, stream, ext_seq, recovered);
         self.forward(cx, stream.producer, &packet);
+        if is_audio {
+            self.protect(cx, stream.producer, encoding);
+        }
     }
 }
 

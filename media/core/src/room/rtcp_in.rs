@@ -87,6 +87,7 @@ impl Room {
             consumer.reported.round_trip = Some(sample);
             transport.rtt.on_sample(sample);
         }
+        self.on_audio_report(key, consumer_key, loss_ratio);
         self.on_reported_loss(cx, key, consumer_key, loss_ratio);
     }
 

@@ -146,7 +146,9 @@ impl Room {
         for (index, encoding) in encodings.iter_mut().enumerate() {
             let (Some(nack), Some(ssrc)) = (&mut encoding.nack, encoding.ssrc) else { continue };
             let mut lost = std::mem::take(&mut cx.shared.scratch.lost);
-            let outcome = nack.poll(cx.now, rtt, &mut lost);
+            let voice = encoding.voice.as_deref();
+            let is_held = |ext_seq| voice.is_some_and(|voice| voice.will_bring(ext_seq));
+            let outcome = nack.poll_unless(cx.now, rtt, &mut lost, is_held);
             if outcome.needs_keyframe
                 && consumers
                     .iter()

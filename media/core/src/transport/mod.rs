@@ -19,6 +19,7 @@ use crate::ext::ExtensionMap;
 use crate::ledger::Stage;
 use crate::pacer::{Pacer, Stamps};
 use crate::plane::Output;
+use crate::protect::LossMeter;
 use crate::rtcp::TwccWriter;
 use crate::shared::{Cx, Location, TIMER_RESOLUTION, TimerKey, TimerKind};
 use crate::srtp::{MAX_OVERHEAD, SrtpContext, SrtpError};
@@ -96,6 +97,14 @@ pub(crate) struct Transport {
     pub(crate) pace: Deadline,
     pub(crate) estimator: Option<Box<BandwidthEstimator>>,
     pub(crate) pacer: Pacer,
+    /// Loss of audio on the way to the subscriber.
+    pub(crate) audio_loss: LossMeter,
+    /// When a queue on the way was seen last: what is sent beyond the budget feeds it.
+    pub(crate) queue_seen: Option<Instant>,
+    /// It is measured packet by packet.
+    pub(crate) has_audio_fates: bool,
+    /// Subscriptions to audio that are being sent.
+    pub(crate) voices: u64,
     /// Takes the place of `wanted_bps` in scenarios without layers.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) pinned_wanted_bps: Option<u64>,
@@ -178,6 +187,10 @@ impl Transport {
             pace: Deadline::default(),
             estimator: None,
             pacer: Pacer::default(),
+            audio_loss: LossMeter::default(),
+            queue_seen: None,
+            has_audio_fates: false,
+            voices: 0,
             #[cfg(any(test, feature = "testing"))]
             pinned_wanted_bps: None,
         }

@@ -1,7 +1,7 @@
 //! Tracks a client sends and streams it receives.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media_core::api::{ExtensionId, ExtensionKind, MediaKind};
@@ -11,6 +11,7 @@ use media_core::ext::{
 };
 use media_core::nack::{NackConfig, NackGenerator};
 use media_core::ntp::{NtpTime, WallClock};
+use media_core::red::{RedPayload, write_red};
 use media_core::rtcp::{self, ReportBlock, RtcpPacket, SenderInfo, TwccWriter};
 use media_core::rtp::{OutgoingHeader, RtpHeader, SeqNo, SeqUnwrapper};
 use media_core::srtp::MAX_OVERHEAD;
@@ -49,6 +50,8 @@ pub struct TrackConfig {
     /// Pictures are known by when they were taken: all tracks with the same value here look
     /// through the same lens.
     pub captured_from: Option<Instant>,
+    /// Payload type of packets with copies, where it sends any.
+    pub red: Option<u8>,
 }
 
 impl TrackConfig {
@@ -71,6 +74,7 @@ impl TrackConfig {
             temporal_layers: None,
             first_picture: (32_760, 250, 30),
             captured_from: None,
+            red: None,
         }
     }
 
@@ -116,6 +120,11 @@ pub struct Track {
     picture: (u16, u8, u8),
     /// Frame within the pattern of temporal layers.
     step: u64,
+    /// Copies of which frames before go with each.
+    pub offsets: Vec<u8>,
+    /// Timestamps and payloads of the last frames, the newest first.
+    frames_sent: VecDeque<(u32, Vec<u8>)>,
+    pub bytes_sent: u64,
 }
 
 impl Track {
@@ -168,7 +177,17 @@ impl Track {
 }
 
 /// Where test data lies in a payload, behind what the plane reads.
-const STAMP: usize = 40;
+const fn stamp_of(kind: MediaKind) -> usize {
+    match kind {
+        MediaKind::Audio => 1,
+        MediaKind::Video => 40,
+    }
+}
+
+/// First byte of an Opus frame of 20 ms.
+const OPUS_20_MS: u8 = 0x78;
+/// Payload type under which subscribers of these tests take copies.
+pub const SUBSCRIBER_RED: u8 = 99;
 
 /// A packet as a subscriber got it.
 #[derive(Debug, Clone)]
@@ -194,6 +213,14 @@ pub struct Got {
 /// A stream being received.
 pub struct Inbound {
     pub kind: MediaKind,
+    /// First arrival and timestamp of every frame of audio, by any way, by its serial.
+    pub frames: BTreeMap<u64, (Instant, u32)>,
+    /// Frames that came again under another timestamp.
+    pub misdated: u64,
+    /// Bytes of the largest payload.
+    pub longest_payload: usize,
+    /// Frames that came as a copy first.
+    pub by_copy: u64,
     pub rtx_ssrc: Option<u32>,
     unwrapper: SeqUnwrapper,
     nack: Option<NackGenerator>,
@@ -205,6 +232,29 @@ pub struct Inbound {
 }
 
 impl Inbound {
+    /// Takes all blocks and returns the primary.
+    fn on_red<'a>(&mut self, now: Instant, header: &RtpHeader, payload: &'a [u8]) -> &'a [u8] {
+        let red = RedPayload::parse(payload).expect("well-formed red");
+        let mut last = u16::MAX;
+        for block in red.redundant() {
+            assert!(block.offset > 0 && block.offset < last, "oldest first, each once");
+            last = block.offset;
+            let timestamp = header.timestamp.wrapping_sub(block.offset.into());
+            self.by_copy += u64::from(self.on_frame(now, timestamp, block.bytes(payload)));
+        }
+        self.on_frame(now, header.timestamp, red.primary().bytes(payload));
+        red.primary().bytes(payload)
+    }
+
+    /// Returns whether the frame is new.
+    fn on_frame(&mut self, now: Instant, timestamp: u32, frame: &[u8]) -> bool {
+        let serial = frame.get(2..10).map(|bytes| bytes.try_into().unwrap());
+        let Some(serial) = serial.map(u64::from_be_bytes) else { return false };
+        let known = *self.frames.entry(serial).or_insert((now, timestamp));
+        self.misdated += u64::from(known.1 != timestamp);
+        known.0 == now
+    }
+
     /// Sequence numbers missing between the first and the last.
     pub fn gaps(&self) -> Vec<u64> {
         let (Some(first), Some(last)) = (self.got.keys().next(), self.got.keys().next_back())
@@ -299,6 +349,9 @@ impl Media {
             wants_keyframe: true,
             picture: config.first_picture,
             step: 0,
+            offsets: Vec::new(),
+            frames_sent: VecDeque::new(),
+            bytes_sent: 0,
             config,
         });
         self.tracks.len() - 1
@@ -313,6 +366,10 @@ impl Media {
             ssrc,
             Inbound {
                 kind,
+                frames: BTreeMap::new(),
+                misdated: 0,
+                longest_payload: 0,
+                by_copy: 0,
                 rtx_ssrc,
                 unwrapper: SeqUnwrapper::default(),
                 nack: Some(NackGenerator::new(nack)),
@@ -378,12 +435,16 @@ impl Media {
                 payload[1] = u8::from(!keyframe);
                 payload[4..7].copy_from_slice(&[0x9d, 0x01, 0x2a]);
             }
-            payload[STAMP] = u8::from(keyframe);
-            payload[STAMP + 1..STAMP + 9].copy_from_slice(&track.packets.to_be_bytes());
-            payload[STAMP + 9..STAMP + 13].copy_from_slice(&track.config.ssrc.to_be_bytes());
+            if !is_video {
+                payload[0] = OPUS_20_MS;
+            }
+            let stamp = stamp_of(track.config.kind);
+            payload[stamp] = u8::from(keyframe);
+            payload[stamp + 1..stamp + 9].copy_from_slice(&track.packets.to_be_bytes());
+            payload[stamp + 9..stamp + 13].copy_from_slice(&track.config.ssrc.to_be_bytes());
             let captured = at - track.config.captured_from.unwrap_or(track.started);
             let captured = captured.as_micros() as u64;
-            payload[STAMP + 13..STAMP + 21].copy_from_slice(&captured.to_be_bytes());
+            payload[stamp + 13..stamp + 21].copy_from_slice(&captured.to_be_bytes());
             track.packets += 1;
             let header = OutgoingHeader {
                 marker: part + 1 == track.config.packets_per_frame,
@@ -394,7 +455,9 @@ impl Media {
             };
             track.next = track.next.next();
             let extensions = extensions(&track.config, &mut self.transport_sequence);
+            let header = wrap(track, header, &mut payload);
             let (header_len, packet) = assemble(&header, &extensions, &payload);
+            track.bytes_sent += packet.len() as u64 + OVERHEAD;
             track.cache.insert(header.sequence_number.0, (header_len, packet.clone()));
             out.push(protect(srtp, header_len, packet));
         }
@@ -507,7 +570,15 @@ impl Media {
             nack.on_packet(ext_seq, now);
         }
         let is_empty = payload.is_empty();
-        let stamp = payload.get(STAMP..STAMP + 21).unwrap_or(&[0; 21]);
+        let red_payload = payload;
+        if header.payload_type == SUBSCRIBER_RED {
+            payload = inbound.on_red(now, &header, payload);
+        } else if inbound.kind == MediaKind::Audio && !is_empty {
+            inbound.on_frame(now, header.timestamp, payload);
+        }
+        inbound.longest_payload = inbound.longest_payload.max(red_payload.len());
+        let at = stamp_of(inbound.kind);
+        let stamp = payload.get(at..at + 21).unwrap_or(&[0; 21]);
         let got = Got {
             at: now,
             payload_type: header.payload_type,
@@ -598,6 +669,32 @@ impl Media {
             }
         }
     }
+}
+
+/// IP, UDP and the authentication tag.
+const OVERHEAD: u64 = 44;
+
+/// Adds the copies that are wanted, as an encoded transform does.
+fn wrap(track: &mut Track, header: OutgoingHeader, payload: &mut Vec<u8>) -> OutgoingHeader {
+    let Some(payload_type) = track.config.red else { return header };
+    let mut blocks = Vec::new();
+    let mut len = 1 + payload.len();
+    for offset in &track.offsets {
+        let Some((timestamp, frame)) = track.frames_sent.get(usize::from(*offset) - 1) else {
+            break;
+        };
+        len += 4 + frame.len();
+        if len > 1_000 {
+            break;
+        }
+        blocks.insert(0, (header.timestamp.wrapping_sub(*timestamp) as u16, &frame[..]));
+    }
+    let mut red = Vec::new();
+    write_red(&mut red, header.payload_type, &blocks, payload);
+    let frame = std::mem::replace(payload, red);
+    track.frames_sent.push_front((header.timestamp, frame));
+    track.frames_sent.truncate(17);
+    OutgoingHeader { payload_type, ..header }
 }
 
 fn extensions(config: &TrackConfig, transport_sequence: &mut SeqNo) -> ExtensionBuilder {

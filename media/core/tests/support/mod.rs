@@ -245,7 +245,19 @@ impl World {
         ssrc: u32,
     ) {
         let parameters = consumer_parameters(kind, ssrc, &format!("c{consumer}"));
-        self.endpoints[index].client.media.expect(ssrc, parameters.rtx_ssrc, kind);
+        self.subscribe_with(index, consumer, producer, kind, parameters);
+    }
+
+    pub fn subscribe_with(
+        &mut self,
+        index: usize,
+        consumer: u64,
+        producer: u64,
+        kind: MediaKind,
+        parameters: ConsumerParameters,
+    ) {
+        let (ssrc, rtx_ssrc) = (parameters.ssrc, parameters.rtx_ssrc);
+        self.endpoints[index].client.media.expect(ssrc, rtx_ssrc, kind);
         let transport = self.endpoints[index].transport;
         self.execute(Command::AddConsumer { transport, consumer, producer, parameters });
     }
