@@ -20,6 +20,7 @@ _ACK_EVERY = 16
 _ACK_INTERVAL_S = 2.0
 _RETRY_S = (0.1, 0.3, 1.0, 2.0, 5.0)
 _MAX_PENDING = 64
+_CLOSED = "closed"
 
 Data = dict[str, object]
 NoticeListener = Callable[[str, Mapping[str, object]], None]
@@ -128,6 +129,11 @@ class SignalClient:
         if socket is not None:
             await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
+    @property
+    def was_closed_here(self) -> bool:
+        """Whether the participation is over because :meth:`close` was called."""
+        return self._closed == _CLOSED
+
     def stop_reading(self) -> None:
         """Takes nothing from the socket any more, as a program that hangs."""
         self._readable.clear()
@@ -149,7 +155,7 @@ class SignalClient:
 
     async def close(self) -> None:
         """Ends the connection without leaving the room. Idempotent."""
-        self._finish("closed")
+        self._finish(_CLOSED)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

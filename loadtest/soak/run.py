@@ -23,6 +23,7 @@ _TICK_S = 0.25
 _FREEZE_S = 2.0
 _REPLY_S = 20.0
 _ACTION_S = 120.0
+_RETRY_S = 2.0
 _AFTERMATH_S = 60.0
 """After a standstill what fails is nobody's fault for so long."""
 _HTTP_S = 10.0
@@ -243,8 +244,9 @@ class _Run:
                 if seat.is_present:
                     await seat.person.join()
         except (LoadtestError, TimeoutError, aiohttp.ClientError):
-            # Tried again when it is noticed next.
+            # Tried again when it is noticed next, but not at once.
             await seat.person.vanish()
+            await asyncio.sleep(_RETRY_S)
 
     def _revive_the_lost(self) -> None:
         """Finds participations that ended without anybody's wish."""
@@ -258,7 +260,8 @@ class _Run:
         async with seat.lock:
             signal = seat.person.signal
             if seat.is_present and signal is not None and signal.closed is not None:
-                self._failed("stay", signal.closed)
+                if not signal.was_closed_here:
+                    self._failed("stay", signal.closed)
                 await self._revive(seat)
 
     async def _carry_out(self, seat: _Seat, action: Action) -> None:
