@@ -445,6 +445,8 @@ pub enum DropReason {
     SendBufferFull,
     /// Too much waited already to be sent over a TCP connection.
     TcpBufferFull,
+    /// It waited too long behind a TCP connection that had stalled.
+    TcpLate,
     /// The kernel refused the datagram.
     SendFailed,
     /// Larger than the MTU after rewriting.
@@ -472,7 +474,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 29] = [
+    pub const ALL: [DropReason; 30] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
@@ -490,6 +492,7 @@ impl DropReason {
         DropReason::CodecMismatch,
         DropReason::SendBufferFull,
         DropReason::TcpBufferFull,
+        DropReason::TcpLate,
         DropReason::SendFailed,
         DropReason::TooLarge,
         DropReason::LimitReached,
@@ -524,6 +527,7 @@ impl DropReason {
             DropReason::CodecMismatch => "codec_mismatch",
             DropReason::SendBufferFull => "send_buffer_full",
             DropReason::TcpBufferFull => "tcp_buffer_full",
+            DropReason::TcpLate => "tcp_late",
             DropReason::SendFailed => "send_failed",
             DropReason::TooLarge => "too_large",
             DropReason::LimitReached => "limit_reached",

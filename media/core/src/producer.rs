@@ -1,5 +1,6 @@
 //! The receive side of one published track.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use media_prefetch::{prefetch, prefetch_all};
@@ -25,6 +26,9 @@ pub(crate) const MAX_ENCODINGS: usize = 8;
 /// Payload types of one track.
 pub(crate) const MAX_CODECS: usize = 64;
 
+/// SSRCs an encoding remembers to have had. Packets are late by seconds, sources change seldom.
+const MAX_RETIRED: usize = 8;
+
 /// An encoding that was silent for this long is not worth waiting for.
 const ENCODING_TIMEOUT: Duration = Duration::from_millis(1_500);
 
@@ -42,8 +46,8 @@ pub(crate) struct Encoding {
     pub(crate) nack: Option<NackGenerator>,
     pub(crate) cache: PacketCache,
     pub(crate) reports: SenderReports,
-    /// The SSRC before the present one: its stragglers do not bring it back.
-    pub(crate) retired_ssrc: Option<u32>,
+    /// SSRCs before the present one, newest last: their stragglers do not bring them back.
+    pub(crate) retired_ssrcs: VecDeque<u32>,
     /// Tells this stream from others that had its place in the track.
     pub(crate) instance: u32,
     pub(crate) throttle: KeyframeThrottle,
@@ -81,7 +85,7 @@ impl Encoding {
             nack: nack.then(|| NackGenerator::new(nack_config)),
             cache: PacketCache::new(cache_config),
             reports: SenderReports::new(clock_rate_hz),
-            retired_ssrc: None,
+            retired_ssrcs: VecDeque::new(),
             instance,
             throttle: KeyframeThrottle::new(keyframe_interval),
             voice: None,
@@ -273,9 +277,13 @@ impl Producer {
             ssrc: Some(ssrc),
             rtx_ssrc: encoding.rtx_ssrc,
         };
-        let retired_ssrc = encoding.ssrc;
+        let mut retired = std::mem::take(&mut encoding.retired_ssrcs);
+        if retired.len() == MAX_RETIRED {
+            retired.pop_front();
+        }
+        retired.extend(encoding.ssrc);
         *encoding = Encoding::new(&parameters, &defaults);
-        encoding.retired_ssrc = retired_ssrc;
+        encoding.retired_ssrcs = retired;
     }
 
     /// The codec of a payload type that carries media, with or without copies.

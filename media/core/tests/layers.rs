@@ -91,12 +91,19 @@ fn a_publisher_that_changes_its_ssrc_goes_on_by_mid() {
     let tracks = &world.client(0).media.tracks;
     let keyframes = tracks.iter().map(|track| track.keyframes).sum::<u64>();
     assert_eq!(snapshot.producers[0].keyframes, keyframes);
-    // A straggler of the old stream does not bring it back.
-    world.client(0).media.tracks[0].active = true;
-    world.run(Duration::from_millis(200));
-    world.client(0).media.tracks[0].active = false;
+    world.client(0).media.tracks[1].active = false;
+    let mut third = layer(4_000, "x");
+    third.extensions.pop();
+    start(&mut world, third);
     world.run(s(1));
-    assert_eq!(sources(&mut world), [2_000, 3_000]);
+    // Stragglers of the streams before do not bring these back.
+    for old in [1, 0] {
+        world.client(0).media.tracks[old].active = true;
+        world.run(Duration::from_millis(200));
+        world.client(0).media.tracks[old].active = false;
+        world.run(s(1));
+    }
+    assert_eq!(sources(&mut world), [2_000, 3_000, 4_000]);
 }
 
 #[test]

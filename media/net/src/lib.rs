@@ -14,6 +14,7 @@
 //! | socket, out | about [`SEND_BUFFER_BYTES`] | dropped as `send_buffer_full` |
 //! | TCP connection, in | one frame of [`media_core::framing::MAX_FRAME`] | the kernel slows the sender |
 //! | TCP connection, out | 64 KiB of media, 80 KiB in all | newest dropped as `tcp_buffer_full` |
+//! | the same | 2 s of media | oldest dropped as `tcp_late` |
 //! | TCP connections | [`TcpConfig::max_connections`] | see [`Refused`] and [`Closed`] |
 
 mod bind;

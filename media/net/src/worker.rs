@@ -336,6 +336,7 @@ impl Worker {
         self.outlet.flush();
         self.outlet.failures[DropReason::TransportClosed as usize] +=
             self.outlet.tcp.take_abandoned();
+        self.outlet.failures[DropReason::TcpLate as usize] += self.outlet.tcp.take_late();
         for reason in DropReason::ALL {
             let count = std::mem::take(&mut self.outlet.failures[reason as usize]);
             if count > 0 {

@@ -44,7 +44,7 @@ impl Room {
         };
         let index = index.ok_or(DropReason::UnknownSsrc)?;
         let encoding = &mut producer.encodings[index];
-        if encoding.retired_ssrc == Some(header.ssrc) {
+        if encoding.retired_ssrcs.contains(&header.ssrc) {
             return Err(DropReason::UnknownSsrc);
         }
         let known = if is_rtx { &mut encoding.rtx_ssrc } else { &mut encoding.ssrc };

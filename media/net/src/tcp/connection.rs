@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     pub(crate) is_watched: bool,
     pub(crate) deframer: Deframer,
     queue: SendQueue,
+    /// Packets dropped because they waited too long, until taken.
+    late: u64,
 }
 
 /// What was read, and what is needed to make frames of it.
@@ -50,6 +52,7 @@ impl Connection {
             is_watched: false,
             deframer: Deframer::default(),
             queue: SendQueue::default(),
+            late: 0,
         })
     }
 
@@ -79,7 +82,9 @@ impl Connection {
         if sent == PREFIX_LEN + datagram.len() {
             return Ok(true);
         }
-        match self.queue.push(datagram, is_rtp(datagram), sent) {
+        let now = Instant::now();
+        self.late += self.queue.expire(now);
+        match self.queue.push(datagram, is_rtp(datagram), sent, now) {
             true => Ok(false),
             false => Err(DropReason::TcpBufferFull),
         }
@@ -103,6 +108,7 @@ impl Connection {
 
     /// Sends what waited; returns how many datagrams are gone with that.
     pub(crate) fn flush(&mut self) -> usize {
+        self.late += self.queue.expire(Instant::now());
         let mut sent = 0;
         while !self.queue.is_empty() {
             match self.write(&self.queue.slices()) {
@@ -116,6 +122,11 @@ impl Connection {
     /// Datagrams that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.frames()
+    }
+
+    /// Packets dropped since this was asked last because they had waited too long.
+    pub(crate) fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
     }
 
     pub(crate) fn has_waiting(&self) -> bool {

@@ -66,6 +66,8 @@ pub(crate) struct Tcp {
     frames: Frames,
     /// Datagrams that waited in connections that were closed, since this was asked last.
     abandoned: u64,
+    /// Datagrams that waited too long, likewise.
+    late: u64,
 }
 
 /// Datagrams over all connections.
@@ -97,6 +99,7 @@ impl Tcp {
             stats: TcpStats::default(),
             frames: Frames::default(),
             abandoned: 0,
+            late: 0,
         })
     }
 
@@ -117,6 +120,11 @@ impl Tcp {
     /// How many datagrams went down with their connections since this was asked last.
     pub(crate) fn take_abandoned(&mut self) -> u64 {
         std::mem::take(&mut self.abandoned)
+    }
+
+    /// How many datagrams were dropped because they had waited too long since this was asked last.
+    pub(crate) fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
     }
 
     /// Accepts what waits and adds to `ready` which connections want attention.
@@ -232,6 +240,7 @@ impl Tcp {
     pub(crate) fn flush(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             self.frames.sent += connection.flush() as u64;
+            self.late += connection.take_late();
             self.watch(id);
         }
     }
@@ -242,6 +251,7 @@ impl Tcp {
         let connection = self.connections.get_mut(&id).ok_or(DropReason::SendFailed)?;
         let result = connection.send(datagram);
         self.frames.sent += u64::from(result == Ok(true));
+        self.late += connection.take_late();
         self.watch(id);
         result.map(drop)
     }
