@@ -4,7 +4,7 @@ import logging
 import resource
 from typing import Final
 
-from witness.config import HttpLimits
+from witness.config import HttpLimits, MediaConfig
 
 __all__ = ["affordable", "raise_limit"]
 
@@ -28,23 +28,51 @@ def raise_limit() -> int:
     return _ENOUGH if soft == resource.RLIM_INFINITY else soft
 
 
-def affordable(limits: HttpLimits, descriptors: int, engines: int) -> HttpLimits:
+def affordable(
+    limits: HttpLimits, media: MediaConfig, descriptors: int
+) -> tuple[HttpLimits, MediaConfig]:
     """The caps, lowered to what the open files allow, with a warning if that is less.
+
+    HTTP and media over TCP give up the same share of what they may have.
 
     Args:
         limits: as configured.
+        media: likewise.
         descriptors: open files the process may have.
-        engines: media threads.
     """
+    engines = media.engine_count()
+    by_tcp = engines * media.max_tcp_connections_per_engine if media.tcp else 0
+    wanted = limits.connections + by_tcp
     left = max(1, descriptors - _RESERVED - engines * _PER_ENGINE)
-    log.info("limit of open files", extra={"limit": descriptors, "connections": limits.connections})
-    if left >= limits.connections:
-        return limits
+    log.info(
+        "limit of open files",
+        extra={"limit": descriptors, "connections": limits.connections, "media_tcp": by_tcp},
+    )
+    if left >= wanted:
+        return limits, media
+    connections = max(1, left * limits.connections // wanted)
+    per_engine = max(1, left * media.max_tcp_connections_per_engine // wanted)
     log.warning(
-        "too few open files are allowed for server.limits.connections; raise the hard limit"
-        " (ulimit -Hn, LimitNOFILE=)",
-        extra={"limit": descriptors, "configured": limits.connections, "connections": left},
+        "too few open files are allowed for server.limits.connections and"
+        " media.max_tcp_connections_per_engine; raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+        extra={
+            "limit": descriptors,
+            "wanted": wanted,
+            "connections": connections,
+            "media_tcp_per_engine": per_engine if media.tcp else 0,
+        },
     )
     # One address must not take all that is left.
-    per_address = min(limits.connections_per_address, max(1, left // 2))
-    return limits.model_copy(update={"connections": left, "connections_per_address": per_address})
+    per_address = min(limits.connections_per_address, max(1, connections // 2))
+    media_per_address = min(media.max_tcp_connections_per_address, max(1, per_engine // 2))
+    return (
+        limits.model_copy(
+            update={"connections": connections, "connections_per_address": per_address}
+        ),
+        media.model_copy(
+            update={
+                "max_tcp_connections_per_engine": per_engine,
+                "max_tcp_connections_per_address": media_per_address,
+            }
+        ),
+    )

@@ -30,6 +30,7 @@ class Cut(StrEnum):
 
     TOTAL = "total"
     ADDRESS = "address"
+    EVICTED = "evicted"
     ACCEPT_FAILED = "accept_failed"
     TLS_TIMEOUT = "tls_timeout"
     TLS_FAILED = "tls_failed"
@@ -70,6 +71,8 @@ class Gate:
     phases: Counter[Phase] = field(default_factory=lambda: Counter(dict.fromkeys(Phase, 0)))
     cuts: Counter[Cut] = field(default_factory=lambda: Counter(dict.fromkeys(Cut, 0)))
     by_address: Counter[str] = field(default_factory=Counter)
+    _waiting: "dict[Pass, None]" = field(default_factory=dict)
+    """Connections without a request under way, the longest waiting first."""
 
     @property
     def connections(self) -> int:
@@ -79,21 +82,41 @@ class Gate:
     def admit(self, peer: str) -> "Pass | Cut":
         """Decides about a connection just accepted.
 
+        When there are as many as allowed, the one that has been without a request for longest is
+        cut for it: whoever holds connections open keeps nobody out.
+
         Args:
             peer: address of its other end, without port.
         """
-        if self.connections >= self.limits.connections:
+        key = None if is_trusted(peer, self.trusted) else address_key(peer)
+        if key is not None and self.by_address[key] >= self.limits.connections_per_address:
+            return self.cut(Cut.ADDRESS)
+        if self.connections >= self.limits.connections and not self._make_room():
             return self.cut(Cut.TOTAL)
         keepalive_s = self.limits.keepalive_s
-        if is_trusted(peer, self.trusted):
-            self.phases[Phase.HANDSHAKE] += 1
-            return Pass(self, None, max(keepalive_s, PROXY_KEEPALIVE_S))
-        key = address_key(peer)
-        if self.by_address[key] >= self.limits.connections_per_address:
-            return self.cut(Cut.ADDRESS)
-        self.by_address[key] += 1
+        if key is None:
+            keepalive_s = max(keepalive_s, PROXY_KEEPALIVE_S)
+        else:
+            self.by_address[key] += 1
         self.phases[Phase.HANDSHAKE] += 1
-        return Pass(self, key, keepalive_s)
+        admitted = Pass(self, key, keepalive_s)
+        self._waiting[admitted] = None
+        return admitted
+
+    def waits(self, connection: "Pass", *, waits: bool) -> None:
+        """Whether a connection may make room for another from now on."""
+        self._waiting.pop(connection, None)
+        if waits:
+            self._waiting[connection] = None
+
+    def _make_room(self) -> bool:
+        oldest = next(iter(self._waiting), None)
+        if oldest is None:
+            return False
+        oldest.closed()
+        self.cut(Cut.EVICTED)
+        oldest.abort()
+        return True
 
     def cut(self, reason: Cut) -> Cut:
         """Counts a cut."""
@@ -104,7 +127,7 @@ class Gate:
         return reason
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pass:
     """One connection, from accept to close.
 
@@ -113,6 +136,7 @@ class Pass:
         keepalive_s: how long it may be without a request.
         phase: what it is doing.
         open: counted as open.
+        abort: ends the connection at once.
     """
 
     gate: Gate
@@ -120,6 +144,7 @@ class Pass:
     keepalive_s: float
     phase: Phase = Phase.HANDSHAKE
     open: bool = True
+    abort: Callable[[], object] = lambda: None
     _heard: bool = False
     _phase_ends_s: float | None = None
     _stall_ends_s: float | None = None
@@ -199,6 +224,7 @@ class Pass:
         """The connection is gone. Idempotent."""
         if self.open:
             self.open = False
+            self.gate.waits(self, waits=False)
             self.gate.phases[self.phase] -= 1
             self._release_address()
 
@@ -206,6 +232,9 @@ class Pass:
         if self.open:
             self.gate.phases[self.phase] -= 1
             self.gate.phases[phase] += 1
+            # A proxy takes it for granted that its idle connections stay.
+            idle = phase is Phase.IDLE and self.key is not None
+            self.gate.waits(self, waits=idle or phase is Phase.HEAD)
         self.phase = phase
         self._phase_ends_s = ends_s
 

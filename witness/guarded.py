@@ -8,7 +8,7 @@ that hears of a complete request head.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import StreamReader, web
 
@@ -64,6 +64,8 @@ class GuardedHandler(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open, and safe if it is to be."""
         super().connection_made(transport)
+        # uvloop's transports are none of asyncio's classes.
+        self._admission.abort = cast("asyncio.Transport", transport).abort
         self._admission.connected(self._loop.time())
         self._arm()
 

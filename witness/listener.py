@@ -32,7 +32,9 @@ _PAUSE_S: Final = 0.1
 
 _TLS_FAREWELL_S: Final = 2.0
 _REPORT_INTERVAL_S: Final = 1.0
-_FULL: Final = frozenset({Cut.TOTAL.value, Cut.ADDRESS.value, Cut.ACCEPT_FAILED.value})
+_FULL: Final = frozenset(
+    {Cut.TOTAL.value, Cut.ADDRESS.value, Cut.EVICTED.value, Cut.ACCEPT_FAILED.value}
+)
 """What keeps honest people out as well."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -120,6 +122,7 @@ class Listener:
                 continue
             accepted.setblocking(False)
             task = self._loop.create_task(self._begin(accepted, admitted))
+            admitted.abort = task.cancel
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
 

@@ -123,7 +123,8 @@ class WitnessServer:
         demo_key = MintingKey.demo() if self.settings.signaling.auth.demo_key else None
         verifier = _verifier(self.settings.signaling.auth, material.keys, demo_key)
         certificate = Certificate()
-        self._engines = start_engines(self.settings.media, certificate)
+        limits, media = affordable(self.settings.server.limits, self.settings.media, raise_limit())
+        self._engines = start_engines(media, certificate)
         try:
             hub = self._make_hub(verifier, certificate.fingerprint)
             self._hub = hub
@@ -133,7 +134,7 @@ class WitnessServer:
             pages = AdminPages(hub, metrics, access)
             app.add_routes(pages.routes())
             hub.sfu.attach(asyncio.get_running_loop())
-            gate = self._make_gate()
+            gate = self._make_gate(limits)
             metrics.registry.register(HttpCollector(gate))
             self._port = await self._listen(app, gate, (config.host, config.port), material.tls)
             if self.settings.metrics.listen is not None:
@@ -191,9 +192,8 @@ class WitnessServer:
         except SfuError as error:
             raise StartError(of_error(error)) from error
 
-    def _make_gate(self) -> Gate:
+    def _make_gate(self, limits: HttpLimits) -> Gate:
         signaling = self.settings.signaling
-        limits = affordable(self.settings.server.limits, raise_limit(), len(self._engines))
         if limits.connections <= signaling.limits.connections:
             _LOG.warning(
                 "fewer TCP connections than WebSockets are allowed",

@@ -4,12 +4,13 @@ import ipaddress
 import logging
 import resource
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from signaling.origin import address_key
-from witness.config import HttpLimits
+from witness.config import HttpLimits, MediaConfig
 from witness.descriptors import affordable, raise_limit
 from witness.gate import Cut, Gate, Pass, Phase
 from witness.metrics import HttpCollector
@@ -29,6 +30,11 @@ def admitted(gate: Gate, peer: str = "192.0.2.1") -> Pass:
     return answer
 
 
+def busy(one: Pass) -> None:
+    one.connected(0.0)
+    one.began(0.0, has_body=False)
+
+
 def test_connections_of_one_address_are_bounded_and_freed() -> None:
     gate = Gate(LIMITS)
     first = admitted(gate)
@@ -46,15 +52,57 @@ def test_connections_of_one_address_are_bounded_and_freed() -> None:
 def test_all_connections_are_bounded() -> None:
     gate = Gate(LIMITS)
     for last in range(6):
-        admitted(gate, f"192.0.2.{last}")
+        busy(admitted(gate, f"192.0.2.{last}"))
     assert gate.admit("192.0.2.99") is Cut.TOTAL
     assert gate.connections == 6
+
+
+def test_the_connection_longest_without_a_request_makes_room() -> None:
+    gate = Gate(LIMITS)
+    cut: list[int] = []
+    made = [admitted(gate, f"192.0.2.{last}") for last in range(6)]
+    for number, one in enumerate(made):
+        one.abort = partial(cut.append, number)
+        one.connected(0.0)
+    busy(made[0])
+    busy(made[1])
+    made[1].responded(2.0)
+    for last in range(7, 12):
+        busy(admitted(gate, f"192.0.2.{last}"))
+    # The idle one came last, the busy one never.
+    assert cut == [2, 3, 4, 5, 1]
+    assert gate.admit("192.0.2.99") is Cut.TOTAL
+    assert (gate.cuts[Cut.EVICTED], gate.cuts[Cut.TOTAL]) == (5, 1)
+    assert gate.connections == 6
+    assert sum(gate.by_address.values()) == 6
+    made[2].responded(3.0)
+    made[2].closed()
+    assert gate.connections == 6, "what was cut does not come back"
+    assert gate.admit("192.0.2.99") is Cut.TOTAL
+
+
+def test_an_address_that_has_its_share_pushes_nobody_out() -> None:
+    gate = Gate(LIMITS.model_copy(update={"connections": 2}))
+    admitted(gate)
+    admitted(gate)
+    assert gate.admit("192.0.2.1") is Cut.ADDRESS
+    admitted(gate, "192.0.2.2")
+    assert gate.cuts[Cut.EVICTED] == 1
+
+
+def test_idle_connections_of_proxies_stay() -> None:
+    gate = Gate(LIMITS, [ipaddress.ip_network("10.0.0.0/8")])
+    for _ in range(6):
+        one = admitted(gate, "10.1.2.3")
+        busy(one)
+        one.responded(1.0)
+    assert gate.admit("192.0.2.1") is Cut.TOTAL
 
 
 def test_proxies_are_not_one_address_but_count_in_all() -> None:
     gate = Gate(LIMITS, [ipaddress.ip_network("10.0.0.0/8")])
     for _ in range(6):
-        admitted(gate, "10.1.2.3")
+        busy(admitted(gate, "10.1.2.3"))
     assert gate.admit("10.1.2.3") is Cut.TOTAL
 
 
@@ -210,25 +258,33 @@ def test_metrics_name_every_reason_and_phase() -> None:
 
 
 @pytest.mark.parametrize(
-    ("descriptors", "connections", "per_address", "warns"),
+    ("descriptors", "tcp", "http", "media", "warns"),
     [
-        (100_000, 4_096, 128, False),
-        (4_096 + 64 + 16, 4_096, 128, False),
-        (4_096 + 64 + 15, 4_095, 128, True),
-        (256, 176, 88, True),
-        (10, 1, 1, True),
+        (100_000, True, (4_096, 128), (1_000, 250), False),
+        (4_096 + 2_000 + 64 + 16, True, (4_096, 128), (1_000, 250), False),
+        (4_096 + 2_000 + 64 + 15, True, (4_095, 128), (999, 250), True),
+        (4_096 + 64 + 16, False, (4_096, 128), (1_000, 250), False),
+        (4_096 + 64 + 15, False, (4_095, 128), (999, 250), True),
+        (1_104, True, (688, 128), (167, 83), True),
+        (10, True, (1, 1), (1, 1), True),
     ],
 )
 def test_caps_fit_the_open_files(
     descriptors: int,
-    connections: int,
-    per_address: int,
+    tcp: bool,
+    http: tuple[int, int],
+    media: tuple[int, int],
     warns: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    limits = affordable(HttpLimits(), descriptors, engines=2)
-    assert limits.connections == connections
-    assert limits.connections_per_address == per_address
+    configured = MediaConfig(engines=2, tcp=tcp)
+    limits, engines = affordable(HttpLimits(), configured, descriptors)
+    assert (limits.connections, limits.connections_per_address) == http
+    of_engine = engines.max_tcp_connections_per_engine, engines.max_tcp_connections_per_address
+    assert of_engine == media
+    if warns and descriptors > 100:
+        used = limits.connections + (2 * of_engine[0] if tcp else 0)
+        assert used <= descriptors - 64 - 16
     assert ("ulimit" in caplog.text) is warns
     assert [r.levelno for r in caplog.records if "ulimit" in r.message] in ([], [logging.WARNING])
 

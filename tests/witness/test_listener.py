@@ -321,13 +321,38 @@ def test_websocket_and_requests_of_others_outlive_a_flood(run: Run) -> None:
 
 def test_all_connections_are_capped_and_the_rest_is_reset(run: Run) -> None:
     async def scenario() -> None:
-        async with front(connections=3) as at:
-            for _ in range(3):
-                await at.connect()
-            await at.until(lambda: at.gate.connections == 3)
+        async with front(connections=3) as at, aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{at.port}/ws"
+            sockets = [await session.ws_connect(url) for _ in range(3)]
             await at.knock("127.0.0.4")
             await at.cut(Cut.TOTAL)
             assert at.gate.connections == 3
+            for one in sockets:
+                await one.close()
+
+    run(scenario)
+
+
+def test_silent_connections_make_room_for_newcomers(
+    run: Run, certificate: tuple[Path, Path]
+) -> None:
+    async def scenario() -> None:
+        for tls in (None, server_context(*certificate)):
+            async with front(tls, connections=3) as at:
+                silent = [await at.connect() for _ in range(3)]
+                await at.until(lambda at=at: at.gate.connections == 3)
+                url = f"http{'s' if tls else ''}://127.0.0.1:{at.port}/"
+                async with aiohttp.ClientSession() as session:
+                    async with session.get(url, ssl=False) as response:
+                        assert await response.text() == "hello"
+                    await at.cut(Cut.EVICTED)
+                    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                        await silent[0][0].readexactly(1)
+                    assert at.gate.connections == 3
+                    for _ in range(5):
+                        await at.connect()
+                    await at.until(lambda at=at: at.gate.cuts[Cut.EVICTED] == 6)
+                    assert at.gate.connections == 3
 
     run(scenario)
 
