@@ -98,10 +98,11 @@ class Admission:
         identity: Identity,
         now: Instant,
     ) -> None:
+        if self.draining:
+            # Before anything ends: who is in stays as they are.
+            raise RefusedError(ErrorCode.DRAINING, "the server is shutting down")
         if present is not None:
             self.dismiss(present, LeftReason.REMOVED, _SUPERSEDED)
-        elif self.draining:
-            raise RefusedError(ErrorCode.DRAINING, "the server is shutting down")
         member = self._admit(identity, auto_subscribe=message.data.auto_subscribe)
         self.roster.add(member)
         self.stats.joins["new"] += 1

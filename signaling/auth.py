@@ -32,6 +32,7 @@ __all__ = [
     "first_line",
     "is_identifier",
     "is_name",
+    "is_room_id",
     "load_key",
     "load_keys",
     "make_verifier",
@@ -45,6 +46,8 @@ MAX_KEY_FILE_BYTES: Final = 65_536
 DEFAULT_TTL_S: Final = 3_600.0
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NO_ROOMS: Final = frozenset({".", ".."})
+"""Not possible as a part of an address: browsers and proxies resolve them."""
 _BIDI_CONTROLS: Final = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
@@ -189,6 +192,8 @@ def mint_token(  # noqa: PLR0913 - one argument for each claim
     Raises:
         ValueError: an identifier or the name would not be accepted.
     """
+    if room in _NO_ROOMS:
+        raise ValueError("room: neither . nor .., which can't be part of an address")
     if not _IDENTIFIER.fullmatch(room) or not _IDENTIFIER.fullmatch(participant_id):
         raise ValueError("room and participant_id: 1 to 64 of A-Z a-z 0-9 _ . -")
     if not is_name(name):
@@ -301,7 +306,7 @@ def _signed_claims(token: str, key: VerificationKey) -> Mapping[str, Any]:
 
 def _identity(claims: Mapping[str, Any]) -> Identity:
     participant_id, room_id, name = claims["sub"], claims["room"], claims.get("name", "")
-    if not is_identifier(participant_id) or not is_identifier(room_id) or not is_name(name):
+    if not is_identifier(participant_id) or not is_room_id(room_id) or not is_name(name):
         raise UnauthorizedError("claim_invalid")
     try:
         role = Role(claims["role"])
@@ -344,6 +349,11 @@ def _number(claims: Mapping[str, Any], claim: str) -> float:
 def is_identifier(value: object) -> bool:
     """Whether this may be the id of a room or a participant."""
     return isinstance(value, str) and _IDENTIFIER.fullmatch(value) is not None
+
+
+def is_room_id(value: object) -> bool:
+    """Whether this may be the id of a room."""
+    return is_identifier(value) and value not in _NO_ROOMS
 
 
 def is_name(value: object) -> bool:

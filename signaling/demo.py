@@ -12,6 +12,10 @@ __all__ = ["DEMO_TTL_S", "DemoRequest", "DemoToken", "mint_demo_token"]
 
 DEMO_TTL_S = 4 * 3_600.0
 
+RoomId = Annotated[
+    str, Field(pattern=r"^(\.{3}|\.{0,2}[A-Za-z0-9_-])[A-Za-z0-9_.-]*$", max_length=64)
+]
+"""Neither ``.`` nor ``..``, which can't be part of an address."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
@@ -20,7 +24,7 @@ class DemoRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    room: Identifier
+    room: RoomId
     role: Role
     name: str = Field(default="", max_length=64)
     participant_id: Identifier | None = None

@@ -188,8 +188,9 @@ class HttpSessions:
             raise HttpRefusal(406, HttpCode.NOT_ACCEPTABLE, f"the answer is {SDP_TYPE}")
         wish = self._understand(request, identity)
         present = self._present(identity, request.protocol)
-        self._check_limits(request, present)
-        if present is not None and _continues(present, wish):
+        continues = present is not None and _continues(present, wish)
+        self._check_limits(request, present, continues=continues)
+        if present is not None and continues:
             session, sdp = self._replace(present, wish, now)
         else:
             session, sdp = self._open(present, wish, now)
@@ -336,12 +337,14 @@ class HttpSessions:
             )
         return member
 
-    def _check_limits(self, request: HttpRequest, present: HttpMember | None) -> None:
+    def _check_limits(
+        self, request: HttpRequest, present: HttpMember | None, *, continues: bool
+    ) -> None:
         limits = self._limits
+        if self._admission.draining and not continues:
+            raise HttpRefusal(503, ErrorCode.DRAINING, "the server is shutting down", RETRY_BUSY_S)
         if present is not None:
             return
-        if self._admission.draining:
-            raise HttpRefusal(503, ErrorCode.DRAINING, "the server is shutting down", RETRY_BUSY_S)
         if len(self._sessions) >= limits.sessions:
             raise HttpRefusal(503, ErrorCode.SERVER_FULL, "too many sessions", RETRY_BUSY_S)
         in_room = sum(

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sfu.model import Role
-from signaling.auth import MintingKey, is_identifier, is_name, load_key, mint_token
+from signaling.auth import MintingKey, is_identifier, is_name, is_room_id, load_key, mint_token
 from signaling.config import Algorithm, AuthConfig
 from signaling.errors import KeyMaterialError
 from witness import os_errors, version
@@ -79,6 +79,11 @@ def token(arguments: argparse.Namespace) -> int:
     """``witness token``."""
     ttl_s = parse_ttl(arguments.ttl)
     _check_identifier("--room", arguments.room)
+    if not is_room_id(arguments.room):
+        text = t(
+            "{option} {text} can't be used: no address can have it as a part; write another name"
+        )
+        raise UsageError(text.format(option="--room", text=repr(arguments.room)))
     if arguments.participant_id is not None:
         _check_identifier("--id", arguments.participant_id)
     if not is_name(arguments.name):

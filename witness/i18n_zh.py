@@ -139,6 +139,12 @@ CATALOGUE: dict[str, str] = {
     "--page {text} is not the URL of a server; write https://host[:port]": (
         "--page {text} 不是服务器的 URL；请写 https://主机[:端口]"
     ),
+    "room: neither . nor .., which can't be part of an address": (
+        "房间: 不能是 . 或 ..，它们不能作为地址的一部分"
+    ),
+    "{option} {text} can't be used: no address can have it as a part; write another name": (
+        "{option} {text} 不可用: 它不能作为地址的一部分；请换一个名称"
+    ),
     "room and participant_id: 1 to 64 of A-Z a-z 0-9 _ . -": (
         "房间与参与者编号: 1 到 64 个字符 A-Z a-z 0-9 _ . -"
     ),

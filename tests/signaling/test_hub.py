@@ -267,6 +267,20 @@ def test_draining_refuses_newcomers_lets_calls_go_on_and_ends_them_at_the_deadli
     assert scene.hub.is_idle
 
 
+def test_a_join_refused_while_draining_leaves_the_older_session_alone() -> None:
+    scene = Scene()
+    rm = scene.join()
+    scene.hub.drain(600.0, scene.now)
+    other = scene.connect()
+    # Other rights: no continuation. The room would have to be opened anew.
+    reply = other.ask("join", token=scene.token("rm-1", Role.RM, name="Another name"))
+    assert reply["data"]["code"] == "draining"
+    assert reason(rm) is None
+    assert rm.ask("message", text="still there")["type"] == "ok"
+    again = scene.connect()
+    assert again.ask("join", token=scene.token("rm-1", Role.RM))["type"] == "joined"
+
+
 def test_reload_during_draining_is_reminded_of_the_deadline() -> None:
     scene = Scene()
     rm = scene.join()

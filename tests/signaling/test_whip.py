@@ -595,6 +595,8 @@ def test_drain(web: Web) -> None:
     web.scene.hub.drain(30.0, web.scene.now)
     refused = web.whip("cam-2")[0]
     assert (refused.status, code(refused), header(refused, "Retry-After")) == (503, "draining", "5")
+    other = web.whip("cam-1", sdp={"page": 3, "ufrag": "ijkl"}, grant={"name": "Another"})[0]
+    assert (other.status, code(other)) == (503, "draining")
     made(web.whip("cam-1", sdp={"page": 2, "ufrag": "efgh"})[0])
     assert len(web.scene.hub.http) == 1
     web.scene.run(31.0)

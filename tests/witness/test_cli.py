@@ -76,6 +76,7 @@ WRONG_USAGE = [
         (["cert", "--host", "a", "--key", "/nonexistent/k"], "can't write /nonexistent/k: No such"),
         (["token", "--room", "", "--role", "rm"], "--room '' can't be used; write 1 to 64 of"),
         (["token", "--room", "a b", "--role", "rm"], "--room 'a b' can't be used"),
+        (["token", "--room", "..", "--role", "rm"], "--room '..' can't be used: no address"),
         (["token", "--room", "r" * 65, "--role", "rm"], "--room 'rrr"),
         (["token", "--room", "r", "--role", ""], "--role can't be ''; choose from"),
         (["token", "--room", "r", "--role", "rm", "--id", ""], "--id '' can't be used"),
