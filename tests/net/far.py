@@ -1,7 +1,7 @@
 """A server in one namespace and a Chromium in another."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from loadtest.browser.browser import PATIENCE_S, Browser
@@ -38,9 +38,9 @@ UNDER_WAY = 6
 BROKEN_SOCKET = "WebSocket connection to .* failed"
 
 
-def start_chromium(path: Path) -> Browser:
-    """A browser in the client's namespace."""
-    flags = [f"--unsafely-treat-insecure-origin-as-secure={URL}"]
+def start_chromium(path: Path, flags: Sequence[str] = ()) -> Browser:
+    """A browser in the client's namespace, with these flags beside the usual ones."""
+    flags = [f"--unsafely-treat-insecure-origin-as-secure={URL}", *flags]
     return Browser(partial(launch_chromium, flags=flags), prepare=lambda: enter(path.client))
 
 

@@ -1,11 +1,12 @@
 """A network that lets nothing through but TCP to port 443: media by way of coturn."""
 
 import re
-import shutil
-import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -14,99 +15,79 @@ from loadtest.netem.inside import inside
 from signaling.config import IceConfig
 from signaling.ice import turn_credentials
 from tests.e2e.stage import Stage, stage
-from tests.net.far import BROKEN_SOCKET, PORT, far_settings, join_far, join_near
-from tests.net.namespaces import PUBLIC_ADDRESSES, SERVER_ADDRESS, Path, why_unavailable
-from witness.certificates import create_certificate
+from tests.net.coturn import SECRET, TURN_PORT, TurnCertificate, run_coturn, why_missing
+from tests.net.far import BROKEN_SOCKET, PORT, far_settings, join_far, join_near, start_chromium
+from tests.net.namespaces import PUBLIC_ADDRESSES, SERVER_ADDRESS, why_unavailable
+from tests.net.namespaces import Path as NetworkPath
 
-_REASON = why_unavailable()
-if _REASON is None and shutil.which("turnserver") is None:
-    _REASON = "coturn is not installed"
+_REASON = why_unavailable() or why_missing()
 pytestmark = [
     pytest.mark.net,
     pytest.mark.timeout(600),
     pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
 ]
 
-TURN_PORT = 443
-SECRET = "shared by coturn and this test"
 ECHOES = 10
 """Packets sent in all: half of them each way."""
-URL = f"turn:{SERVER_ADDRESS}:{TURN_PORT}?transport=tcp"
+PLAIN, SECURE = (
+    f"{scheme}:{SERVER_ADDRESS}:{TURN_PORT}?transport=tcp" for scheme in ("turn", "turns")
+)
 
 
 @pytest.fixture(scope="module")
-def coturn(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """coturn as docs/operations.md sets it up, in the server's namespace."""
-    folder = tmp_path_factory.mktemp("coturn")
-    config, log = folder / "turnserver.conf", folder / "log"
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    create_certificate([SERVER_ADDRESS], 1, cert, key)
-    config.write_text(
-        f"""
-listening-ip={SERVER_ADDRESS}
-listening-port={TURN_PORT}
-no-udp
-no-dtls
-cert={cert}
-pkey={key}
-use-auth-secret
-static-auth-secret={SECRET}
-realm=witness
-no-multicast-peers
-no-cli
-denied-peer-ip=0.0.0.0-255.255.255.255
-allowed-peer-ip={SERVER_ADDRESS}
-userdb={folder / "turndb"}
-pidfile={folder / "pid"}
-log-file=stdout
-"""
-    )
-    command = path.command(path.server, ["turnserver", "-c", str(config)])
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-        try:
-            deadline = time.monotonic() + 20
-            while not _listens(path):
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
+def certificate() -> Iterator[TurnCertificate]:
+    """coturn's, which the browser is told to trust by its key."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield TurnCertificate.make(folder)
 
 
-def _listens(path: Path) -> bool:
-    try:
-        with inside(path.server), socket.create_connection((SERVER_ADDRESS, TURN_PORT), 1):
-            return True
-    except OSError:
-        return False
+@pytest.fixture(scope="module")
+def coturn(path: NetworkPath, certificate: TurnCertificate) -> Iterator[None]:
+    with run_coturn(path, certificate):
+        yield
+
+
+@pytest.fixture(scope="module")
+def chromium(path: NetworkPath, certificate: TurnCertificate) -> Iterator[Browser]:
+    """A browser at the client's end that trusts coturn's certificate and no other."""
+    trust = f"--ignore-certificate-errors-spki-list={certificate.pin}"
+    with closing(start_chromium(path, flags=[trust])) as browser:
+        yield browser
 
 
 @pytest.fixture
-async def scene(path: Path, coturn: None, chromium: Browser) -> AsyncIterator[Stage]:
+async def scene(
+    path: NetworkPath, coturn: None, chromium: Browser, request: pytest.FixtureRequest
+) -> AsyncIterator[Stage]:
     path.move_client(PUBLIC_ADDRESSES[0])
     # The page would come from port 443 as well, through a proxy; here it has one of its own.
     path.only_tcp([PORT, TURN_PORT])
-    ice = IceConfig.model_validate({"turn_urls": [URL], "turn_secret": SECRET})
+    ice = IceConfig.model_validate({"turn_urls": [request.param], "turn_secret": SECRET})
     with inside(path.server):
         async with stage(chromium, far_settings(ice), expected=[BROKEN_SOCKET]) as made:
             yield made
 
 
 @pytest.mark.browser
-async def test_chromium_joins_through_coturn_on_port_443(scene: Stage) -> None:
+@pytest.mark.parametrize(
+    ("scene", "protocol"), [(PLAIN, "tcp"), (SECURE, "tls")], indirect=["scene"], ids=["tcp", "tls"]
+)
+async def test_chromium_joins_through_coturn_on_port_443(scene: Stage, protocol: str) -> None:
     rm = await join_near(scene)
     customer = await join_far(scene)
     await scene.call.hears_and_sees(rm)
     report = await customer.sees_and_hears()
     local = report.local_candidate
-    assert (local["candidateType"], local["relayProtocol"]) == ("relay", "tcp")
-    assert local["url"] == URL
+    assert (local["candidateType"], local["relayProtocol"]) == ("relay", protocol)
+    assert local["url"] == (SECURE if protocol == "tls" else PLAIN)
     await customer.goes_on()
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
 def test_packets_come_back_through_coturn_on_port_443(
-    path: Path, coturn: None, secure: bool
+    path: NetworkPath, coturn: None, secure: bool
 ) -> None:
     path.only_tcp([TURN_PORT])
     username, password = turn_credentials(SECRET, "test", int(time.time()) + 60)
@@ -122,7 +103,7 @@ def test_packets_come_back_through_coturn_on_port_443(
     ("lifetime_s", "secret"), [(-60, SECRET), (60, "another secret")], ids=["expired", "forged"]
 )
 def test_credentials_that_are_not_good_are_refused(
-    path: Path, coturn: None, lifetime_s: int, secret: str
+    path: NetworkPath, coturn: None, lifetime_s: int, secret: str
 ) -> None:
     path.only_tcp([TURN_PORT])
     username, password = turn_credentials(secret, "test", int(time.time()) + lifetime_s)
@@ -132,7 +113,7 @@ def test_credentials_that_are_not_good_are_refused(
 
 
 def _echo(
-    path: Path, username: str, password: str, *, secure: bool
+    path: NetworkPath, username: str, password: str, *, secure: bool
 ) -> subprocess.CompletedProcess[str]:
     """Sends packets from one allocation to another with coturn's own client."""
     arguments = ["turnutils_uclient", "-t", *(["-S"] if secure else []), "-c", "-y"]
