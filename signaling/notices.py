@@ -56,7 +56,7 @@ __all__ = [
     "rfc3339",
 ]
 
-FEATURES: tuple[str, ...] = ("layers",)
+FEATURES: tuple[str, ...] = ("layers", "protection")
 """Optional additions to the protocol this server has."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64)]
