@@ -614,6 +614,10 @@ class Snapshot:
         """One of ``transports``, without making objects of the others; so the next two."""
 
     def producer(self, producer: int) -> ProducerStats | None: ...
+    def connection(self, transport: int) -> tuple[float | None, float | None, float | None] | None:
+        """Loss of a transport upwards (before repair) and downwards (as reported), 0..1, the worst
+        of its tracks in each direction, and its round trip in seconds; ``None``: not known."""
+
     def consumer(self, consumer: int) -> ConsumerStats | None: ...
 
 @final

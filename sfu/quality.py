@@ -1,6 +1,5 @@
 """Connection quality in figures and in one word."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sfu.model import MediaState, Quality, Score
@@ -28,21 +27,9 @@ def measure(participant: "Participant") -> Quality:
     transport = participant.transport
     if transport is None or participant.room.port.failed:
         return Quality(None, None, None, score(participant.media, None, None))
-    statistics = participant.room.port.statistics()
-    incoming = (
-        statistics.producer(item.producer_id)
-        for item in participant.publishing.publications.values()
-    )
-    uplink = _worst(item.loss_ratio for item in incoming if item is not None and item.packets)
-    outgoing = [
-        statistics.consumer(item.consumer_id)
-        for item in participant.reception.subscriptions.values()
-        if item.consumer_id is not None
-    ]
-    downlink = _worst(item.loss_ratio for item in outgoing if item is not None)
-    stats = statistics.transport(transport.transport_id)
-    rtt_s = stats.rtt_s if stats is not None else None
-    loss = _worst([uplink, downlink])
+    connection = participant.room.port.statistics().connection(transport.transport_id)
+    uplink, downlink, rtt_s = connection or (None, None, None)
+    loss = uplink if downlink is None or (uplink or 0.0) > downlink else downlink
     return Quality(uplink, downlink, rtt_s, score(participant.media, loss, rtt_s))
 
 
@@ -63,7 +50,3 @@ def score(media: MediaState, loss: float | None, rtt_s: float | None) -> Score:
     if (loss or 0.0) >= FAIR_LOSS or (rtt_s or 0.0) >= FAIR_RTT_S:
         return Score.FAIR
     return Score.GOOD
-
-
-def _worst(values: Iterable[float | None]) -> float | None:
-    return max((item for item in values if item is not None), default=None)

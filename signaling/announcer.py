@@ -16,10 +16,8 @@ from signaling.notices import (
     ParticipantInfo,
     ParticipantJoined,
     ParticipantLeft,
-    ParticipantQuality,
     Playout,
     Protection,
-    QualityNotice,
     Reach,
     ServerData,
     Speakers,
@@ -214,19 +212,6 @@ class Announcer:
             notice = ParticipantConnection(participant_id=member.participant_id, connection=reach)
             self._tell(self._roster.others(member), notice)
 
-    def send_quality(self, room_id: str) -> None:
-        """Tells everybody in a room how well everybody is connected."""
-        members = self._roster.in_room(room_id)
-        entries = {member: _quality(member) for member in members}
-        public = tuple(entries[member] for member in members if not member.grant.hidden)
-        notice = QualityNotice(participants=public)
-        data_json = notice.data_json()
-        for member in members:
-            if member.grant.hidden:
-                member.notify_volatile(QualityNotice(participants=(*public, entries[member])))
-            else:
-                member.notify_volatile(notice, data_json=data_json)
-
     @staticmethod
     def remind_demand(member: Member) -> None:
         """Tells a publisher again what not to send."""
@@ -265,18 +250,3 @@ def layers_wanted(track: Track, demand: tuple[EncodingDemand, ...]) -> LayersWan
     """The notice to a track's publisher."""
     encodings = tuple(WantedEncoding(rid=item.rid, wanted=item.wanted) for item in demand)
     return LayersWanted(track_id=track.track_id, encodings=encodings)
-
-
-def _quality(member: Member) -> ParticipantQuality:
-    quality = member.participant.quality()
-    return ParticipantQuality(
-        participant_id=member.participant_id,
-        uplink_loss=_ratio(quality.uplink_loss),
-        downlink_loss=_ratio(quality.downlink_loss),
-        rtt_ms=None if quality.rtt_s is None else max(0.0, round(quality.rtt_s * 1000, 1)),
-        score=quality.score,
-    )
-
-
-def _ratio(value: float | None) -> float | None:
-    return None if value is None else round(min(1.0, max(0.0, value)), 4)

@@ -350,5 +350,8 @@ class SignalingConfig(Section):
         default=30.0, ge=1, le=300, description="Time to answer a request to mute."
     )
     quality_interval_s: float = Field(
-        default=2.0, ge=0.5, le=60, description="Interval of the quality notice."
+        default=2.0,
+        ge=0.5,
+        le=60,
+        description="Interval at which connection quality is looked at and told if it changed.",
     )

@@ -5,6 +5,7 @@ Does no I/O and reads no clock: the server hands in text and time, takes frames,
 """
 
 import logging
+import math
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from signaling.member import Member
 from signaling.messages import Join, Leave, Request, Resume
 from signaling.muting import MuteQuestion, MuteQuestions
 from signaling.notices import Draining, LeftReason, MuteResult, Ok
+from signaling.quality import QualityNotices
 from signaling.requests import Requests
 from signaling.resume import ResumeTokens
 from signaling.roster import Roster
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["Hub"]
 
 log = logging.getLogger(__name__)
+
+_QUALITY_GRID_S = 0.1
 
 _FAREWELLS = {
     LeftReason.TIMEOUT: (ErrorCode.TIMEOUT, "the resume window is over"),
@@ -57,6 +61,7 @@ class Hub:
 
     Attributes:
         http: those who take part without a connection.
+        quality: what rooms were told of the quality of connections.
 
     Args:
         config: limits, windows, rules.
@@ -85,6 +90,7 @@ class Hub:
         self._deadlines: Deadlines[DueKey] = Deadlines(self._timer_moved)
         self._questions = MuteQuestions(make_id)
         self._advice = AudioAdvice(self._deadlines)
+        self.quality = QualityNotices(self.roster, config.quality_interval_s)
         self._announcer = Announcer(
             self.roster,
             on_left=self._member_left,
@@ -287,6 +293,7 @@ class Hub:
             self._close_question(question, "left")
         if member.room_id not in self.roster.rooms:
             self._deadlines.cancel((Due.QUALITY, member.room_id))
+            self.quality.forget(member.room_id)
         connection, member.connection = member.connection, None
         if connection is None:
             return
@@ -341,10 +348,12 @@ class Hub:
 
     def _send_quality(self, room_id: str, now: Instant) -> None:
         if room_id in self.roster.rooms:
-            self._announcer.send_quality(room_id)
-            self._deadlines.set(
-                (Due.QUALITY, room_id), now.steady_s + self.config.quality_interval_s
-            )
+            self.quality.send(room_id, now.steady_s)
+            due_s = now.steady_s + self.config.quality_interval_s
+            # Rooms that are due at about the same time are looked at together: each look alone
+            # would interrupt the media thread, where they share a CPU.
+            due_s = math.ceil(due_s / _QUALITY_GRID_S) * _QUALITY_GRID_S
+            self._deadlines.set((Due.QUALITY, room_id), due_s)
 
 
 def _has_media(member: Member) -> bool:

@@ -9,7 +9,7 @@ from witness.config import Settings
 from witness.engines import prefer_engines
 from witness.i18n import t
 from witness.logs import configure_logging
-from witness.runner import run_until_complete
+from witness.runner import freeze_heap, run_until_complete
 from witness.server import WitnessServer
 
 __all__ = ["announcement", "run"]
@@ -33,6 +33,7 @@ async def _serve(settings: Settings) -> int:
     stops = _Stops()
     await server.start()
     prefer_engines()
+    freeze_heap()
     try:
         _announce(server)
         await stops.first.wait()

@@ -239,7 +239,24 @@ class FakeEngine:
             transport=transports.get,
             producer=producers.get,
             consumer=consumers.get,
+            connection=self._connection,
         )
+
+    def _connection(self, transport: int) -> Any:
+        own = [item for item in self.stats.transports if item.transport == transport]
+        up = [
+            item.loss_ratio
+            for item in self.stats.producers
+            if item.transport == transport and item.packets
+        ]
+        down = [
+            item.loss_ratio
+            for item in self.stats.consumers
+            if item.transport == transport and item.loss_ratio is not None
+        ]
+        if not own:
+            return None
+        return max(up, default=None), max(down, default=None), own[0].rtt_s
 
     def emit(self, *events: object) -> None:
         """Queues events for the next ``drain_events``."""

@@ -383,6 +383,9 @@ def test_snapshot_shows_counters_transports_producers_and_consumers(engine: Engi
     (consumer,) = snapshot.consumers
     assert (consumer.consumer, consumer.transport, consumer.producer) == (30, 11, 20)
     assert consumer.loss_ratio is None
+    # A packet never seen is not lost.
+    assert snapshot.connection(10) == snapshot.connection(11) == (None, None, None)
+    assert snapshot.connection(12) is None
     for find, number, name in [
         (snapshot.transport, 11, "transport"),
         (snapshot.producer, 20, "producer"),

@@ -36,6 +36,14 @@ def test_nothing_is_known_before_there_is_a_connection(scene: Scene) -> None:
     assert scene.join("a").quality() == Quality(None, None, None, Score.UNKNOWN)
 
 
+def producer(
+    producer_id: int, transport: int, *, packets: int, loss_ratio: float
+) -> SimpleNamespace:
+    return SimpleNamespace(
+        producer=producer_id, transport=transport, packets=packets, loss_ratio=loss_ratio
+    )
+
+
 def test_the_worst_of_the_tracks_counts_in_each_direction(scene: Scene) -> None:
     a, b = scene.join("a"), scene.join("b")
     scene.call(a)
@@ -45,14 +53,14 @@ def test_the_worst_of_the_tracks_counts_in_each_direction(scene: Scene) -> None:
     scene.emit(Event.TransportStateChanged(transport, "connected"))
     scene.engine.stats.transports = [SimpleNamespace(transport=transport, rtt_s=0.04)]
     scene.engine.stats.producers = [
-        SimpleNamespace(producer=scene.producer_of(a, "audio"), packets=100, loss_ratio=0.02),
-        SimpleNamespace(producer=scene.producer_of(a, "video"), packets=0, loss_ratio=0.9),
-        SimpleNamespace(producer=scene.producer_of(b, "audio"), packets=10, loss_ratio=0.7),
+        producer(scene.producer_of(a, "audio"), transport, packets=100, loss_ratio=0.02),
+        producer(scene.producer_of(a, "video"), transport, packets=0, loss_ratio=0.9),
+        producer(scene.producer_of(b, "audio"), scene.transport_of(b), packets=10, loss_ratio=0.7),
     ]
     mine = [key for key, item in scene.engine.consumers.items() if item.transport == transport]
     scene.engine.stats.consumers = [
-        SimpleNamespace(consumer=mine[0], loss_ratio=None),
-        SimpleNamespace(consumer=mine[1], loss_ratio=0.07),
+        SimpleNamespace(consumer=mine[0], transport=transport, loss_ratio=None),
+        SimpleNamespace(consumer=mine[1], transport=transport, loss_ratio=0.07),
     ]
     scene.now_s += 1
     assert a.quality() == Quality(0.02, 0.07, 0.04, Score.FAIR)

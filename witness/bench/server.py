@@ -27,7 +27,7 @@ from witness.bench.machine import prefer
 from witness.config import HttpLimits, LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
 from witness.engines import prefer_engines
 from witness.logs import configure_logging
-from witness.runner import run_until_complete
+from witness.runner import freeze_heap, run_until_complete
 from witness.server import WitnessServer
 
 __all__ = ["KEY_ID", "main"]
@@ -87,6 +87,7 @@ async def _serve(options: Mapping[str, Any]) -> int:
     server = WitnessServer(settings)
     await server.start()
     prefer_engines()
+    freeze_heap()
     intake = FindingsIntake(server.hub)
     try:
         async with intake.serving(address_of(os.getpid())):

@@ -43,7 +43,7 @@ pub struct SocketStats {
 pub struct EngineSnapshot {
     /// State of the plane. `counters.forward_delay_*` run from the arrival of an RTP datagram in
     /// the kernel to the end of sending it to all subscribers.
-    pub plane: Snapshot,
+    pub plane: Arc<Snapshot>,
     /// Share of the last second the media thread was busy, 0..=1.
     pub load: f64,
     /// Connections of ICE over TCP.
@@ -73,7 +73,7 @@ pub(crate) struct Shared {
 /// What the media thread hands over.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) load: f64,
     pub(crate) tcp: TcpStats,
     pub(crate) sockets: SocketStats,
@@ -162,7 +162,7 @@ impl Shared {
     pub(crate) fn snapshot(&self) -> EngineSnapshot {
         let published = Arc::clone(&self.published.lock().unwrap_or_else(PoisonError::into_inner));
         EngineSnapshot {
-            plane: published.snapshot.clone(),
+            plane: Arc::clone(&published.snapshot),
             load: published.load,
             tcp: published.tcp,
             sockets: published.sockets,

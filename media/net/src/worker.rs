@@ -370,7 +370,7 @@ impl Worker {
         let load = self.load.take(now);
         let sockets = self.outlet.stats();
         let is_published = self.shared.publish(Published {
-            snapshot,
+            snapshot: Arc::new(snapshot),
             load,
             tcp: self.outlet.tcp.stats(),
             sockets,

@@ -29,7 +29,7 @@ fn talk(listen: &str) {
     }
     let snapshot =
         wait_snapshot(&engine, |snapshot| snapshot.plane.counters.rtp_packets_out == [50, 0]);
-    let counters = snapshot.plane.counters;
+    let counters = &snapshot.plane.counters;
     assert_eq!(counters.rtp_packets_in, [50, 0]);
     assert_eq!(counters.dtls_handshakes, 2);
     assert_eq!(counters.forward_delay_buckets.iter().sum::<u64>(), 50);

@@ -1,7 +1,7 @@
 //! Snapshots as Python sees them.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use media_core::api::{self, LayerSwitchReason};
 use media_core::{DropReason, Protocol, Stage};
@@ -171,8 +171,9 @@ pub(crate) struct Snapshot {
     load: f64,
     #[pyo3(get)]
     tcp: Py<TcpStats>,
-    plane: api::Snapshot,
+    plane: Arc<api::Snapshot>,
     places: OnceLock<Places>,
+    connections: OnceLock<HashMap<u64, Connection>>,
     transports: PyOnceLock<Py<PyList>>,
     producers: PyOnceLock<Py<PyList>>,
     consumers: PyOnceLock<Py<PyList>>,
@@ -196,6 +197,30 @@ impl Places {
     }
 }
 
+/// Loss upwards and downwards, 0..1, and the round trip in seconds, as far as they are known.
+type Connection = (Option<f64>, Option<f64>, Option<f64>);
+
+/// The connection of every transport; the worst of its tracks counts in each direction.
+fn connections(plane: &api::Snapshot) -> HashMap<u64, Connection> {
+    let round_trips = plane.transports.iter().map(|stats| (stats.transport, stats.rtt_s));
+    let mut found: HashMap<u64, Connection> =
+        round_trips.map(|(transport, rtt_s)| (transport, (None, None, rtt_s))).collect();
+    // What never sent a packet has lost none.
+    for stats in plane.producers.iter().filter(|stats| stats.packets > 0) {
+        if let Some((uplink, _, _)) = found.get_mut(&stats.transport) {
+            *uplink = Some(uplink.map_or(stats.loss_ratio, |loss| loss.max(stats.loss_ratio)));
+        }
+    }
+    for stats in &plane.consumers {
+        if let Some((_, downlink, _)) = found.get_mut(&stats.transport)
+            && let Some(ratio) = stats.loss_ratio
+        {
+            *downlink = Some(downlink.map_or(ratio, |loss| loss.max(ratio)));
+        }
+    }
+    found
+}
+
 impl Snapshot {
     pub(crate) fn new(py: Python<'_>, snapshot: EngineSnapshot) -> PyResult<Snapshot> {
         Ok(Snapshot {
@@ -205,6 +230,7 @@ impl Snapshot {
             tcp: Py::new(py, TcpStats::new(py, &snapshot.tcp)?)?,
             plane: snapshot.plane,
             places: OnceLock::new(),
+            connections: OnceLock::new(),
             transports: PyOnceLock::new(),
             producers: PyOnceLock::new(),
             consumers: PyOnceLock::new(),
@@ -239,6 +265,10 @@ impl Snapshot {
     fn transport(&self, transport: u64) -> Option<TransportStats> {
         let place = self.places().transports.get(&transport)?;
         self.plane.transports.get(*place).map(TransportStats::from)
+    }
+
+    fn connection(&self, transport: u64) -> Option<Connection> {
+        self.connections.get_or_init(|| connections(&self.plane)).get(&transport).copied()
     }
 
     fn producer(&self, producer: u64) -> Option<ProducerStats> {
