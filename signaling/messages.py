@@ -17,6 +17,7 @@ __all__ = [
     "Ack",
     "ClientMessage",
     "Join",
+    "LayersFirst",
     "LayersWant",
     "Leave",
     "Mute",
@@ -252,6 +253,19 @@ class LayersWant(_Request):
     data: LayersWantData
 
 
+class LayersFirstData(_Strict):
+    """Fields of ``layers.first``."""
+
+    first: Literal["screen", "faces"]
+
+
+class LayersFirst(_Request):
+    """What comes first in the room where a link can't carry all."""
+
+    type: Literal["layers.first"]
+    data: LayersFirstData
+
+
 class Leave(_Request):
     """End of the participation."""
 
@@ -291,6 +305,7 @@ Request = (
     | TextMessage
     | QualityReport
     | LayersWant
+    | LayersFirst
     | Leave
 )
 ClientMessage = Request | Ack | Ping

@@ -9,6 +9,7 @@ from signaling.deadlines import Due, DueKey
 from signaling.errors import ErrorCode, IllegalTransitionError, RefusedError
 from signaling.member import Member
 from signaling.messages import (
+    LayersFirst,
     LayersWant,
     Mute,
     MuteAnswer,
@@ -94,6 +95,13 @@ class Requests:
                 member.participant.show(
                     {item.track_id: Size(item.width, item.height) for item in shown}
                 )
+                return Ok()
+            case LayersFirst():
+                if member.grant.role is not Role.RM:
+                    raise RefusedError(
+                        ErrorCode.FORBIDDEN, "only an rm decides what comes first in the room"
+                    )
+                member.participant.room.put_screen_first(message.data.first == "screen")
                 return Ok()
             case QualityReport():
                 return self._keep_report(member, message)

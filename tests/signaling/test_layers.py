@@ -40,6 +40,31 @@ def test_hidden_tracks_are_not_sent_and_shown_ones_are() -> None:
     assert layers(scene) == {"spatial": 0, "temporal": 7, "priority": 0}
 
 
+def test_an_rm_puts_the_screen_or_faces_first_for_everybody() -> None:
+    scene, rm, customer, _ = call()
+    scene.publish(rm, Source.SCREEN)
+    watcher = scene.join("expert-1", Role.EXPERT)
+    scene.publish(watcher, receive=["video", "video"])
+
+    def priorities() -> dict[int | None, int]:
+        """By producer, for whom they were ever said."""
+        consumers = scene.engine.consumers.values()
+        return {item.producer: item.layers["priority"] for item in consumers if item.layers}
+
+    assert rm.ask("layers.first", first="screen")["type"] == "ok"
+    screen_first = priorities()
+    commands = len(scene.engine.commands)
+    assert rm.ask("layers.first", first="screen")["type"] == "ok"
+    assert len(scene.engine.commands) == commands, "said twice is said once"
+    for other in (customer, watcher):
+        assert other.ask("layers.first", first="faces")["data"]["code"] == "forbidden"
+        assert priorities() == screen_first
+    assert rm.ask("layers.first", first="faces")["type"] == "ok"
+    faces_first = priorities()
+    assert faces_first.keys() == screen_first.keys()
+    assert all(faces_first[producer] != screen_first[producer] for producer in faces_first)
+
+
 def test_wishes_outlive_the_socket() -> None:
     scene, rm, _, track = call()
     rm.ask("layers.want", tracks=[{"track_id": track, "width": 0, "height": 0}])

@@ -311,6 +311,15 @@ export class Call extends Emitter {
     await this.#signal.request("layers.want", { tracks });
   }
 
+  /**
+   * Says what comes first for everybody where a link can't carry all (RM only).
+   *
+   * @param {"screen" | "faces"} first
+   */
+  async putFirst(first) {
+    await this.#signal.request("layers.first", { first });
+  }
+
   /** @param {string} trackId */
   async subscribe(trackId) {
     await this.#signal.request("subscribe", { track_id: trackId });
