@@ -25,6 +25,21 @@ test("a camera is sent in as many sizes as its picture is worth", () => {
   }
 });
 
+test("each size has a rate of its own", () => {
+  const table = [
+    [1280, 720, [163_000, 495_000, 1_500_000]],
+    [1920, 1080, [312_000, 947_000, 2_870_000]],
+    [640, 480, [205_000, 623_000]],
+    [352, 288, [257_000]],
+    [160, 120, [120_000]],
+  ];
+  for (const [width, height, expected] of table) {
+    const encodings = encodingsFor(camera(width, height), { source: "camera", codec: null });
+    assert.deepEqual(encodings.map(({ maxBitrate }) => maxBitrate), expected, `${width}`);
+  }
+  assert.ok(!("maxBitrate" in encodingsFor(camera(1920, 1080), { source: "screen", codec: null })[0]));
+});
+
 test("screens and codecs that can't are sent in one size", () => {
   const large = camera(1920, 1080);
   assert.equal(encodingsFor(large, { source: "screen", codec: null }).length, 1);

@@ -16,6 +16,15 @@ const TWO_FROM = 480;
 /** Two temporal layers: every other frame can be left out for a subscriber at once. */
 const TEMPORAL = "L1T2";
 
+/** Of 1,280 × 720 pixels; half the side needs a third. Without a limit, a browser gives all it has to whichever
+ * encoding is the only one, and its size on the wire says nothing about its size on the screen. */
+const FULL_BPS = 1_500_000;
+const FULL_PIXELS = 1280 * 720;
+const LEAST_BPS = 120_000;
+
+/** @param {number} pixels */
+const mostFor = (pixels) => Math.max(LEAST_BPS, Math.round((FULL_BPS * (pixels / FULL_PIXELS) ** 0.8) / 1000) * 1000);
+
 /**
  * What to offer for a video track.
  *
@@ -30,9 +39,14 @@ export function encodingsFor(track, { source, codec }) {
   const mode = name === "h264" ? {} : { scalabilityMode: TEMPORAL };
   const { width = 0, height = 0 } = track.getSettings?.() ?? {};
   const side = Math.max(width, height);
-  if (source !== "camera" || name === "av1" || side < TWO_FROM) return [mode];
+  if (source !== "camera" || !(side > 0)) return [mode];
+  /** @param {number} scale */
+  const limit = (scale) => ({ maxBitrate: mostFor((width * height) / scale ** 2) });
+  if (name === "av1" || side < TWO_FROM) return [{ ...mode, ...limit(1) }];
   const ladder = LADDERS[side >= THREE_FROM ? 3 : 2];
-  return ladder.map(([rid, scale]) => ({ rid: String(rid), scaleResolutionDownBy: Number(scale), ...mode }));
+  return ladder.map(([rid, scale]) => ({
+    rid: String(rid), scaleResolutionDownBy: Number(scale), ...limit(Number(scale)), ...mode,
+  }));
 }
 
 /**
