@@ -32,8 +32,9 @@ pub struct PlaneConfig {
     pub report_interval: Duration,
     /// Time between two transport-wide congestion feedbacks of a transport.
     pub feedback_interval: Duration,
-    /// Rate a subscriber is believed to take when its first congestion feedback arrives, in
-    /// bits per second; probes then try three and six times as much.
+    /// Rate a subscriber is believed to take until its first congestion feedback arrives, in
+    /// bits per second; probes then try three and six times as much, and only the smallest
+    /// encoding of each track is sent until they are answered.
     pub start_bitrate_bps: u64,
     /// No estimate is lower: speech needs it.
     pub min_bitrate_bps: u64,
@@ -61,7 +62,7 @@ impl Default for PlaneConfig {
             keyframe_interval: Duration::from_millis(500),
             report_interval: Duration::from_secs(1),
             feedback_interval: Duration::from_millis(100),
-            start_bitrate_bps: 3_000_000,
+            start_bitrate_bps: 300_000,
             min_bitrate_bps: 30_000,
             max_bitrate_bps: 30_000_000,
             seed: 0,

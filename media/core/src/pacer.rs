@@ -21,6 +21,11 @@ use crate::window::SlidingSum;
 const MAX_PACKETS: usize = 512;
 /// Time the last one would wait at most.
 const MAX_DELAY: Duration = Duration::from_millis(500);
+/// So much may wait for longer: half a keyframe is worth nothing, and the next one is no smaller.
+const KEYFRAME_BYTES: usize = 32 * 1_024;
+/// Video is thinned to its base layer from this delay on, until the queue is nearly empty.
+const THIN_FROM: Duration = Duration::from_millis(200);
+const THIN_UNTIL: Duration = Duration::from_millis(30);
 /// What may be sent at once, as time at the pacing rate.
 const BURST: Duration = Duration::from_millis(10);
 /// And at least.
@@ -100,6 +105,8 @@ pub(crate) struct Pacer {
     queued_bytes: usize,
     spare: Vec<Vec<u8>>,
     keyframe_asked: Option<Instant>,
+    /// Since it was last short.
+    was_long: bool,
     budget: Budget,
 }
 
@@ -232,7 +239,8 @@ impl Pacer {
     /// Lets `packet` wait; `queued` is all about it but the bytes. Returns whether there was
     /// room: the newest is what is dropped.
     pub(crate) fn push(&mut self, mut queued: Queued, packet: &[u8]) -> bool {
-        if self.len() >= MAX_PACKETS || self.delay() >= MAX_DELAY {
+        let is_long = self.delay() >= MAX_DELAY && self.queued_bytes >= KEYFRAME_BYTES;
+        if self.len() >= MAX_PACKETS || is_long {
             return false;
         }
         let mut bytes = self.spare.pop().unwrap_or_default();
@@ -241,6 +249,7 @@ impl Pacer {
         bytes.resize(packet.len() + MAX_OVERHEAD, 0);
         queued.bytes = bytes;
         self.queued_bytes += packet.len();
+        self.was_long |= self.is_long();
         match queued.class {
             Class::Retransmission => self.retransmissions.push_back(queued),
             Class::Video => self.video.push_back(queued),
@@ -264,6 +273,21 @@ impl Pacer {
         Some(queued)
     }
 
+    /// What waits of a subscription's video is of no use any more: only headers are left of it,
+    /// so that its numbers leave no gap, and no picture ends in them.
+    pub(crate) fn strip(&mut self, consumer: Key) {
+        for queued in self.video.iter_mut().filter(|queued| queued.consumer == consumer) {
+            let (header_len, len) = queued.lens;
+            self.queued_bytes -= len - header_len;
+            queued.lens.1 = header_len;
+            queued.payload_len = 0;
+            queued.bytes.truncate(header_len + MAX_OVERHEAD);
+            if let Some(marker) = queued.bytes.get_mut(1) {
+                *marker &= 0x7f;
+            }
+        }
+    }
+
     /// Takes back the buffer of a packet that left.
     pub(crate) fn recycle(&mut self, bytes: Vec<u8>) {
         if self.spare.len() < MAX_SPARE {
@@ -282,6 +306,16 @@ impl Pacer {
             rate => Duration::from_secs_f64(missing_bits as f64 / rate as f64),
         };
         Some(now + wait)
+    }
+
+    /// Whether so much waits that video is to be thinned.
+    pub(crate) fn is_long(&self) -> bool {
+        self.delay() >= THIN_FROM
+    }
+
+    /// Whether video was to be thinned and need not be any more; says so once.
+    pub(crate) fn take_relief(&mut self) -> bool {
+        self.was_long && self.delay() <= THIN_UNTIL && std::mem::take(&mut self.was_long)
     }
 
     /// Whether to ask for a keyframe because something was dropped.
@@ -388,6 +422,11 @@ mod tests {
         pacer.set_rate(1_000_000, start);
         let fitting = (0..1_000).filter(|seq| push(&mut pacer, Class::Video, *seq)).count();
         assert!((62..=64).contains(&fitting), "{fitting}");
+        // A keyframe has room although it takes longer.
+        let mut slow = Pacer::default();
+        slow.set_rate(100_000, start);
+        let fitting = (0..1_000).filter(|seq| push(&mut slow, Class::Video, *seq)).count();
+        assert_eq!(fitting, KEYFRAME_BYTES.div_ceil(1_000));
         pacer.set_rate(1_000_000_000, start);
         let fitting = (0..1_000).filter(|seq| push(&mut pacer, Class::Video, *seq)).count();
         assert!(fitting < MAX_PACKETS);
@@ -395,6 +434,46 @@ mod tests {
         assert!(pacer.may_ask_for_keyframe(start));
         assert!(!pacer.may_ask_for_keyframe(start + ms(1_999)));
         assert!(pacer.may_ask_for_keyframe(start + ms(2_000)));
+    }
+
+    #[test]
+    fn stripping_leaves_headers_of_one_subscription() {
+        let start = Instant::now();
+        let mut pacer = Pacer::default();
+        pacer.set_rate(100_000, start);
+        let mut slab = Slab::default();
+        let [ours, other] = [slab.insert(()), slab.insert(())];
+        for sequence in 0..6 {
+            let consumer = if sequence % 3 == 0 { other } else { ours };
+            let packet = Queued { consumer, ..queued(Class::Video, sequence, 1_000) };
+            assert!(pacer.push(packet, &[0xff; 1_000]));
+        }
+        assert!(pacer.is_long());
+        pacer.strip(ours);
+        assert_eq!(pacer.delay(), Duration::from_secs_f64((2_000 + 4 * 12) as f64 * 8.0 / 1e5));
+        let end = start + Duration::from_secs(10);
+        pacer.set_rate(0, end);
+        for (sequence, queued) in std::iter::from_fn(|| pacer.pop(end)).enumerate() {
+            let (len, marker) = if sequence % 3 == 0 { (1_000, 0xff) } else { (12, 0x7f) };
+            assert_eq!((queued.lens, queued.payload_len), ((12, len), len - 12), "{sequence}");
+            assert_eq!((queued.bytes.len(), queued.bytes[1]), (len + MAX_OVERHEAD, marker));
+        }
+        assert!(pacer.is_empty());
+    }
+
+    #[test]
+    fn relief_is_told_once_after_a_long_queue() {
+        let start = Instant::now();
+        let mut pacer = Pacer::default();
+        pacer.set_rate(100_000, start);
+        assert!(push(&mut pacer, Class::Video, 0));
+        assert!(!pacer.is_long() && !pacer.take_relief());
+        assert!(push(&mut pacer, Class::Video, 1) && push(&mut pacer, Class::Video, 2));
+        assert!(pacer.is_long() && !pacer.take_relief());
+        pacer.set_rate(0, start);
+        while pacer.pop(start).is_some() {}
+        assert!(pacer.take_relief());
+        assert!(!pacer.take_relief());
     }
 
     #[test]

@@ -432,6 +432,7 @@ impl Plane {
         self.with_room(now, location.room, output, |room, cx| {
             if let Some(transport) = room.transports.get_mut(location.item) {
                 transport.budget_bps = budget_bps;
+                transport.layers_bps = budget_bps;
             }
             room.allocate(cx, location.item);
         });

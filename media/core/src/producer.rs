@@ -36,6 +36,9 @@ const ENCODING_TIMEOUT: Duration = Duration::from_millis(1_500);
 const FIRST_GUESS_BPS: u64 = 150_000;
 /// How much more the next larger one is taken to cost.
 const GUESSED_STEP: u64 = 3;
+/// An encoder that was just started sends little at first: for so long what it sends does not
+/// count if it is less than the first guess.
+const YOUNG: Duration = Duration::from_secs(3);
 
 /// One simulcast stream, or the only one.
 pub(crate) struct Encoding {
@@ -55,6 +58,8 @@ pub(crate) struct Encoding {
     pub(crate) voice: Option<Box<VoiceInput>>,
     /// Media arrived lately.
     live: bool,
+    /// When it last began to be.
+    began_at: Option<Instant>,
     meter: LayerMeter,
     last_media_at: Option<Instant>,
     last_keyframe: Option<u32>,
@@ -90,6 +95,7 @@ impl Encoding {
             throttle: KeyframeThrottle::new(keyframe_interval),
             voice: None,
             live: false,
+            began_at: None,
             meter: LayerMeter::default(),
             last_media_at: None,
             last_keyframe: None,
@@ -337,7 +343,7 @@ impl Producer {
         &mut self,
         index: usize,
         info: &PayloadInfo,
-        len: usize,
+        (timestamp, len): (u32, usize),
         now: Instant,
     ) -> bool {
         let is_video = self.kind == MediaKind::Video;
@@ -346,12 +352,19 @@ impl Producer {
         if is_video {
             // Where layers cannot be left out, what each of them costs is of no use.
             let temporal = info.temporal_layer.filter(|_| info.layer_sync.is_some());
-            encoding.meter.add(temporal, len, now);
+            if info.keyframe_start {
+                encoding.meter.on_keyframe(timestamp, now);
+            }
+            encoding.meter.add_of(timestamp, temporal, len, now);
             if let Some(dimensions) = info.dimensions {
                 encoding.dimensions = Some(dimensions);
             }
         }
-        !std::mem::replace(&mut encoding.live, true)
+        let has_begun = !std::mem::replace(&mut encoding.live, true);
+        if has_begun {
+            encoding.began_at = Some(now);
+        }
+        has_begun
     }
 
     /// Measures the encodings. Returns whether one of several has fallen silent.
@@ -375,7 +388,7 @@ impl Producer {
     /// Writes the layers up to `preferred` with their costs into `ladder`: those that are there,
     /// or (`all`) those that would be if the publisher sent everything. If nothing that small is
     /// there, the smallest that is. Empty if nothing is there.
-    pub(crate) fn ladder(&self, preferred: Layer, all: bool, ladder: &mut Vec<Rung>) {
+    pub(crate) fn ladder(&self, preferred: Layer, all: bool, ladder: &mut Vec<Rung>, now: Instant) {
         ladder.clear();
         let wanted = usize::from(preferred.spatial);
         let mut there = (0..self.encodings.len()).filter(|index| all || self.is_live(*index));
@@ -383,22 +396,33 @@ impl Producer {
         let count = there.by_ref().take_while(|index| *index <= wanted.max(smallest)).count();
         let there = (0..self.encodings.len()).filter(|index| all || self.is_live(*index));
         for (place, index) in there.take(count.max(1)).enumerate() {
-            self.add_rungs(index, place == 0, preferred.temporal, ladder);
+            self.add_rungs(index, (place == 0, preferred.temporal), ladder, now);
         }
         prune(ladder);
     }
 
     /// The temporal layers of an encoding. All of the smallest one; of larger ones only those
     /// of at least half the frame rate, because a larger picture that jerks is no gain.
-    fn add_rungs(&self, index: usize, is_first: bool, most: u8, ladder: &mut Vec<Rung>) {
+    fn add_rungs(
+        &self,
+        index: usize,
+        (is_first, most): (bool, u8),
+        ladder: &mut Vec<Rung>,
+        now: Instant,
+    ) {
         let Some(encoding) = self.encodings.get(index) else { return };
+        let is_young = encoding.began_at.is_none_or(|at| now < at + YOUNG);
+        let least = match is_young && self.encodings.len() > 1 {
+            true => FIRST_GUESS_BPS * GUESSED_STEP.pow(index as u32),
+            false => 0,
+        };
         let top = encoding.meter.temporal_layers() - 1;
         let last = top.min(most.into());
         let first = if is_first { 0 } else { top.saturating_sub(1).min(last) };
         for temporal in first..=last {
             let bps = match encoding.meter.up_to(temporal) {
-                0 => self.guess_bps(index),
-                measured => measured,
+                0 => self.guess_bps(index).max(least),
+                measured => measured.max(least),
             };
             let temporal = if temporal == top { most } else { temporal as u8 };
             let spatial = index as u8;

@@ -155,7 +155,8 @@ fn temporal_layers_go_at_once_and_return_at_frames_that_allow_it() {
 #[test]
 fn a_falling_budget_thins_at_once_and_ends_on_the_lower_encoding() {
     let mut world = simulcast(3, 3, 1);
-    world.run(ms(3_000));
+    // What young encodings send is no measure of what they cost.
+    world.run(ms(4_500));
     let current = |world: &mut World| world.snapshot().consumers[0].current.unwrap();
     assert_eq!(current(&mut world).spatial, 2);
     let wanted = world.snapshot().transports[1].wanted_bps;
@@ -387,8 +388,8 @@ fn a_lone_picture_that_does_not_fit_is_tried_again() {
     let got = &inbound(&world, 0).got;
     let seconds: BTreeSet<u64> =
         got.values().filter(|got| got.at >= since).map(|got| (got.at - since).as_secs()).collect();
-    assert!(seconds.is_superset(&BTreeSet::from([0, 1, 11])), "{seconds:?}");
-    assert!(seconds.is_disjoint(&BTreeSet::from([3, 4, 5, 6, 7, 8, 9, 13])), "{seconds:?}");
+    assert!(seconds.is_superset(&BTreeSet::from([0, 1, 7])), "{seconds:?}");
+    assert!(seconds.is_disjoint(&BTreeSet::from([3, 4, 5, 9, 10, 11, 12, 13])), "{seconds:?}");
     world.set_budget(1, None);
     world.run(ms(4_000));
     assert!(world.snapshot().consumers[0].current.is_some());

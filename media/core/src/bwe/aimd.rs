@@ -18,6 +18,10 @@ const COMPETING_SHARE: f64 = 1.0;
 /// The estimate grows no further than this beyond what arrives.
 const HEADROOM: f64 = 1.5;
 const HEADROOM_BPS: f64 = 10_000.0;
+/// So long after a decrease the limit is taken to be known whatever seems to get through.
+const CAUTION_US: i64 = 10_000_000;
+/// Share of what arrives that the path is known to carry.
+const SHOWN: f64 = 0.85;
 
 /// Mean and spread of what arrived when the path was overused: where its limit is.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +82,11 @@ impl RateControl {
 
     pub(super) fn bps(&self) -> f64 {
         self.bps
+    }
+
+    /// Whether the path was overused lately, or earlier and not seen to carry more since.
+    pub(super) fn knows_limit(&self, now_us: i64) -> bool {
+        self.limit.is_some() || self.decreased_us.is_some_and(|at| now_us - at < CAUTION_US)
     }
 
     /// When the rate was lowered last.
@@ -141,6 +150,11 @@ impl RateControl {
             return;
         }
         let elapsed_s = elapsed_s.clamp(0.0, 1.0);
+        if self.decreased_us.is_none() {
+            // The path was never full. What arrives is carried, whoever believed less: bursts and
+            // the first pictures show it before any probe does.
+            self.bps = self.bps.max(SHOWN * throughput);
+        }
         let grown = match self.limit {
             _ if seen.competes => {
                 // Of what TCP adds: a packet per round trip, each round trip.
@@ -188,10 +202,24 @@ mod tests {
     fn the_rate_grows_by_eight_percent_a_second_far_from_the_limit() {
         let mut control = RateControl::new(500e3);
         for step in 0..=100 {
-            control.update(step * 100_000, &seen(Usage::Normal, 10e6));
+            let bps = control.bps();
+            control.update(step * 100_000, &seen(Usage::Normal, bps));
         }
         let expected = 500e3 * 1.08_f64.powi(10);
         assert!((control.bps() / expected - 1.0).abs() < 0.01, "{}", control.bps());
+    }
+
+    #[test]
+    fn what_arrives_is_believed_at_once_until_the_path_was_full() {
+        let mut control = RateControl::new(300e3);
+        control.update(0, &seen(Usage::Normal, 1e6));
+        assert!((0.85e6..0.9e6).contains(&control.bps()) && !control.knows_limit(0));
+        assert!(control.update(1_000_000, &seen(Usage::Overuse, 500e3)));
+        for second in 2..=4 {
+            control.update(second * 1_000_000, &seen(Usage::Normal, 1e6));
+        }
+        assert!(control.bps() < 0.6e6 && control.limit.is_none(), "{}", control.bps());
+        assert!(control.knows_limit(10_999_999) && !control.knows_limit(11_000_000));
     }
 
     #[test]

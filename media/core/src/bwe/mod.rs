@@ -37,7 +37,7 @@ use loss::{LossJudge, Tally, Verdict};
 use probe::{ProbeBounds, Prober};
 use queue::QueueDelay;
 
-/// Time for the first probes and their answers, on a slow path too.
+/// Time for the first feedback, and then for the first probes and their answers.
 const SETTLING_US: i64 = 1_500_000;
 /// Without any feedback for this long (and two round trips) something is wrong.
 const SILENCE_US: i64 = 2_500_000;
@@ -131,6 +131,8 @@ pub(crate) struct BandwidthEstimator {
     /// Last reference time as received, and without its wraps.
     reference: Option<(i32, i64)>,
     round_trip_us: i64,
+    /// When a packet was first sent that transport-wide feedback can be about.
+    first_sent_us: Option<i64>,
     /// When transport-wide feedback was first heard.
     started_us: Option<i64>,
     unanswered_since_us: Option<i64>,
@@ -162,6 +164,7 @@ impl BandwidthEstimator {
             wanted_bps: 0.0,
             reference: None,
             round_trip_us: DEFAULT_ROUND_TRIP_US,
+            first_sent_us: None,
             started_us: None,
             unanswered_since_us: None,
             silence: None,
@@ -185,6 +188,7 @@ impl BandwidthEstimator {
         if !is_numbered {
             return;
         }
+        self.first_sent_us.get_or_insert(now_us);
         let probe = self.prober.on_sent(now_us, size);
         self.history.record(now_us, size, probe);
         self.unanswered_since_us.get_or_insert(now_us);
@@ -224,13 +228,42 @@ impl BandwidthEstimator {
         prefetch(&self.arrivals[..]);
     }
 
-    /// Whether the first probes are still under way: the estimate is a guess until then.
+    /// Whether the first feedback or the first probes are still under way: nothing is known of
+    /// the path until then.
     pub(crate) fn is_settling(&self, now_us: i64) -> bool {
-        self.started_us.is_some_and(|started_us| now_us < started_us + SETTLING_US)
+        match self.source {
+            Source::Nothing => self.awaits_feedback(now_us),
+            Source::TransportWide => {
+                self.prober.is_busy()
+                    && self.started_us.is_some_and(|started_us| now_us < started_us + SETTLING_US)
+            }
+            Source::Reports | Source::Remb => false,
+        }
     }
 
-    /// What may be sent now, retransmissions included; `None` until feedback was seen.
+    /// Packets were sent that transport-wide feedback can be about, and not long ago.
+    fn awaits_feedback(&self, now_us: i64) -> bool {
+        self.source == Source::Nothing
+            && self.first_sent_us.is_some_and(|first_us| now_us < first_us + SETTLING_US)
+    }
+
+    /// Whether it is known what the path can't carry: it was full lately, or since it was
+    /// probed last.
+    pub(crate) fn knows_limit(&self, now_us: i64) -> bool {
+        self.control.knows_limit(now_us)
+    }
+
+    /// What the path carries, retransmissions included; `None` until feedback was seen.
+    pub(crate) fn estimate_bps(&self) -> Option<u64> {
+        self.limited_bps(1.0)
+    }
+
+    /// What may be sent now: the estimate, or less while a queue is emptied.
     pub(crate) fn budget_bps(&self) -> Option<u64> {
+        self.limited_bps(self.drain.factor())
+    }
+
+    fn limited_bps(&self, factor: f64) -> Option<u64> {
         if self.source == Source::Nothing {
             return self.loss.cap_bps().map(|cap| (cap as u64).max(self.bounds.least_bps));
         }
@@ -238,25 +271,28 @@ impl BandwidthEstimator {
             return Some(silence.bps as u64);
         }
         let cap = self.loss.cap_bps().unwrap_or(f64::MAX);
-        let bps = (self.control.bps() * self.drain.factor()).min(cap);
+        let bps = (self.control.bps() * factor).min(cap);
         Some((bps as u64).clamp(self.bounds.least_bps, self.bounds.most_bps))
     }
 
     /// What bursts are spread for; `None` where the budget is too rough for that.
-    pub(crate) fn pacing_bps(&self) -> Option<u64> {
+    pub(crate) fn pacing_bps(&self, now_us: i64) -> Option<u64> {
+        if self.awaits_feedback(now_us) {
+            return Some(self.bounds.start_bps);
+        }
         self.budget_bps().filter(|_| self.source >= Source::Remb)
     }
 
-    /// The budget, if it has moved noticeably since it was last taken here.
+    /// The estimate, if it has moved noticeably since it was last taken here.
     pub(crate) fn take_change(&mut self) -> Option<Option<u64>> {
-        let budget = self.budget_bps();
-        let is_noticeable = match (self.told, budget) {
+        let estimate = self.estimate_bps();
+        let is_noticeable = match (self.told, estimate) {
             (Some(told), Some(now)) => told.abs_diff(now) as f64 > NOTICEABLE * told as f64,
             (told, now) => told != now,
         };
         is_noticeable.then(|| {
-            self.told = budget;
-            budget
+            self.told = estimate;
+            estimate
         })
     }
 
@@ -601,6 +637,9 @@ impl BandwidthEstimator {
 
     /// When [`BandwidthEstimator::poll`] has something to do; may lie in the past.
     pub(crate) fn next_timeout_us(&self, now_us: i64) -> Option<i64> {
+        if self.awaits_feedback(now_us) {
+            return self.first_sent_us.map(|first_us| first_us + SETTLING_US);
+        }
         if self.source != Source::TransportWide {
             return None;
         }

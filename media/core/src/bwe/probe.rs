@@ -16,10 +16,14 @@ const MAX_SENDING_US: i64 = 200_000;
 const SUCCESS: f64 = 0.7;
 /// Time between two tries.
 const INTERVAL_US: i64 = 4_000_000;
+/// After the very first ones, which may have met anything.
+const FIRST_INTERVAL_US: i64 = 1_000_000;
 /// And after tries that brought nothing.
 const MAX_INTERVAL_US: i64 = 20_000_000;
 /// Beyond this share of what anyone wants nothing is tried.
 const WANTED_SHARE: f64 = 1.5;
+/// When so much more is wanted than at the last try, the next one comes at once.
+const MUCH_MORE: f64 = 1.5;
 
 /// A burst to send.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +60,8 @@ pub(super) struct Prober {
     flight: Option<Flight>,
     next_try_us: i64,
     interval_us: i64,
+    /// What was wanted when a burst was sent last.
+    wanted_bps: f64,
 }
 
 /// What bounds the tries.
@@ -82,6 +88,11 @@ impl Prober {
     pub(super) fn stop(&mut self) {
         self.waiting.clear();
         self.flight = None;
+    }
+
+    /// Whether there are bursts to send or to hear of.
+    pub(super) fn is_busy(&self) -> bool {
+        self.flight.is_some() || !self.waiting.is_empty()
     }
 
     /// The burst being sent.
@@ -113,13 +124,19 @@ impl Prober {
         }
         while let Some(wanted) = self.waiting.pop_front() {
             let bps = wanted.min(bounds.ceiling());
+            self.wanted_bps = bounds.wanted_bps;
             if bps > bounds.estimate_bps * 1.05 {
                 return self.begin(now_us, bps);
             }
         }
+        if self.wanted_bps > 0.0 && bounds.wanted_bps > MUCH_MORE * self.wanted_bps {
+            // There is something new to see: it shall not wait for the usual time.
+            self.next_try_us = self.next_try_us.min(now_us);
+        }
         if now_us >= self.next_try_us && bounds.estimate_bps < bounds.wanted_bps {
             let bps = (2.0 * bounds.estimate_bps).min(bounds.ceiling());
-            self.interval_us = (self.interval_us * 2).clamp(INTERVAL_US, MAX_INTERVAL_US);
+            self.interval_us = (self.interval_us * 2).clamp(FIRST_INTERVAL_US, MAX_INTERVAL_US);
+            self.wanted_bps = bounds.wanted_bps;
             if bps > bounds.estimate_bps * 1.05 {
                 self.begin(now_us, bps);
             }
@@ -134,7 +151,7 @@ impl Prober {
 
     fn begin(&mut self, now_us: i64, bps: f64) {
         self.next_id = self.next_id.checked_add(1).unwrap_or(1);
-        self.interval_us = self.interval_us.max(INTERVAL_US);
+        self.interval_us = self.interval_us.max(FIRST_INTERVAL_US);
         self.next_try_us = now_us + self.interval_us;
         self.flight = Some(Flight {
             cluster: Cluster { id: self.next_id, bps },

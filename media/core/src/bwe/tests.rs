@@ -54,13 +54,19 @@ fn drive(
 }
 
 #[test]
-fn there_is_no_limit_before_feedback() {
+fn before_feedback_bursts_are_spread_for_a_while_and_nothing_is_limited() {
     let mut bwe = BandwidthEstimator::new(BOUNDS, SeqNo(5));
+    assert_eq!((bwe.pacing_bps(0), bwe.is_settling(0)), (None, false));
+    bwe.on_sent(0, 1_000, true);
+    assert_eq!((bwe.budget_bps(), bwe.pacing_bps(0)), (None, Some(BOUNDS.start_bps)));
+    assert!(bwe.is_settling(SETTLING_US - 1) && !bwe.is_settling(SETTLING_US));
+    assert_eq!(bwe.next_timeout_us(0), Some(SETTLING_US));
     for step in 0..1_000 {
         bwe.on_sent(step * 10_000, 1_000, true);
         bwe.poll(step * 10_000, 1_000_000);
     }
-    assert_eq!((bwe.budget_bps(), bwe.next_timeout_us(0)), (None, None));
+    let end_us = 10_000_000;
+    assert_eq!((bwe.pacing_bps(end_us), bwe.next_timeout_us(end_us)), (None, None));
 }
 
 #[test]

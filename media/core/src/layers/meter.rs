@@ -11,18 +11,40 @@ pub const MAX_TEMPORAL: usize = 4;
 /// will cost the same again.
 const SILENCE: Duration = Duration::from_millis(400);
 
+/// Keyframes nearer to each other than this count like other pictures.
+const RARE: Duration = Duration::from_secs(1);
+
 /// Smoothed bit rates of one encoding, by temporal layer.
 ///
-/// A window of one second, then a quarter of each new value every [`LayerMeter::tick`]: a
-/// keyframe does not look like a lasting rise. 184 bytes for each temporal layer seen.
+/// A window of one second, then a quarter of each new value every [`LayerMeter::tick`].
+/// Keyframes are asked for at every switch: they are left out, or every switch would make the
+/// encoding look too expensive to stay with. 184 bytes for each temporal layer seen.
 #[derive(Debug, Clone, Default)]
 pub struct LayerMeter {
     sums: Vec<SlidingSum>,
     rates: [u64; MAX_TEMPORAL],
     last: Option<Instant>,
+    /// Timestamp of the last keyframe that was left out, and when it began.
+    keyframe: Option<(u32, Instant)>,
 }
 
 impl LayerMeter {
+    /// A packet that starts a keyframe arrived: its picture is not counted if such are rare.
+    pub fn on_keyframe(&mut self, timestamp: u32, now: Instant) {
+        let is_rare = self.keyframe.is_none_or(|(_, at)| now.saturating_duration_since(at) >= RARE);
+        if is_rare {
+            self.keyframe = Some((timestamp, now));
+        }
+    }
+
+    /// Counts a packet of the picture of this timestamp.
+    pub fn add_of(&mut self, timestamp: u32, temporal: Option<u8>, bytes: usize, now: Instant) {
+        match self.keyframe {
+            Some((keyframe, _)) if keyframe == timestamp => self.add(temporal, 0, now),
+            _ => self.add(temporal, bytes, now),
+        }
+    }
+
     /// Counts a packet.
     pub fn add(&mut self, temporal: Option<u8>, bytes: usize, now: Instant) {
         let layer = usize::from(temporal.unwrap_or(0)).min(MAX_TEMPORAL - 1);

@@ -34,6 +34,8 @@ pub(crate) struct LayerState {
     pub(crate) over_since: Option<Instant>,
     /// No layer above the target until then.
     pub(crate) hold_until: Option<Instant>,
+    /// Since when it is wanted on a path nothing is known of.
+    pub(crate) settling_since: Option<Instant>,
     /// Whether it is sent although not even its lowest layer fits.
     pub(crate) trials: Trials,
     /// What was reported last.
@@ -51,6 +53,7 @@ impl LayerState {
             filter: TemporalFilter::default(),
             over_since: None,
             hold_until: None,
+            settling_since: None,
             trials: Trials::default(),
             reported: None,
         }

@@ -12,6 +12,8 @@ use crate::codec::PayloadInfo;
 pub struct TemporalFilter {
     current: u8,
     target: u8,
+    /// Only the base layer passes for now, whatever the target is.
+    thinned: bool,
     /// Timestamp of the newest frame and whether it passes.
     frame: Option<(u32, bool)>,
 }
@@ -19,14 +21,14 @@ pub struct TemporalFilter {
 impl Default for TemporalFilter {
     fn default() -> TemporalFilter {
         let all = Layer::ALL_TEMPORAL;
-        TemporalFilter { current: all, target: all, frame: None }
+        TemporalFilter { current: all, target: all, thinned: false, frame: None }
     }
 }
 
 impl TemporalFilter {
     /// Starts over with a keyframe, after which every layer can be received.
     pub fn restart(&mut self, target: u8) {
-        *self = TemporalFilter { current: target, target, frame: None };
+        *self = TemporalFilter { current: target, target, thinned: self.thinned, frame: None };
     }
 
     /// Highest layer that shall pass.
@@ -34,9 +36,22 @@ impl TemporalFilter {
         self.target = target;
     }
 
+    /// Whether only the base layer shall pass for now: what waits to be sent has become long.
+    pub fn set_thinned(&mut self, thinned: bool) {
+        self.thinned = thinned;
+    }
+
+    /// See [`TemporalFilter::set_thinned`].
+    pub fn is_thinned(&self) -> bool {
+        self.thinned
+    }
+
     /// Highest layer that shall pass.
     pub fn target(&self) -> u8 {
-        self.target
+        match self.thinned {
+            true => 0,
+            false => self.target,
+        }
     }
 
     /// Highest layer that passes at present.
@@ -57,9 +72,10 @@ impl TemporalFilter {
             }
             _ => {}
         }
-        if info.keyframe_start || self.current > self.target {
-            self.current = self.target;
-        } else if sync && layer == self.current + 1 && layer <= self.target {
+        let target = self.target();
+        if info.keyframe_start || self.current > target {
+            self.current = target;
+        } else if sync && layer == self.current + 1 && layer <= target {
             self.current = layer;
         }
         let passes = layer <= self.current;
@@ -119,6 +135,22 @@ mod tests {
         let expected = [false, false, false, true, true, false, true, true];
         assert_eq!(passed(&mut filter, 1, &pattern), expected);
         assert_eq!(filter.current(), 2);
+    }
+
+    #[test]
+    fn thinning_holds_the_base_layer_until_it_ends() {
+        let mut filter = TemporalFilter::default();
+        passed(&mut filter, 0, &[(0, false)]);
+        filter.set_thinned(true);
+        assert_eq!(
+            (filter.target(), passed(&mut filter, 1, &[(1, true), (0, false)])[0]),
+            (0, false)
+        );
+        filter.set_target(7);
+        filter.restart(1);
+        assert_eq!(passed(&mut filter, 3, &[(1, true), (0, false)]), [false, true]);
+        filter.set_thinned(false);
+        assert_eq!(passed(&mut filter, 5, &[(1, true), (0, false)]), [true, true]);
     }
 
     #[test]

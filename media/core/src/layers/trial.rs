@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 /// How long a track is sent although it does not fit.
 const TRIAL: Duration = Duration::from_secs(2);
 /// The first rest; each further one is twice as long.
-const FIRST_REST: Duration = Duration::from_secs(8);
+const FIRST_REST: Duration = Duration::from_secs(4);
 /// No rest is longer.
-const LONGEST_REST: Duration = Duration::from_secs(64);
+const LONGEST_REST: Duration = Duration::from_secs(16);
 
 #[derive(Debug, Clone, Copy)]
 struct Round {
@@ -55,10 +55,10 @@ mod tests {
         let mut run = |from: u64, to: u64| -> Vec<u64> {
             (from..to).filter(|s| trials.is_due(start + Duration::from_secs(*s))).collect()
         };
-        assert_eq!(run(0, 64), [0, 1, 10, 11, 28, 29, 62, 63]);
-        // 64 seconds are the longest rest.
-        assert_eq!(run(64, 270), [128, 129, 194, 195, 260, 261]);
+        assert_eq!(run(0, 34), [0, 1, 6, 7, 16, 17]);
+        // 16 seconds are the longest rest.
+        assert_eq!(run(34, 75), [34, 35, 52, 53, 70, 71]);
         trials.reset();
-        assert!(trials.is_due(start + Duration::from_secs(270)));
+        assert!(trials.is_due(start + Duration::from_secs(75)));
     }
 }

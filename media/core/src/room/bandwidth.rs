@@ -2,7 +2,7 @@
 
 use super::Room;
 use super::forward::{find_lost, write_rtx};
-use crate::api::DropReason;
+use crate::api::{DropReason, ExtensionKind};
 use crate::bwe::{BandwidthEstimator, Bounds};
 use crate::ledger::Stage;
 use crate::pacer::{Class, Queued};
@@ -12,10 +12,14 @@ use crate::shared::{Cx, TimerKind};
 use crate::table::Key;
 use crate::transport::Transport;
 
-/// The pacing rate is this many times the budget, in tenths.
+/// The pacing rate is this many times the budget, in tenths, while nobody knows where the path's
+/// limit is.
 const PACING_TENTHS: u64 = 25;
 /// But at least this, so that a keyframe does not take seconds.
 const LEAST_PACING_BPS: u64 = 400_000;
+/// Once the limit is known, what is sent faster than that only waits elsewhere, where audio waits
+/// with it.
+const LIMITED_PACING_TENTHS: u64 = 11;
 /// Recent packets that are sent again as padding, one after the other.
 const PADDING_CYCLE: u16 = 16;
 
@@ -63,16 +67,35 @@ impl Room {
         let Some(estimator) = &mut transport.estimator else { return };
         estimator.poll(now_us, wanted_bps);
         let change = estimator.take_change();
-        if let Some(budget_bps) = change {
-            transport.budget_bps = budget_bps;
+        transport.budget_bps = estimator.budget_bps();
+        if let Some(estimate_bps) = change {
+            transport.layers_bps = estimate_bps;
         }
+        let is_settled = std::mem::replace(&mut transport.was_settling, false) && {
+            transport.was_settling = transport.is_settling(now_us);
+            !transport.was_settling
+        };
         transport.set_pacing(cx);
         self.pad(cx, key);
-        if change.is_some() {
+        self.end_thinning(key);
+        if change.is_some() || is_settled {
             self.allocate(cx, key);
         }
         if let Some(transport) = self.transports.get_mut(key) {
             transport.schedule_pace(cx);
+        }
+    }
+
+    /// Nothing waits any more for long: temporal layers return.
+    fn end_thinning(&mut self, key: Key) {
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        if !transport.pacer.take_relief() {
+            return;
+        }
+        for consumer in &transport.consumers {
+            if let Some(consumer) = self.consumers.get_mut(*consumer) {
+                consumer.layers.filter.set_thinned(false);
+            }
         }
     }
 
@@ -165,25 +188,41 @@ impl Transport {
         self.wanted_bps
     }
 
-    /// What layers are chosen by. Nothing is taken away for what is only a guess yet: it would be
-    /// seconds before it came back.
-    pub(super) fn budget_for_layers(&self, now_us: i64) -> Option<u64> {
+    /// What layers are chosen by.
+    pub(super) fn budget_for_layers(&self) -> Option<u64> {
         #[cfg(any(test, feature = "testing"))]
         if self.pinned_wanted_bps.is_some() {
             return None;
         }
-        let is_settling = self.estimator.as_ref().is_some_and(|e| e.is_settling(now_us));
-        self.budget_bps.filter(|_| !is_settling)
+        self.layers_bps
     }
 
-    fn set_pacing(&mut self, cx: &Cx) {
+    /// Whether nothing is known of the path yet, but soon will be.
+    pub(super) fn is_settling(&self, now_us: i64) -> bool {
+        #[cfg(any(test, feature = "testing"))]
+        if self.pinned_wanted_bps.is_some() {
+            return false;
+        }
+        match &self.estimator {
+            Some(estimator) => estimator.is_settling(now_us),
+            None => self.extensions.id(ExtensionKind::TransportCc).is_some(),
+        }
+    }
+
+    /// Sets what the pacer goes by.
+    pub(crate) fn set_pacing(&mut self, cx: &Cx) {
         let Some(estimator) = &self.estimator else { return };
-        let rate_bps = estimator.pacing_bps().map_or(0, |budget_bps| {
-            (budget_bps / 10 * PACING_TENTHS)
-                .max(LEAST_PACING_BPS)
-                .max(estimator.probe_bps().unwrap_or(0))
+        let budget_bps = estimator.pacing_bps(cx.now_us());
+        let rate_bps = budget_bps.map_or(0, |budget_bps| {
+            let drains = estimator.estimate_bps() > Some(budget_bps);
+            let paced = match estimator.knows_limit(cx.now_us()) {
+                true if drains => budget_bps,
+                true => budget_bps / 10 * LIMITED_PACING_TENTHS,
+                false => (budget_bps / 10 * PACING_TENTHS).max(LEAST_PACING_BPS),
+            };
+            paced.max(estimator.probe_bps().unwrap_or(0))
         });
-        self.pacer.set_budget(estimator.pacing_bps());
+        self.pacer.set_budget(budget_bps);
         self.pacer.set_rate(rate_bps, cx.now);
     }
 

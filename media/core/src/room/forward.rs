@@ -6,7 +6,7 @@ use super::{Room, audio};
 use crate::api::{DropReason, ExtensionKind, MediaKind};
 use crate::codec;
 use crate::codec::numbers::{PictureNumbers, PictureOffsets};
-use crate::consumer::{Consumer, Forwarded, SourceId};
+use crate::consumer::{Consumer, Forwarded, Interruption, SourceId};
 use crate::ext::transport_sequence;
 use crate::ledger::Stage;
 use crate::pacer::{Class, Queued, Stamps};
@@ -190,6 +190,10 @@ impl Room {
         let consumer = self.consumers.get_mut(key).ok_or(DropReason::ConsumerGone)?;
         if !consumer.parameters.nack {
             return Err(DropReason::RepairOff);
+        }
+        if consumer.kind == MediaKind::Video && consumer.encoding.is_none() {
+            // It begins anew with a keyframe: what came before is of no use.
+            return Err(DropReason::AwaitingKeyframe);
         }
         let closed = DropReason::TransportClosed;
         if consumer.sent.is_some() {
@@ -471,6 +475,9 @@ fn forward_to(
             bytes: Vec::new(),
         };
         let is_dropped = !enqueue(cx, transport, queued);
+        if transport.pacer.is_long() {
+            relieve(cx, transport, consumer, key);
+        }
         let is_broken = is_dropped && transport.pacer.may_ask_for_keyframe(cx.now);
         return if is_broken { Outcome::Broken } else { Outcome::Fine };
     }
@@ -481,6 +488,18 @@ fn forward_to(
     consumer.on_sent(cx, sent, &forwarded, &buffer);
     cx.shared.scratch.packet = buffer;
     Outcome::Fine
+}
+
+/// Video waits for too long: what can be left out is left out. If it is to go on at a lower
+/// encoding anyway, it stops until that one's keyframe comes, and what waits is given up.
+#[cold]
+fn relieve(cx: &mut Cx, transport: &mut Transport, consumer: &mut Consumer, key: Key) {
+    consumer.layers.filter.set_thinned(true);
+    if consumer.layers.over_since.take().is_some() {
+        transport.pacer.strip(key);
+        consumer.interrupt(Interruption::Pause);
+        report(cx, consumer);
+    }
 }
 
 /// Lets the packet in the scratch buffer wait. Returns whether there was room.

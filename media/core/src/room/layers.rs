@@ -13,6 +13,12 @@ use crate::table::Key;
 const TICK: Duration = Duration::from_millis(250);
 /// What an audio track may need at any moment, whatever it sent lately (silence sends nothing).
 const AUDIO_FLOOR_BPS: u64 = 40_000;
+/// While nothing is known of a subscriber's path, the smallest encoding of a track is waited for
+/// this long, although a larger one could be sent at once.
+const SMALLEST_PATIENCE: Duration = Duration::from_millis(700);
+/// A lone picture is sent at its lowest layer although that needs this share of the budget, in
+/// tenths: what does not fit waits in the pacer, where audio does not wait with it.
+const NEARLY_TENTHS: u64 = 15;
 /// With less than this share of a subscriber's use to spare (in tenths), the smallest encodings
 /// of what it watches are kept ready: falling back must not wait for an encoder to start.
 const TIGHT_TENTHS: u64 = 15;
@@ -27,7 +33,7 @@ struct Wanting {
 
 impl Room {
     /// Gives the subscriptions of a transport what its budget allows. Call it whenever
-    /// `Transport::budget_bps` changes.
+    /// `Transport::layers_bps` changes.
     pub(crate) fn allocate(&mut self, cx: &mut Cx, transport: Key) {
         self.allocate_because(cx, transport, LayerSwitchReason::Budget);
     }
@@ -40,10 +46,15 @@ impl Room {
         reason: LayerSwitchReason,
     ) {
         let Some(owner) = self.transports.get(transport) else { return };
-        let (budget, keys) = (owner.budget_for_layers(cx.now_us()), owner.consumers.clone());
-        let (wanting, audio_bps, voices) = self.gather(cx, &keys);
+        let is_settling = owner.is_settling(cx.now_us());
+        let (budget, keys) = (owner.budget_for_layers(), owner.consumers.clone());
+        let budget = budget.filter(|_| !is_settling);
+        let (mut wanting, audio_bps, voices) = self.gather(cx, &keys);
         if let Some(owner) = self.transports.get_mut(transport) {
             owner.voices = voices;
+        }
+        if is_settling {
+            wanting.iter_mut().for_each(|want| self.keep_smallest(cx, want));
         }
         let mut chosen = [Vec::new(), Vec::new()];
         for (ladder, chosen) in chosen.iter_mut().enumerate() {
@@ -64,7 +75,7 @@ impl Room {
         let mut used = audio_bps;
         let mut wanted = audio_bps;
         let mut producers = Vec::new();
-        let on_trial = self.on_trial(cx, &wanting, &real);
+        let on_trial = self.on_trial(cx, &wanting, &real, (audio_bps, budget));
         for (want, (real, ideal)) in wanting.iter().zip(real.iter().zip(&ideal)) {
             let [there, all] = &want.ladders;
             let ideal = ideal.map(|index| all[index]);
@@ -94,8 +105,8 @@ impl Room {
         if let Some(owner) = self.transports.get_mut(transport) {
             // The headroom for rising comes on top.
             owner.wanted_bps = wanted.saturating_add(wanted / 10);
-            owner.is_tight =
-                budget.is_some_and(|budget| budget < used.saturating_mul(TIGHT_TENTHS) / 10);
+            owner.is_tight = is_settling
+                || budget.is_some_and(|budget| budget < used.saturating_mul(TIGHT_TENTHS) / 10);
         }
         // What became unwanted, or tight, is noticed within a tick.
         producers.sort_unstable();
@@ -106,9 +117,29 @@ impl Room {
         }
     }
 
+    /// Nothing is known of the path: of what is there only the smallest encoding is sent, and if
+    /// that is not there yet, nothing for a moment.
+    fn keep_smallest(&mut self, cx: &Cx, want: &mut Wanting) {
+        let [there, all] = &mut want.ladders;
+        let Some(consumer) = self.consumers.get_mut(want.consumer) else { return };
+        let smallest = |ladder: &[Rung]| ladder.first().map(|rung| rung.layer.spatial);
+        let since = *consumer.layers.settling_since.get_or_insert(cx.now);
+        let waits = smallest(there) > smallest(all) && cx.now < since + SMALLEST_PATIENCE;
+        // What is being sent already is not taken away for a guess.
+        let current = consumer.encoding.map(|encoding| encoding as u8);
+        let last = current.max(smallest(there).filter(|_| !waits));
+        there.retain(|rung| Some(rung.layer.spatial) <= last);
+    }
+
     /// The subscription that is sent though it does not fit. There is one only where no picture
     /// at all fits: else what is sent tells how much more the link takes.
-    fn on_trial(&mut self, cx: &Cx, wanting: &[Wanting], real: &[Option<usize>]) -> Option<Key> {
+    fn on_trial(
+        &mut self,
+        cx: &Cx,
+        wanting: &[Wanting],
+        real: &[Option<usize>],
+        (audio_bps, budget): (u64, Option<u64>),
+    ) -> Option<Key> {
         if wanting.iter().zip(real).any(|(_, index)| index.is_some()) {
             return None;
         }
@@ -117,6 +148,10 @@ impl Room {
         };
         let first =
             wanting.iter().filter(|want| !want.ladders[1].is_empty()).min_by_key(priority)?;
+        let needed = first.ladders[0].first().map(|rung| audio_bps.saturating_add(rung.bps));
+        if needed.zip(budget).is_some_and(|(needed, bps)| needed <= bps / 10 * NEARLY_TENTHS) {
+            return Some(first.consumer);
+        }
         let consumer = self.consumers.get_mut(first.consumer)?;
         consumer.layers.trials.is_due(cx.now).then_some(first.consumer)
     }
@@ -142,8 +177,8 @@ impl Room {
             }
             let mut ladders = [Vec::new(), Vec::new()];
             if let Some(preferred) = consumer.layers.wish.preferred {
-                producer.ladder(preferred, false, &mut ladders[0]);
-                producer.ladder(preferred, true, &mut ladders[1]);
+                producer.ladder(preferred, false, &mut ladders[0], cx.now);
+                producer.ladder(preferred, true, &mut ladders[1], cx.now);
             }
             wanting.push(Wanting { consumer: *key, producer: producer_key, ladders });
         }

@@ -283,7 +283,7 @@ impl Room {
                 producer.on_keyframe(stream.encoding, header.timestamp);
             }
         }
-        let has_begun = producer.on_media(stream.encoding, &info, len, now);
+        let has_begun = producer.on_media(stream.encoding, &info, (header.timestamp, len), now);
         let is_one_of_several = producer.encodings.len() > 1;
         if producer.paused {
             return cx.drop_packet(Stage::Media, DropReason::ProducerPaused);

@@ -83,8 +83,11 @@ pub(crate) struct Transport {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     /// What may be sent now, media and retransmissions, in bits per second. `None`: no limit is
-    /// known. Whoever changes it calls `Room::allocate`.
+    /// known.
     pub(crate) budget_bps: Option<u64>,
+    /// The same, but for the moments in which a queue is emptied: layers are not given up for
+    /// those. Whoever changes it calls `Room::allocate`.
+    pub(crate) layers_bps: Option<u64>,
     /// What the subscriptions could use at the layers they want: nobody needs to know whether
     /// the path carries more.
     pub(crate) wanted_bps: u64,
@@ -96,6 +99,8 @@ pub(crate) struct Transport {
     pub(crate) requests_due: Option<Instant>,
     pub(crate) pace: Deadline,
     pub(crate) estimator: Option<Box<BandwidthEstimator>>,
+    /// Nothing was known of the path when it was last looked at.
+    pub(crate) was_settling: bool,
     pub(crate) pacer: Pacer,
     /// Loss of audio on the way to the subscriber.
     pub(crate) audio_loss: LossMeter,
@@ -179,6 +184,7 @@ impl Transport {
             bytes_in: 0,
             bytes_out: 0,
             budget_bps: None,
+            layers_bps: None,
             wanted_bps: 0,
             is_tight: false,
             control: Deadline::default(),
@@ -186,6 +192,7 @@ impl Transport {
             requests_due: None,
             pace: Deadline::default(),
             estimator: None,
+            was_settling: false,
             pacer: Pacer::default(),
             audio_loss: LossMeter::default(),
             queue_seen: None,
@@ -260,7 +267,8 @@ impl Transport {
         lens: (usize, usize),
         stamps: Stamps,
     ) -> SentRtp {
-        if stamps.number_at > 0 && self.estimator.is_none() {
+        let is_first = stamps.number_at > 0 && self.estimator.is_none();
+        if is_first {
             self.estimator(cx);
         }
         let since_epoch = cx.since_epoch();
@@ -273,8 +281,19 @@ impl Transport {
             if let Some(estimator) = &mut self.estimator {
                 estimator.on_sent(since_epoch.as_micros() as i64, len, stamps.number_at > 0);
             }
+            if is_first {
+                self.begin_pacing(cx);
+            }
         }
         sent
+    }
+
+    /// The first packet that feedback can be about was sent.
+    #[cold]
+    fn begin_pacing(&mut self, cx: &mut Cx) {
+        self.was_settling = true;
+        self.set_pacing(cx);
+        self.schedule_pace(cx);
     }
 
     /// [`Transport::send_media`] for the packet in the scratch buffer.
