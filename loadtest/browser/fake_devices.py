@@ -8,7 +8,7 @@ import numpy as np
 
 from loadtest.sources import MEDIA_DIR, load_speech
 
-__all__ = ["PICTURE_SIZE", "write_clip", "write_large_clip", "write_speech"]
+__all__ = ["PICTURE_SIZE", "write_busy_clip", "write_clip", "write_large_clip", "write_speech"]
 
 PICTURE_SIZE = (352, 288)
 """Width and height of what the file camera gives."""
@@ -30,6 +30,19 @@ def write_speech(target: Path) -> None:
         out.setsampwidth(2)
         out.setframerate(48_000)
         out.writeframes(load_speech(MEDIA_DIR / "zh_tts0.wav").astype("<i2").tobytes())
+
+
+def write_busy_clip(target: Path) -> None:
+    """The clip at 1,280 × 720 pixels with grain, 15 pictures a second: encoders need their rate."""
+    width, height, most = 1280, 720, 45
+    grain = np.random.default_rng(7).normal(0, 6, (4, height, width))
+    with av.open(str(MEDIA_DIR / "carphone.mp4")) as container, target.open("wb") as out:
+        out.write(b"YUV4MPEG2 W%d H%d F15:1 Ip A1:1 C420jpeg\n" % (width, height))
+        for index, frame in zip(range(most), container.decode(video=0), strict=False):
+            planes = frame.reformat(width, height, "yuv420p").to_ndarray()
+            noisy = planes[:height].astype(np.float64) + grain[index % len(grain)]
+            planes[:height] = np.clip(noisy, 16, 235).astype(np.uint8)
+            out.write(b"FRAME\n" + planes.tobytes())
 
 
 def write_large_clip(target: Path) -> None:

@@ -83,6 +83,7 @@ def launch_chromium(
     without: Sequence[str] = (),
     files: bool = True,
     large: bool = False,
+    busy: bool = False,
 ) -> Launch:
     """Chromium by way of its driver.
 
@@ -92,13 +93,20 @@ def launch_chromium(
         without: flags that are left out.
         files: camera and microphone are a clip and speech; else Chromium's own pattern and beeps.
         large: the camera shows 1,280 × 720 pixels.
+        busy: it does, and they are hard to encode.
     """
     given = [flag for flag in _CHROMIUM_FLAGS if flag not in without]
     if files:
-        from loadtest.browser.fake_devices import write_clip, write_large_clip, write_speech
+        from loadtest.browser.fake_devices import (
+            write_busy_clip,
+            write_clip,
+            write_large_clip,
+            write_speech,
+        )
 
         picture, sound = folder / "camera.y4m", folder / "microphone.wav"
-        (write_large_clip if large else write_clip)(picture)
+        write = write_busy_clip if busy else write_large_clip if large else write_clip
+        write(picture)
         write_speech(sound)
         given.append(f"--use-file-for-fake-video-capture={picture}")
         given.append(f"--use-file-for-fake-audio-capture={sound}")

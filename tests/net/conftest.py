@@ -8,7 +8,7 @@ from loadtest.browser.browser import Browser
 from loadtest.netem.inside import inside
 from tests.e2e.stage import Stage, stage
 from tests.net.far import BROKEN_SOCKET, far_settings, start_chromium
-from tests.net.namespaces import PUBLIC_ADDRESSES, Path
+from tests.net.namespaces import Path
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,8 @@ def chromium(path: Path) -> Iterator[Browser]:
 @pytest.fixture
 async def scene(path: Path, chromium: Browser) -> AsyncIterator[Stage]:
     """A server at the other end; the path is as good as new before and after."""
-    path.set_loss(0)
-    path.move_client(PUBLIC_ADDRESSES[0])
+    path.heal()
     with inside(path.server):
         async with stage(chromium, far_settings(), expected=[BROKEN_SOCKET]) as made:
             yield made
-    path.set_loss(0)
+    path.heal()

@@ -10,23 +10,35 @@ mobile data does::
 Needs root, iproute2 and nftables. Nothing leaves the namespaces.
 """
 
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from enum import StrEnum
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 CLIENT_ADDRESS = "10.77.1.2"
 SERVER_ADDRESS = "10.77.2.2"
 PUBLIC_ADDRESSES = ("10.77.2.11", "10.77.2.12")
+BURST_BYTES = 2_000
+"""A token bucket has to hold a packet, and the same at every rate: one that was let in as it was
+and is larger than the bucket has become would stop the link for good."""
+
+
+class Towards(StrEnum):
+    """A direction of the path, by the router's interface that sends into it."""
+
+    CLIENT = "c-router"
+    SERVER = "s-router"
 
 
 def why_unavailable() -> str | None:
     """Says why namespaces can't be used here, or ``None`` if they can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    for tool in ("ip", "nft"):
+    for tool in ("ip", "nft", "tc"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
     probe = f"witness-probe-{os.getpid()}"
@@ -98,6 +110,62 @@ class Path:
             "add rule ip path lossy drop\n"
         )
 
+    def set_loss_towards(self, towards: Towards, percent: int) -> None:
+        """Drops ``percent`` of the UDP packets of one direction, behind the link's queue."""
+        end, address, link = {
+            Towards.CLIENT: (self.client, CLIENT_ADDRESS, "c-end"),
+            Towards.SERVER: (self.server, SERVER_ADDRESS, "s-end"),
+        }[towards]
+        rules = "add table ip end\ndelete table ip end\n"
+        if percent:
+            rules += (
+                "add table ip end\n"
+                "add chain ip end lossy { type filter hook prerouting priority -300; }\n"
+                f"add rule ip end lossy iifname {link} ip daddr {address} meta l4proto udp "
+                f"numgen random mod 100 < {percent} drop\n"
+            )
+        self._nft(rules, end)
+
+    def limit(self, towards: Towards, rate_bps: int | None, queue_ms: int = 300) -> None:
+        """Lets one direction carry ``rate_bps``, with a drop-tail queue of ``queue_ms`` before it.
+
+        ``None``: as much as the machine does.
+        """
+        tc = self.command(self.router, ["tc", "qdisc"])
+        if rate_bps is None:
+            # There may be none to remove.
+            subprocess.run([*tc, "del", "dev", towards, "root"], capture_output=True, check=False)
+            return
+        bucket = [
+            "tbf",
+            "rate",
+            f"{rate_bps}bit",
+            "burst",
+            f"{BURST_BYTES}b",
+            "latency",
+            f"{queue_ms}ms",
+        ]
+        subprocess.run([*tc, "replace", "dev", towards, "root", *bucket], check=True)
+
+    def queued_bytes(self, towards: Towards) -> int:
+        """What waits before a limited link now."""
+        shown = subprocess.run(
+            self.command(self.router, ["tc", "-s", "-j", "qdisc", "show", "dev", towards]),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        disciplines: list[dict[str, Any]] = json.loads(shown.stdout)
+        return sum(int(d["backlog"]) for d in disciplines if d["kind"] == "tbf")
+
+    def heal(self) -> None:
+        """As good as new: no loss, no limit, the client at its first address."""
+        self.set_loss(0)
+        for towards in Towards:
+            self.set_loss_towards(towards, 0)
+            self.limit(towards, None)
+        self.move_client(PUBLIC_ADDRESSES[0])
+
     def _build(self) -> None:
         for name in (self.client, self.router, self.server):
             _ip("netns", "add", name)
@@ -131,8 +199,8 @@ class Path:
         _ip("-n", end, "link", "set", near, "up")
         _ip("-n", router, "link", "set", far, "up")
 
-    def _nft(self, script: str) -> None:
-        command = self.command(self.router, ["nft", "-f", "-"])
+    def _nft(self, script: str, namespace: str | None = None) -> None:
+        command = self.command(namespace or self.router, ["nft", "-f", "-"])
         done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"nft refused the rules: {done.stderr.strip()}")

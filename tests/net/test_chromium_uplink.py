@@ -1,0 +1,83 @@
+"""A Chromium that publishes through a narrow link: its own estimate, on our feedback."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from loadtest.browser.browser import Browser
+from sfu.model import Role
+from tests.e2e.stage import Stage
+from tests.net.course import Course, show, skip_if_busy, table, watch
+from tests.net.far import join_page, start_camera, start_near
+from tests.net.namespaces import Path, Towards, why_unavailable
+from witness.server import WitnessServer
+
+_REASON = why_unavailable()
+pytestmark = [
+    pytest.mark.net,
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
+]
+
+NARROW_BPS = 500_000
+
+
+@pytest.fixture(autouse=True)
+def _needs_time() -> None:
+    skip_if_busy()
+
+
+@pytest.fixture(scope="module")
+def chromium(path: Path) -> Iterator[Browser]:
+    """At the client's end; its camera is large and needs its rate."""
+    browser = start_camera(path.client)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def near(path: Path) -> Iterator[Browser]:
+    """Beside the server."""
+    browser = start_near(path)
+    yield browser
+    browser.close()
+
+
+async def test_a_publisher_gives_up_its_large_picture_and_gets_it_back(
+    path: Path, scene: Stage, near: Browser
+) -> None:
+    publisher = await join_page(scene, Role.CUSTOMER)
+    watcher = await join_page(scene, Role.SUPERVISOR, near)
+    assert isinstance(scene.call.server, WitnessServer)
+    async with watch(path, Towards.SERVER, scene.call.server.engines) as course:
+        await asyncio.sleep(12)
+        path.limit(Towards.SERVER, NARROW_BPS)
+        course.rate_bps, falls = NARROW_BPS, time.time()
+        await asyncio.sleep(20)
+        path.limit(Towards.SERVER, None)
+        rises = time.time()
+        await asyncio.sleep(22)
+        await course.collect(watcher)
+    sent = Course()
+    await sent.collect(publisher)
+    fell_s = sent.settled_s(falls, lambda span: span.sent_kbps < NARROW_BPS / 1e3)
+    rose_s = course.first_s(rises, lambda note: note["video"]["width"] >= 1280)
+    narrow, uplink = course.span(falls + 8, rises), sent.span(falls + 8, rises)
+    rows = {
+        "no limit": (course.span(falls - 5, falls), None),
+        "falls to 500 kb/s, the first 8 s": (course.span(falls, falls + 8), fell_s),
+        "then": (narrow, None),
+        "no limit again": (course.span(rises + 10, rises + 22), rose_s),
+    }
+    show(table("uplink", rows))
+    show(f"sent at 500 kb/s: {uplink.sent_kbps:.0f} kb/s")
+    skip_if_busy()
+    assert fell_s < 8
+    assert 150 < uplink.sent_kbps < NARROW_BPS / 1e3
+    assert narrow.width <= 640
+    assert narrow.frames_per_s > 5
+    assert narrow.concealed < 0.02
+    assert rose_s < 22
