@@ -54,6 +54,9 @@ class Connection:
             await self._socket.send_json({"id": number, "method": method, "params": params})
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 message = await answer
+        except TimeoutError:
+            silence = f"the browser did not answer {method} within {COMMAND_TIMEOUT_S:.0f} s"
+            raise TimeoutError(silence) from None
         finally:
             self._waiting.pop(number, None)
         if message["type"] == "error":
