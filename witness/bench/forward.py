@@ -21,6 +21,7 @@ from witness.bench.load import (
 from witness.bench.process import server_process
 from witness.bench.progress import Progress
 from witness.bench.rooms import PARTIES, Rooms, swarm_of
+from witness.config import MediaConfig
 from witness.i18n import t
 
 __all__ = ["ForwardOptions", "ForwardResult", "GrowthPoint", "measure_forwarding"]
@@ -28,6 +29,7 @@ __all__ = ["ForwardOptions", "ForwardResult", "GrowthPoint", "measure_forwarding
 _BUSY = 0.8
 """Share of its core the server uses "at load": what is left keeps queues short."""
 _RAW_PACKETS = 40_000
+_PROTECTION_BYTES = 16
 _GROWTH_ROUNDS = 3
 _GROWTH_RATE = 250_000.0
 """Forwarded packets a second at every point of the growth curve."""
@@ -201,6 +203,11 @@ def _ratio(by_rooms: dict[int, float]) -> float | None:
     return by_rooms[300] / by_rooms[10]
 
 
+def _bps(rooms: int) -> float:
+    """What each participant receives at a point of the growth curve."""
+    return 8 * (VIDEO_BYTES + _PROTECTION_BYTES) * _GROWTH_RATE / (rooms * len(PARTIES))
+
+
 def _factor(interval: Interval, rooms: int) -> float:
     """How much more often than in a call packets were sent in an interval."""
     return interval.sent / interval.seconds / (calls().packets_per_s * len(PARTIES) * rooms)
@@ -213,11 +220,19 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
         BenchError: the server or the load generator did not do its part.
     """
     preferred = machine.prefer()
+    wide = [count for count in options.growth if _bps(count) > MediaConfig().max_bitrate_bps]
+    growth: list[GrowthPoint] = []
+    if wide:
+        async with _stage(progress, wide_links=True) as (probe, rooms, _):
+            growth += [
+                await _growth_point(probe, rooms, count, options, progress) for count in wide
+            ]
+    narrow = [count for count in options.growth if count not in wide]
     async with _stage(progress) as (probe, rooms, cpu):
         before = probe.server.memory_bytes()
-        growth = [
+        growth += [
             await _growth_point(probe, rooms, count, options, progress)
-            for count in options.growth
+            for count in narrow
             if count <= options.rooms
         ]
         await rooms.grow(options.rooms)
@@ -226,7 +241,7 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
         delays = await _delay(probe, rooms, samples, options, progress)
         growth += [
             await _growth_point(probe, rooms, count, options, progress)
-            for count in options.growth
+            for count in narrow
             if count > options.rooms
         ]
     return ForwardResult(
@@ -244,13 +259,17 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
 
 
 @contextlib.asynccontextmanager
-async def _stage(progress: Progress) -> AsyncIterator[tuple[Probe, Rooms, int | None]]:
+async def _stage(
+    progress: Progress, *, wide_links: bool = False
+) -> AsyncIterator[tuple[Probe, Rooms, int | None]]:
     """A server on one CPU and a swarm on another, if there are two."""
     cpus = machine.cpus()
     server_cpu, swarm_cpu = (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
     async with contextlib.AsyncExitStack() as stack:
         pinned = [] if server_cpu is None else [server_cpu]
-        server = await stack.enter_async_context(server_process(cpus=pinned, engines=1))
+        server = await stack.enter_async_context(
+            server_process(cpus=pinned, engines=1, settings={"wide_links": wide_links})
+        )
         swarm = await stack.enter_async_context(swarm_of(cpu=swarm_cpu))
         # Signaling of the participants too keeps away from the server's CPU.
         machine.bind(swarm_cpu)
@@ -340,6 +359,7 @@ async def _growth_point(
     load = packets(VIDEO_BYTES)
     offered = load.packets_per_s * rooms.participants * (len(PARTIES) - 1)
     half_s = options.seconds / 2
+    await probe.ramp(load.times(_GROWTH_RATE / offered))
     constant = [
         await probe.measure(load.times(_GROWTH_RATE / offered), half_s)
         for _ in range(_GROWTH_ROUNDS)

@@ -35,6 +35,8 @@ PICTURE = 6
 lets what is due within 40 ms go in one burst."""
 
 _SETTLE_S = 0.3
+_RAMP_STEPS = 10
+_RAMP_STEP_S = 0.15
 _SNAPSHOT_S = 1.15
 """Longer than the time between two snapshots of an engine."""
 
@@ -154,6 +156,18 @@ class Probe:
         await asyncio.sleep(_SETTLE_S)
         return await self.watch(seconds)
 
+    async def ramp(self, load: Load) -> None:
+        """Sends ``load`` until nothing is lost, at most for a while.
+
+        Estimates of links grow with what is sent; until they have, packets are dropped for the
+        sake of links.
+        """
+        self.set_load(load)
+        for _ in range(_RAMP_STEPS):
+            await asyncio.sleep(_RAMP_STEP_S)
+            if (await self.watch(_RAMP_STEP_S)).lost == 0:
+                return
+
     async def watch(self, seconds: float) -> Interval:
         """Measures what is under way."""
         before, used, started_s = self.swarm.report(), self.server.usage(), time.monotonic()
@@ -185,6 +199,7 @@ class Probe:
     async def find_rate(self, load: Load, busy: float, seconds: float, start: float = 1.0) -> float:
         """The factor at which ``load`` makes the server as busy as asked, about."""
         factor = start
+        await self.ramp(load.times(factor))
         for _ in range(5):
             interval = await self.measure(load.times(factor), seconds)
             # What is lost costs nothing, so a server that can't keep up is busier than it looks.

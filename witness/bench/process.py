@@ -134,7 +134,7 @@ async def server_process(
         cpus: all its threads are bound to these; empty for any.
         engines: media threads.
         settings: resume_window_s and heartbeat_s, where they are not the defaults; with
-            estimates links are believed to take what is estimated, as in production.
+            wide_links an estimate has no upper bound.
 
     Raises:
         BenchError: it does not start.

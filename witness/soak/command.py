@@ -118,7 +118,6 @@ async def soak(options: SoakOptions, plan: list[Action], progress: Progress) -> 
     settings = {
         "resume_window_s": options.resume_window_s,
         "heartbeat_s": options.heartbeat_s,
-        "estimates": True,
     }
     progress.say(t("starting a server"))
     async with server_process(cpus=[], engines=1, settings=settings) as server, _swarms() as swarms:
