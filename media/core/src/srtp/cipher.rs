@@ -2,9 +2,10 @@
 //!
 //! Both work in place on `header | payload | tag` and keep no state.
 
-use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::{constant_time, hmac};
+use media_aead::{AesGcm, NONCE_LEN};
+use media_prefetch::prefetch_all;
 
 use super::SrtpError;
 use super::keys::SrtpKeys;
@@ -13,7 +14,7 @@ use crate::api::SrtpProfile;
 /// Bytes of the HMAC-SHA1-80 tag.
 const SHA1_80_TAG_LEN: usize = 10;
 /// Bytes of the AES-GCM tag.
-const GCM_TAG_LEN: usize = 16;
+const GCM_TAG_LEN: usize = media_aead::TAG_LEN;
 /// Bytes of the SRTCP index and its encryption flag.
 pub(super) const INDEX_LEN: usize = 4;
 /// Bytes of an RTCP packet that stay readable: the first header and its SSRC.
@@ -21,12 +22,14 @@ pub(super) const RTCP_HEADER_LEN: usize = 8;
 /// Flag of the SRTCP index word: the packet is encrypted.
 pub(super) const ENCRYPTED_FLAG: u32 = 1 << 31;
 
+type Nonce = [u8; NONCE_LEN];
+
 /// Session keys for RTP or for RTCP.
 pub(super) enum Cipher {
     /// AES counter mode with HMAC-SHA1-80 (RFC 3711, section 4).
     CmSha1 { key: Box<EncryptingKey>, auth: Box<hmac::Key>, salt: [u8; 14] },
     /// AES-GCM (RFC 7714).
-    Gcm { key: LessSafeKey, salt: [u8; 12] },
+    Gcm { key: AesGcm, salt: [u8; 12] },
 }
 
 impl Cipher {
@@ -61,9 +64,20 @@ impl Cipher {
     }
 
     pub(super) fn gcm(key: &[u8], salt: [u8; 12]) -> Result<Cipher, SrtpError> {
-        let algorithm = if key.len() == 32 { &aead::AES_256_GCM } else { &aead::AES_128_GCM };
-        let key = UnboundKey::new(algorithm, key).map_err(|_| SrtpError::KeyLength)?;
-        Ok(Cipher::Gcm { key: LessSafeKey::new(key), salt })
+        let key = AesGcm::new(key).map_err(|_| SrtpError::KeyLength)?;
+        Ok(Cipher::Gcm { key, salt })
+    }
+
+    /// Has the expanded key fetched.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        match self {
+            Cipher::CmSha1 { key, auth, .. } => {
+                prefetch_all(&**key);
+                prefetch_all(&**auth);
+            }
+            Cipher::Gcm { key, .. } => key.prefetch(),
+        }
     }
 
     /// Bytes of the authentication tag.
@@ -235,7 +249,7 @@ fn rtp_nonce(salt: &[u8; 12], ssrc: u32, index: u64) -> Nonce {
     let mut nonce = *salt;
     xor(&mut nonce[2..6], &ssrc.to_be_bytes());
     xor(&mut nonce[6..], &index.to_be_bytes()[2..]);
-    Nonce::assume_unique_for_key(nonce)
+    nonce
 }
 
 /// Nonce of an RTCP packet (RFC 7714, section 9.1).
@@ -243,7 +257,7 @@ fn rtcp_nonce(salt: &[u8; 12], ssrc: u32, index: u32) -> Nonce {
     let mut nonce = *salt;
     xor(&mut nonce[2..6], &ssrc.to_be_bytes());
     xor(&mut nonce[8..], &index.to_be_bytes());
-    Nonce::assume_unique_for_key(nonce)
+    nonce
 }
 
 fn xor(target: &mut [u8], mask: &[u8]) {
@@ -288,25 +302,24 @@ fn verify(key: &hmac::Key, packet: &[u8], suffix: &[u8], tag: &[u8]) -> Result<(
 }
 
 fn seal_gcm(
-    key: &LessSafeKey,
+    key: &AesGcm,
     nonce: Nonce,
     aad: &[u8],
     data: &mut [u8],
     tag: &mut [u8],
 ) -> Result<(), SrtpError> {
-    key.seal_in_place_scatter(nonce, Aad::from(aad), data, &[], tag).map_err(|_| MALFORMED)
+    let tag = tag.try_into().map_err(|_| MALFORMED)?;
+    key.seal(&nonce, aad, data, tag).map_err(|_| MALFORMED)
 }
 
 fn open_gcm(
-    key: &LessSafeKey,
+    key: &AesGcm,
     nonce: Nonce,
     aad: &[u8],
     tag: &[u8],
     data: &mut [u8],
 ) -> Result<(), SrtpError> {
-    key.open_in_place_separate_tag(nonce, Aad::from(aad), tag, data)
-        .map_err(|_| SrtpError::Authentication)?;
-    Ok(())
+    key.open(&nonce, aad, data, tag).map_err(|_| SrtpError::Authentication)
 }
 
 #[cfg(test)]

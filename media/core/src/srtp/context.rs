@@ -92,6 +92,7 @@ impl SrtpContext {
     #[inline]
     pub(crate) fn prefetch(&self) {
         self.rtp_sources.prefetch();
+        self.rtp.prefetch();
     }
 
     /// Has fetched what RTP packets of one source will need, a moment later.
@@ -104,6 +105,7 @@ impl SrtpContext {
     #[inline]
     pub(crate) fn prefetch_rtcp(&self) {
         self.rtcp_sources.prefetch();
+        self.rtcp.prefetch();
     }
 
     /// Bytes held, with the per-source tables.
