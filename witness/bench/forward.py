@@ -220,15 +220,17 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
         BenchError: the server or the load generator did not do its part.
     """
     preferred = machine.prefer()
+    # Each stage binds this process to the CPU of its swarm.
+    cpus = machine.cpus()
     wide = [count for count in options.growth if _bps(count) > MediaConfig().max_bitrate_bps]
     growth: list[GrowthPoint] = []
     if wide:
-        async with _stage(progress, wide_links=True) as (probe, rooms, _):
+        async with _stage(progress, cpus, wide_links=True) as (probe, rooms, _):
             growth += [
                 await _growth_point(probe, rooms, count, options, progress) for count in wide
             ]
     narrow = [count for count in options.growth if count not in wide]
-    async with _stage(progress) as (probe, rooms, cpu):
+    async with _stage(progress, cpus) as (probe, rooms, cpu):
         before = probe.server.memory_bytes()
         growth += [
             await _growth_point(probe, rooms, count, options, progress)
@@ -260,10 +262,9 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
 
 @contextlib.asynccontextmanager
 async def _stage(
-    progress: Progress, *, wide_links: bool = False
+    progress: Progress, cpus: Sequence[int], *, wide_links: bool = False
 ) -> AsyncIterator[tuple[Probe, Rooms, int | None]]:
     """A server on one CPU and a swarm on another, if there are two."""
-    cpus = machine.cpus()
     server_cpu, swarm_cpu = (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
     async with contextlib.AsyncExitStack() as stack:
         pinned = [] if server_cpu is None else [server_cpu]
@@ -359,7 +360,7 @@ async def _growth_point(
     load = packets(VIDEO_BYTES)
     offered = load.packets_per_s * rooms.participants * (len(PARTIES) - 1)
     half_s = options.seconds / 2
-    await probe.ramp(load.times(_GROWTH_RATE / offered))
+    await probe.warm(load.times(_GROWTH_RATE / offered))
     constant = [
         await probe.measure(load.times(_GROWTH_RATE / offered), half_s)
         for _ in range(_GROWTH_ROUNDS)

@@ -37,6 +37,9 @@ lets what is due within 40 ms go in one burst."""
 _SETTLE_S = 0.3
 _RAMP_STEPS = 10
 _RAMP_STEP_S = 0.15
+_WARM_STEPS = 12
+_WARM_STEP_S = 1.0
+_STEADY_BYTES = 1 << 20
 _SNAPSHOT_S = 1.15
 """Longer than the time between two snapshots of an engine."""
 
@@ -166,6 +169,19 @@ class Probe:
         for _ in range(_RAMP_STEPS):
             await asyncio.sleep(_RAMP_STEP_S)
             if (await self.watch(_RAMP_STEP_S)).lost == 0:
+                return
+
+    async def warm(self, load: Load) -> None:
+        """Sends ``load`` until the server takes no more memory for it, at most for a while.
+
+        What participants are remembered by fills with their first packets; the kernel's work for
+        that is done once for each participant, and is not part of what a packet costs.
+        """
+        await self.ramp(load)
+        for _ in range(_WARM_STEPS):
+            before = self.server.memory_bytes()
+            await asyncio.sleep(_WARM_STEP_S)
+            if self.server.memory_bytes() - before < _STEADY_BYTES:
                 return
 
     async def watch(self, seconds: float) -> Interval:
