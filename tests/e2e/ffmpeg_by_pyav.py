@@ -38,7 +38,7 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], str]:
 
 def packets(
     source: InputContainer, output: OutputContainer, options: dict[str, str]
-) -> Iterator[Packet[Any]]:
+) -> Iterator["Packet[Any]"]:
     """Encodes what is in the file, in its order."""
     picture, sound = source.streams.video[0], source.streams.audio[0]
     video = output.add_stream(
