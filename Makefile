@@ -45,6 +45,7 @@ format: $(STAMPS)/build $(STAMPS)/dev ## canonical form of the sources, generate
 	ruff check --fix .
 	cargo fmt --all
 	python -m signaling.schema
+	node tools/modulepreload.mjs --write
 	witness config reference > configs/witness.yaml.new
 	mv configs/witness.yaml.new configs/witness.yaml
 

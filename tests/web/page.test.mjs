@@ -9,6 +9,7 @@ import { preferCodec } from "../../web/sdk/codecs.js";
 import { describeError, pickLanguage } from "../../web/sdk/i18n.js";
 import { meterLevel } from "../../web/sdk/level.js";
 import { socketUrl } from "../../web/sdk/protocol.js";
+import { PAGE, moduleGraph, pageWithLinks } from "../../tools/modulepreload.mjs";
 
 const WEB = new URL("../../web/", import.meta.url);
 const quiet = { drain: null, expiry: null };
@@ -128,4 +129,10 @@ test("the socket's address follows from the server's", () => {
   assert.equal(socketUrl("/", page), "wss://bank.example/v1/ws");
   assert.equal(socketUrl("http://127.0.0.1:8080", page), "ws://127.0.0.1:8080/v1/ws");
   assert.equal(socketUrl("wss://media.example/v1/ws?token=no", page), "wss://media.example/v1/ws");
+});
+
+test("the page asks for all its modules at once", async () => {
+  const graph = await moduleGraph();
+  for (const file of ["/sdk/call.js", "/sdk/clock.js", "/app/strings.js"]) assert.ok(graph.has(file), file);
+  assert.equal(await readFile(PAGE, "utf8"), await pageWithLinks(), "node tools/modulepreload.mjs --write");
 });
