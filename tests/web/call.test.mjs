@@ -208,6 +208,31 @@ test("a shorter outage costs an ICE restart and no more", async () => {
   assert.deepEqual([peers.length, peers[0].iceRestarts], [1, 1]);
 });
 
+test("a call over TCP restarts ICE by itself to find UDP, only while all is well", async () => {
+  const { clock, peers, server, call } = await joined({ tracks: { microphone: fakeTrack("audio") } });
+  const path = (protocol) => new Map([
+    ["L", { id: "L", type: "local-candidate", protocol, candidateType: "host" }],
+    ["R", { id: "R", type: "remote-candidate", protocol }],
+    ["P", { id: "P", type: "candidate-pair", localCandidateId: "L", remoteCandidateId: "R" }],
+    ["T", { id: "T", type: "transport", selectedCandidatePairId: "P" }],
+  ]);
+  peers[0].stats = path("tcp");
+  peers[0].change("connected");
+  await clock.advance(14_000);
+  assert.equal(peers[0].iceRestarts, 0);
+  await clock.advance(4000);
+  assert.equal(peers[0].iceRestarts, 1);
+  server.notify("media.state", { state: "disconnected" });
+  server.notify("media.state", { state: "connected" });
+  call.networkChanged();
+  await clock.advance(5000);
+  assert.equal(peers[0].iceRestarts, 2, "a network that changed is tried soon");
+  peers[0].stats = path("udp");
+  await clock.advance(120_000);
+  assert.equal(peers[0].iceRestarts, 2);
+  assert.equal(peers.length, 1);
+});
+
 test("a call joined anew gets a new peer connection with the same sources", async () => {
   const { server, clock, peers, offers } = await joined({ tracks: { microphone: fakeTrack("audio") } });
   server.refuse = (type) => (type === "resume" ? { code: "resume_unknown" } : null);

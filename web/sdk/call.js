@@ -8,7 +8,8 @@ import { KIND_OF, LAYERS, MAX_TEXT, PROTECTION } from "./protocol.js";
 import { MediaRecovery } from "./recovery.js";
 import { Roster } from "./roster.js";
 import { SizeWatch } from "./sizes.js";
-import { StatsReader, receivedOf } from "./stats.js";
+import { StatsReader, pathOf, receivedOf } from "./stats.js";
+import { UdpReturn } from "./udp_return.js";
 
 /**
  * @typedef {import("./protocol.js").ParticipantInfo} ParticipantInfo
@@ -86,6 +87,7 @@ export class Call extends Emitter {
   #signal;
   #media;
   #recovery;
+  #udpReturn;
   #statsTimer;
   #initial;
   /** @type {ConnectionStatus} */
@@ -111,6 +113,7 @@ export class Call extends Emitter {
     this.#statsTimer = new Timer(clock);
     this.#sizes = view && new SizeWatch({ clock, view, say: (tracks) => this.#saySizes(tracks) });
     this.#recovery = new MediaRecovery(clock, (remedy) => this.#remedy(remedy));
+    this.#udpReturn = new UdpReturn(clock.random);
     this.#connection = connectionStatus(signal.status, "none", false);
     signal.on("state", ({ state }) => {
       if (state !== "open") this.#serverMedia = null;
@@ -365,6 +368,12 @@ export class Call extends Emitter {
     return { message_id, at, from: this.selfId, to, text };
   }
 
+  /** The page learned that the network is another, or back. */
+  networkChanged() {
+    this.#udpReturn.networkChanged(this.#clock.now());
+    this.#signal.networkChanged();
+  }
+
   /** Leaves for good. */
   leave() {
     this.#signal.leave();
@@ -589,6 +598,7 @@ export class Call extends Emitter {
     if (peer !== this.#media.peer) return;
     this.#media.pulse(receivedOf(entries));
     this.#protect(peer, entries);
+    this.#returnToUdp(entries);
     this.#samples += 1;
     if (this.#samples % REPORT_EVERY !== 0) return;
     const report = this.#stats.read(entries, (entry) => ids.get(entry.mid) ?? ids.get(entry.trackIdentifier));
@@ -600,6 +610,13 @@ export class Call extends Emitter {
     } finally {
       this.#reporting = false;
     }
+  }
+
+  /** @param {import("./stats.js").StatsEntry[]} entries */
+  #returnToUdp(entries) {
+    const well = this.#mediaState === "connected" && this.#signal.ready;
+    if (!this.#udpReturn.sample(this.#clock.now(), pathOf(entries), well)) return;
+    this.#media.restartIce().catch((error) => this.#report(error));
   }
 
   // --- loss of audio

@@ -17,6 +17,21 @@ export function receivedOf(entries) {
 }
 
 /**
+ * What media runs over: UDP, TCP straight to the server, or a relay.
+ *
+ * @param {Iterable<StatsEntry>} entries
+ * @returns {"udp" | "tcp" | "relay" | null} Null where the browser doesn't tell, or before a path is chosen.
+ */
+export function pathOf(entries) {
+  const present = new Map([...entries].map((entry) => [entry.id, entry]));
+  const pair = selectedPair(present);
+  const local = present.get(pair?.localCandidateId);
+  if (local?.candidateType === "relay") return "relay";
+  const protocol = present.get(pair?.remoteCandidateId)?.protocol ?? local?.protocol;
+  return protocol === "udp" || protocol === "tcp" ? protocol : null;
+}
+
+/**
  * Turns cumulative WebRTC statistics into what happened since the last call.
  *
  * Spec: https://www.w3.org/TR/webrtc-stats/ (members a browser lacks are left out of the report).

@@ -116,7 +116,7 @@ function start(options, begin) {
   });
   const initial = { tracks: options.tracks ?? {}, muted: options.muted ?? [] };
   const call = new Call({ signal, media, clock: browserClock, view: browserView, initial, red });
-  const unwatch = watchPage(signal);
+  const unwatch = watchPage(signal, call);
   call.on("closed", unwatch);
   return new Promise((resolve, reject) => {
     const stop = [
@@ -131,13 +131,14 @@ function start(options, begin) {
 }
 
 /**
- * Tells the signaling connection what the page learns about the network and its own end.
+ * Tells the call what the page learns about the network and its own end.
  *
  * @param {Signal} signal
+ * @param {Call} call
  * @returns {() => void} Stops it.
  */
-function watchPage(signal) {
-  const changed = () => signal.networkChanged();
+function watchPage(signal, call) {
+  const changed = () => call.networkChanged();
   const visible = () => {
     if (document.visibilityState === "visible" && signal.status.state !== "open") signal.networkChanged();
   };
