@@ -114,7 +114,8 @@ async def _measure(
     # With more CPUs than two the generator has one of its own.
     swarm_cpu = cpus[min(engines, len(cpus) - 1)]
     async with (
-        server_process(cpus=cpus, engines=engines) as server,
+        # What engines do for each other is asked, whatever the links of few participants take.
+        server_process(cpus=cpus, engines=engines, settings={"wide_links": True}) as server,
         swarm_of(cpu=swarm_cpu) as swarm,
         Rooms(server, swarm, progress.rooms) as rooms,
     ):
@@ -124,6 +125,7 @@ async def _measure(
         load = packets(VIDEO_BYTES)
         if rate is None:
             rate = await probe.find_rate(load, _BUSY, min(options.seconds, 1.0))
+        await probe.ramp(load.times(rate))
         found = []
         for number in range(options.rounds):
             progress.say(
