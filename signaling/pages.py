@@ -44,6 +44,7 @@ _TYPES: Final = {
     ".woff2": "font/woff2",
     ".webmanifest": "application/manifest+json",
 }
+_COMPRESSED: Final = frozenset({".html", ".js", ".mjs", ".css", ".json", ".svg"})
 _SKIPPED: Final = frozenset({"node_modules", "tests", "test", "types"})
 
 
@@ -80,12 +81,31 @@ class Pages:
         return list(self._files)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """One file, with conditional requests by ``ETag``."""
+        """One file, with conditional requests by ``ETag``; texts are compressed where asked."""
         path = self._files.get(request.path)
         if path is None:
             return problem(404)
         headers = {**PAGE_HEADERS, "Content-Type": _TYPES[path.suffix]}
-        return web.FileResponse(path, headers=headers)
+        if path.suffix not in _COMPRESSED:
+            return web.FileResponse(path, headers=headers)
+        response = web.FileResponse(path, headers=headers | {"Vary": "Accept-Encoding"})
+        if _sends_all(request, path):
+            response.enable_compression()
+        return response
+
+
+def _sends_all(request: web.Request, path: Path) -> bool:
+    """Whether the answer is the whole file.
+
+    Compressed, a 304 would get a body, and a range counts bytes of the file as it is.
+    """
+    if any(name in request.headers for name in ("Range", "If-Match", "If-Unmodified-Since")):
+        return False
+    if request.if_none_match is None:
+        return "If-Modified-Since" not in request.headers
+    known = path.stat()
+    present = f"{known.st_mtime_ns:x}-{known.st_size:x}"  # as FileResponse has it
+    return all(tag.value not in {present, "*"} for tag in request.if_none_match)
 
 
 def _is_servable(path: Path, relative: Path) -> bool:

@@ -415,6 +415,37 @@ async def test_pages_have_a_strict_policy_and_conditional_requests(web_root: Pat
         assert again.status == 304
 
 
+async def test_texts_of_pages_are_compressed_where_asked(web_root: Path) -> None:
+    source = "export const text = 1;\n" * 400
+    (web_root / "sdk" / "witness.js").write_text(source)
+    (web_root / "app" / "mark.png").write_bytes(b"\x89PNG" * 400)
+    async with site(web_root=web_root) as at:
+        for asked, more, encoding in (
+            ("gzip, br", {}, "gzip"),
+            ("identity", {}, None),
+            ("gzip", {"If-None-Match": '"of-an-older-file"'}, "gzip"),
+            ("gzip", {"Range": "bytes=0-9"}, None),
+        ):
+            wish = {"Accept-Encoding": asked, **more}
+            module = await at.client.get("/sdk/witness.js", headers=wish)
+            assert module.headers.get("Content-Encoding") == encoding
+            assert module.headers["Vary"] == "Accept-Encoding"
+            assert await module.text() == (source[:10] if "Range" in more else source)
+        for condition in (
+            {"If-None-Match": module.headers["ETag"]},
+            {"If-None-Match": f'"old", W/{module.headers["ETag"]}'},
+            {"If-Modified-Since": module.headers["Last-Modified"]},
+        ):
+            # On one connection: a body after a 304 would be read as the next answer.
+            again = await at.client.get(
+                "/sdk/witness.js", headers={"Accept-Encoding": "gzip", **condition}
+            )
+            assert again.status == 304
+            assert await again.read() == b""
+        picture = await at.client.get("/mark.png", headers={"Accept-Encoding": "gzip"})
+        assert "Content-Encoding" not in picture.headers
+
+
 @pytest.mark.parametrize(
     "path",
     [
