@@ -21,7 +21,7 @@ __all__ = ["Course", "Span", "observe", "show", "skip_if_busy", "table", "watch"
 
 _SCRIPT = FilePath(__file__).with_name("course.js").read_text("utf-8")
 _EVERY_S = 0.1
-_MOST_LOAD = 5
+_MOST_LOAD = 2
 _HEADINGS = (
     "settled, s | estimate, kb/s | arrives, kb/s | width | frames/s | frozen, s "
     "| queue p95, ms | audio concealed, % | audio waits, ms"

@@ -46,7 +46,7 @@ def near(path: Path) -> Iterator[Browser]:
     browser.close()
 
 
-async def test_a_publisher_gives_up_its_large_picture_and_gets_it_back(
+async def test_a_publisher_sends_what_its_link_takes_and_more_when_it_takes_more(
     path: Path, scene: Stage, near: Browser
 ) -> None:
     publisher = await join_page(scene, Role.CUSTOMER)
@@ -64,20 +64,21 @@ async def test_a_publisher_gives_up_its_large_picture_and_gets_it_back(
     sent = Course()
     await sent.collect(publisher)
     fell_s = sent.settled_s(falls, lambda span: span.sent_kbps < NARROW_BPS / 1e3)
-    rose_s = course.first_s(rises, lambda note: note["video"]["width"] >= 1280)
     narrow, uplink = course.span(falls + 8, rises), sent.span(falls + 8, rises)
+    before, after = sent.span(falls - 5, falls), sent.span(rises + 10, rises + 22)
     rows = {
         "no limit": (course.span(falls - 5, falls), None),
         "falls to 500 kb/s, the first 8 s": (course.span(falls, falls + 8), fell_s),
         "then": (narrow, None),
-        "no limit again": (course.span(rises + 10, rises + 22), rose_s),
+        "no limit again": (course.span(rises + 10, rises + 22), None),
     }
     show(table("uplink", rows))
-    show(f"sent at 500 kb/s: {uplink.sent_kbps:.0f} kb/s")
+    rates = " → ".join(f"{span.sent_kbps:.0f}" for span in (before, uplink, after))
+    show(f"sent: {rates} kb/s")
     skip_if_busy()
     assert fell_s < 8
     assert 150 < uplink.sent_kbps < NARROW_BPS / 1e3
-    assert narrow.width <= 640
+    # How large it is then is Chromium's choice: it scales down the one encoding that is watched.
     assert narrow.frames_per_s > 5
     assert narrow.concealed < 0.02
-    assert rose_s < 22
+    assert after.sent_kbps > 0.6 * before.sent_kbps
