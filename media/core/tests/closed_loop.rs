@@ -1,0 +1,126 @@
+//! Estimate, layers and a publisher that stops what nobody wants, all at once: whatever the
+//! network did, the picture is back soon after it is well.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use media_core::api::{Event, ExtensionId, ExtensionKind, MediaKind};
+use media_core::netem::{Loss, NetemConfig};
+use support::media::TrackConfig;
+use support::simulcast::*;
+use support::{World, good_network};
+
+/// From demand to what it changes: a message on the WebSocket, and an encoder that starts.
+const PUBLISHER_DELAY: Duration = Duration::from_millis(300);
+const STEP: Duration = Duration::from_millis(50);
+
+fn s(value: u64) -> Duration {
+    Duration::from_secs(value)
+}
+
+fn link(rate_bps: u64) -> NetemConfig {
+    NetemConfig {
+        delay: Duration::from_millis(20),
+        rate_bps,
+        queue_delay: Duration::from_millis(300),
+        ..good_network()
+    }
+}
+
+/// A call of one publisher with three encodings and speech, and one subscriber.
+struct Call {
+    world: World,
+    /// What the publisher was told, and when.
+    told: Vec<(Instant, Vec<bool>)>,
+    read: usize,
+}
+
+impl Call {
+    fn new() -> Call {
+        let mut world = simulcast(3, 1, 1);
+        let ids = [(ExtensionKind::Mid, 9), (ExtensionKind::TransportCc, 5)];
+        let ids = ids.map(|(kind, id)| ExtensionId { kind, id });
+        world.set_extensions(1, &ids);
+        let media = &mut world.client(1).media;
+        media.set_extensions(&ids);
+        let recorder = media_core::twcc::TwccRecorder::new(Duration::from_millis(100));
+        media.twcc = Some((recorder, Default::default()));
+        world.client(1).tolerates_replays = true;
+        world.publish(0, 12, TrackConfig::audio(9_500));
+        world.subscribe(1, 31, 12, MediaKind::Audio, 9_000);
+        world.set_network(1, link(20_000_000), link(20_000_000));
+        Call { world, told: Vec::new(), read: 0 }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.world.now + time;
+        while self.world.now < end {
+            self.world.run(STEP);
+            let now = self.world.now;
+            for event in &self.world.events[self.read..] {
+                if let Event::ProducerDemand { producer: PRODUCER, encodings } = event {
+                    self.told.push((now, encodings.clone()));
+                }
+            }
+            self.read = self.world.events.len();
+            let known = |(at, _): &&(Instant, Vec<bool>)| *at + PUBLISHER_DELAY <= now;
+            let Some((_, wanted)) = self.told.iter().rev().find(known).cloned() else { continue };
+            for (index, wanted) in wanted.iter().enumerate() {
+                let track = &mut self.world.client(0).media.tracks[index];
+                if *wanted && !track.active {
+                    track.restart(now);
+                }
+                track.active = *wanted;
+            }
+        }
+    }
+
+    /// Seconds from `since` until no picture is more than half a second after the one before,
+    /// for five seconds.
+    fn back_after(&self, since: Instant) -> f64 {
+        let got = inbound(&self.world, 0).got.values();
+        let pictures = got.filter(|got| !got.is_empty && got.at >= since);
+        let mut at: Vec<Instant> = pictures.map(|got| got.at).collect();
+        at.sort();
+        let mut begun = None;
+        for pair in at.windows(2) {
+            if pair[1] - pair[0] > Duration::from_millis(500) {
+                begun = None;
+            } else if pair[1] - *begun.get_or_insert(pair[0]) >= s(5) {
+                break;
+            }
+        }
+        begun.map_or(f64::INFINITY, |begun| (begun - since).as_secs_f64())
+    }
+}
+
+#[test]
+fn a_picture_is_back_soon_after_the_network_is() {
+    let good = link(20_000_000);
+    let lossy = NetemConfig { loss: Loss::Random(0.7), ..good };
+    let dead = NetemConfig { loss: Loss::Random(1.0), ..good };
+    for (name, up, down) in [
+        ("30 kb/s down", good, link(30_000)),
+        ("80 kb/s down", good, link(80_000)),
+        ("30 kb/s both ways", link(30_000), link(30_000)),
+        ("70 % loss both ways", lossy, lossy),
+        ("nothing comes up", dead, good),
+        ("nothing goes down", good, dead),
+        ("nothing at all", dead, dead),
+    ] {
+        // Consent to send ends after 30 s.
+        for seconds in [5, 25] {
+            let mut call = Call::new();
+            call.run(s(15));
+            call.world.set_network(1, up, down);
+            call.run(s(seconds));
+            call.world.set_network(1, link(2_000_000), link(2_000_000));
+            let since = call.world.now;
+            call.run(s(40));
+            let back_s = call.back_after(since);
+            println!("{name} for {seconds} s: pictures again after {back_s:.1} s");
+            assert!(back_s < 5.0, "{name} for {seconds} s: {back_s:.1} s");
+        }
+    }
+}
