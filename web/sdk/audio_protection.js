@@ -106,6 +106,8 @@ export class AudioProtection {
    * @param {readonly SendingLine[]} sending
    */
   isStuck(entries, sending) {
+    const mids = new Set(sending.map(({ mid }) => mid));
+    for (const mid of this.#sent.keys()) if (!mids.has(mid)) this.#sent.delete(mid);
     return sending.some(({ mid, sender }) => {
       const sent = entries.find((entry) => entry.type === "outbound-rtp" && entry.mid === mid)?.packetsSent;
       const before = this.#sent.get(mid);

@@ -646,7 +646,9 @@ export class Call extends Emitter {
     }));
     const guided = this.#advised && this.#signal.silentMs < SILENT_MS;
     protection.tick({ nowMs: this.#clock.now(), guided, entries, sending, receiving });
-    if (this.#media.state !== "connected" || !protection.isStuck(entries, sending)) return;
+    // Nothing is sent on a line before its offer was answered.
+    const isSettled = peer.signalingState === "stable" && this.#media.state === "connected";
+    if (!protection.isStuck(entries, isSettled ? sending : [])) return;
     // The worker is gone: sound matters more than copies.
     this.#red?.giveUp();
     this.#media.rebuild().catch((error) => this.#report(error));

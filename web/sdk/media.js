@@ -64,6 +64,8 @@ export class Media extends Emitter {
   /** What the server wants of each own track. @type {Map<string, import("./simulcast.js").EncodingDemand[]>} */
   #demand = new Map();
   #restart = false;
+  /** Ends the negotiation under way, when its peer connection is dropped. */
+  #abandon = () => {};
   #closed = false;
   /** Offers in a row that were refused as `bad_sdp`. */
   #refusals = 0;
@@ -271,6 +273,7 @@ export class Media extends Emitter {
     for (const sending of this.sending.values()) sending.transceiver = null;
     // Listeners are still attached, but compare with the present peer connection.
     peer?.close();
+    this.#abandon();
     if (this.receiving.size > 0) {
       this.receiving = new Map();
       this.emit("receiving", this.receiving);
@@ -291,7 +294,11 @@ export class Media extends Emitter {
     const restart = this.#restart;
     this.#restart = false;
     try {
-      await this.#exchange(peer, restart);
+      // What a closed peer connection was asked for is never answered.
+      const abandoned = new Promise((_resolve, reject) => {
+        this.#abandon = () => reject(new WitnessError("internal", "the peer connection was replaced"));
+      });
+      await Promise.race([this.#exchange(peer, restart), abandoned]);
       this.#refusals = 0;
     } catch (error) {
       // A peer connection that was replaced meanwhile may fail as it likes.

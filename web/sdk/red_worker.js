@@ -49,10 +49,11 @@ scope.addEventListener("rtctransform", (/** @type {TransformEvent} */ { transfor
     transform(frame, controller) {
       try {
         rewrite(line, frame);
-      } finally {
+      } catch {
         // Sent as the browser made it when it can't be changed: sound goes on whatever happens here.
-        controller.enqueue(frame);
+        line.writer.counts.unreadable += 1;
       }
+      controller.enqueue(frame);
     },
   });
   transformer.readable.pipeThrough(writing).pipeTo(transformer.writable).catch(() => lines.delete(transformer.options.line));

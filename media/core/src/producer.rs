@@ -318,7 +318,7 @@ impl Producer {
     pub(crate) fn forget_frames(&mut self) {
         for encoding in &mut self.encodings {
             if let Some(voice) = &mut encoding.voice {
-                voice.history.clear();
+                voice.forget();
             }
         }
     }

@@ -23,6 +23,8 @@ pub enum RedError {
     Truncated,
     /// It has more than [`MAX_BLOCKS`].
     TooManyBlocks,
+    /// Its newest block is of another codec than the track.
+    ForeignPrimary,
 }
 
 impl fmt::Display for RedError {
@@ -30,6 +32,7 @@ impl fmt::Display for RedError {
         match self {
             RedError::Truncated => f.write_str("the payload ends within a header or a block"),
             RedError::TooManyBlocks => write!(f, "more than {MAX_BLOCKS} blocks"),
+            RedError::ForeignPrimary => f.write_str("the newest block is not of the track's codec"),
         }
     }
 }

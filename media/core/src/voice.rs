@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::nack::NackGenerator;
-use crate::protect::{AudioHistory, LinkLoss, LossMeter, Offsets, Steering};
+use crate::protect::{AudioHistory, LinkLoss, LossMeter, MAX_SPAN, Offsets, Steering};
 use crate::reception::{Arrival, Reception};
 use crate::red::{RedError, RedPayload};
 use crate::rtcp::TwccFeedback;
@@ -29,6 +29,9 @@ pub(crate) struct VoiceInput {
     /// Distances of the copies in its last packet, in frames.
     pub(crate) sent: Offsets,
     newest: Option<u64>,
+    /// Frames before this number were said while the track was paused.
+    audible_from: u64,
+    is_resuming: bool,
 }
 
 /// Frames recovered from one packet: bit `n` stands for the one `n` numbers before it.
@@ -42,10 +45,20 @@ pub(crate) struct Repair<'a> {
 }
 
 impl VoiceInput {
+    /// The track was paused or goes on: what was said until now is never heard, and of what comes
+    /// first is not known what was lost before.
+    pub(crate) fn forget(&mut self) {
+        self.history.clear();
+        self.is_resuming = true;
+    }
+
     /// Takes a plain packet.
     pub(crate) fn on_plain(&mut self, ext_seq: u64, timestamp: u32, frame: &[u8]) {
         self.measure(ext_seq);
         self.sent = Offsets::NONE;
+        if std::mem::take(&mut self.is_resuming) {
+            self.audible_from = ext_seq;
+        }
         self.history.insert(ext_seq, timestamp, frame);
     }
 
@@ -64,8 +77,14 @@ impl VoiceInput {
     ) -> Result<Recovered, RedError> {
         let payload = header.payload(packet);
         let red = RedPayload::parse(payload)?;
-        self.measure(ext_seq);
         let primary = red.primary();
+        if primary.payload_type != payload_type {
+            return Err(RedError::ForeignPrimary);
+        }
+        self.measure(ext_seq);
+        if std::mem::take(&mut self.is_resuming) {
+            self.audible_from = ext_seq;
+        }
         self.history.insert(ext_seq, header.timestamp, primary.bytes(payload));
         let recovered =
             self.recover(ext_seq, header.timestamp, payload_type, (&red, payload), repair);
@@ -98,6 +117,10 @@ impl VoiceInput {
             self.sent.insert(u64::from(u32::from(block.offset) / frame_ticks));
             let timestamp = timestamp.wrapping_sub(block.offset.into());
             let Some(place) = self.history.place(ext_seq, timestamp, bytes) else { continue };
+            // More than is ever asked for would be a way to make many packets out of one.
+            if place < self.audible_from || ext_seq - place > MAX_SPAN.into() {
+                continue;
+            }
             let received = repair.reception.on_repaired(SeqNo(place as u16), 0, repair.now);
             if received.arrival == Arrival::Duplicate || received.ext_seq != place {
                 continue;

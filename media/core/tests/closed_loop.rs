@@ -124,3 +124,19 @@ fn a_picture_is_back_soon_after_the_network_is() {
         }
     }
 }
+
+#[test]
+fn an_offer_that_takes_the_packet_numbers_away_in_a_probe_stops_padding() {
+    let mid = [ExtensionId { kind: ExtensionKind::Mid, id: 9 }];
+    for at in [200, 500, 800, 1_200, 2_000, 3_000] {
+        let mut call = Call::new();
+        call.run(Duration::from_millis(at));
+        call.world.set_extensions(1, &mid);
+        let before = call.world.snapshot().counters.padding_out;
+        // Receiver reports go on, each of which may begin a probe.
+        call.run(s(10));
+        let padded = call.world.snapshot().counters.padding_out - before;
+        assert!(padded < 100, "{padded} packets of padding after {at} ms");
+        assert!(call.back_after(call.world.start) < 5.0, "after {at} ms");
+    }
+}

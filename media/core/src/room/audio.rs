@@ -79,7 +79,7 @@ pub(super) fn take(
     }
     if paused {
         // What is said while muted must never be heard, not as a copy either.
-        voice.history.clear();
+        voice.forget();
         return Ok(0);
     }
     Ok(recovered)

@@ -127,13 +127,15 @@ impl Room {
             let Some(transport) = self.transports.get_mut(key) else { return };
             let Some(estimator) = &mut transport.estimator else { return };
             // What waits leaves first, at the rate of the probe; and the RTX streams stay in order.
-            if estimator.padding_bytes(now_us) == 0 || !transport.pacer.is_empty() {
+            let missing = estimator.padding_bytes(now_us);
+            if missing == 0 || !transport.pacer.is_empty() {
                 return;
             }
-            if !self.send_padding(cx, key)
-                && let Some(transport) = self.transports.get_mut(key)
-                && let Some(estimator) = &mut transport.estimator
-            {
+            let is_sent = self.send_padding(cx, key);
+            let Some(transport) = self.transports.get_mut(key) else { return };
+            let Some(estimator) = &mut transport.estimator else { return };
+            // Packets without a number don't count, when an offer took the extension away.
+            if !is_sent || estimator.padding_bytes(now_us) >= missing {
                 return estimator.end_burst(now_us);
             }
         }
