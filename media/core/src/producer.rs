@@ -16,7 +16,7 @@ use crate::codec::PayloadInfo;
 use crate::layers::demand::Demand;
 use crate::layers::meter::LayerMeter;
 use crate::nack::{NackConfig, NackGenerator};
-use crate::reception::Reception;
+use crate::reception::{Arrival, Received, Reception};
 use crate::table::Key;
 use crate::throttle::KeyframeThrottle;
 use crate::voice::{VoiceInput, VoiceWish};
@@ -56,6 +56,11 @@ pub(crate) struct Encoding {
     pub(crate) throttle: KeyframeThrottle,
     /// Of audio somebody sends or takes copies of.
     pub(crate) voice: Option<Box<VoiceInput>>,
+    /// Packets before this number belong to a time in which the track was paused: they are not
+    /// forwarded, however late they come.
+    pub(crate) audible_from: u64,
+    /// The next new packet is the first after such a time.
+    pub(crate) resumes: bool,
     /// Media arrived lately.
     live: bool,
     /// When it last began to be.
@@ -94,6 +99,8 @@ impl Encoding {
             instance,
             throttle: KeyframeThrottle::new(keyframe_interval),
             voice: None,
+            audible_from: 0,
+            resumes: false,
             live: false,
             began_at: None,
             meter: LayerMeter::default(),
@@ -101,6 +108,16 @@ impl Encoding {
             last_keyframe: None,
             dimensions: None,
         }
+    }
+
+    /// Whether a packet that just arrived belongs to a time in which the track was paused.
+    #[inline]
+    pub(crate) fn is_muted(&mut self, received: Received) -> bool {
+        if self.resumes && received.arrival == Arrival::Newest {
+            self.resumes = false;
+            self.audible_from = received.ext_seq;
+        }
+        self.resumes || received.ext_seq < self.audible_from
     }
 
     /// Has fetched what every packet needs.
@@ -317,8 +334,9 @@ impl Producer {
     /// Forgets the frames copies are made of: what comes next must not be mixed with them.
     pub(crate) fn forget_frames(&mut self) {
         for encoding in &mut self.encodings {
+            encoding.resumes = true;
             if let Some(voice) = &mut encoding.voice {
-                voice.forget();
+                voice.history.clear();
             }
         }
     }

@@ -30,8 +30,7 @@ pub(crate) struct VoiceInput {
     pub(crate) sent: Offsets,
     newest: Option<u64>,
     /// Frames before this number were said while the track was paused.
-    audible_from: u64,
-    is_resuming: bool,
+    pub(crate) audible_from: u64,
 }
 
 /// Frames recovered from one packet: bit `n` stands for the one `n` numbers before it.
@@ -45,20 +44,10 @@ pub(crate) struct Repair<'a> {
 }
 
 impl VoiceInput {
-    /// The track was paused or goes on: what was said until now is never heard, and of what comes
-    /// first is not known what was lost before.
-    pub(crate) fn forget(&mut self) {
-        self.history.clear();
-        self.is_resuming = true;
-    }
-
     /// Takes a plain packet.
     pub(crate) fn on_plain(&mut self, ext_seq: u64, timestamp: u32, frame: &[u8]) {
         self.measure(ext_seq);
         self.sent = Offsets::NONE;
-        if std::mem::take(&mut self.is_resuming) {
-            self.audible_from = ext_seq;
-        }
         self.history.insert(ext_seq, timestamp, frame);
     }
 
@@ -82,9 +71,6 @@ impl VoiceInput {
             return Err(RedError::ForeignPrimary);
         }
         self.measure(ext_seq);
-        if std::mem::take(&mut self.is_resuming) {
-            self.audible_from = ext_seq;
-        }
         self.history.insert(ext_seq, header.timestamp, primary.bytes(payload));
         let recovered =
             self.recover(ext_seq, header.timestamp, payload_type, (&red, payload), repair);

@@ -65,7 +65,9 @@ pub(super) fn take(
     let copied = producer.copied(header.payload_type);
     let (keeps, paused) = (producer.keeps_frames, producer.paused);
     let Some(encoding) = producer.encodings.get_mut(index).filter(|_| keeps) else { return Ok(0) };
+    let paused = paused || encoding.resumes;
     let voice = encoding.voice.get_or_insert_default();
+    voice.audible_from = encoding.audible_from;
     let mut recovered = 0;
     if let Some(payload_type) = copied {
         let (reception, nack) = (&mut encoding.reception, encoding.nack.as_mut());
@@ -79,7 +81,7 @@ pub(super) fn take(
     }
     if paused {
         // What is said while muted must never be heard, not as a copy either.
-        voice.forget();
+        voice.history.clear();
         return Ok(0);
     }
     Ok(recovered)

@@ -242,6 +242,7 @@ impl Room {
             false => encoding.reception.on_packet(number, header.timestamp, len, now),
         };
         let ext_seq = received.ext_seq;
+        let is_muted = producer.paused || encoding.is_muted(received);
         let mut recovered = 0;
         if is_audio {
             match audio::take(cx, producer, stream.encoding, (&mut header, packet), received) {
@@ -285,7 +286,7 @@ impl Room {
         }
         let has_begun = producer.on_media(stream.encoding, &info, (header.timestamp, len), now);
         let is_one_of_several = producer.encodings.len() > 1;
-        if producer.paused {
+        if is_muted {
             return cx.drop_packet(Stage::Media, DropReason::ProducerPaused);
         }
         if !producer.started {
