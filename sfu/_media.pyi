@@ -166,7 +166,7 @@ class Engine:
         max_transports: int = 5000,
         event_queue: int = 16384,
         min_bitrate_bps: int = 30_000,
-        start_bitrate_bps: int = 300_000,
+        start_bitrate_bps: int = 1_000_000,
         max_bitrate_bps: int = 30_000_000,
         tcp: bool = False,
         tcp_port: int = 0,

@@ -276,7 +276,7 @@ class MediaConfig(Section):
         " lost: speech needs them. No more than max_bitrate_bps.",
     )
     start_bitrate_bps: int = Field(
-        default=300_000,
+        default=1_000_000,
         ge=100_000,
         le=100_000_000_000,
         description="Bits per second a participant's link is believed to take until it is probed;"

@@ -62,7 +62,7 @@ impl Default for PlaneConfig {
             keyframe_interval: Duration::from_millis(500),
             report_interval: Duration::from_secs(1),
             feedback_interval: Duration::from_millis(100),
-            start_bitrate_bps: 300_000,
+            start_bitrate_bps: 1_000_000,
             min_bitrate_bps: 30_000,
             max_bitrate_bps: 30_000_000,
             seed: 0,

@@ -63,7 +63,7 @@ impl Engine {
         signature = (
             *, certificate, listen, name = "engine", max_rooms = Int::of(1000),
             max_transports = Int::of(5000), event_queue = Int::of(16384),
-            min_bitrate_bps = Int::of(30_000), start_bitrate_bps = Int::of(300_000),
+            min_bitrate_bps = Int::of(30_000), start_bitrate_bps = Int::of(1_000_000),
             max_bitrate_bps = Int::of(30_000_000),
             tcp = false,
             tcp_port = Int::of(0), max_tcp_connections = Int::of(1000),
@@ -72,7 +72,7 @@ impl Engine {
         text_signature = "(*, certificate, listen, name='engine', max_rooms=1000, \
                           max_transports=5000, event_queue=16384, \
                           min_bitrate_bps=30000, \
-                          start_bitrate_bps=300000, max_bitrate_bps=30000000, tcp=False, tcp_port=0, \
+                          start_bitrate_bps=1000000, max_bitrate_bps=30000000, tcp=False, tcp_port=0, \
                           max_tcp_connections=1000, max_tcp_connections_per_address=250, \
                           fault_injection=False)"
     )]
