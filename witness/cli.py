@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from witness import commands, os_errors
 from witness.cli_bench import add_bench
+from witness.cli_common import add_command, add_commands
 from witness.cli_loadtest import add_loadtest
 from witness.errors import WitnessError
 from witness.i18n import t
@@ -67,9 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
             " 130 interrupted."
         ),
     )
-    commands_ = parser.add_subparsers(
-        title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
-    )
+    commands_ = add_commands(parser)
     _add_serve(commands_)
     _add_demo(commands_)
     add_bench(commands_)
@@ -87,18 +86,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 if TYPE_CHECKING:
-    # argparse has no public name for what add_subparsers() returns.
-    _Commands = argparse._SubParsersAction[LocalParser]  # noqa: SLF001
+    from witness.cli_common import Commands
 
 
 def _add(
-    to: "_Commands", name: str, text: str, run: commands.Command, more: str = ""
+    to: "Commands", name: str, text: str, run: commands.Command, more: str = ""
 ) -> LocalParser:
-    parser = to.add_parser(
-        name, help=text, description=more or text[:1].upper() + text[1:] + t(".")
-    )
-    parser.set_defaults(run=run)
-    return parser
+    return add_command(to, name, text, run, more or text[:1].upper() + text[1:] + t("."))
 
 
 def _add_config_option(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +105,7 @@ def _add_config_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_serve(to: "_Commands") -> None:
+def _add_serve(to: "Commands") -> None:
     parser = _add(
         to,
         "serve",
@@ -126,7 +120,7 @@ def _add_serve(to: "_Commands") -> None:
     _add_config_option(parser)
 
 
-def _add_demo(to: "_Commands") -> None:
+def _add_demo(to: "Commands") -> None:
     parser = _add(
         to,
         "demo",
@@ -156,7 +150,7 @@ def _add_demo(to: "_Commands") -> None:
     parser.add_argument("--json", action="store_true", help=t("print the report as JSON"))
 
 
-def _add_token(to: "_Commands") -> None:
+def _add_token(to: "Commands") -> None:
     parser = _add(
         to,
         "token",
@@ -192,7 +186,7 @@ def _add_token(to: "_Commands") -> None:
     )
 
 
-def _add_cert(to: "_Commands") -> None:
+def _add_cert(to: "Commands") -> None:
     parser = _add(
         to,
         "cert",
@@ -232,7 +226,7 @@ def _add_cert(to: "_Commands") -> None:
     )
 
 
-def _add_config(to: "_Commands") -> None:
+def _add_config(to: "Commands") -> None:
     parser = to.add_parser(
         "config",
         help=t("check, show or explain the configuration"),

@@ -1,22 +1,20 @@
 """Arguments of ``witness bench``."""
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands_bench
-from witness.commands import Command
+from witness.cli_common import add_command, add_commands
 from witness.i18n import t
 from witness.parser import LocalParser
 
 __all__ = ["add_bench"]
 
 if TYPE_CHECKING:
-    # argparse has no public name for what add_subparsers() returns.
-    _Commands = argparse._SubParsersAction[LocalParser]  # noqa: SLF001
+    from witness.cli_common import Commands
 
 
-def add_bench(to: "_Commands") -> None:
+def add_bench(to: "Commands") -> None:
     """Adds ``bench`` and its measurements."""
     parser = to.add_parser(
         "bench",
@@ -26,24 +24,22 @@ def add_bench(to: "_Commands") -> None:
             " and some quiet; what is being done is said on standard error."
         ),
     )
-    actions = parser.add_subparsers(
-        title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
-    )
+    actions = add_commands(parser)
     _add_forward(actions)
-    isolation = _add(
+    isolation = add_command(
         actions,
         "isolation",
         t("packet delay while Python is kept busy"),
         commands_bench.bench_isolation,
     )
     _add_common(isolation)
-    cores = _add(actions, "cores", t("one engine beside two"), commands_bench.bench_cores)
+    cores = add_command(actions, "cores", t("one engine beside two"), commands_bench.bench_cores)
     _add_common(cores)
     _add_rounds(cores)
 
 
-def _add_forward(actions: "_Commands") -> None:
-    parser = _add(
+def _add_forward(actions: "Commands") -> None:
+    parser = add_command(
         actions,
         "forward",
         t("CPU per forwarded packet, delay, memory, and how they grow"),
@@ -57,12 +53,6 @@ def _add_forward(actions: "_Commands") -> None:
     parser.add_argument(
         "--plot", type=Path, metavar=t("FILE"), help=t("draw the growth curve (SVG)")
     )
-
-
-def _add(actions: "_Commands", name: str, text: str, run: Command) -> LocalParser:
-    parser = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:])
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _add_common(parser: LocalParser) -> None:

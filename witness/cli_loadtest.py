@@ -1,22 +1,20 @@
 """Arguments of ``witness loadtest``."""
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands_loadtest
-from witness.commands import Command
+from witness.cli_common import add_command, add_commands, add_report
 from witness.i18n import t
 from witness.parser import LocalParser
 
 __all__ = ["add_loadtest"]
 
 if TYPE_CHECKING:
-    # argparse has no public name for what add_subparsers() returns.
-    _Commands = argparse._SubParsersAction[LocalParser]  # noqa: SLF001
+    from witness.cli_common import Commands
 
 
-def add_loadtest(to: "_Commands") -> None:
+def add_loadtest(to: "Commands") -> None:
     """Adds ``loadtest`` and its measurements."""
     parser = to.add_parser(
         "loadtest",
@@ -26,10 +24,8 @@ def add_loadtest(to: "_Commands") -> None:
             " what they hear and see. What is being done is said on standard error."
         ),
     )
-    actions = parser.add_subparsers(
-        title=t("commands"), metavar=t("COMMAND"), required=True, parser_class=LocalParser
-    )
-    profiles = _add(
+    actions = add_commands(parser)
+    profiles = add_command(
         actions,
         "profiles",
         t("list the network profiles, drawn over time"),
@@ -44,8 +40,8 @@ def add_loadtest(to: "_Commands") -> None:
     _add_matrix(actions)
 
 
-def _add_weaknet(actions: "_Commands") -> None:
-    parser = _add(
+def _add_weaknet(actions: "Commands") -> None:
+    parser = add_command(
         actions,
         "weaknet",
         t("two browsers in a call over a bad network"),
@@ -73,14 +69,11 @@ def _add_weaknet(actions: "_Commands") -> None:
     parser.add_argument("--seed", type=int, metavar="N", help=t("in place of the profile's seed"))
     _add_prefer(parser)
     parser.add_argument("--quick", action="store_true", help=t("one short run, in under 45 s"))
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
-    parser.add_argument(
-        "--html", type=Path, metavar=t("FILE"), help=t("write a page with plots to look at")
-    )
+    add_report(parser)
 
 
-def _add_soak(actions: "_Commands") -> None:
-    parser = _add(
+def _add_soak(actions: "Commands") -> None:
+    parser = add_command(
         actions,
         "soak",
         t("rooms full of people who come and go, for long, and what is left of it"),
@@ -96,14 +89,11 @@ def _add_soak(actions: "_Commands") -> None:
     parser.add_argument(
         "--quick", action="store_true", help=t("everything once, in about 40 s; no trend")
     )
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
-    parser.add_argument(
-        "--html", type=Path, metavar=t("FILE"), help=t("write a page with plots to look at")
-    )
+    add_report(parser)
 
 
-def _add_matrix(actions: "_Commands") -> None:
-    parser = _add(
+def _add_matrix(actions: "Commands") -> None:
+    parser = add_command(
         actions,
         "matrix",
         t("every bad network in turn, compared with the reference"),
@@ -170,9 +160,3 @@ def _add_profile(parser: LocalParser) -> None:
         metavar=t("PROFILE"),
         help=t("name of a network profile, or a YAML file (default: none)"),
     )
-
-
-def _add(actions: "_Commands", name: str, text: str, run: Command) -> LocalParser:
-    parser = actions.add_parser(name, help=text, description=text[:1].upper() + text[1:])
-    parser.set_defaults(run=run)
-    return parser

@@ -9,6 +9,7 @@ from pathlib import Path
 from witness import os_errors
 from witness.errors import UsageError
 from witness.i18n import t
+from witness.output import Output
 
 __all__ = ["matrix", "profiles", "soak", "weaknet"]
 
@@ -34,14 +35,11 @@ def profiles(arguments: argparse.Namespace) -> int:
 def weaknet(arguments: argparse.Namespace) -> int:
     """``witness loadtest weaknet``."""
     _check_length(arguments)
-    if arguments.seed is not None and not 0 <= arguments.seed < 1 << 63:
-        raise UsageError(t("--seed must be 0 or more and have less than 64 bits"))
-    if arguments.html is not None:
-        _check_writable(arguments.html)
+    _check_seed_and_page(arguments)
     from loadtest.netem.profile import Direction, Traffic
     from loadtest.weaknet.scene import Plan
     from witness.netem_profiles import load_profile
-    from witness.weaknet import Output, run
+    from witness.weaknet import run
 
     profile = load_profile(arguments.profile)
     if arguments.seed is not None:
@@ -66,11 +64,8 @@ def soak(arguments: argparse.Namespace) -> int:
         raise UsageError(t("--minutes must be 0.1 to {most}").format(most=_MAX_MINUTES))
     if arguments.rooms is not None and not 1 <= arguments.rooms <= _MAX_SOAK_ROOMS:
         raise UsageError(t("--rooms must be 1 to {most}").format(most=_MAX_SOAK_ROOMS))
-    if arguments.seed is not None and not 0 <= arguments.seed < 1 << 63:
-        raise UsageError(t("--seed must be 0 or more and have less than 64 bits"))
-    if arguments.html is not None:
-        _check_writable(arguments.html)
-    from witness.soak.command import Output, SoakOptions, run_soak
+    _check_seed_and_page(arguments)
+    from witness.soak.command import SoakOptions, run_soak
 
     options = SoakOptions.quick() if arguments.quick else SoakOptions()
     names = ("minutes", "rooms", "seed")
@@ -102,6 +97,13 @@ def _check_length(arguments: argparse.Namespace) -> None:
         raise UsageError(t("--seconds must be 1 to 3600"))
     if arguments.runs is not None and not 1 <= arguments.runs <= _MAX_RUNS:
         raise UsageError(t("--runs must be 1 to {most}").format(most=_MAX_RUNS))
+
+
+def _check_seed_and_page(arguments: argparse.Namespace) -> None:
+    if arguments.seed is not None and not 0 <= arguments.seed < 1 << 63:
+        raise UsageError(t("--seed must be 0 or more and have less than 64 bits"))
+    if arguments.html is not None:
+        _check_writable(arguments.html)
 
 
 def _check_writable(path: Path) -> None:

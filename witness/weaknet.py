@@ -6,7 +6,6 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.browser.bidi import BidiError
@@ -25,8 +24,9 @@ from witness import table
 from witness.bench.progress import Progress
 from witness.errors import MeasureError
 from witness.i18n import marked, t
+from witness.output import Output
 
-__all__ = ["EMULATOR", "Output", "host", "measure", "run"]
+__all__ = ["EMULATOR", "host", "measure", "run"]
 
 EMULATOR = Emulator(config=_media.NetemConfig, netem=_media.Netem, path=_media.NetemPath)
 _ROOM = "weaknet"
@@ -48,14 +48,6 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Where the result goes."""
-
-    as_json: bool = False
-    html: Path | None = None
-
-
 def run(name: str, plan: Plan, runs: int, output: Output) -> int:
     """Measures and prints.
 
@@ -63,12 +55,7 @@ def run(name: str, plan: Plan, runs: int, output: Output) -> int:
         MeasureError: it could not be measured; the text says why.
     """
     result = measure(name, plan, runs, Progress())
-    if output.html is not None:
-        output.html.write_text(page([result]), encoding="utf-8")
-    if output.as_json:
-        sys.stdout.write(json.dumps(result.as_json(), ensure_ascii=False, indent=2) + "\n")
-    else:
-        sys.stdout.write(_table(result) + "\n")
+    output.write(page=lambda: page([result]), data=result.as_json, text=lambda: _table(result))
     if result.busy:
         text = t("the machine was too busy: pages could not run for a while; measure again")
         sys.stderr.write(f"witness: {t('warning: {text}').format(text=text)}\n")

@@ -1,13 +1,11 @@
-"""One page that shows what was measured: plots to look at, in Chinese and English.
-
-It needs nothing but itself: plots are SVG in the page, the language is chosen without a script.
-"""
+"""One page that shows what was measured: plots to look at, in Chinese and English."""
 
 import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loadtest.page import both, document
 from loadtest.weaknet.figures import Figures
 from loadtest.weaknet.result import KEYS, Result
 
@@ -48,24 +46,14 @@ _TEXTS = {
 }
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
-  margin: 0 auto; max-width: 1240px; padding: 24px; color: #1c1c1a; background: #faf9f6; }
-h1 { font-size: 24px; } h2 { font-size: 19px; margin-top: 2em; }
 h3 { font-size: 15px; margin: 1.2em 0 .3em; }
-table { border-collapse: collapse; margin: .5em 0; font-variant-numeric: tabular-nums; }
 th, td { padding: 3px 12px 3px 0; text-align: right;
   border-bottom: 1px solid #dedbd2; font-weight: 400; }
 th:first-child, td:first-child { text-align: left; } thead th { color: #666; }
 .plots { display: grid; gap: 6px 32px;
   grid-template-columns: repeat(auto-fill, minmax(540px, 1fr));
 }
-figure { margin: 0; } figcaption { font-size: 13px; color: #444; }
-svg { width: 100%; height: auto; }
-svg text { font-size: 11px; fill: #666; } .warn { color: #a11; } .clean { color: #888; }
-#zh { position: absolute; opacity: 0; } label { float: right; cursor: pointer; color: #1b5e8c; }
-#zh:checked ~ main .en, #zh:checked ~ label .zh, #zh:not(:checked) ~ main .zh,
-#zh:not(:checked) ~ label .en { display: none; }
-#zh:focus-visible ~ label { outline: 2px solid; }
+.warn { color: #a11; } .clean { color: #888; }
 """
 
 
@@ -86,28 +74,18 @@ def page(results: Sequence[Result]) -> str:
         results: one or more, shown one below the other.
     """
     body = "".join(_result(result) for result in results)
-    return (
-        '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_TEXTS['title'][1]} · {_TEXTS['title'][0]}</title>\n<style>{_STYLE}</style>\n"
-        '</head>\n<body>\n<input type="checkbox" id="zh" checked>'
-        '<label for="zh"><span class="zh">中文</span><span class="en">English</span></label>\n'
-        f"<main>\n<h1>{_text('title')}</h1>\n{body}</main>\n</body>\n</html>\n"
-    )
+    return document(_TEXTS["title"], _STYLE, body)
 
 
 def _text(name: str) -> str:
-    english, chinese = (html.escape(text) for text in _TEXTS[name])
-    return f'<span class="en">{english}</span><span class="zh" lang="zh">{chinese}</span>'
+    return both(*_TEXTS[name])
 
 
 def _result(result: Result) -> str:
     plan = result.plan
     heading = f"{result.name}, {plan.direction.value}, {plan.traffic.value}"
     parts = [f"<section><h2>{html.escape(heading)}</h2>"]
-    title = (html.escape(text) for text in (plan.profile.title, plan.profile.title_zh))
-    english, chinese = title
-    parts.append(f'<p><span class="en">{english}</span><span class="zh">{chinese}</span></p>')
+    parts.append(f"<p>{both(plan.profile.title, plan.profile.title_zh)}</p>")
     if result.busy:
         parts.append(f'<p class="warn">{_text("busy")}</p>')
     parts.append(_table(result))

@@ -1,12 +1,9 @@
 """Starts the server under test, has the plan carried out and judges."""
 
 import contextlib
-import json
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from loadtest.errors import LoadtestError
@@ -21,11 +18,12 @@ from witness.bench.progress import Progress
 from witness.bench.server import KEY_ID
 from witness.errors import MeasureError
 from witness.i18n import t
+from witness.output import Output
 from witness.runner import run_until_complete
 from witness.soak.page import page
 from witness.soak.report import check_text, text_report
 
-__all__ = ["Output", "SoakOptions", "run_soak", "soak"]
+__all__ = ["SoakOptions", "run_soak", "soak"]
 
 _HEARTBEATS = 1.5
 """After so many a silent socket is given up."""
@@ -76,14 +74,6 @@ class SoakOptions:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Where the result goes."""
-
-    as_json: bool = False
-    html: Path | None = None
-
-
 def run_soak(options: SoakOptions, output: Output) -> int:
     """Runs and prints; 0 if everything held, else 1.
 
@@ -96,14 +86,11 @@ def run_soak(options: SoakOptions, output: Output) -> int:
     except (LoadtestError, MediaError) as error:
         raise MeasureError(t("the soak can't be run: {reason}").format(reason=error)) from error
     verdict = judge(observed, options.bounds)
-    if output.html is not None:
-        output.html.write_text(page(options, observed, verdict), encoding="utf-8")
-    if output.as_json:
-        shown = as_json(options, plan, observed, verdict)
-        sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
-    else:
-        sys.stdout.write(text_report(observed, verdict) + "\n")
-    sys.stdout.flush()
+    output.write(
+        page=lambda: page(options, observed, verdict),
+        data=lambda: as_json(options, plan, observed, verdict),
+        text=lambda: text_report(observed, verdict),
+    )
     return 0 if verdict.held else 1
 
 

@@ -1,13 +1,11 @@
-"""One page that shows what happened: plots to look at, in Chinese and English.
-
-It needs nothing but itself: plots are SVG in the page, the language is chosen without a script.
-"""
+"""One page that shows what happened: plots to look at, in Chinese and English."""
 
 import html
 import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from loadtest.page import both, document
 from loadtest.soak.run import Observed
 from loadtest.soak.samples import Sample
 from loadtest.soak.verdict import Outcome, Verdict
@@ -22,20 +20,10 @@ __all__ = ["page"]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 560, 130, 56, 18
 _STYLE = """
-body { font: 15px/1.5 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
-  margin: 0 auto; max-width: 1240px; padding: 24px; color: #1c1c1a; background: #faf9f6; }
-h1 { font-size: 24px; } h2 { font-size: 19px; margin-top: 2em; }
-table { border-collapse: collapse; margin: .5em 0; font-variant-numeric: tabular-nums; }
 td { padding: 4px 16px 4px 0; border-bottom: 1px solid #dedbd2; vertical-align: top; }
 .held { color: #2c6b2f; } .failed { color: #a11; font-weight: 600; } .unknown { color: #8a6d00; }
 .plots { display: grid; gap: 10px 32px;
   grid-template-columns: repeat(auto-fill, minmax(min(540px, 100%), 1fr)); }
-figure { margin: 0; } figcaption { font-size: 13px; color: #444; }
-svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: #666; }
-#zh { position: absolute; opacity: 0; } label { float: right; cursor: pointer; color: #1b5e8c; }
-#zh:checked ~ main .en, #zh:checked ~ label .zh, #zh:not(:checked) ~ main .zh,
-#zh:not(:checked) ~ label .en { display: none; }
-#zh:focus-visible ~ label { outline: 2px solid; }
 """
 
 _TITLE = marked("Soak of the server")
@@ -90,25 +78,17 @@ _ACT_NAMES: dict[str, str] = {
 
 def page(options: "SoakOptions", observed: Observed, verdict: Verdict) -> str:
     """The whole page, UTF-8."""
-    chinese = html.escape(CATALOGUE[_TITLE])
-    return (
-        '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{chinese} · {html.escape(_TITLE)}</title>\n<style>{_STYLE}</style>\n"
-        '</head>\n<body>\n<input type="checkbox" id="zh" checked>'
-        '<label for="zh"><span class="zh">中文</span><span class="en">English</span></label>\n'
-        f"<main>\n<h1>{_both(_TITLE)}</h1>\n{_summary(options, observed)}\n"
-        f"{_verdict(observed, verdict)}\n{_plots(options, observed)}\n{_tables(observed)}\n"
-        "</main>\n</body>\n</html>\n"
+    body = (
+        f"{_summary(options, observed)}\n{_verdict(observed, verdict)}\n"
+        f"{_plots(options, observed)}\n{_tables(observed)}\n"
     )
+    return document((_TITLE, CATALOGUE[_TITLE]), _STYLE, body)
 
 
 def _both(text: str, **values: object) -> str:
-    """A text in both languages, of which one is shown."""
-    english = html.escape(text.format(**values) if values else text)
-    translated = CATALOGUE.get(text, text)
-    chinese = html.escape(translated.format(**values) if values else translated)
-    return f'<span class="en">{english}</span><span class="zh" lang="zh">{chinese}</span>'
+    """A text in both languages."""
+    texts = [text, CATALOGUE.get(text, text)]
+    return both(*([one.format(**values) for one in texts] if values else texts))
 
 
 def _summary(options: "SoakOptions", observed: Observed) -> str:
@@ -231,4 +211,4 @@ def _stuck_text(room: int, kind: str, seconds: float) -> str:
     chinese = CATALOGUE[_NO_PACKETS].format(
         room=room, kind=CATALOGUE.get(kind, kind), seconds=seconds
     )
-    return f'<span class="en">{english}</span><span class="zh" lang="zh">{chinese}</span>'
+    return both(english, chinese)
