@@ -8,14 +8,35 @@ browser in another without being split into programs.
 import contextlib
 import ctypes
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-__all__ = ["enter", "inside"]
+__all__ = ["enter", "inside", "why_no_namespaces"]
 
 _CLONE_NEWNET = 0x4000_0000
 _NAMED = Path("/run/netns")
 _OWN = Path("/proc/thread-self/ns/net")
+
+
+@cache
+def why_no_namespaces() -> str | None:
+    """Why namespaces can't be made here; ``None`` if they can. Tried once in a process."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    ip = shutil.which("ip")
+    if ip is None:
+        return "ip (iproute2) is not installed"
+    probe = f"witness-probe-{os.getpid()}"
+    made = subprocess.run(  # noqa: S603 - the name is made here
+        [ip, "netns", "add", probe], capture_output=True, text=True, check=False
+    )
+    if made.returncode != 0:
+        return f"the kernel refuses network namespaces: {made.stderr.strip()}"
+    subprocess.run([ip, "netns", "delete", probe], check=True)  # noqa: S603
+    return None
 
 
 def enter(namespace: str) -> None:

@@ -11,7 +11,6 @@ dropped where a sender could notice, and nothing leaves the namespaces. Needs ro
 import contextlib
 import fcntl
 import os
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Self
 
 from loadtest.errors import PathError
 from loadtest.netem.emulator import Emulator, PathReport
-from loadtest.netem.inside import inside
+from loadtest.netem.inside import inside, why_no_namespaces
 from loadtest.netem.profile import Profile, Traffic
 
 __all__ = ["FAR_ADDRESS", "NEAR_ADDRESS", "TunPath", "why_no_tun"]
@@ -36,18 +35,7 @@ _QUEUE_PACKETS = "2000"
 
 def why_no_tun() -> str | None:
     """Why paths between namespaces can't be made here; ``None`` if they can."""
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    if shutil.which("ip") is None:
-        return "ip (iproute2) is not installed"
-    if not _DEVICE.exists():
-        return f"the kernel has no {_DEVICE}"
-    probe = f"witness-probe-{os.getpid()}"
-    made = _ip("netns", "add", probe)
-    if made is not None:
-        return f"the kernel refuses network namespaces: {made}"
-    _ip("netns", "delete", probe)
-    return None
+    return why_no_namespaces() or (None if _DEVICE.exists() else f"the kernel has no {_DEVICE}")
 
 
 class TunPath:

@@ -19,6 +19,10 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
+from loadtest.netem.inside import why_no_namespaces
+
 CLIENT_ADDRESS = "10.77.1.2"
 SERVER_ADDRESS = "10.77.2.2"
 PUBLIC_ADDRESSES = ("10.77.2.11", "10.77.2.12")
@@ -36,19 +40,21 @@ class Towards(StrEnum):
 
 def why_unavailable() -> str | None:
     """Says why namespaces can't be used here, or ``None`` if they can."""
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    for tool in ("ip", "nft", "tc"):
+    for tool in ("nft", "tc"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
-    probe = f"witness-probe-{os.getpid()}"
-    made = subprocess.run(
-        ["ip", "netns", "add", probe], capture_output=True, text=True, check=False
-    )
-    if made.returncode != 0:
-        return f"the kernel refuses network namespaces: {made.stderr.strip()}"
-    subprocess.run(["ip", "netns", "delete", probe], check=True)
-    return None
+    return why_no_namespaces()
+
+
+def browser_marks(timeout_s: float = 600) -> list[pytest.MarkDecorator]:
+    """Of tests with a browser in a namespace of its own."""
+    reason = why_unavailable()
+    return [
+        pytest.mark.net,
+        pytest.mark.browser,
+        pytest.mark.timeout(timeout_s),
+        pytest.mark.skipif(reason is not None, reason=reason or ""),
+    ]
 
 
 class Path:

@@ -21,16 +21,10 @@ from sfu.model import Role
 from tests.e2e.stage import Stage
 from tests.net.course import show, skip_if_busy, table, watch
 from tests.net.far import enter_call, join_page, open_lobby, start_camera
-from tests.net.namespaces import SERVER_ADDRESS, Path, Towards, why_unavailable
+from tests.net.namespaces import SERVER_ADDRESS, Path, Towards, browser_marks
 from witness.server import WitnessServer
 
-_REASON = why_unavailable()
-pytestmark = [
-    pytest.mark.net,
-    pytest.mark.browser,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
-]
+pytestmark = browser_marks()
 
 WIDE_BPS, NARROW_BPS = 2_000_000, 300_000
 DOWNLOAD_PORT = 9_000

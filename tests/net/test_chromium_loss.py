@@ -2,21 +2,13 @@
 
 import logging
 
-import pytest
-
 from loadtest.browser.browser import until as until_page
 from tests.e2e.stage import Stage
 from tests.net.far import join_far, join_near
-from tests.net.namespaces import Path, why_unavailable
+from tests.net.namespaces import Path, browser_marks
 
 log = logging.getLogger(__name__)
-_REASON = why_unavailable()
-pytestmark = [
-    pytest.mark.net,
-    pytest.mark.browser,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
-]
+pytestmark = browser_marks(300)
 
 LOSS_PERCENT = 50
 HEARD_SAMPLES = 6 * 48_000

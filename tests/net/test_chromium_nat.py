@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from loadtest.browser.call_page import FRAMES
 from loadtest.participant import Participant
 from tests.e2e.scene import frames, until
@@ -14,15 +12,9 @@ from tests.net.far import (
     join_far,
     join_near,
 )
-from tests.net.namespaces import PUBLIC_ADDRESSES, Path, why_unavailable
+from tests.net.namespaces import PUBLIC_ADDRESSES, Path, browser_marks
 
-_REASON = why_unavailable()
-pytestmark = [
-    pytest.mark.net,
-    pytest.mark.browser,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
-]
+pytestmark = browser_marks()
 
 INTERRUPTION_S = 5.0
 LOSS_PERCENT = 30

@@ -3,21 +3,13 @@
 import asyncio
 import logging
 
-import pytest
-
 from loadtest.browser.browser import until as until_page
 from tests.e2e.stage import Stage
 from tests.net.far import frames_at, gap, join_far, join_near
-from tests.net.namespaces import Path, why_unavailable
+from tests.net.namespaces import Path, browser_marks
 
 log = logging.getLogger(__name__)
-_REASON = why_unavailable()
-pytestmark = [
-    pytest.mark.net,
-    pytest.mark.browser,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
-]
+pytestmark = browser_marks()
 
 OUTAGE_S = 32.0
 """Longer than consent to send lasts (RFC 7675), so that both ends have given the path up."""

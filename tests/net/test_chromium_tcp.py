@@ -1,7 +1,5 @@
 """Chromium in a network that carries no UDP, from the start or suddenly."""
 
-import pytest
-
 from loadtest.browser.browser import until as until_page
 from loadtest.browser.call_page import CallPage
 from loadtest.participant import Participant
@@ -13,15 +11,9 @@ from tests.net.far import (
     join_far,
     join_near,
 )
-from tests.net.namespaces import Path, why_unavailable
+from tests.net.namespaces import Path, browser_marks
 
-_REASON = why_unavailable()
-pytestmark = [
-    pytest.mark.net,
-    pytest.mark.browser,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
-]
+pytestmark = browser_marks()
 
 RECOVERY_S = 60.0
 """Longest a busy machine may take; alone it is about ten seconds."""

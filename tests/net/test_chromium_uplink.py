@@ -11,16 +11,10 @@ from sfu.model import Role
 from tests.e2e.stage import Stage
 from tests.net.course import Course, show, skip_if_busy, table, watch
 from tests.net.far import join_page, start_camera, start_near
-from tests.net.namespaces import Path, Towards, why_unavailable
+from tests.net.namespaces import Path, Towards, browser_marks
 from witness.server import WitnessServer
 
-_REASON = why_unavailable()
-pytestmark = [
-    pytest.mark.net,
-    pytest.mark.browser,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(_REASON is not None, reason=_REASON or ""),
-]
+pytestmark = browser_marks()
 
 NARROW_BPS = 500_000
 
