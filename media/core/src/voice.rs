@@ -29,8 +29,6 @@ pub(crate) struct VoiceInput {
     /// Distances of the copies in its last packet, in frames.
     pub(crate) sent: Offsets,
     newest: Option<u64>,
-    /// Frames before this number were said while the track was paused.
-    pub(crate) audible_from: u64,
 }
 
 /// Frames recovered from one packet: bit `n` stands for the one `n` numbers before it.
@@ -40,6 +38,8 @@ pub(crate) type Recovered = u64;
 pub(crate) struct Repair<'a> {
     pub(crate) reception: &'a mut Reception,
     pub(crate) nack: Option<&'a mut NackGenerator>,
+    /// Frames before this number were said while the track was paused.
+    pub(crate) audible_from: u64,
     pub(crate) now: Instant,
 }
 
@@ -104,7 +104,7 @@ impl VoiceInput {
             let timestamp = timestamp.wrapping_sub(block.offset.into());
             let Some(place) = self.history.place(ext_seq, timestamp, bytes) else { continue };
             // More than is ever asked for would be a way to make many packets out of one.
-            if place < self.audible_from || ext_seq - place > MAX_SPAN.into() {
+            if place < repair.audible_from || ext_seq - place > MAX_SPAN.into() {
                 continue;
             }
             let received = repair.reception.on_repaired(SeqNo(place as u16), 0, repair.now);

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use media_core::api::{Event, ExtensionId, ExtensionKind, MediaKind};
+use media_core::api::{ExtensionId, ExtensionKind, MediaKind};
 use media_core::netem::{Loss, NetemConfig};
 use support::media::TrackConfig;
 use support::simulcast::*;
@@ -31,9 +31,8 @@ fn link(rate_bps: u64) -> NetemConfig {
 /// A call of one publisher with three encodings and speech, and one subscriber.
 struct Call {
     world: World,
-    /// What the publisher was told, and when.
+    /// What the publisher was told so far, and when.
     told: Vec<(Instant, Vec<bool>)>,
-    read: usize,
 }
 
 impl Call {
@@ -50,7 +49,7 @@ impl Call {
         world.publish(0, 12, TrackConfig::audio(9_500));
         world.subscribe(1, 31, 12, MediaKind::Audio, 9_000);
         world.set_network(1, link(20_000_000), link(20_000_000));
-        Call { world, told: Vec::new(), read: 0 }
+        Call { world, told: Vec::new() }
     }
 
     fn run(&mut self, time: Duration) {
@@ -58,20 +57,11 @@ impl Call {
         while self.world.now < end {
             self.world.run(STEP);
             let now = self.world.now;
-            for event in &self.world.events[self.read..] {
-                if let Event::ProducerDemand { producer: PRODUCER, encodings } = event {
-                    self.told.push((now, encodings.clone()));
-                }
-            }
-            self.read = self.world.events.len();
+            let news = demands(&self.world).into_iter().skip(self.told.len());
+            self.told.extend(news.map(|wanted| (now, wanted)));
             let known = |(at, _): &&(Instant, Vec<bool>)| *at + PUBLISHER_DELAY <= now;
-            let Some((_, wanted)) = self.told.iter().rev().find(known).cloned() else { continue };
-            for (index, wanted) in wanted.iter().enumerate() {
-                let track = &mut self.world.client(0).media.tracks[index];
-                if *wanted && !track.active {
-                    track.restart(now);
-                }
-                track.active = *wanted;
+            if let Some((_, wanted)) = self.told.iter().rev().find(known) {
+                follow_demand(&mut self.world, wanted);
             }
         }
     }

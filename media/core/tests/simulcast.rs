@@ -265,14 +265,7 @@ fn a_publisher_that_follows_the_demand_is_switched_without_a_freeze() {
         for _ in 0..30 {
             world.run(ms(100));
             let Some(told) = demands(&world).pop() else { continue };
-            for (index, wanted) in told.iter().enumerate() {
-                let now = world.now;
-                let track = &mut world.client(0).media.tracks[index];
-                if *wanted && !track.active {
-                    track.restart(now);
-                }
-                track.active = *wanted;
-            }
+            follow_demand(&mut world, &told);
         }
         let expected = [0, 2, 1][step % 3];
         let sending: Vec<bool> =

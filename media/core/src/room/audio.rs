@@ -67,11 +67,11 @@ pub(super) fn take(
     let Some(encoding) = producer.encodings.get_mut(index).filter(|_| keeps) else { return Ok(0) };
     let paused = paused || encoding.resumes;
     let voice = encoding.voice.get_or_insert_default();
-    voice.audible_from = encoding.audible_from;
     let mut recovered = 0;
     if let Some(payload_type) = copied {
         let (reception, nack) = (&mut encoding.reception, encoding.nack.as_mut());
-        let repair = Repair { reception, nack, now: cx.now };
+        let audible_from = encoding.audible_from;
+        let repair = Repair { reception, nack, audible_from, now: cx.now };
         recovered = voice.on_red((received.ext_seq, payload_type), header, packet, repair)?;
         let counters = &mut cx.shared.counters;
         counters.red_packets_in += 1;

@@ -157,6 +157,17 @@ pub fn longest_freeze(inbound: &Inbound, since: std::time::Instant) -> Duration 
     arrivals.windows(2).map(|pair| pair[1].saturating_duration_since(pair[0])).max().unwrap()
 }
 
+/// The publisher sends what is wanted of its encodings, and nothing else.
+pub fn follow_demand(world: &mut World, wanted: &[bool]) {
+    let now = world.now;
+    for (track, wanted) in world.client(0).media.tracks.iter_mut().zip(wanted) {
+        if *wanted && !track.active {
+            track.restart(now);
+        }
+        track.active = *wanted;
+    }
+}
+
 pub fn demands(world: &World) -> Vec<Vec<bool>> {
     let told = |event: &Event| match event {
         Event::ProducerDemand { producer: PRODUCER, encodings } => Some(encodings.clone()),
