@@ -60,6 +60,7 @@ def _add_weaknet(actions: "Commands") -> None:
         default="udp",
         help=t("what is impaired: udp, all with signaling too (default: udp)"),
     )
+    _add_transport(parser)
     parser.add_argument(
         "--seconds", type=float, metavar="N", help=t("length of one measurement (default: 60)")
     )
@@ -142,6 +143,15 @@ def _add_matrix(actions: "Commands") -> None:
         type=Path,
         metavar=t("FILE"),
         help=t("make this the reference, and write its table into a Markdown file"),
+    )
+
+
+def _add_transport(parser: LocalParser) -> None:
+    parser.add_argument(
+        "--transport",
+        choices=("udp", "any"),
+        default="udp",
+        help=t("what media may go over: udp alone, or any, TCP too, as in life (default: udp)"),
     )
 
 

@@ -37,7 +37,7 @@ def weaknet(arguments: argparse.Namespace) -> int:
     _check_length(arguments)
     _check_seed_and_page(arguments)
     from loadtest.netem.profile import Direction, Traffic
-    from loadtest.weaknet.scene import Plan
+    from loadtest.weaknet.scene import Plan, Transport
     from witness.netem_profiles import load_profile
     from witness.weaknet import run
 
@@ -48,6 +48,7 @@ def weaknet(arguments: argparse.Namespace) -> int:
         profile=profile,
         direction=Direction(arguments.direction),
         traffic=Traffic(arguments.traffic),
+        transport=Transport(arguments.transport),
         seconds=arguments.seconds or (15.0 if arguments.quick else 60.0),
         adapt_s=3.0 if arguments.quick else 5.0,
         join_within_s=10.0 if arguments.quick else 45.0,

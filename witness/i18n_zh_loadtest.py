@@ -17,6 +17,9 @@ LOADTEST: dict[str, str] = {
     "what is impaired: udp, all with signaling too (default: udp)": (
         "受损流量：udp，或包括信令在内的 all（默认：udp）"
     ),
+    "what media may go over: udp alone, or any, TCP too, as in life (default: udp)": (
+        "媒体可走的传输：仅 udp；或 any，与实际一样也可走 TCP（默认：udp）"
+    ),
     "length of one measurement (default: 60)": "单次测量的时长，秒（默认：60）",
     "measurements; the worst counts (default: 3)": "测量次数，取最差值（默认：3）",
     "in place of the profile's seed": "代替网络模型中的随机种子",
@@ -110,6 +113,7 @@ LOADTEST: dict[str, str] = {
     "audio delay, mouth to ear": "口到耳时延",
     "from joining to media": "加入到出音画",
     "{name} (not impaired)": "{name}（未受损）",
+    "media went over {transports}": "媒体经由 {transports}",
     "unknown": "未知",
     # Errors.
     "can't measure here: {reason}": "无法在此测量：{reason}",

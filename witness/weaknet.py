@@ -5,8 +5,6 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
 from loadtest.browser.bidi import BidiError
 from loadtest.browser.programs import chromium_missing
@@ -16,7 +14,7 @@ from loadtest.netem.emulator import Emulator
 from loadtest.netem.tun import why_no_tun
 from loadtest.weaknet.html import page
 from loadtest.weaknet.result import KEYS, Result
-from loadtest.weaknet.scene import Host, Measured, Plan, measure_once
+from loadtest.weaknet.scene import Host, Measured, Place, Plan, measure_once
 from sfu import _media
 from sfu.model import Role
 from signaling.auth import MintingKey, mint_token
@@ -96,7 +94,8 @@ def host() -> Host:
     """A server with a key made for it."""
     key = MintingKey("measure", secrets.token_hex(32).encode())
 
-    def start(folder: Path, command: Sequence[str], address: str, port: int) -> Server:
+    def start(place: Place) -> Server:
+        folder = place.folder
         (folder / "secret").write_bytes(key.secret)
         (folder / "secret").chmod(0o600)
         config = folder / "witness.yaml"
@@ -107,11 +106,12 @@ def host() -> Host:
         settings = {
             "WITNESS_CONFIG": str(config),
             "WITNESS_SERVER__HOST": "0.0.0.0",  # noqa: S104 - inside a namespace
-            "WITNESS_SERVER__PORT": str(port),
+            "WITNESS_SERVER__PORT": str(place.port),
             "WITNESS_SIGNALING__AUTH__DEMO_KEY": "false",
-            "WITNESS_MEDIA__LISTEN": json.dumps([address]),
+            "WITNESS_MEDIA__LISTEN": json.dumps([place.address]),
+            "WITNESS_MEDIA__TCP": json.dumps(place.tcp),
         }
-        return Server.start(settings=settings, command=command)
+        return Server.start(settings=settings, command=place.command)
 
     def token(role: str) -> str:
         return mint_token(
@@ -129,7 +129,10 @@ def _table(result: Result) -> str:
 
     rows = [["", head(t("down"), down["impaired"]), head(t("up"), up["impaired"])]]
     rows += [[t(_NAMES[key]), _shown(key, down[key]), _shown(key, up[key])] for key in KEYS]
-    return table.render(rows, left={0})
+    shares = [f"{name} {share * 100:.0f} %" for name, share in result.carriers.items()]
+    carried = t("media went over {transports}")
+    carried = carried.format(transports=", ".join(shares) or t("unknown"))
+    return f"{table.render(rows, left={0})}\n{carried}"
 
 
 def _shown(key: str, value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loadtest.page import both, document
@@ -35,6 +35,7 @@ _TEXTS = {
     "marks": ("Red bars: interruptions of 150 ms or more", "红色竖条：150 毫秒以上的中断"),
     "down": ("down, to the participant", "下行（到参与者）"),
     "up": ("up, from the participant", "上行（来自参与者）"),
+    "carried": ("Media at the bad end went over", "受损端的媒体经由"),
     "clean": ("not impaired", "未施加损伤"),
     "run": ("run", "第几次"),
     "worst": ("worst of all runs", "各次中最差"),
@@ -88,10 +89,16 @@ def _result(result: Result) -> str:
     parts.append(f"<p>{both(plan.profile.title, plan.profile.title_zh)}</p>")
     if result.busy:
         parts.append(f'<p class="warn">{_text("busy")}</p>')
+    parts.append(f"<p>{_text('carried')} {_shares(result.carriers)}</p>")
     parts.append(_table(result))
     parts += [_plots(way, result.way(way), plan.seconds) for way in ("down", "up")]
     parts.append("</section>\n")
     return "".join(parts)
+
+
+def _shares(carriers: Mapping[str, float]) -> str:
+    shares = [f"{name} {share * 100:.0f} %" for name, share in carriers.items()]
+    return html.escape(", ".join(shares)) or _text("unknown")
 
 
 def _table(result: Result) -> str:

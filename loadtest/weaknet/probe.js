@@ -25,16 +25,28 @@ function total(entries, type, kind, members) {
   return found.length ? members.map((member) => found.reduce((sum, entry) => sum + (entry[member] ?? 0), 0)) : null;
 }
 
+/** The pair media goes over. */
+function selected(entries) {
+  const used = entries.find(({ type, selectedCandidatePairId }) => type === "transport" && selectedCandidatePairId);
+  return entries.find(({ id }) => id === used?.selectedCandidatePairId);
+}
+
+/** `udp`, `tcp`, or `relay` for what goes over a third party. */
+function protocol(entries, { localCandidateId }) {
+  const own = entries.find(({ id }) => id === localCandidateId);
+  return own?.candidateType === "relay" ? "relay" : (own?.protocol ?? null);
+}
+
 async function sample() {
   while (!over) {
     const at = wall();
     if (call.peer) {
       const entries = [...(await call.peer.getStats()).values()];
-      const pair = entries.find((entry) => entry.type === "candidate-pair" && entry.nominated);
+      const pair = selected(entries);
       samples.push([at, pick(entries, "inbound-rtp", "audio", AUDIO, "packetsReceived"),
         pick(entries, "inbound-rtp", "video", VIDEO, "packetsReceived"),
         pick(entries, "outbound-rtp", "video", SENT, "framesEncoded"), total(entries, "outbound-rtp", "audio", ["bytesSent", "targetBitrate"]),
-        pair ? [pair.currentRoundTripTime ?? null, pair.availableOutgoingBitrate ?? null] : null]);
+        pair ? [pair.currentRoundTripTime ?? null, pair.availableOutgoingBitrate ?? null, protocol(entries, pair)] : null]);
     }
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, every - (wall() - at))));
   }

@@ -3,6 +3,7 @@
 import base64
 import bisect
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,6 +132,18 @@ class PageRecord:
             inside = (heard.index - starts[chunk]) / markers.KEPT_RATE_HZ
             found.append((heard.kind, times_us[chunk] / 1e6 + inside + offset_s))
         return found
+
+    def carriers(self, start_s: float, end_s: float) -> dict[str, float]:
+        """Share of a time that media went over ``udp``, ``tcp`` or a ``relay``; the largest first.
+
+        Empty where no path was selected.
+        """
+        seen = Counter(
+            str(pair[2])
+            for at, *_, pair in self._rows()
+            if pair and pair[2] and start_s <= at / 1000 <= end_s
+        )
+        return {name: count / seen.total() for name, count in seen.most_common()}
 
     def problems(self) -> list[str]:
         """What kept the page from listening."""

@@ -1,7 +1,7 @@
 """Several runs as one result: the worst counts."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,15 @@ class Result:
         return made
 
     @property
+    def carriers(self) -> dict[str, float]:
+        """Mean share of the time that media at the bad end went over each transport."""
+        names = dict.fromkeys(name for run in self.runs for name in run.carriers)
+        count = len(self.runs)
+        return _rounded(
+            {name: sum(run.carriers.get(name, 0) for run in self.runs) / count for name in names}
+        )
+
+    @property
     def busy(self) -> bool:
         """Whether the machine was too busy for the figures to be believed."""
         return any(run.stalled_s > BUSY_SHARE * self.plan.seconds for run in self.runs)
@@ -70,6 +79,8 @@ class Result:
             "profile": self.name,
             "direction": self.plan.direction.value,
             "traffic": self.plan.traffic.value,
+            "transport": self.plan.transport.value,
+            "carriers": self.carriers,
             "seconds": self.plan.seconds,
             "seed": self.plan.profile.seed,
             "machine_busy": self.busy,
@@ -81,7 +92,12 @@ class Result:
                     "up": run.up.as_json(),
                     "stalled_s": round(run.stalled_s, 2),
                     "problems": run.problems,
+                    "carriers": _rounded(run.carriers),
                 }
                 for run in self.runs
             ],
         }
+
+
+def _rounded(shares: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(share, 4) for name, share in shares.items()}

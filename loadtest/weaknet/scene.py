@@ -5,9 +5,10 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from loadtest.weaknet.figures import Figures, Window, figures
 from loadtest.weaknet.priority import prefer_descendants
 from loadtest.weaknet.recording import PageRecord, PathSample
 
-__all__ = ["Host", "Measured", "Plan", "measure_once"]
+__all__ = ["Host", "Measured", "Place", "Plan", "Transport", "measure_once"]
 
 _PORT = 8080
 _URL = f"http://{NEAR_ADDRESS}:{_PORT}"
@@ -46,16 +47,44 @@ return entries.some((entry) => entry.kind === "video" && entry.framesDecoded > 0
 """
 
 
+class Transport(StrEnum):
+    """What media may go over."""
+
+    UDP = "udp"
+    """The server offers nothing else: what is impaired can't be got around."""
+    ANY = "any"
+    """As in life: a call whose UDP is bad may go on over TCP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server is to run, and how it can be reached.
+
+    Attributes:
+        folder: for its files.
+        command: what its command line begins with.
+        address: for media; signaling listens on all addresses.
+        port: of signaling.
+        tcp: whether media may go over TCP.
+    """
+
+    folder: Path
+    command: Sequence[str]
+    address: str
+    port: int
+    tcp: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """How to start a server that lets people in.
 
     Attributes:
-        start: gets a folder, a command to run the server with, its address and port.
+        start: runs a server.
         token: signs a token for a role.
     """
 
-    start: Callable[[Path, Sequence[str], str, int], Server]
+    start: Callable[[Place], Server]
     token: Callable[[str], str]
 
 
@@ -66,6 +95,7 @@ class Plan:
     profile: Profile
     direction: Direction = Direction.DOWN
     traffic: Traffic = Traffic.UDP
+    transport: Transport = Transport.UDP
     seconds: float = 60.0
     adapt_s: float = 5.0
     join_within_s: float = 45.0
@@ -82,6 +112,8 @@ class Measured:
     stalled_s: float
     """How long one of the pages could not run, because the machine did something else."""
     problems: list[str]
+    carriers: Mapping[str, float] = field(default_factory=dict)
+    """Share of the time that media at the bad end went over ``udp``, ``tcp`` or a ``relay``."""
 
 
 async def measure_once(
@@ -117,8 +149,9 @@ async def _measure(
         )
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="witness-weaknet-")))
         say("start")
-        command = path.command(path.near)
-        server = await asyncio.to_thread(host.start, folder, command, NEAR_ADDRESS, _PORT)
+        command, tcp = path.command(path.near), plan.transport is Transport.ANY
+        place = Place(folder, command, NEAR_ADDRESS, _PORT, tcp)
+        server = await asyncio.to_thread(host.start, place)
         stack.callback(server.close)
         devices = Devices(folder)
         await asyncio.to_thread(devices.write)
@@ -227,5 +260,9 @@ class _Call:
         ways = self._plan.direction.ways
         down.impaired, up.impaired = "down" in ways, "up" in ways
         return Measured(
-            down, up, max(near.stalled_s, far.stalled_s), near.problems() + far.problems()
+            down,
+            up,
+            max(near.stalled_s, far.stalled_s),
+            near.problems() + far.problems(),
+            far.carriers(window.start_s, window.end_s),
         )

@@ -35,6 +35,7 @@ def test_a_call_is_measured_where_it_is_bad_and_where_it_is_not(tmp_path: Path) 
     assert (down["impaired"], up["impaired"]) == (True, False)
     (run,) = result["runs"]
     assert run["problems"] == []
+    assert (result["transport"], result["carriers"]) == ("udp", {"udp": 1.0})
     assert run["down"]["path_loss_ratio"] == pytest.approx(0.3, abs=0.06)
     assert run["up"]["path_loss_ratio"] == 0
     # The way alone takes 20 ms, and a frame of sound is as long.

@@ -56,6 +56,23 @@ def test_long_runs_of_concealment_are_interruptions(
     assert [round(length * 1000) for _, length in found] == lengths_ms
 
 
+def carried(protocols: list[str | None]) -> dict[str, float]:
+    """Shares of what was noted every 50 ms from the window's beginning on."""
+    rows = [
+        [(WINDOW.start_s + n * EVERY_S) * 1000, None, None, None, None, name and [0.04, None, name]]
+        for n, name in enumerate(protocols)
+    ]
+    page = PageRecord({"samples": rows, "audioTypes": [], "stalled": 0, "sounds": {}})
+    return page.carriers(WINDOW.start_s, WINDOW.end_s)
+
+
+def test_what_media_went_over_is_a_share_of_the_time_it_is_known_of() -> None:
+    assert carried(["udp"] * 3 + ["tcp"] * 6 + [None]) == {"tcp": 2 / 3, "udp": 1 / 3}
+    assert carried([None, None]) == {}
+    late = round(WINDOW.length_s / EVERY_S) + 2
+    assert carried(["udp"] * late + ["relay"] * late) == {"udp": 1.0}
+
+
 def test_runs_that_touch_the_same_sample_share_it() -> None:
     """One of 300 ms ends and another begins within one interval: the error is half of it."""
     ((start, length),) = interruptions(sampled([(100, 400), (420, 460)]))
@@ -163,11 +180,12 @@ def measured(fps: float, concealed: float, join_s: float | None) -> Measured:
         one.series.fps = [fps, None, fps, fps]
         one.series.delay_ms = [(1.5, 100.0)]
         one.series.interruptions = [(0.5, 0.2)]
-    return Measured(down, up, stalled_s=0.0, problems=[])
+    return Measured(down, up, stalled_s=0.0, problems=[], carriers={"udp": fps / 20})
 
 
 def test_the_worst_run_counts_and_unknown_is_worst() -> None:
     result = Result("x", Plan(Profile()), [measured(20, 0.1, 1.0), measured(10, 0.05, 2.0)])
+    assert result.carriers == {"udp": 0.75}
     worst = result.as_json()["down"]
     assert (worst["video_fps"], worst["concealed_ratio"], worst["join_s"]) == (10, 0.1, 2.0)
     assert set(KEYS) <= worst.keys()
