@@ -1,0 +1,68 @@
+"""Errors of the ``recorder`` package.
+
+Each carries ``template`` and ``values``, so that whoever shows it can say it in another language::
+
+    RecorderError
+    ├── CanonicalError         a value has no canonical JSON
+    ├── SessionFileError       session.json is missing or not what it should be
+    ├── LogError
+    │   ├── LogDamagedError    a line of the event log is not the one that was written
+    │   ├── LogBusyError       another process writes this log
+    │   └── LogWriteError      the disk did not take an event
+    └── SessionStateError      the command makes no sense in the state the session is in
+"""
+
+from typing import LiteralString
+
+__all__ = [
+    "CanonicalError",
+    "LogBusyError",
+    "LogDamagedError",
+    "LogError",
+    "LogWriteError",
+    "RecorderError",
+    "SessionFileError",
+    "SessionStateError",
+]
+
+
+class RecorderError(Exception):
+    """Root of all errors of this package.
+
+    Attributes:
+        template: the sentence in English, with ``{name}`` for values.
+        values: what to fill it with.
+    """
+
+    def __init__(self, template: LiteralString, **values: object) -> None:
+        self.template = template
+        self.values = values
+        super().__init__(template.format(**values))
+
+
+class CanonicalError(RecorderError):
+    """A value can't be written as canonical JSON."""
+
+
+class SessionFileError(RecorderError):
+    """A session's own file is missing or can't be used."""
+
+
+class LogError(RecorderError):
+    """The event log can't be used."""
+
+
+class LogDamagedError(LogError):
+    """The event log was changed after it was written."""
+
+
+class LogBusyError(LogError):
+    """Two writers would fork the chain."""
+
+
+class LogWriteError(LogError):
+    """An event could not be stored; the log is as it was before."""
+
+
+class SessionStateError(RecorderError):
+    """An illegal transition; nothing has changed."""

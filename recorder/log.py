@@ -1,0 +1,379 @@
+"""The event log of a session: every line is chained to the one before it.
+
+``events.jsonl`` holds one event a line, in canonical JSON. ``digest`` is made of the event without
+``digest``; ``prev`` is the digest of the event before, for the first one that of ``session.json``.
+So every edit, insertion, deletion and exchange shows in the log itself. What a log alone can't
+show is that its *end* was cut off at a line, or that all of it was written anew by somebody who
+knows the format: that shows against a head kept elsewhere, see ``docs/evidence.md``.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self
+
+from recorder.canonical import canonical
+from recorder.digests import Digests, digests_of
+from recorder.errors import CanonicalError, LogBusyError, LogDamagedError, LogError, LogWriteError
+from recorder.session_file import SessionFile, read_session, rfc3339
+
+__all__ = ["MAX_LINE", "Event", "EventLog", "TornTail", "parse_event", "read_events"]
+
+MAX_LINE: Final = 65_536
+"""Bytes of a line at most, with its end."""
+
+_NAME: Final = "events.jsonl"
+_TORN_NAME: Final = "events.torn"
+_TYPE: Final = re.compile(r"[a-z][a-z_]{0,31}(\.[a-z][a-z_]{0,31})*")
+_MAX_UNSYNCED_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the log.
+
+    Attributes:
+        seq: from 1, without holes.
+        ts_server: RFC 3339 by the server's clock, when it was written.
+        at_us: when it happened, on the session clock.
+        actor: who caused it: a participant id, a service's name, or ``system``.
+        type: what happened, ``segment.closed``.
+        payload: what belongs to that type.
+        prev: digests of the event before.
+        digest: digests of this one.
+    """
+
+    seq: int
+    ts_server: str
+    at_us: int
+    actor: str
+    type: str
+    payload: dict[str, Any]
+    prev: Digests
+    digest: Digests
+
+    def line(self) -> bytes:
+        """As it stands in the log, with the line's end."""
+        return canonical({**_body(self), "digest": self.digest.to_json()}) + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class TornTail:
+    """Half a line that a crash left behind; kept in ``events.torn``, no longer in the log."""
+
+    bytes: int
+    sha256: str
+
+
+class EventLog:
+    """Appends to one session's log. Safe to use from several threads.
+
+    An event is in the operating system's hands when :meth:`append` returns, so it outlives this
+    process; it outlives the machine's power when it was ``durable`` or :meth:`sync` came after
+    it. Whoever owns the log calls :meth:`sync_if_due` at least twice a second.
+    """
+
+    def __init__(
+        self,
+        session: SessionFile,
+        file: BinaryIO,
+        last: tuple[int, int, Digests],
+        wall_ns: Callable[[], int],
+    ) -> None:
+        self.session = session
+        self.torn: TornTail | None = None
+        self._file = file
+        self._seq, last_us, self._head = last
+        self._wall_ns = wall_ns
+        # A clock that was set back must not let the session's clock go back.
+        elapsed_us = max((wall_ns() - session.started_ns) // 1000, last_us)
+        self._zero_ns = time.monotonic_ns() - elapsed_us * 1000
+        self._size = file.seek(0, os.SEEK_END)
+        self._unsynced_since_s: float | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, place: Path, *, wall_ns: Callable[[], int] = time.time_ns) -> Self:
+        """Opens or begins the log of the session in a directory.
+
+        The whole chain is read and checked. A last line without an end is what a crash leaves
+        behind: it is moved to ``events.torn`` and the log says so (``log.recovered``).
+
+        Raises:
+            SessionFileError: the directory holds no session.
+            LogDamagedError: the log was changed.
+            LogBusyError: somebody else has it open.
+            LogWriteError: the disk did not take what recovery had to write.
+            OSError: the file can't be opened.
+        """
+        session = read_session(place)
+        descriptor = os.open(place / _NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        file = os.fdopen(descriptor, "r+b", buffering=0)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LogBusyError(
+                    "the event log of session {session} is being written by another process",
+                    session=session.session,
+                ) from None
+            torn = _cut_torn_tail(place, file)
+            last = (0, 0, session.digests)
+            for event in read_events(place, session):
+                last = (event.seq, max(event.at_us, last[1]), event.digest)
+            log = cls(session, file, last, wall_ns)
+            if torn is not None:
+                log.torn = torn
+                payload = {"bytes": torn.bytes, "sha256": torn.sha256}
+                log.append("log.recovered", payload, durable=True)
+        except BaseException:
+            file.close()
+            raise
+        return log
+
+    @property
+    def head(self) -> tuple[int, Digests]:
+        """Number and digests of the last event; 0 and those of ``session.json`` when empty."""
+        with self._lock:
+            return self._seq, self._head
+
+    def now_us(self) -> int:
+        """The session clock, µs; it never goes back."""
+        return (time.monotonic_ns() - self._zero_ns) // 1000
+
+    def append(
+        self,
+        type: str,  # noqa: A002 - the field's name
+        payload: dict[str, Any],
+        *,
+        actor: str = "system",
+        at: int | None = None,
+        durable: bool = False,
+    ) -> Event:
+        """Writes one event.
+
+        Args:
+            type: lower-case words with dots between them.
+            payload: values that have canonical JSON.
+            actor: who caused it.
+            at: µs on the session clock; now if left out.
+            durable: on the disk before this returns, as commands of people have to be.
+
+        Raises:
+            CanonicalError: the payload has no canonical JSON.
+            LogError: the type or the line's length is not allowed, or the log is closed.
+            LogWriteError: the disk did not take it; the log is as before.
+        """
+        if not _TYPE.fullmatch(type):
+            raise LogError("{type} is no type of an event", type=repr(type))
+        with self._lock:
+            if self._file.closed:
+                raise LogError("the event log is closed")
+            at_us = self.now_us() if at is None else at
+            event = _chained(
+                Event(
+                    self._seq + 1,
+                    rfc3339(self._wall_ns()),
+                    at_us,
+                    actor,
+                    type,
+                    payload,
+                    self._head,
+                    self._head,
+                )
+            )
+            line = event.line()
+            if len(line) > MAX_LINE:
+                raise LogError("an event of {bytes} bytes is too long", bytes=len(line))
+            self._write(line)
+            self._seq, self._head = event.seq, event.digest
+            if self._unsynced_since_s is None:
+                self._unsynced_since_s = time.monotonic()
+            if durable:
+                self._sync()
+        self.sync_if_due()
+        return event
+
+    def sync_if_due(self) -> None:
+        """Syncs when something has been waiting for a second.
+
+        Raises:
+            LogWriteError: the disk refused.
+        """
+        with self._lock:
+            since_s = self._unsynced_since_s
+            if since_s is not None and time.monotonic() - since_s >= _MAX_UNSYNCED_S:
+                self._sync()
+
+    def sync(self) -> None:
+        """All that was appended is on the disk when this returns.
+
+        Raises:
+            LogWriteError: the disk refused.
+        """
+        with self._lock:
+            if self._unsynced_since_s is not None:
+                self._sync()
+
+    def close(self) -> None:
+        """Syncs and lets go of the file; may be called again.
+
+        Raises:
+            LogWriteError: the disk refused.
+        """
+        with self._lock:
+            if self._file.closed:
+                return
+            try:
+                if self._unsynced_since_s is not None:
+                    self._sync()
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _write(self, line: bytes) -> None:
+        reason = None
+        try:
+            if self._file.write(line) != len(line):
+                reason = os.strerror(errno.ENOSPC)
+        except OSError as error:
+            reason = error.strerror
+        if reason is not None:
+            # A part of a line must not stand before the next one.
+            os.ftruncate(self._file.fileno(), self._size)
+            raise LogWriteError("the event log can't be written: {reason}", reason=reason)
+        self._size += len(line)
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._file.fileno())
+        except OSError as error:
+            raise LogWriteError(
+                "the event log can't be written: {reason}", reason=error.strerror
+            ) from error
+        self._unsynced_since_s = None
+
+
+def read_events(place: Path, session: SessionFile) -> Iterator[Event]:
+    """Reads and checks the log of a session's directory, event by event.
+
+    Raises:
+        LogDamagedError: a line is not the one that was written there.
+        OSError: the file can't be read.
+    """
+    prev, seq = session.digests, 0
+    with (place / _NAME).open("rb") as file:
+        while line := file.readline(MAX_LINE + 1):
+            seq += 1
+            event = parse_event(line, seq)
+            if event.seq != seq or event.prev != prev:
+                raise LogDamagedError(
+                    "line {seq} of the event log does not follow the one before it", seq=seq
+                )
+            yield event
+            prev = event.digest
+
+
+def parse_event(line: bytes, number: int) -> Event:
+    """Reads one line and checks its own digests.
+
+    Args:
+        line: with its end.
+        number: of the line, for the error's text.
+
+    Raises:
+        LogDamagedError: it is not an event as :meth:`EventLog.append` writes them.
+    """
+    event: Event | None
+    try:
+        value = json.loads(line)
+        event = Event(
+            value["seq"],
+            value["ts_server"],
+            value["at_us"],
+            value["actor"],
+            value["type"],
+            value["payload"],
+            Digests.from_json(value["prev"]),
+            Digests.from_json(value["digest"]),
+        )
+        whole = _typed(event) and event.line() == line and _chained(event) == event
+    except (ValueError, KeyError, TypeError, RecursionError, CanonicalError):
+        whole, event = False, None
+    if not whole or event is None:
+        raise LogDamagedError("line {seq} of the event log is not what was written", seq=number)
+    return event
+
+
+def _typed(event: Event) -> bool:
+    texts = (event.ts_server, event.actor, event.type)
+    numbers = (event.seq, event.at_us)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(type(number) is int for number in numbers)
+        and isinstance(event.payload, dict)
+    )
+
+
+def _body(event: Event) -> dict[str, Any]:
+    return {
+        "actor": event.actor,
+        "at_us": event.at_us,
+        "payload": event.payload,
+        "prev": event.prev.to_json(),
+        "seq": event.seq,
+        "ts_server": event.ts_server,
+        "type": event.type,
+    }
+
+
+def _chained(event: Event) -> Event:
+    digest = digests_of(canonical(_body(event)))
+    return Event(
+        event.seq,
+        event.ts_server,
+        event.at_us,
+        event.actor,
+        event.type,
+        event.payload,
+        event.prev,
+        digest,
+    )
+
+
+def _cut_torn_tail(place: Path, file: BinaryIO) -> TornTail | None:
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - MAX_LINE)
+    file.seek(start)
+    tail = file.read(size - start)
+    torn = tail[tail.rfind(b"\n") + 1 :]
+    if not torn:
+        return None
+    if len(torn) == MAX_LINE:
+        raise LogDamagedError("the event log does not end in an event")
+    with (place / _TORN_NAME).open("ab") as kept:
+        kept.write(torn + b"\n")
+        kept.flush()
+        os.fsync(kept.fileno())
+    os.ftruncate(file.fileno(), size - len(torn))
+    os.fsync(file.fileno())
+    return TornTail(len(torn), hashlib.sha256(torn).hexdigest())
