@@ -470,11 +470,13 @@ pub enum DropReason {
     RepairOff,
     /// Asked for again, but copies of it are in packets the subscriber has or is being sent.
     CopySent,
+    /// An audio track brought more than sound can be.
+    RateExceeded,
 }
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 30] = [
+    pub const ALL: [DropReason; 31] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
@@ -505,6 +507,7 @@ impl DropReason {
         DropReason::OverBudget,
         DropReason::RepairOff,
         DropReason::CopySent,
+        DropReason::RateExceeded,
     ];
 
     /// The metric label.
@@ -540,6 +543,7 @@ impl DropReason {
             DropReason::OverBudget => "over_budget",
             DropReason::RepairOff => "repair_off",
             DropReason::CopySent => "copy_sent",
+            DropReason::RateExceeded => "rate_exceeded",
         }
     }
 }

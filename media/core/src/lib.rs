@@ -5,6 +5,7 @@
 //! be tested in virtual time.
 
 pub mod allocate;
+mod allowance;
 pub mod api;
 mod bwe;
 pub mod cache;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use media_prefetch::{prefetch, prefetch_all};
 
 use crate::allocate::{Rung, prune};
+use crate::allowance::AudioAllowance;
 use crate::api::{
     Codec, CodecParameters, EncodingParameters, EncodingStats, Layer, MediaKind, ProducerId,
     ProducerParameters, ProducerStats,
@@ -166,6 +167,8 @@ pub(crate) struct Producer {
     pub(crate) keeps_packets: bool,
     /// Its audio can be repaired on one of the ways, by copies or requests.
     pub(crate) keeps_frames: bool,
+    /// Of audio: what it may bring, whatever its sources are.
+    pub(crate) allowance: AudioAllowance,
     pub(crate) wish: VoiceWish,
     nack: bool,
 }
@@ -226,6 +229,7 @@ impl Producer {
             next_instance: 0,
             keeps_packets: parameters.kind == MediaKind::Video,
             keeps_frames: false,
+            allowance: AudioAllowance::default(),
             wish: VoiceWish::default(),
             nack: false,
         };

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::Room;
 use super::receive::{Elements, Packet};
-use crate::api::{Event, MediaKind};
+use crate::api::{DropReason, Event, MediaKind};
 use crate::codec::opus;
 use crate::consumer::Consumer;
+use crate::ledger::Stage;
 use crate::pacer::Stamps;
 use crate::producer::{Encoding, Producer};
 use crate::protect::{LinkLoss, MAX_SPAN, Offsets, bitrate_for, choose, copies_that_fit};
@@ -163,7 +164,12 @@ impl Room {
 
     #[cold]
     fn forward_frame(&mut self, cx: &mut Cx, stream: Stream, ext_seq: u64) {
-        let Some(producer) = self.producers.get(stream.producer) else { return };
+        let Some(producer) = self.producers.get_mut(stream.producer) else { return };
+        if !producer.allowance.admits(0, cx.now) {
+            let copies = producer.consumers.len() as u64;
+            cx.ledger().enter(Stage::Copy, copies);
+            return cx.ledger().discard(Stage::Copy, DropReason::RateExceeded, copies);
+        }
         let plain = producer.codecs.iter().find(|codec| codec.red_payload_type.is_some());
         let Some(payload_type) = plain.map(|codec| codec.payload_type) else { return };
         let encoding = producer.encodings.get(stream.encoding);

@@ -231,11 +231,15 @@ impl Room {
         let Some(codec) = producer.codec(header.payload_type) else {
             return cx.drop_packet(Stage::Media, DropReason::UnknownPayloadType);
         };
+        let is_audio = producer.kind == MediaKind::Audio;
+        if is_audio && !producer.allowance.admits(packet.len(), now) {
+            // As if the network had lost it: copies and requests may still bring it.
+            return cx.drop_packet(Stage::Media, DropReason::RateExceeded);
+        }
         let Some(encoding) = producer.encodings.get_mut(stream.encoding) else {
             return cx.drop_packet(Stage::Media, DropReason::UnknownSsrc);
         };
         let (number, mut len) = (header.sequence_number, header.payload_end);
-        let is_audio = producer.kind == MediaKind::Audio;
         let is_repair = stream.is_rtx || is_audio && audio::is_answer(encoding, number);
         let received = match is_repair {
             true => encoding.reception.on_repaired(number, len, now),
