@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from hypothesis import settings
 
 from loadtest.browser.browser import Browser
 from loadtest.browser.programs import (
@@ -13,6 +14,10 @@ from loadtest.browser.programs import (
     launch_chromium,
     launch_firefox,
 )
+
+# The same examples each time, and no verdict about how long a busy machine takes for one.
+settings.register_profile("witness", deadline=None, derandomize=True)
+settings.load_profile("witness")
 
 
 @pytest.fixture(autouse=True)

@@ -269,13 +269,13 @@ def _no_other_error(text: str) -> None:
         parse_offer(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=400))
 def test_arbitrary_text_is_read_or_refused(text: str) -> None:
     _no_other_error(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.one_of(

@@ -54,7 +54,7 @@ def check(end: End, frames_before: int, text: str) -> None:
         assert len(member.replies) <= limits.reply_cache_messages
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(messages() | st.text() | VALUES.map(json.dumps), min_size=1, max_size=20))
 def test_joined_connection_survives_any_text(texts: list[str]) -> None:
     scene = Scene()
@@ -72,7 +72,7 @@ def test_joined_connection_survives_any_text(texts: list[str]) -> None:
     assert customer.ask("message", text="still here")["type"] == "ok"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(messages() | st.binary().map(lambda b: b.decode("latin-1")), max_size=8))
 def test_fresh_connection_survives_any_text(texts: list[str]) -> None:
     scene = Scene()

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling.config import AuthConfig, SignalingConfig, WebConfig
@@ -101,7 +101,6 @@ def any_settings(draw: st.DrawFn) -> Settings:
 
 
 @given(any_settings())
-@settings(deadline=None, derandomize=True)
 def test_any_settings_can_be_read_again(shown: Settings) -> None:
     assert again(shown) == shown
 
