@@ -1,0 +1,199 @@
+"""What was recorded when, what is missing and why: derived from the event log alone.
+
+For every track: what is captured and what is declared missing don't overlap, and together they
+cover its time in the recording. Whatever they don't cover is ``undeclared`` and a fault.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from recorder.intervals import Range, intersect, length, normalised, subtract, union
+from recorder.session import Attempt, Played, RecordingSession, State
+
+__all__ = ["BORDER_US", "Gap", "SegmentRange", "Timeline", "TrackTimeline", "derive_timeline"]
+
+BORDER_US: Final = 100_000
+"""Undeclared holes up to this are the distance between two packets, not something missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRange:
+    """A closed file of a track."""
+
+    segment: int
+    file: str
+    from_us: int
+    to_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A declared absence of media."""
+
+    track: str
+    from_us: int
+    to_us: int
+    cause: str
+
+
+@dataclass(slots=True)
+class TrackTimeline:
+    """One track's part of the recording.
+
+    Attributes:
+        expected: when it was open and the recording ran, pauses included.
+        captured: what is in files and in no gap.
+        missing: what is declared to be missing.
+        undeclared: what is in neither.
+    """
+
+    track: str
+    opened_us: int
+    closed_us: int | None = None
+    segments: list[SegmentRange] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    expected: list[Range] = field(default_factory=list)
+    captured: list[Range] = field(default_factory=list)
+    missing: list[Range] = field(default_factory=list)
+    undeclared: list[Range] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Timeline:
+    """The recording of one session.
+
+    Attributes:
+        from_us: its start, ``None`` before it.
+        to_us: its end so far.
+        pauses: when it was paused on purpose.
+    """
+
+    state: State
+    from_us: int | None
+    to_us: int
+    tracks: dict[str, TrackTimeline]
+    attempts: list[Attempt]
+    marks: list[tuple[int, str]]
+    pauses: list[Range]
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``GET /v1/sessions/{id}/timeline`` answers; times are µs on the session clock."""
+        return {
+            "state": self.state.value,
+            "from_us": self.from_us,
+            "to_us": self.to_us,
+            "pauses": [list(item) for item in self.pauses],
+            "marks": [{"at_us": at_us, "label": label} for at_us, label in self.marks],
+            "attempts": [
+                {
+                    "node": attempt.node,
+                    "attempt": attempt.attempt,
+                    "supersedes": attempt.supersedes,
+                    "superseded_by": attempt.superseded_by,
+                    "from_us": attempt.from_us,
+                    "to_us": attempt.to_us,
+                }
+                for attempt in self.attempts
+            ],
+            "tracks": [_track_json(track) for track in self.tracks.values()],
+        }
+
+
+def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Timeline:
+    """Plays a log.
+
+    Args:
+        events: all of it, in order.
+        now_us: the end of what still runs; the last event's time if left out.
+    """
+    session = RecordingSession()
+    tracks: dict[str, TrackTimeline] = {}
+    marks: list[tuple[int, str]] = []
+    pauses: list[Range] = []
+    from_us: int | None = None
+    paused_us: int | None = None
+    to_us = 0
+    for event in events:
+        session.apply(event)
+        if session.state is not State.STOPPED or event.type == "recording.stopped":
+            to_us = max(to_us, event.at_us)
+        match event.type:
+            case "recording.started":
+                from_us = event.at_us
+            case "recording.paused":
+                paused_us = event.at_us
+            case "recording.resumed" | "recording.stopped" if paused_us is not None:
+                pauses.append((paused_us, event.at_us))
+                paused_us = None
+            case "mark":
+                marks.append((event.at_us, str(event.payload.get("label", ""))))
+            case "track.opened":
+                name = event.payload["track"]
+                tracks.setdefault(name, TrackTimeline(name, event.at_us))
+            case "track.closed" | "segment.closed" | "gap.declared":
+                _note(tracks, event)
+    if now_us is not None and session.state is not State.STOPPED:
+        to_us = max(to_us, now_us)
+    if paused_us is not None:
+        pauses.append((paused_us, to_us))
+    for track in tracks.values():
+        _cover(track, from_us, to_us, pauses)
+    return Timeline(session.state, from_us, to_us, tracks, session.attempts, marks, pauses)
+
+
+def _note(tracks: dict[str, TrackTimeline], event: Played) -> None:
+    payload = event.payload
+    # A gap may begin before the first packet opened the track.
+    track = tracks.setdefault(payload["track"], TrackTimeline(payload["track"], event.at_us))
+    match event.type:
+        case "track.closed":
+            track.closed_us = event.at_us
+        case "segment.closed":
+            track.segments.append(
+                SegmentRange(
+                    payload["segment"], payload["file"], payload["from_us"], payload["to_us"]
+                )
+            )
+        case _:
+            track.gaps.append(
+                Gap(track.track, payload["from_us"], payload["to_us"], payload["cause"])
+            )
+
+
+def _cover(track: TrackTimeline, from_us: int | None, to_us: int, pauses: list[Range]) -> None:
+    if from_us is None:
+        return
+    closed_us = to_us if track.closed_us is None else min(track.closed_us, to_us)
+    track.expected = normalised([(max(track.opened_us, from_us), closed_us)])
+    files = normalised((item.from_us, item.to_us) for item in track.segments)
+    gaps = normalised((gap.from_us, gap.to_us) for gap in track.gaps)
+    missing = union(gaps, subtract(pauses, files))
+    track.missing = intersect(missing, track.expected)
+    track.captured = subtract(intersect(files, track.expected), gaps)
+    holes = subtract(subtract(track.expected, files), missing)
+    track.undeclared = [(start, end) for start, end in holes if end - start > BORDER_US]
+
+
+def _track_json(track: TrackTimeline) -> dict[str, Any]:
+    return {
+        "track": track.track,
+        "opened_us": track.opened_us,
+        "closed_us": track.closed_us,
+        "segments": [
+            {
+                "segment": item.segment,
+                "file": item.file,
+                "from_us": item.from_us,
+                "to_us": item.to_us,
+            }
+            for item in track.segments
+        ],
+        "gaps": [
+            {"from_us": gap.from_us, "to_us": gap.to_us, "cause": gap.cause} for gap in track.gaps
+        ],
+        "expected_us": length(track.expected),
+        "captured_us": length(track.captured),
+        "missing_us": length(track.missing),
+        "undeclared": [list(item) for item in track.undeclared],
+    }

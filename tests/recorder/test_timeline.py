@@ -1,0 +1,135 @@
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.intervals import Range, intersect, length, normalised, subtract, union
+from recorder.timeline import BORDER_US, Timeline, derive_timeline
+from tests.recorder.test_session import Happened
+
+S = 1_000_000
+
+
+def segment(track: str, number: int, from_us: int, to_us: int) -> Happened:
+    payload = {
+        "track": track,
+        "segment": number,
+        "file": f"tracks/{track}/{number:06}.pcapng",
+        "from_us": from_us,
+        "to_us": to_us,
+    }
+    return Happened("segment.closed", to_us, payload)
+
+
+def gap(track: str, from_us: int, to_us: int, cause: str = "network") -> Happened:
+    payload: dict[str, Any] = {
+        "track": track,
+        "from_us": from_us,
+        "to_us": to_us,
+        "cause": cause,
+        "packets": 1,
+    }
+    return Happened("gap.declared", to_us, payload)
+
+
+def of_track(*inner: Happened, until_us: int = 20 * S) -> Timeline:
+    return derive_timeline(
+        [
+            Happened("recording.started", 0),
+            Happened("track.opened", 0, {"track": "mic"}),
+            *inner,
+            Happened("track.closed", until_us, {"track": "mic"}),
+            Happened("recording.stopped", until_us),
+        ]
+    )
+
+
+def test_a_whole_recording_has_nothing_undeclared() -> None:
+    mic = of_track(segment("mic", 1, 0, 10 * S), segment("mic", 2, 10 * S, 20 * S)).tracks["mic"]
+    assert mic.captured == [(0, 20 * S)]
+    assert mic.missing == []
+    assert mic.undeclared == []
+
+
+def test_a_segment_that_is_not_there_is_undeclared() -> None:
+    mic = of_track(segment("mic", 1, 0, 8 * S), segment("mic", 3, 12 * S, 20 * S)).tracks["mic"]
+    assert mic.undeclared == [(8 * S, 12 * S)]
+
+
+def test_declared_gaps_are_missing_and_not_captured() -> None:
+    mic = of_track(segment("mic", 1, 0, 20 * S), gap("mic", 3 * S, 4 * S)).tracks["mic"]
+    assert mic.missing == [(3 * S, 4 * S)]
+    assert mic.captured == [(0, 3 * S), (4 * S, 20 * S)]
+    assert mic.undeclared == []
+
+
+def test_a_pause_is_declared_by_the_command() -> None:
+    timeline = of_track(
+        segment("mic", 1, 0, 5 * S),
+        Happened("recording.paused", 5 * S),
+        Happened("recording.resumed", 9 * S),
+        segment("mic", 2, 9 * S, 20 * S),
+    )
+    assert timeline.pauses == [(5 * S, 9 * S)]
+    assert timeline.tracks["mic"].missing == [(5 * S, 9 * S)]
+    assert timeline.tracks["mic"].undeclared == []
+
+
+def test_the_distance_of_two_packets_is_no_hole() -> None:
+    mic = of_track(
+        segment("mic", 1, BORDER_US, 10 * S), segment("mic", 2, 10 * S + BORDER_US, 20 * S)
+    ).tracks["mic"]
+    assert mic.undeclared == []
+
+
+def test_what_still_runs_ends_now() -> None:
+    events = [
+        Happened("recording.started", 0),
+        Happened("track.opened", 0, {"track": "mic"}),
+        Happened("recording.paused", 5 * S),
+    ]
+    timeline = derive_timeline(events, now_us=7 * S)
+    assert timeline.to_us == 7 * S
+    assert timeline.pauses == [(5 * S, 7 * S)]
+
+
+RANGES = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: (min(pair), max(pair))),
+    max_size=8,
+)
+
+
+def points(ranges: list[Range]) -> set[int]:
+    return {point for start, end in ranges for point in range(start, end)}
+
+
+@given(RANGES, RANGES)
+def test_sets_of_time_are_sets(first: list[Range], second: list[Range]) -> None:
+    assert points(union(first, second)) == points(first) | points(second)
+    assert points(subtract(first, second)) == points(first) - points(second)
+    assert points(intersect(first, second)) == points(first) & points(second)
+    assert length(first) == len(points(first))
+    assert normalised(subtract(first, second)) == subtract(first, second)
+
+
+@given(files=RANGES, gaps=RANGES, pause=st.tuples(st.integers(0, 20), st.integers(20, 40)))
+def test_captured_and_missing_are_disjoint_and_with_undeclared_cover_the_timeline(
+    files: list[Range], gaps: list[Range], pause: Range
+) -> None:
+    inner = [segment("mic", n, a * S, b * S) for n, (a, b) in enumerate(files, 1)]
+    inner += [gap("mic", a * S, b * S) for a, b in gaps]
+    inner += [
+        Happened("recording.paused", pause[0] * S),
+        Happened("recording.resumed", pause[1] * S),
+    ]
+    mic = of_track(*inner, until_us=40 * S).tracks["mic"]
+    assert not intersect(mic.captured, mic.missing)
+    assert not intersect(mic.undeclared, union(mic.captured, mic.missing))
+    assert union(mic.captured, mic.missing, mic.undeclared) == [(0, 40 * S)]
+
+
+def test_it_is_told_as_json() -> None:
+    told = of_track(segment("mic", 1, 0, 20 * S), gap("mic", 0, S)).to_json()
+    assert told["state"] == "stopped"
+    assert told["tracks"][0]["captured_us"] == 19 * S
+    assert told["tracks"][0]["gaps"] == [{"from_us": 0, "to_us": S, "cause": "network"}]
