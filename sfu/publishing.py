@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from sfu.model import Kind, Source, Track
 from sfu.negotiation import Plan, PlannedLine
@@ -25,10 +26,17 @@ class Publishing:
     """Tracks of one participant, at most one of each source."""
 
     def __init__(self, participant: "Participant") -> None:
-        self._participant = participant
+        # Weakly: who left is freed at once, and waits for no garbage collection.
+        self._owner = ref(participant)
         self._registry = participant.room.registry
         self.cname = secrets.token_urlsafe(CNAME_BYTES)
         self.publications: dict[Source, Publication] = {}
+
+    @property
+    def _participant(self) -> "Participant":
+        participant = self._owner()
+        assert participant is not None, "outlived its participant"
+        return participant
 
     def carry_out(self, plan: Plan, transport: Transport | None, *, fresh: bool) -> dict[str, str]:
         """Makes the tracks what the plan says.

@@ -1,6 +1,7 @@
 """What a participant receives: subscriptions, their m-lines, and when to ask for more of those."""
 
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from sfu.codecs import formats_in_common
 from sfu.layers import ALL_TEMPORAL, HIGHEST_SPATIAL, priority_of, spatial_for
@@ -26,12 +27,19 @@ class Reception:
     """
 
     def __init__(self, participant: "Participant") -> None:
-        self._participant = participant
+        # Weakly: who left is freed at once, and waits for no garbage collection.
+        self._owner = ref(participant)
         self._registry = participant.room.registry
         self._asked = False
         self._busy = False
         self.subscriptions: dict[str, Subscription] = {}
         self._shown: dict[str, Size] = {}
+
+    @property
+    def _participant(self) -> "Participant":
+        participant = self._owner()
+        assert participant is not None, "outlived its participant"
+        return participant
 
     @property
     def lines(self) -> Lines:

@@ -191,6 +191,9 @@ class _Link:
             (outcome,) = await asyncio.gather(self.writer, return_exceptions=True)
             if isinstance(outcome, Exception):
                 log.error("writing failed", exc_info=outcome)
+        # Task, exception and connection refer back to here: without this they would wait for
+        # the garbage collector, with everything that is known of who left.
+        self.writer = self.connection = None
 
     def _abort_transport(self) -> None:
         if self._transport is not None:

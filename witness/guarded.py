@@ -7,6 +7,7 @@ that hears of a complete request head.
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -33,6 +34,24 @@ async def note_request(
     if isinstance(protocol, GuardedHandler):
         protocol.began(request)
     return await handler(request)
+
+
+def _weak(callback: Callable[[], None]) -> Callable[[], None]:
+    """The callback, without keeping alive whose method it is.
+
+    A WebSocket knows its connection; were it known in turn, both would outlive the socket until
+    the next full garbage collection, with all they hold.
+    """
+    if not hasattr(callback, "__self__"):
+        return callback
+    method = weakref.WeakMethod(callback)
+
+    def call() -> None:
+        bound = method()
+        if bound is not None:
+            bound()
+
+    return call
 
 
 class GuardedHandler(web.RequestHandler):
@@ -106,7 +125,7 @@ class GuardedHandler(web.RequestHandler):
     def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
         """The connection is a WebSocket from now on."""
         self._admission.upgraded()
-        super().set_parser(parser, data_received_cb)
+        super().set_parser(parser, data_received_cb and _weak(data_received_cb))
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
