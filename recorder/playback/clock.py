@@ -10,6 +10,7 @@ the shortest delay of the link. Without reports, arrival of the packets themselv
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from recorder.playback.lines import Piece, follow, lower_line, median_line, spli
 from recorder.rtp.order import Unwrapper
 
 __all__ = ["SenderReport", "StreamClock", "StreamTimes", "fit_clocks"]
+
+Key = TypeVar("Key")
+"""Names a stream among those of a participant."""
 
 _STEP_OF_SENDER_US = 300_000.0
 _STEP_OF_STREAM_US = 60_000.0
@@ -116,8 +120,8 @@ class StreamClock:
         return expected + (distance if distance < 2**31 else distance - 2**32)
 
 
-def fit_clocks(streams: Mapping[int, StreamTimes]) -> dict[int, StreamClock]:
-    """Clocks of all streams of *one* participant, by SSRC.
+def fit_clocks(streams: Mapping[Key, StreamTimes]) -> dict[Key, StreamClock]:
+    """Clocks of all streams of *one* participant, each under the key of its stream.
 
     Streams of which neither packets nor reports came have none.
     """
@@ -127,21 +131,21 @@ def fit_clocks(streams: Mapping[int, StreamTimes]) -> dict[int, StreamClock]:
         ntp = np.array([ntp_us for ntp_us, _ in corrected.values()])
         arrival = np.array([float(at) for _, at in corrected.values()])
         to_session = follow(ntp, arrival - ntp, lower_line)
-    clocks: dict[int, StreamClock] = {}
-    for ssrc, times in streams.items():
+    clocks: dict[Key, StreamClock] = {}
+    for key, times in streams.items():
         if times.reports:
             ticks = np.array(times.report_ticks, dtype=np.float64) * 1e6 / times.clock_rate
             ntp = np.array([corrected[id(report)][0] for report in times.reports])
             cuts = split_at_steps(ntp - ticks, least=_STEP_OF_STREAM_US)
             pieces = [follow(ticks[cut], (ntp - ticks)[cut], median_line) for cut in cuts]
-            clocks[ssrc] = StreamClock(times, pieces, to_session)
+            clocks[key] = StreamClock(times, pieces, to_session)
         elif times.arrivals:
             ticks = np.array([t for _, t in times.arrivals], dtype=np.float64)
             ticks *= 1e6 / times.clock_rate
             arrival = np.array([float(at) for at, _ in times.arrivals])
             cuts = split_at_steps(arrival - ticks, least=2 * _STEP_OF_SENDER_US)
             pieces = [follow(ticks[cut], (arrival - ticks)[cut], lower_line) for cut in cuts]
-            clocks[ssrc] = StreamClock(times, pieces, None)
+            clocks[key] = StreamClock(times, pieces, None)
     return clocks
 
 

@@ -1,0 +1,13 @@
+"""Errors of making files people can play."""
+
+from recorder.errors import RecorderError
+
+__all__ = ["PlaybackError", "RecordingError"]
+
+
+class PlaybackError(RecorderError):
+    """A file can't be made; says what to do about it."""
+
+
+class RecordingError(PlaybackError):
+    """Files of a session are missing, or say what they must not."""

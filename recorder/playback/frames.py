@@ -1,0 +1,168 @@
+"""The second pass: the frames of a track in time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+
+from recorder.playback.clock import SenderReport
+from recorder.playback.source import TrackSource
+from recorder.playback.survey import TrackSurvey
+from recorder.rtp.assembly import FORMATS, Assembler, Losses
+from recorder.rtp.errors import PacketError
+from recorder.rtp.frame import EncodedFrame
+from recorder.rtp.order import Ordered, Reorder
+from recorder.rtp.packet import parse_rtp
+
+__all__ = ["TimedFrame", "TrackFrames"]
+
+_MAX_KEPT_BYTES = 16_000_000
+_WAIT_US = 15_000_000
+_HOLD_US = _WAIT_US + 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TimedFrame:
+    """A frame and its place in the recording.
+
+    Attributes:
+        time_us: when it was captured, session clock.
+        frame: what came.
+        shown: it belongs to the stream that is shown; others are only there because later frames
+            of the same stream need them.
+        restart: the first frame of another stream than before.
+        after_gap: frames are missing before it, or could not be decoded.
+    """
+
+    time_us: int
+    frame: EncodedFrame
+    shown: bool = True
+    restart: bool = False
+    after_gap: bool = False
+
+
+@dataclass(slots=True)
+class _Stream:
+    order: Reorder
+    assembler: Assembler
+    kept: list[TimedFrame] = field(default_factory=list)
+    kept_bytes: int = 0
+    key_us: int = 0
+    has_gap: bool = False
+
+
+class TrackFrames:
+    """Iterates over the frames of one track in constant memory.
+
+    Streams that wait for late packets hold up the others, so that a change between them finds all
+    frames before it. Frames of the chosen stream come in order of time; one that is not later
+    than the frame before it is dropped and counted in ``repeated``. At a change to another
+    stream, the frames it needs come first, up to 16 MB of them; beyond that it starts with its
+    next keyframe.
+    """
+
+    def __init__(self, source: TrackSource, survey: TrackSurvey) -> None:
+        self._source = source
+        self._survey = survey
+        self._streams: dict[int, _Stream] = {}
+        self._current: int | None = None
+        self._last_us: int | None = None
+        self._waiting: list[tuple[int, int, TimedFrame]] = []
+        self._added = 0
+        self.repeated = 0
+        self.undecodable = 0
+
+    @property
+    def losses(self) -> list[Losses]:
+        """Of every stream."""
+        return [stream.assembler.losses for stream in self._streams.values()]
+
+    def __iter__(self) -> Iterator[TimedFrame]:
+        """All frames that can be decoded.
+
+        Raises:
+            RecorderError: a file can't be read, or is not what was written.
+        """
+        types = self._survey.info.payload_types
+        for item in self._source.read():
+            if isinstance(item, SenderReport):
+                continue
+            try:
+                packet = parse_rtp(item.data)
+            except PacketError:
+                continue
+            if types and packet.payload_type not in types:
+                continue
+            stream = self._stream(packet.ssrc)
+            for ordered in stream.order.push(item.arrival_us, packet):
+                self._assemble(stream, ordered)
+            while self._waiting and self._waiting[0][0] < item.arrival_us - _HOLD_US:
+                yield from self._release()
+        for stream in self._streams.values():
+            for ordered in stream.order.flush():
+                self._assemble(stream, ordered)
+        while self._waiting:
+            yield from self._release()
+
+    def _stream(self, ssrc: int) -> _Stream:
+        if ssrc not in self._streams:
+            form = FORMATS[self._survey.info.codec]()
+            self._streams[ssrc] = _Stream(Reorder(wait_us=_WAIT_US), Assembler(form))
+        return self._streams[ssrc]
+
+    def _assemble(self, stream: _Stream, ordered: Ordered) -> None:
+        for frame in stream.assembler.push(ordered):
+            stream.has_gap = stream.has_gap or frame.after_loss or not frame.decodable
+            if not frame.decodable:
+                self.undecodable += frame.ssrc == self._survey.selection.at(frame.arrival_us)
+                continue
+            clock = self._survey.clocks[frame.ssrc]
+            time_us = clock.session_us(frame.timestamp, frame.arrival_us)
+            # Within a stream the order of decoding stays.
+            stream.key_us = max(stream.key_us, frame.arrival_us)
+            self._added += 1
+            timed = TimedFrame(time_us, frame, after_gap=stream.has_gap)
+            stream.has_gap = False
+            heappush(self._waiting, (stream.key_us, self._added, timed))
+
+    def _release(self) -> Iterator[TimedFrame]:
+        timed = heappop(self._waiting)[2]
+        stream = self._streams[timed.frame.ssrc]
+        if timed.frame.ssrc == self._survey.selection.at(timed.frame.arrival_us):
+            yield from self._show(stream, timed)
+        else:
+            _keep(stream, timed)
+
+    def _show(self, stream: _Stream, timed: TimedFrame) -> Iterator[TimedFrame]:
+        if self._last_us is not None and timed.time_us <= self._last_us:
+            self.repeated += 1
+            if timed.frame.ssrc != self._current:
+                _keep(stream, timed)
+                return
+            yield replace(timed, shown=False)
+            return
+        restart = timed.frame.ssrc != self._current
+        if restart and not timed.frame.keyframe:
+            if not stream.kept:
+                self.undecodable += 1
+                return
+            for index, kept in enumerate(stream.kept):
+                yield replace(kept, shown=False, restart=index == 0)
+            restart = False
+        stream.kept.clear()
+        stream.kept_bytes = 0
+        self._current = timed.frame.ssrc
+        self._last_us = timed.time_us
+        yield replace(timed, restart=restart)
+
+
+def _keep(stream: _Stream, timed: TimedFrame) -> None:
+    if timed.frame.keyframe:
+        stream.kept.clear()
+        stream.kept_bytes = 0
+    elif not stream.kept:
+        return
+    stream.kept.append(timed)
+    stream.kept_bytes += len(timed.frame.data)
+    if stream.kept_bytes > _MAX_KEPT_BYTES:
+        stream.kept.clear()
+        stream.kept_bytes = 0

@@ -1,0 +1,59 @@
+"""What is read of a captured track, whatever holds it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from recorder.playback.clock import SenderReport
+
+__all__ = ["CapturedPacket", "Item", "TrackInfo", "TrackSource"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackInfo:
+    """What ``track.json`` says of a track.
+
+    Attributes:
+        participant: id of who published it; tracks of one participant share a clock.
+        name: how the participant is shown, the id where no name is known.
+        kind: ``audio`` or ``video``.
+        is_document: a shared screen or document instead of a camera.
+        codec: in lower case, a key of :data:`recorder.rtp.assembly.FORMATS`.
+        payload_types: packets of others are passed over; empty: none is.
+    """
+
+    track: str
+    participant: str
+    name: str
+    role: str
+    kind: str
+    codec: str
+    clock_rate: int
+    is_document: bool = False
+    payload_types: frozenset[int] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedPacket:
+    """An RTP packet and when it arrived, µs on the session clock."""
+
+    arrival_us: int
+    data: bytes
+
+
+Item = CapturedPacket | SenderReport
+
+
+class TrackSource(Protocol):
+    """A captured track."""
+
+    @property
+    def info(self) -> TrackInfo:
+        """What kind of track it is."""
+
+    def read(self) -> Iterator[Item]:
+        """All of it in order of arrival, from the start at every call.
+
+        Raises:
+            RecorderError: a file can't be read, or is not what was written.
+        """
