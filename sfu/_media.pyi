@@ -476,6 +476,12 @@ class Counters:
     retransmissions_in: int
     retransmissions_out: int
     retransmissions_missed: int
+    echoes_out: int
+    """Packets of video sent again before a subscriber asked for them."""
+    echoes_missed: int
+    """The same that were not sent: neither there any more nor within what is followed."""
+    echoes_postponed: int
+    """How often one had to wait because the path takes no more."""
     padding_out: int
     """Packets sent again only to find out what the path takes."""
     dropped: dict[str, int]

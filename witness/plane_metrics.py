@@ -242,6 +242,21 @@ def _feedback(counters: Sequence[Counters]) -> Iterable[Metric]:
             sum(c.retransmissions_out for c in counters),
         ),
         CounterMetricFamily(
+            "sfu_rtx_echo_packets",
+            "Packets of video sent again before they were asked for.",
+            sum(c.echoes_out for c in counters),
+        ),
+        CounterMetricFamily(
+            "sfu_rtx_echo_missed_packets",
+            "Packets of video to be sent again unasked that were not there any more.",
+            sum(c.echoes_missed for c in counters),
+        ),
+        CounterMetricFamily(
+            "sfu_rtx_echo_postponed",
+            "How often a packet to be sent again unasked had to wait for the path.",
+            sum(c.echoes_postponed for c in counters),
+        ),
+        CounterMetricFamily(
             "sfu_rtx_padding_packets",
             "Packets sent again only to find out what a path takes.",
             sum(c.padding_out for c in counters),

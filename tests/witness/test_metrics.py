@@ -41,8 +41,8 @@ def counters(scale: int = 1) -> SimpleNamespace:
         "rtcp_packets_in", "rtcp_packets_out", "nack_sent", "nack_received", "pli_sent",
         "pli_received", "retransmissions_in", "retransmissions_out", "retransmissions_missed",
         "dtls_handshakes", "dtls_failures", "room_panics", "events_dropped", "commands_rejected",
-        "fillers_out", "padding_out", "receive_overflows", "red_packets_in",
-        "audio_frames_recovered",
+        "fillers_out", "padding_out", "echoes_out", "echoes_missed", "echoes_postponed",
+        "receive_overflows", "red_packets_in", "audio_frames_recovered",
     )  # fmt: skip
     return SimpleNamespace(
         **dict.fromkeys(pairs, (10 * scale, 20 * scale)),

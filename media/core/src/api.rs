@@ -573,6 +573,12 @@ pub struct EngineCounters {
     pub pli_received: u64,
     pub retransmissions_in: u64,
     pub retransmissions_out: u64,
+    /// Packets of video sent again before a subscriber asked for them.
+    pub echoes_out: u64,
+    /// The same that were not sent: neither there any more nor within what is followed.
+    pub echoes_missed: u64,
+    /// And how often one had to wait because the path takes no more.
+    pub echoes_postponed: u64,
     /// Packets sent again only to find out what the path takes.
     pub padding_out: u64,
     /// NACKed by a subscriber but no longer in the cache.

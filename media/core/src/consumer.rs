@@ -340,6 +340,14 @@ impl Consumer {
         }
     }
 
+    /// Counts a packet that was sent again before it was asked for.
+    pub(crate) fn on_echoed(&mut self, cx: &mut Cx, sent: SentRtp) {
+        if sent.is_sent {
+            self.retransmitted += 1;
+            cx.shared.counters.echoes_out += 1;
+        }
+    }
+
     /// Counts a packet that was sent again as padding.
     pub(crate) fn on_padded(&mut self, cx: &mut Cx, sent: SentRtp) {
         if sent.is_sent {

@@ -181,11 +181,12 @@ impl EngineCounters {
     }
 
     /// Packets that were sent to subscribers, less those counted as media, fillers,
-    /// retransmissions or padding: never anything but zero.
+    /// retransmissions, echoes or padding: never anything but zero.
     pub fn unclassified(&self) -> i64 {
         let classes = self.rtp_packets_out.iter().sum::<u64>()
             + self.fillers_out
             + self.retransmissions_out
+            + self.echoes_out
             + self.padding_out;
         self.passed(Stage::Send) as i64 - classes as i64
     }

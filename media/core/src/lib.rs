@@ -15,6 +15,7 @@ pub mod codec;
 pub mod config;
 mod consumer;
 pub mod demux;
+mod echoes;
 pub mod ext;
 pub mod framing;
 pub mod layers;

@@ -69,6 +69,8 @@ impl Stamps {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Retransmission,
+    /// Sent again before it was asked for.
+    Echo,
     Video,
 }
 
@@ -82,6 +84,8 @@ pub(crate) struct Queued {
     pub(crate) stamps: Stamps,
     pub(crate) sequence: SeqNo,
     pub(crate) payload_len: usize,
+    /// What it belongs to, see [`Echoes`](crate::echoes::Echoes); zero: nothing.
+    pub(crate) flight: u64,
     /// The packet, with room for its protection behind.
     pub(crate) bytes: Vec<u8>,
 }
@@ -251,7 +255,7 @@ impl Pacer {
         self.queued_bytes += packet.len();
         self.was_long |= self.is_long();
         match queued.class {
-            Class::Retransmission => self.retransmissions.push_back(queued),
+            Class::Retransmission | Class::Echo => self.retransmissions.push_back(queued),
             Class::Video => self.video.push_back(queued),
         }
         true
@@ -349,6 +353,7 @@ mod tests {
             stamps: Stamps::default(),
             sequence: SeqNo(sequence),
             payload_len: len - 12,
+            flight: 0,
             bytes: Vec::new(),
         }
     }

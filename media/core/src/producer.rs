@@ -465,6 +465,12 @@ impl Producer {
         }
     }
 
+    /// Whether a packet with this timestamp belongs to the newest keyframe of an encoding.
+    #[inline]
+    pub(crate) fn is_key(&self, index: usize, timestamp: u32) -> bool {
+        self.encodings.get(index).is_some_and(|e| e.last_keyframe == Some(timestamp))
+    }
+
     /// A packet that starts a keyframe arrived; several may do so for one picture.
     pub(crate) fn on_keyframe(&mut self, index: usize, timestamp: u32) {
         let Some(encoding) = self.encodings.get_mut(index) else { return };

@@ -110,6 +110,20 @@ impl NackResponder {
         ResendDecision::Send
     }
 
+    /// The packet is sent again without a request: one that comes soon was made before.
+    pub fn note(&mut self, outgoing: u64, now: Instant) {
+        if self.answers.is_empty() {
+            self.answers = vec![None; self.config.remembered.max(1).next_power_of_two()];
+        }
+        let slot = outgoing as usize & (self.answers.len() - 1);
+        self.answers[slot] = Some((outgoing, now));
+    }
+
+    /// Sets [`ResendConfig::share`].
+    pub fn set_share(&mut self, share: f64) {
+        self.config.share = share;
+    }
+
     /// Counts a request that is not answered because the path takes no more.
     pub fn refuse(&mut self) {
         self.over_budget += 1;

@@ -273,7 +273,7 @@ impl VoiceOutput {
 
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     Arrived,
     Lost,
     /// It lies before what is reported.
@@ -305,7 +305,15 @@ impl Fates {
         }
     }
 
-    fn of(&self, number: SeqNo) -> Fate {
+    /// Takes the fates of all packets reported, in the order they were sent.
+    pub(crate) fn measure(&self, meter: &mut LossMeter) {
+        for index in 0..usize::from(self.count) {
+            meter.on_packet(self.arrived[index / 64] >> (index % 64) & 1 == 0);
+        }
+    }
+
+    /// What became of the packet with this transport-wide number.
+    pub(crate) fn of(&self, number: SeqNo) -> Fate {
         match number.diff(self.base) {
             ..0 => Fate::Unknown,
             distance if distance as u16 >= self.count => Fate::Later,

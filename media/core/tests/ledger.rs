@@ -209,6 +209,7 @@ fn torture_leaves_no_packet_unaccounted() {
             counters.rtp_packets_out[1],
             counters.retransmissions_out,
             counters.padding_out,
+            counters.echoes_out,
             counters.fillers_out,
         ];
         classes.iter_mut().zip(sent).for_each(|(sum, count)| *sum += count);

@@ -311,6 +311,11 @@ impl BandwidthEstimator {
         if self.is_queued() { self.queue.standing_us() } else { 0 }
     }
 
+    /// Share of the packets the path loses whatever is sent, as far as that was tried out.
+    pub(crate) fn inherent_loss(&self) -> f64 {
+        self.loss.inherent()
+    }
+
     /// Bytes on the heap, about.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.history.memory_bytes()

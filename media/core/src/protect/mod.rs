@@ -1,18 +1,20 @@
-//! Protection of audio against loss: how many copies of each frame to send, and at what distances.
+//! Protection against loss: how many copies to send, and at what distances.
 //!
 //! Pure functions and small state. [`LossMeter`] says how lossy a way is and in what runs,
 //! [`choose`] which copies make good for that, [`Steering`] keeps the choice calm, and
-//! [`AudioHistory`] holds the frames copies are made of.
+//! [`AudioHistory`] holds the frames copies are made of. [`video`] does the same for packets of video.
 
 mod history;
 mod meter;
 mod offsets;
 mod steering;
+pub mod video;
 
 pub use history::AudioHistory;
 pub use meter::{LinkLoss, LossMeter};
 pub use offsets::{MAX_SPAN, Offsets, choose, residual};
 pub use steering::Steering;
+pub use video::Protection;
 
 /// Largest payload with copies. Chromium stops a track for good above 1,000 bytes.
 pub const MAX_PAYLOAD: usize = 1_000;

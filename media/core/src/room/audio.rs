@@ -13,7 +13,6 @@ use crate::producer::{Encoding, Producer};
 use crate::protect::{LinkLoss, MAX_SPAN, Offsets, bitrate_for, choose, copies_that_fit};
 use crate::reception::Received;
 use crate::red::RedError;
-use crate::rtcp::TwccFeedback;
 use crate::rtp::{RtpHeader, SeqNo};
 use crate::shared::Cx;
 use crate::table::Key;
@@ -195,6 +194,7 @@ impl Room {
             encoding: stream.encoding,
             ext_seq,
             info: opus::inspect(&frame).unwrap_or_default(),
+            is_key: false,
             can_start: true,
             is_late: false,
         };
@@ -202,16 +202,12 @@ impl Room {
         cx.shared.scratch.frame = frame;
     }
 
-    /// Takes over which of its audio packets reached a subscriber.
-    pub(super) fn on_audio_feedback(&mut self, cx: &mut Cx, key: Key, feedback: &TwccFeedback<'_>) {
+    /// Takes over which of its audio packets reached a subscriber: the fates were just read.
+    pub(super) fn on_audio_fates(&mut self, cx: &mut Cx, key: Key) {
         let Some(transport) = self.transports.get_mut(key) else { return };
-        let mut has_read = false;
         for consumer in &transport.consumers {
             let Some(consumer) = self.consumers.get_mut(*consumer) else { continue };
             let Some(voice) = &mut consumer.voice else { continue };
-            if !std::mem::replace(&mut has_read, true) {
-                cx.shared.scratch.fates.read(feedback);
-            }
             voice.on_fates(&cx.shared.scratch.fates, &mut transport.audio_loss);
             transport.has_audio_fates = true;
         }

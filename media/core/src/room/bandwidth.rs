@@ -31,7 +31,9 @@ impl Room {
         key: Key,
         feedback: &TwccFeedback<'_>,
     ) {
-        self.on_audio_feedback(cx, key, feedback);
+        cx.shared.scratch.fates.read(feedback);
+        self.on_audio_fates(cx, key);
+        self.on_video_fates(cx, key);
         let Some(transport) = self.transports.get_mut(key) else { return };
         let round_trip_us = transport.rtt.get().map(|rtt| rtt.as_micros() as i64);
         let now_us = cx.now_us();
@@ -51,6 +53,7 @@ impl Room {
 
     /// The share of a subscription's packets that was lost since its last report.
     pub(super) fn on_reported_loss(&mut self, cx: &mut Cx, key: Key, consumer: Key, ratio: f64) {
+        self.on_video_report(cx, key, consumer, ratio);
         let Some(consumer) = self.consumers.get_mut(consumer) else { return };
         let (packets, bytes) = consumer.take_unreported();
         let Some(transport) = self.transports.get_mut(key) else { return };
@@ -62,6 +65,7 @@ impl Room {
     /// Sends what may leave the queue, pads a probe and passes on what the estimator found.
     pub(super) fn on_pace(&mut self, cx: &mut Cx, key: Key) {
         self.flush(cx, key);
+        self.send_echoes(cx, key);
         let Some(transport) = self.transports.get_mut(key) else { return };
         let (now_us, wanted_bps) = (cx.now_us(), transport.wanted());
         let Some(estimator) = &mut transport.estimator else { return };
@@ -103,14 +107,15 @@ impl Room {
     fn flush(&mut self, cx: &mut Cx, key: Key) {
         let Some(transport) = self.transports.get_mut(key) else { return };
         while let Some(mut queued) = transport.pacer.pop(cx.now) {
-            let Queued { consumer, lens, stamps, .. } = queued;
+            let Queued { consumer, lens, stamps, flight, .. } = queued;
             if let Some(consumer) = self.consumers.get_mut(consumer) {
                 let forwarded = queued.as_forwarded();
                 let packet = &mut queued.bytes[..];
-                let sent = transport.send_media(cx, packet, lens, stamps);
+                let sent = transport.send_followed(cx, packet, (lens, stamps), flight);
                 match queued.class {
                     Class::Video => consumer.on_sent(cx, sent, &forwarded, packet),
                     Class::Retransmission => consumer.on_resent(cx, sent),
+                    Class::Echo => consumer.on_echoed(cx, sent),
                 }
             } else {
                 cx.drop_packet(Stage::Send, DropReason::ConsumerGone);
@@ -234,7 +239,9 @@ impl Transport {
         let estimator = self.estimator.as_ref();
         let estimator = estimator.and_then(|estimator| estimator.next_timeout_us(now_us));
         let estimator = estimator.map(|at_us| cx.instant_of(at_us));
-        if let Some(at) = estimator.into_iter().chain(self.pacer.next_timeout(cx.now)).min() {
+        let echoes = self.echoes.as_ref().and_then(|echoes| echoes.next_timeout());
+        let due = estimator.into_iter().chain(self.pacer.next_timeout(cx.now)).chain(echoes);
+        if let Some(at) = due.min() {
             self.schedule(cx, TimerKind::Pace, at);
         }
     }

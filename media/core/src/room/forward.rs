@@ -2,7 +2,7 @@
 
 use super::layers::report;
 use super::receive::{Elements, Packet};
-use super::{Room, audio};
+use super::{Room, audio, echo};
 use crate::api::{DropReason, ExtensionKind, MediaKind};
 use crate::codec;
 use crate::codec::numbers::{PictureNumbers, PictureOffsets};
@@ -104,6 +104,7 @@ impl Room {
             let info = codec::inspect(codec, header.payload(bytes));
             let elements = Elements::read(&header, bytes, &extensions);
             let can_start = info.keyframe_start;
+            let is_key = producer.is_key(encoding, header.timestamp);
             let packet = Packet {
                 bytes,
                 header,
@@ -111,6 +112,7 @@ impl Room {
                 encoding,
                 ext_seq,
                 info,
+                is_key,
                 can_start,
                 is_late: false,
             };
@@ -217,12 +219,12 @@ enum Outcome {
 /// A packet asked for again.
 pub(super) struct Lost<'a> {
     /// As the subscriber knows it.
-    number: SeqNo,
-    outgoing: u64,
+    pub(super) number: SeqNo,
+    pub(super) outgoing: u64,
     marker: bool,
     timestamp: u32,
     rtx: (u32, u8),
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
     payload: &'a [u8],
     elements: Elements,
     numbers: PictureNumbers,
@@ -459,6 +461,7 @@ fn forward_to(
         return Outcome::Fine;
     };
     cx.ledger().pass(Stage::Copy);
+    let flight = echo::begin(cx, transport, consumer, key, packet, rewritten.seq);
     if packet.is_late {
         // It answers the subscriber's requests that are still under way.
         let rtt = transport.rtt.get();
@@ -472,6 +475,7 @@ fn forward_to(
             stamps,
             sequence: rewritten.seq,
             payload_len,
+            flight,
             bytes: Vec::new(),
         };
         let is_dropped = !enqueue(cx, transport, queued);
@@ -484,7 +488,7 @@ fn forward_to(
     let forwarded = Forwarded { sequence: rewritten.seq, len: lens.1, payload_len };
     let mut buffer = std::mem::take(&mut cx.shared.scratch.packet);
     audio::note_number(consumer, transport, stamps);
-    let sent = transport.send_media(cx, &mut buffer, lens, stamps);
+    let sent = transport.send_followed(cx, &mut buffer, (lens, stamps), flight);
     consumer.on_sent(cx, sent, &forwarded, &buffer);
     cx.shared.scratch.packet = buffer;
     Outcome::Fine
@@ -504,7 +508,7 @@ fn relieve(cx: &mut Cx, transport: &mut Transport, consumer: &mut Consumer, key:
 
 /// Lets the packet in the scratch buffer wait. Returns whether there was room.
 #[cold]
-fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
+pub(super) fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
     let len = queued.lens.1;
     let has_room = transport.pacer.push(queued, &cx.shared.scratch.packet[..len]);
     if !has_room {
@@ -652,8 +656,11 @@ fn resend_rtx(
     decided(consumer.responder.request(lost.outgoing, len, rtt, cx.now))?;
     let written = write_rtx(cx, transport, consumer, lost);
     let (lens, stamps, sequence) = written.ok_or(DropReason::TooLarge)?;
+    let flight = echo::ask(cx, transport, consumer, key, lost);
     if transport.pacer.admits(cx.now) {
-        let sent = transport.send_scratch(cx, lens, stamps);
+        let mut packet = std::mem::take(&mut cx.shared.scratch.packet);
+        let sent = transport.send_followed(cx, &mut packet, (lens, stamps), flight);
+        cx.shared.scratch.packet = packet;
         consumer.on_resent(cx, sent);
         return Ok(());
     }
@@ -664,6 +671,7 @@ fn resend_rtx(
         stamps,
         sequence,
         payload_len: 0,
+        flight,
         bytes: Vec::new(),
     };
     enqueue(cx, transport, queued);

@@ -6,6 +6,7 @@ use super::Room;
 use crate::allocate::{Rung, Track, allocate};
 use crate::api::{Event, Layer, LayerSwitchReason, LayerWish, MediaKind};
 use crate::consumer::{Consumer, Interruption};
+use crate::protect::Protection;
 use crate::shared::{Cx, Location, TimerKey, TimerKind};
 use crate::table::Key;
 
@@ -180,6 +181,9 @@ impl Room {
                 producer.ladder(preferred, false, &mut ladders[0], cx.now);
                 producer.ladder(preferred, true, &mut ladders[1], cx.now);
             }
+            if let Some(owner) = self.transports.get(consumer.transport) {
+                protect(&owner.protection, &mut ladders);
+            }
             wanting.push(Wanting { consumer: *key, producer: producer_key, ladders });
         }
         (wanting, audio_bps, voices)
@@ -337,6 +341,19 @@ impl Room {
             self.update_demand(cx, producer);
         }
         self.schedule_layers(cx);
+    }
+}
+
+/// What layers cost on a way that loses packets, and which of them are worth that.
+fn protect(protection: &Protection, ladders: &mut [Vec<Rung>; 2]) {
+    if !protection.is_needed() {
+        return;
+    }
+    for ladder in ladders {
+        if let (true, Some(smallest)) = (protection.only_smallest(), ladder.first().copied()) {
+            ladder.retain(|rung| rung.layer.spatial == smallest.layer.spatial);
+        }
+        ladder.iter_mut().for_each(|rung| rung.bps = protection.priced(rung.bps));
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod ahead;
 mod audio;
 mod bandwidth;
 mod commands;
+mod echo;
 mod forward;
 mod layers;
 mod learn;

@@ -97,6 +97,8 @@ pub(super) struct Packet<'a> {
     pub(super) ext_seq: u64,
     /// What the payload says of frames and layers.
     pub(super) info: PayloadInfo,
+    /// It belongs to a keyframe.
+    pub(super) is_key: bool,
     /// A decoder can begin here.
     pub(super) can_start: bool,
     /// Newer packets came before it.
@@ -288,6 +290,7 @@ impl Room {
                 producer.on_keyframe(stream.encoding, header.timestamp);
             }
         }
+        let is_key = producer.is_key(stream.encoding, header.timestamp);
         let has_begun = producer.on_media(stream.encoding, &info, (header.timestamp, len), now);
         let is_one_of_several = producer.encodings.len() > 1;
         if is_muted {
@@ -307,7 +310,7 @@ impl Room {
         let is_late = received.arrival == Arrival::Late;
         let encoding = stream.encoding;
         let packet =
-            Packet { bytes, header, elements, encoding, ext_seq, info, can_start, is_late };
+            Packet { bytes, header, elements, encoding, ext_seq, info, is_key, can_start, is_late };
         if has_begun && is_one_of_several {
             self.allocate_subscribers(cx, stream.producer, LayerSwitchReason::Encoding);
         }

@@ -15,11 +15,12 @@ use crate::api::{
 };
 use crate::bwe::BandwidthEstimator;
 use crate::clock::{PublisherClock, RttEstimate};
+use crate::echoes::Echoes;
 use crate::ext::ExtensionMap;
 use crate::ledger::Stage;
 use crate::pacer::{Pacer, Stamps};
 use crate::plane::Output;
-use crate::protect::LossMeter;
+use crate::protect::{LossMeter, Protection};
 use crate::rtcp::TwccWriter;
 use crate::shared::{Cx, Location, TIMER_RESOLUTION, TimerKey, TimerKind};
 use crate::srtp::{MAX_OVERHEAD, SrtpContext, SrtpError};
@@ -104,6 +105,14 @@ pub(crate) struct Transport {
     pub(crate) pacer: Pacer,
     /// Loss of audio on the way to the subscriber.
     pub(crate) audio_loss: LossMeter,
+    /// Loss of everything on the way to the subscriber.
+    pub(crate) loss: LossMeter,
+    /// It is measured packet by packet.
+    pub(crate) has_fates: bool,
+    /// How video to the subscriber is protected.
+    pub(crate) protection: Protection,
+    /// What of it may have to be sent again; only where it is protected.
+    pub(crate) echoes: Option<Box<Echoes>>,
     /// When a queue on the way was seen last: what is sent beyond the budget feeds it.
     pub(crate) queue_seen: Option<Instant>,
     /// It is measured packet by packet.
@@ -195,6 +204,10 @@ impl Transport {
             was_settling: false,
             pacer: Pacer::default(),
             audio_loss: LossMeter::default(),
+            loss: LossMeter::default(),
+            has_fates: false,
+            protection: Protection::default(),
+            echoes: None,
             queue_seen: None,
             has_audio_fates: false,
             voices: 0,
@@ -288,6 +301,28 @@ impl Transport {
         sent
     }
 
+    /// [`Transport::send_media`] for a packet that may have to be sent again; `flight` is zero if
+    /// not.
+    #[inline]
+    pub(crate) fn send_followed(
+        &mut self,
+        cx: &mut Cx,
+        packet: &mut [u8],
+        (lens, stamps): ((usize, usize), Stamps),
+        flight: u64,
+    ) -> SentRtp {
+        let number = self.estimator.as_ref().map(|estimator| estimator.next_number());
+        let sent = self.send_media(cx, packet, lens, stamps);
+        if flight > 0
+            && sent.is_sent
+            && stamps.number_at > 0
+            && let (Some(echoes), Some(number)) = (&mut self.echoes, number)
+        {
+            echoes.on_sent(flight, number);
+        }
+        sent
+    }
+
     /// The first packet that feedback can be about was sent.
     #[cold]
     fn begin_pacing(&mut self, cx: &mut Cx) {
@@ -359,7 +394,8 @@ impl Transport {
                 .estimator
                 .as_ref()
                 .map_or(0, |estimator| size_of::<BandwidthEstimator>() + estimator.memory_bytes());
-        let fixed = size_of::<Transport>() + self.ice.memory_bytes();
+        let echoes = self.echoes.as_ref().map_or(0, |e| size_of::<Echoes>() + e.memory_bytes());
+        let fixed = size_of::<Transport>() + self.ice.memory_bytes() + echoes;
         (fixed + srtp + tables + dtls + feedback + bandwidth) as u64
     }
 

@@ -1,0 +1,406 @@
+//! Video on its way to one subscriber over a lossy path: what is sent again, and when.
+//!
+//! A packet is a flight from when it is sent until a copy is known to have arrived, it is too old,
+//! or a newer keyframe makes it worthless. Copies go at once (see
+//! [`protect::video`](crate::protect::video)), and again as soon as transport-wide feedback says
+//! that all of them were lost. That goes on where browsers have stopped asking: Chromium gives up
+//! after ten requests.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::protect::video::Weight;
+use crate::rtp::SeqNo;
+use crate::table::Key;
+use crate::voice::{Fate, Fates};
+
+/// Packets followed at a time; the oldest are given up.
+const MAX_FLIGHTS: usize = 1_024;
+/// Sent packets whose fate is awaited; the oldest stay unknown.
+const MAX_AWAITED: usize = 4_096;
+/// Browsers wait three seconds for a picture before they ask for a keyframe; by then a packet has
+/// to have gone through.
+const DEADLINE: Duration = Duration::from_millis(2_500);
+/// A picture nothing depends on is shown in its turn or not at all.
+const DEADLINE_OF_REST: Duration = Duration::from_millis(600);
+/// What the budget does not allow now is tried again after this.
+const POSTPONED: Duration = Duration::from_millis(20);
+
+/// What is sent in one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Plan {
+    /// Copies of each [`Weight`] beyond the first packet.
+    pub(crate) copies: [u8; Weight::ALL.len()],
+    /// Time between them.
+    pub(crate) gap: Duration,
+}
+
+/// A packet that may have to be sent again.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    consumer: Key,
+    number: SeqNo,
+    weight: Weight,
+    since: Instant,
+    /// Sent, and not known whether lost.
+    under_way: u16,
+    /// Copies still to be sent in this round.
+    planned: u8,
+    /// It needs nothing more.
+    is_over: bool,
+}
+
+impl Flight {
+    fn is_open(&self, now: Instant) -> bool {
+        let deadline = if self.weight == Weight::Rest { DEADLINE_OF_REST } else { DEADLINE };
+        !self.is_over && now < self.since + deadline
+    }
+}
+
+/// A copy that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Of the flight.
+    pub(crate) id: u64,
+    pub(crate) consumer: Key,
+    pub(crate) number: SeqNo,
+}
+
+/// The flights of one transport. Bounded: see the constants above, 150 KiB at most.
+#[derive(Debug, Default)]
+pub(crate) struct Echoes {
+    plan: Plan,
+    flights: VecDeque<Flight>,
+    /// Of the oldest flight; none is zero.
+    first: u64,
+    /// Transport-wide numbers of what was sent, with its flight.
+    awaited: VecDeque<(SeqNo, u64)>,
+    due: BinaryHeap<Reverse<(Instant, u64)>>,
+    given_up: u64,
+}
+
+impl Echoes {
+    /// Starts with nothing under way.
+    pub(crate) fn new(plan: Plan) -> Echoes {
+        Echoes { plan, first: 1, ..Echoes::default() }
+    }
+
+    /// Sets what is sent in the rounds to come.
+    pub(crate) fn set_plan(&mut self, plan: Plan) {
+        self.plan = plan;
+    }
+
+    /// A packet is about to be sent for the first time. Returns the flight's id.
+    pub(crate) fn begin(
+        &mut self,
+        consumer: Key,
+        number: SeqNo,
+        weight: Weight,
+        now: Instant,
+    ) -> u64 {
+        if self.flights.len() == MAX_FLIGHTS {
+            self.pop_flight();
+        }
+        let id = self.first + self.flights.len() as u64;
+        let planned = self.plan.copies[weight as usize];
+        let flight =
+            Flight { consumer, number, weight, since: now, under_way: 0, planned, is_over: false };
+        self.flights.push_back(flight);
+        if planned > 0 {
+            self.due.push(Reverse((now + self.plan.gap, id)));
+        }
+        id
+    }
+
+    /// A packet of a flight was sent under a transport-wide number.
+    pub(crate) fn on_sent(&mut self, id: u64, number: SeqNo) {
+        let Some(flight) = self.get(id) else { return };
+        flight.under_way = flight.under_way.saturating_add(1);
+        if self.awaited.len() == MAX_AWAITED {
+            self.awaited.pop_front();
+        }
+        self.awaited.push_back((number, id));
+    }
+
+    /// The next copy that is due. Say with [`Echoes::on_sent`] that it went.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Due> {
+        while let Some(Reverse((at, id))) = self.due.peek().copied() {
+            if at > now {
+                return None;
+            }
+            self.due.pop();
+            let gap = self.plan.gap;
+            let Some(flight) = self.get(id) else { continue };
+            if flight.planned == 0 || !flight.is_open(now) {
+                continue;
+            }
+            flight.planned -= 1;
+            let (due, more) =
+                (Due { id, consumer: flight.consumer, number: flight.number }, flight.planned > 0);
+            if more {
+                self.due.push(Reverse((now + gap, id)));
+            }
+            return Some(due);
+        }
+        None
+    }
+
+    /// What was due cannot be sent now.
+    pub(crate) fn postpone(&mut self, due: Due, now: Instant) {
+        let Some(flight) = self.get(due.id).filter(|flight| flight.is_open(now)) else { return };
+        flight.planned += 1;
+        // One entry is there already if others were planned.
+        if flight.planned == 1 {
+            self.due.push(Reverse((now + POSTPONED, due.id)));
+        }
+    }
+
+    /// What was due is not there any more.
+    pub(crate) fn forget(&mut self, id: u64) {
+        if let Some(flight) = self.get(id) {
+            flight.is_over = true;
+        }
+    }
+
+    /// The subscriber asked for a packet, which is being sent again: so are copies of it.
+    /// Returns the flight.
+    pub(crate) fn ask(&mut self, consumer: Key, number: SeqNo, now: Instant) -> u64 {
+        let is_it = |flight: &Flight| flight.consumer == consumer && flight.number == number;
+        let found = self.flights.iter().rposition(is_it);
+        let Some(index) = found else { return self.begin(consumer, number, Weight::Base, now) };
+        let id = self.first + index as u64;
+        let flight = &mut self.flights[index];
+        // Feedback about another packet with this number, or a feedback that was wrong.
+        flight.is_over = false;
+        let again = flight.planned == 0;
+        if again {
+            flight.planned = self.plan.copies[flight.weight as usize];
+            if flight.planned > 0 {
+                self.due.push(Reverse((now + self.plan.gap, id)));
+            }
+        }
+        id
+    }
+
+    /// What came before this packet of a subscription is of no use any more: a keyframe begins.
+    pub(crate) fn on_keyframe(&mut self, consumer: Key, number: SeqNo) {
+        for flight in &mut self.flights {
+            flight.is_over |= flight.consumer == consumer && number.is_newer_than(flight.number);
+        }
+    }
+
+    /// Takes over what feedback says of sent packets.
+    pub(crate) fn on_fates(&mut self, fates: &Fates, now: Instant) {
+        while let Some((number, id)) = self.awaited.front().copied() {
+            let fate = fates.of(number);
+            if fate == Fate::Later {
+                break;
+            }
+            self.awaited.pop_front();
+            match fate {
+                Fate::Arrived => self.forget(id),
+                Fate::Lost => self.on_lost(id, now),
+                // Whoever misses it asks.
+                Fate::Unknown | Fate::Later => {}
+            }
+        }
+        self.trim(now);
+    }
+
+    fn on_lost(&mut self, id: u64, now: Instant) {
+        let copies = self.plan.copies;
+        let Some(flight) = self.get(id) else { return };
+        flight.under_way = flight.under_way.saturating_sub(1);
+        if flight.under_way > 0 || flight.planned > 0 || !flight.is_open(now) {
+            return;
+        }
+        flight.planned = copies[flight.weight as usize] + 1;
+        self.due.push(Reverse((now, id)));
+    }
+
+    /// When [`Echoes::pop`] has something; may lie in the past.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Packets given up because too many were under way, since this was asked last.
+    pub(crate) fn take_given_up(&mut self) -> u64 {
+        std::mem::take(&mut self.given_up)
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.flights.capacity() * size_of::<Flight>()
+            + self.awaited.capacity() * size_of::<(SeqNo, u64)>()
+            + self.due.capacity() * size_of::<Reverse<(Instant, u64)>>()
+    }
+
+    fn get(&mut self, id: u64) -> Option<&mut Flight> {
+        self.flights.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    fn pop_flight(&mut self) {
+        if let Some(flight) = self.flights.pop_front() {
+            self.first += 1;
+            self.given_up += u64::from(!flight.is_over && flight.weight != Weight::Rest);
+        }
+    }
+
+    /// Removes what is over from the old end.
+    fn trim(&mut self, now: Instant) {
+        while self.flights.front().is_some_and(|flight| !flight.is_open(now)) {
+            self.flights.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtcp::{RtcpPacket, TwccWriter, parse};
+    use crate::table::Slab;
+
+    const GAP: Duration = Duration::from_millis(10);
+
+    fn ms(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
+
+    fn echoes(copies: u8) -> Echoes {
+        Echoes::new(Plan { copies: [copies * 2, copies, 0], gap: GAP })
+    }
+
+    fn consumer() -> Key {
+        Slab::default().insert(())
+    }
+
+    /// Feedback about `base` and what follows it.
+    fn fates(base: u16, arrived: &[bool]) -> Fates {
+        let times: Vec<Option<Duration>> =
+            arrived.iter().map(|arrived| arrived.then_some(ms(1))).collect();
+        let mut out = Vec::new();
+        TwccWriter::default().write(&mut out, 1, 2, SeqNo(base), &times);
+        let mut fates = Fates::default();
+        for packet in parse(&out) {
+            let Ok(RtcpPacket::TransportFeedback(feedback)) = packet else { panic!("feedback") };
+            fates.read(&feedback);
+        }
+        fates
+    }
+
+    fn drain(echoes: &mut Echoes, now: Instant) -> Vec<u16> {
+        std::iter::from_fn(|| echoes.pop(now)).map(|due| due.number.0).collect()
+    }
+
+    #[test]
+    fn copies_go_one_by_one() {
+        let start = Instant::now();
+        let mut echoes = echoes(2);
+        let key = consumer();
+        echoes.begin(key, SeqNo(7), Weight::Base, start);
+        echoes.begin(key, SeqNo(8), Weight::Rest, start);
+        let sent: Vec<Vec<u16>> =
+            (0..5).map(|step| drain(&mut echoes, start + GAP * step)).collect();
+        assert_eq!(sent, [vec![], vec![7], vec![7], vec![], vec![]]);
+    }
+
+    #[test]
+    fn what_arrived_is_not_sent_again_and_what_was_lost_is() {
+        let start = Instant::now();
+        let mut echoes = echoes(1);
+        let key = consumer();
+        for number in 0..2 {
+            let id = echoes.begin(key, SeqNo(number), Weight::Base, start);
+            echoes.on_sent(id, SeqNo(65_535).add(number));
+        }
+        echoes.on_fates(&fates(65_535, &[false, true]), start + ms(5));
+        assert_eq!(drain(&mut echoes, start + GAP), [0], "the copy that was planned");
+        echoes.on_sent(1, SeqNo(1));
+        assert_eq!(drain(&mut echoes, start + ms(60)), []);
+        echoes.on_fates(&fates(1, &[false, true]), start + ms(61));
+        assert_eq!(drain(&mut echoes, start + ms(61)), [0], "and another round");
+        assert_eq!(drain(&mut echoes, start + ms(71)), [0]);
+        assert_eq!(drain(&mut echoes, start + ms(500)), []);
+    }
+
+    #[test]
+    fn one_of_several_that_is_lost_waits_for_the_others() {
+        let start = Instant::now();
+        let mut echoes = echoes(1);
+        let id = echoes.begin(consumer(), SeqNo(9), Weight::Base, start);
+        echoes.on_sent(id, SeqNo(1));
+        assert_eq!(drain(&mut echoes, start + GAP), [9]);
+        echoes.on_sent(id, SeqNo(3));
+        echoes.on_fates(&fates(1, &[false, true]), start + ms(50));
+        assert_eq!(drain(&mut echoes, start + ms(50)), []);
+        echoes.on_fates(&fates(3, &[false, true]), start + ms(60));
+        assert_eq!(drain(&mut echoes, start + ms(60)), [9]);
+    }
+
+    #[test]
+    fn it_ends_at_the_deadline_and_with_a_keyframe() {
+        let start = Instant::now();
+        let key = consumer();
+        for (weight, deadline) in [(Weight::Base, DEADLINE), (Weight::Rest, DEADLINE_OF_REST)] {
+            for (at, expected) in [(deadline - ms(1), 1), (deadline, 0)] {
+                let mut echoes = echoes(0);
+                let id = echoes.begin(key, SeqNo(9), weight, start);
+                echoes.on_sent(id, SeqNo(1));
+                echoes.on_fates(&fates(1, &[false, true]), start + at);
+                assert_eq!(drain(&mut echoes, start + at).len(), expected, "{weight:?} {at:?}");
+            }
+        }
+        let mut echoes = echoes(1);
+        for number in [65_534, 65_535, 0] {
+            echoes.begin(key, SeqNo(number), Weight::Base, start);
+        }
+        echoes.on_keyframe(key, SeqNo(0));
+        assert_eq!(drain(&mut echoes, start + GAP), [0]);
+    }
+
+    #[test]
+    fn requests_are_answered_with_copies_but_not_twice() {
+        let start = Instant::now();
+        let mut echoes = echoes(2);
+        let key = consumer();
+        let id = echoes.begin(key, SeqNo(9), Weight::Base, start);
+        assert_eq!(echoes.ask(key, SeqNo(9), start), id, "copies are planned already");
+        assert_eq!(drain(&mut echoes, start + ms(30)).len(), 1);
+        assert_eq!(drain(&mut echoes, start + ms(60)).len(), 1);
+        assert_eq!(echoes.ask(key, SeqNo(9), start + ms(100)), id);
+        assert_eq!(drain(&mut echoes, start + ms(110)).len(), 1);
+        let unknown = echoes.ask(key, SeqNo(500), start + ms(100));
+        assert_eq!(unknown, id + 1);
+        assert_eq!(drain(&mut echoes, start + ms(120)), [500, 9]);
+    }
+
+    #[test]
+    fn what_is_postponed_comes_back_once() {
+        let start = Instant::now();
+        let mut echoes = echoes(1);
+        echoes.begin(consumer(), SeqNo(9), Weight::Base, start);
+        let due = echoes.pop(start + GAP).unwrap();
+        echoes.postpone(due, start + GAP);
+        assert_eq!(drain(&mut echoes, start + GAP), []);
+        assert_eq!(drain(&mut echoes, start + GAP + POSTPONED), [9]);
+        assert_eq!(drain(&mut echoes, start + ms(500)), []);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_given_up_counted() {
+        let start = Instant::now();
+        let mut echoes = echoes(9);
+        let key = consumer();
+        for number in 0..50_000_u32 {
+            let id = echoes.begin(key, SeqNo(number as u16), Weight::Base, start);
+            echoes.on_sent(id, SeqNo(number as u16));
+        }
+        assert_eq!(echoes.take_given_up(), 50_000 - MAX_FLIGHTS as u64);
+        assert_eq!(echoes.take_given_up(), 0);
+        while echoes.pop(start + ms(100)).is_some() {}
+        let bytes = echoes.flights.len() * size_of::<Flight>() + echoes.awaited.len() * 16;
+        assert!(bytes <= 150 * 1_024, "{bytes}");
+    }
+}
