@@ -9,6 +9,10 @@ Each carries ``template`` and ``values``, so that whoever shows it can say it in
     │   ├── LogDamagedError    a line of the event log is not the one that was written
     │   ├── LogBusyError       another process writes this log
     │   └── LogWriteError      the disk did not take an event
+    ├── SigningError           a key is missing or unusable, or the signing program failed
+    ├── SealError              the session can't be sealed as it is
+    ├── TimestampError         the time-stamp authority gave no usable answer
+    ├── TransparencyError      the transparency log is damaged or busy
     └── SessionStateError      the command makes no sense in the state the session is in
 """
 
@@ -21,8 +25,12 @@ __all__ = [
     "LogError",
     "LogWriteError",
     "RecorderError",
+    "SealError",
     "SessionFileError",
     "SessionStateError",
+    "SigningError",
+    "TimestampError",
+    "TransparencyError",
 ]
 
 
@@ -66,3 +74,19 @@ class LogWriteError(LogError):
 
 class SessionStateError(RecorderError):
     """An illegal transition; nothing has changed."""
+
+
+class SigningError(RecorderError):
+    """A key is missing or unusable, or the signing program failed."""
+
+
+class SealError(RecorderError):
+    """The session can't be sealed as it is."""
+
+
+class TimestampError(RecorderError):
+    """The time-stamp authority gave no usable answer."""
+
+
+class TransparencyError(RecorderError):
+    """The transparency log is damaged or busy."""

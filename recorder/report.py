@@ -1,0 +1,124 @@
+"""``report.html``: what a package holds, for people, in Chinese and English; no script."""
+
+from html import escape
+from typing import Any, Final
+
+from recorder.timeline import Timeline
+
+__all__ = ["render_report"]
+
+_STYLE: Final = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}"
+    "table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}"
+    "td,th{border:1px solid #bbb;padding:.3rem .5rem;text-align:left;vertical-align:top}"
+    "code{word-break:break-all;font-size:.85em}"
+)
+
+
+def render_report(manifest: dict[str, Any], timeline: Timeline) -> str:
+    """The page.
+
+    Args:
+        manifest: without its list of files.
+        timeline: of the same session.
+    """
+    session = manifest["session"]
+    summary = [
+        ("包编号 / Package", manifest["package"]),
+        ("会话 / Session", session["session"]),
+        ("房间 / Room", session["room"]),
+        ("开始时间 / Started", session["started_at"]),
+        ("封存时间 / Sealed", manifest["sealed_at"]),
+        ("软件 / Software", manifest["software"]),
+        (
+            "第三方时间戳 / Third party's time-stamp",
+            "有 / yes" if manifest["timestamp"] else "无 / no",
+        ),
+        *((f"材料 / Document: {name}", there) for name, there in manifest["documents"].items()),
+    ]
+    tracks = [
+        (
+            track["track"],
+            track["role"],
+            track["kind"],
+            track["codec"],
+            track["chunks"],
+            track["bytes"],
+            _share(timeline, track["track"]),
+        )
+        for track in manifest["tracks"]
+    ]
+    gaps = [
+        (track.track, _clock(gap.from_us), _clock(gap.to_us), gap.cause)
+        for track in timeline.tracks.values()
+        for gap in track.gaps
+    ]
+    gaps += [("*", _clock(start), _clock(end), "paused") for start, end in timeline.pauses]
+    attempts = [
+        (
+            attempt.node,
+            attempt.attempt,
+            _clock(attempt.from_us),
+            "" if attempt.to_us is None else _clock(attempt.to_us),
+            attempt.superseded_by or "",
+        )
+        for attempt in timeline.attempts
+    ]
+    return (
+        '<!doctype html><html lang="zh"><meta charset="utf-8">'
+        f"<title>双录证据包 / Evidence package</title><style>{_STYLE}</style>"
+        "<h1>双录证据包 / Evidence package</h1>"
+        "<p>本页仅为摘要；以 <code>witness verify</code> 的结论为准。"
+        " / This page is a summary only; what counts is what <code>witness verify</code> finds.</p>"
+        + _table(["项目 / Item", "内容 / Content"], summary)
+        + "<h2>媒体 / Tracks</h2>"
+        + _table(
+            [
+                "轨道 / Track",
+                "角色 / Role",
+                "类型 / Kind",
+                "编码 / Codec",
+                "文件数 / Files",
+                "字节 / Bytes",
+                "完整度 / Complete",
+            ],
+            tracks,
+        )
+        + "<h2>已声明的缺口 / Declared gaps</h2>"
+        + _table(["轨道 / Track", "从 / From", "到 / To", "原因 / Cause"], gaps)
+        + "<h2>环节与补录 / Nodes and attempts</h2>"
+        + _table(
+            [
+                "环节 / Node",
+                "次数 / Attempt",
+                "从 / From",
+                "到 / To",
+                "被取代于 / Superseded by",
+            ],
+            attempts,
+        )
+        + "<h2>校验 / To verify</h2><pre>witness verify PACKAGE --trust CERTIFICATE</pre></html>\n"
+    )
+
+
+def _table(head: list[str], rows: list[Any]) -> str:
+    if not rows:
+        return "<p>无 / none</p>"
+    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{cells}</tr>{body}</table>"
+
+
+def _share(timeline: Timeline, name: str) -> str:
+    track = timeline.tracks[name]
+    expected = sum(end - start for start, end in track.expected)
+    captured = sum(end - start for start, end in track.captured)
+    return "unknown" if expected == 0 else f"{100 * captured / expected:.2f} %"
+
+
+def _clock(at_us: int) -> str:
+    minutes, rest_us = divmod(at_us, 60_000_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest_us / 1e6:06.3f}"

@@ -1,0 +1,404 @@
+"""Seals a recorded session: one file that anybody can check without this server.
+
+The format is described in ``docs/evidence.md``. Files are read once, as a stream; memory grows
+with the number of segments, not with their size.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from recorder.canonical import canonical
+from recorder.digests import Digests, digests_of
+from recorder.errors import CanonicalError, LogBusyError, SealError
+from recorder.keys import KeyRing
+from recorder.log import Event, EventLog, read_events
+from recorder.merkle import MerkleRoot
+from recorder.package import MAX_ENTRIES, PackageWriter, blocks_of
+from recorder.report import render_report
+from recorder.session import State
+from recorder.session_file import SessionFile, read_session, rfc3339
+from recorder.timeline import Timeline, derive_timeline
+from recorder.timestamp import TimestampAuthority
+from recorder.transparency import TransparencyLog
+
+__all__ = ["DOCUMENTS", "Progress", "Sealed", "SealingOffice", "seal"]
+
+DOCUMENTS: Final = ("checks.jsonl", "consents.json", "flow.json", "policy.json")
+"""Facts of the sale that are sealed with the media when the session's directory holds them."""
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealingOffice:
+    """Who seals.
+
+    Attributes:
+        keys: for signatures.
+        log: where every package is entered.
+        authority: a third party's clock; ``None`` if there is none.
+        software: name and version of what seals.
+    """
+
+    keys: KeyRing
+    log: TransparencyLog
+    authority: TimestampAuthority | None
+    software: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What was made.
+
+    Attributes:
+        path: the package.
+        manifest: digests of ``manifest.json``.
+        log_size: entries of the transparency log, this one included.
+        missing_us: declared gaps of all tracks together.
+    """
+
+    path: Path
+    package: str
+    manifest: Digests
+    bytes: int
+    segments: int
+    log_size: int
+    missing_us: int
+
+
+@dataclass(slots=True)
+class _Track:
+    name: str
+    about: dict[str, Any]
+    segments: list[Event] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Case:
+    """A session as it is sealed."""
+
+    place: Path
+    session: SessionFile
+    events: int
+    head: Digests
+    timeline: Timeline
+    tracks: list[_Track]
+
+
+def seal(
+    place: Path,
+    out: Path,
+    office: SealingOffice,
+    *,
+    now_ns: int,
+    progress: Progress | None = None,
+) -> Sealed:
+    """Makes the package of a session whose recording has stopped.
+
+    Holes in the timeline that nobody declared are declared first, in the session's log, with
+    cause ``unknown``.
+
+    Args:
+        place: the session's directory.
+        out: the package; must not exist. Written beside itself as ``.part`` and renamed.
+        office: keys, log and clock to seal with.
+        now_ns: ns since 1970.
+        progress: told of media that was read.
+
+    Raises:
+        SealError: the recording runs still, or a file is not what the log says.
+        LogDamagedError: the event log was changed.
+        SigningError, TimestampError, TransparencyError: see there.
+        OSError: a file can't be read or written.
+    """
+    if out.exists():
+        raise SealError("{path} exists already; packages are never replaced", path=out)
+    _declare_holes(place)
+    case = _read_case(place)
+    part = out.with_name(f"{out.name}.part")
+    try:
+        with part.open("w+b") as file:
+            sealing = _Sealing(case, PackageWriter(file), office, progress)
+            sealed = sealing.run(out, rfc3339(now_ns))
+        part.rename(out)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    with EventLog.open(place) as events:
+        payload = {
+            "package": sealed.package,
+            "manifest": sealed.manifest.to_json(),
+            "log_size": sealed.log_size,
+        }
+        events.append("recording.sealed", payload, durable=True)
+    return sealed
+
+
+def _declare_holes(place: Path) -> None:
+    try:
+        log = EventLog.open(place)
+    except LogBusyError:
+        raise SealError(
+            "session {session} is being recorded: stop it first", session=place.name
+        ) from None
+    with log:
+        timeline = derive_timeline(read_events(place, log.session))
+        if timeline.state is not State.STOPPED:
+            raise SealError(
+                "the recording of session {session} has not been stopped ({state})",
+                session=place.name,
+                state=timeline.state.value,
+            )
+        for track in timeline.tracks.values():
+            for from_us, to_us in track.undeclared:
+                payload = {
+                    "track": track.track,
+                    "from_us": from_us,
+                    "to_us": to_us,
+                    "cause": "unknown",
+                    "packets": None,
+                }
+                log.append("gap.declared", payload, durable=True)
+
+
+def _read_case(place: Path) -> _Case:
+    session = read_session(place)
+    count, head = 0, session.digests
+    tracks: dict[str, _Track] = {}
+
+    def watched() -> Iterator[Event]:
+        nonlocal count, head
+        for event in read_events(place, session):
+            count, head = event.seq, event.digest
+            if event.type == "segment.closed":
+                name = event.payload["track"]
+                track = tracks.setdefault(name, _Track(name, {}))
+                track.segments.append(event)
+            yield event
+
+    timeline = derive_timeline(watched())
+    for name in timeline.tracks:
+        track = tracks.setdefault(name, _Track(name, {}))
+        track.about = _about_track(place / "tracks" / name / "track.json")
+        open_files = sorted((place / "tracks" / name).glob("*.part"))
+        if open_files:
+            raise SealError(
+                "{path} was never closed: start the server once, it finishes what a crash left",
+                path=open_files[0],
+            )
+    return _Case(place, session, count, head, timeline, [tracks[name] for name in sorted(tracks)])
+
+
+def _about_track(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        raise SealError("{path} is no JSON", path=path) from None
+    return value if isinstance(value, dict) else {}
+
+
+class _Sealing:
+    """One package being written."""
+
+    def __init__(
+        self,
+        case: _Case,
+        writer: PackageWriter,
+        office: SealingOffice,
+        progress: Progress | None,
+    ) -> None:
+        self._case = case
+        self._writer = writer
+        self._office = office
+        self._progress = progress
+        self._total = sum(e.payload["bytes"] for t in case.tracks for e in t.segments)
+        self._done = 0
+        self._files: list[dict[str, Any]] = []
+
+    def run(self, out: Path, sealed_at: str) -> Sealed:
+        case, package = self._case, uuid.uuid4().hex
+        self._copy("session.json", case.place / "session.json", case.session.digests)
+        self._copy_events()
+        tracks = [self._add_track(track) for track in case.tracks]
+        gaps = _gaps(case.timeline)
+        self._add("gaps.json", canonical(gaps))
+        documents = self._copy_documents()
+        manifest: dict[str, Any] = {
+            "format": "witness-evidence/1",
+            "package": package,
+            "sealed_at": sealed_at,
+            "software": self._office.software,
+            "session": {
+                "session": case.session.session,
+                "room": case.session.room,
+                "started_at": rfc3339(case.session.started_ns),
+            },
+            "events": {"count": case.events, "head": case.head.to_json()},
+            "tracks": tracks,
+            "timeline": {"from_us": case.timeline.from_us, "to_us": case.timeline.to_us},
+            "documents": documents,
+            "signers": [signer.to_json() for signer in self._office.keys.signers],
+            "timestamp": self._office.authority is not None,
+        }
+        self._add("report.html", render_report(manifest, case.timeline).encode())
+        manifest["files"] = self._files
+        data = canonical(manifest)
+        self._writer.add("manifest.json", [data])
+        log_size = self._prove(data, package, sealed_at)
+        if len(self._writer.entries) > MAX_ENTRIES:
+            raise SealError("a package holds at most {count} files", count=MAX_ENTRIES)
+        self._writer.finish()
+        return Sealed(
+            out,
+            package,
+            digests_of(data),
+            self._writer.size,
+            sum(len(track.segments) for track in case.tracks),
+            log_size,
+            sum(track["missing_us"] for track in gaps["tracks"]),
+        )
+
+    def _prove(self, manifest: bytes, package: str, sealed_at: str) -> int:
+        """Signatures, the third party's time over them, the log's entry over both."""
+        signatures = canonical(
+            {
+                "format": "witness-signatures/1",
+                "signatures": self._office.keys.sign(manifest, chains=True),
+            }
+        )
+        self._writer.add("manifest.sig.json", [signatures])
+        stamp = None
+        if self._office.authority is not None:
+            stamp = self._office.authority.stamp(signatures)
+            self._writer.add("tsa/manifest.sig.tsr", [stamp])
+        leaf = {
+            "package": package,
+            "session": self._case.session.session,
+            "manifest": digests_of(manifest).to_json(),
+            "signatures": digests_of(signatures).to_json(),
+            "timestamp": None if stamp is None else digests_of(stamp).to_json(),
+        }
+        proof = self._office.log.add(leaf, sealed_at)
+        self._writer.add("proofs/log.json", [canonical(proof)])
+        size: int = proof["head"]["size"]
+        return size
+
+    def _add_track(self, track: _Track) -> dict[str, Any]:
+        place = self._case.place / "tracks" / track.name
+        merkle, lines = MerkleRoot(), []
+        for number, event in enumerate(track.segments, 1):
+            name = Path(event.payload["file"]).name
+            path = f"media/{track.name}/{name}"
+            self._copy_media(path, place / name, event)
+            line = canonical(_chunk(number, path, event))
+            merkle.add(line)
+            lines.append(line + b"\n")
+        self._add(f"chunks/{track.name}.jsonl", b"".join(lines))
+        about = place / "track.json"
+        if about.exists():
+            self._add(f"media/{track.name}/track.json", about.read_bytes())
+        return {
+            "track": track.name,
+            "participant": track.about.get("participant", "unknown"),
+            "role": track.about.get("role", "unknown"),
+            "kind": track.about.get("kind", "unknown"),
+            "codec": track.about.get("codec", "unknown"),
+            "chunks": len(lines),
+            "bytes": sum(event.payload["bytes"] for event in track.segments),
+            "merkle": merkle.roots(),
+        }
+
+    def _copy_media(self, path: str, source: Path, event: Event) -> None:
+        expected = Digests(event.payload["sha256"], event.payload["sm3"])
+        with _opened(source) as file:
+            entry = self._writer.add(path, self._watched(file))
+        if entry.digests != expected or entry.bytes != event.payload["bytes"]:
+            raise SealError("{path} is not the file the event log tells of", path=source)
+
+    def _watched(self, file: BinaryIO) -> Iterator[bytes]:
+        for block in blocks_of(file):
+            yield block
+            self._done += len(block)
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+    def _copy(self, path: str, source: Path, expected: Digests) -> None:
+        data = source.read_bytes()
+        if digests_of(data) != expected:
+            raise SealError("{path} changed while it was sealed", path=source)
+        self._add(path, data)
+
+    def _copy_events(self) -> None:
+        """Exactly the lines that were checked; later ones belong to a later package."""
+
+        def lines() -> Iterator[bytes]:
+            for event in read_events(self._case.place, self._case.session):
+                yield event.line()
+                if event.seq == self._case.events:
+                    return
+
+        self._note(self._writer.add("events.jsonl", lines()))
+
+    def _copy_documents(self) -> dict[str, Any]:
+        there: dict[str, Any] = {}
+        for name in DOCUMENTS:
+            source = self._case.place / name
+            there[name.partition(".")[0]] = name if source.is_file() else "unknown"
+            if source.is_file():
+                with _opened(source) as file:
+                    self._note(self._writer.add(name, blocks_of(file)))
+        return there
+
+    def _add(self, path: str, data: bytes) -> None:
+        self._note(self._writer.add(path, [data]))
+
+    def _note(self, entry: Any) -> None:
+        self._files.append({"path": entry.path, "bytes": entry.bytes, **entry.digests.to_json()})
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise SealError("{path} is missing", path=path) from None
+    return os.fdopen(descriptor, "rb")
+
+
+def _chunk(number: int, path: str, event: Event) -> dict[str, Any]:
+    payload = event.payload
+    try:
+        return {
+            "seq": number,
+            "segment": payload["segment"],
+            "file": path,
+            "bytes": payload["bytes"],
+            "packets": payload["packets"],
+            "from_us": payload["from_us"],
+            "to_us": payload["to_us"],
+            "sha256": payload["sha256"],
+            "sm3": payload["sm3"],
+            "source": payload.get("source", "live"),
+        }
+    except KeyError as error:
+        raise CanonicalError("segment.closed lacks {key}", key=str(error)) from None
+
+
+def _gaps(timeline: Timeline) -> dict[str, Any]:
+    told = timeline.to_json()["tracks"]
+    keys = ("track", "expected_us", "captured_us", "missing_us", "gaps")
+    return {
+        "format": "witness-gaps/1",
+        "pauses": [list(item) for item in timeline.pauses],
+        "tracks": [
+            {key: track[key] for key in keys}
+            for track in sorted(told, key=lambda track: str(track["track"]))
+        ],
+    }

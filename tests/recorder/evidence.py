@@ -1,0 +1,157 @@
+"""Synthetic sessions, keys and packages for the tests of sealing and verifying."""
+
+import random
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.canonical import canonical
+from recorder.digests import digests_of
+from recorder.keys import KeyRing, init_keys
+from recorder.log import EventLog
+from recorder.seal import Sealed, SealingOffice, seal
+from recorder.session_file import write_session
+from recorder.timestamp import LocalAuthority, make_local_authority
+from recorder.transparency import TransparencyLog
+
+S = 1_000_000
+
+
+def pcapng(rng: random.Random, size: int) -> bytes:
+    """A file with the blocks of pcapng and about ``size`` bytes of packets."""
+    head = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+    interface = struct.pack("<IIHHII", 1, 20, 228, 0, 65_535, 20)
+    blocks = [head, interface]
+    while size > 0:
+        packet = rng.randbytes(rng.randrange(1, 300) * 4)
+        length = 32 + len(packet)
+        blocks.append(
+            struct.pack("<IIIIIII", 6, length, 0, 0, 0, len(packet), len(packet))
+            + packet
+            + struct.pack("<I", length)
+        )
+        size -= length
+    return b"".join(blocks)
+
+
+@dataclass(frozen=True)
+class Office:
+    """A server's keys, log and time-stamps in one directory."""
+
+    root: Path
+    keys: KeyRing
+    log: TransparencyLog
+    authority: LocalAuthority
+    trust: tuple[Path, ...]
+
+    @classmethod
+    def made(cls, root: Path) -> "Office":
+        trust = [*init_keys(root / "keys", name="测试银行 test bank")]
+        trust.append(make_local_authority(root / "keys"))
+        keys = KeyRing.load(root / "keys")
+        return cls(
+            root,
+            keys,
+            TransparencyLog(root / "log", keys),
+            LocalAuthority(root / "keys"),
+            tuple(trust),
+        )
+
+    def seal(self, place: Path, out: Path, *, stamped: bool = True) -> Sealed:
+        return seal(
+            place,
+            out,
+            SealingOffice(self.keys, self.log, self.authority if stamped else None, "witness/test"),
+            now_ns=time.time_ns(),
+        )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a synthetic session is like."""
+
+    tracks: int = 2
+    segments: int = 3
+    bytes: int = 4_000
+    gaps: int = 0
+    pause: bool = False
+    attempts: int = 2
+    documents: bool = False
+
+
+WHOLE = Shape()
+
+
+def record(root: Path, name: str, shape: Shape = WHOLE, seed: int = 1) -> Path:
+    """Makes the directory of a session whose recording was stopped; returns it."""
+    rng = random.Random(seed)
+    started_ns = time.time_ns() - 3_600 * 10**9
+    write_session(root, session=name, room="sale-1", started_ns=started_ns)
+    place = root / name
+    end = shape.segments * 10 * S + (5 * S if shape.pause else 0)
+    with EventLog.open(place) as log:
+        log.append("recording.started", {}, actor="rm", at=0)
+        tracks = [f"t{number}" for number in range(shape.tracks)]
+        for track in tracks:
+            folder = place / "tracks" / track
+            folder.mkdir(parents=True)
+            about = {"participant": "p-7f", "role": "customer", "kind": "audio", "codec": "opus"}
+            (folder / "track.json").write_bytes(canonical(about))
+            log.append("track.opened", {"track": track}, at=0)
+        for number in range(1, shape.attempts + 1):
+            payload = {"node": "risk", "attempt": number, "supersedes": number - 1 or None}
+            log.append("attempt.started", payload, actor="rm", at=number * S)
+            ended = {"node": "risk", "attempt": number, "reason": "re_record"}
+            log.append("attempt.ended", ended, actor="rm", at=number * S + 1)
+        at = 0
+        for segment in range(1, shape.segments + 1):
+            for track in tracks:
+                close_segment(log, place, track, segment, (at, at + 10 * S), rng, shape.bytes)
+            at += 10 * S
+            if shape.pause and segment == 1:
+                log.append("recording.paused", {}, actor="rm", at=at)
+                at += 5 * S
+                log.append("recording.resumed", {}, actor="rm", at=at)
+        for number in range(shape.gaps):
+            start = rng.randrange(0, end - S)
+            payload = {
+                "track": rng.choice(tracks),
+                "from_us": start,
+                "to_us": start + rng.randrange(1, S),
+                "cause": "network",
+                "packets": number + 1,
+            }
+            log.append("gap.declared", payload, at=end)
+        for track in tracks:
+            log.append("track.closed", {"track": track}, at=end)
+        log.append("recording.stopped", {}, actor="rm", at=end, durable=True)
+    if shape.documents:
+        (place / "consents.json").write_bytes(canonical({"consents": [{"how": "voice"}]}))
+        (place / "policy.json").write_bytes(canonical({"id": "cn", "version": 3}))
+    return place
+
+
+def close_segment(
+    log: EventLog,
+    place: Path,
+    track: str,
+    segment: int,
+    span: tuple[int, int],
+    rng: random.Random,
+    size: int,
+) -> None:
+    data = pcapng(rng, size)
+    path = place / "tracks" / track / f"{segment:06}.pcapng"
+    path.write_bytes(data)
+    payload = {
+        "track": track,
+        "segment": segment,
+        "file": f"tracks/{track}/{path.name}",
+        "bytes": len(data),
+        "packets": 10,
+        "from_us": span[0],
+        "to_us": span[1],
+        **digests_of(data).to_json(),
+    }
+    log.append("segment.closed", payload, at=span[1])
