@@ -320,6 +320,7 @@ class _Sealing:
         expected = Digests(event.payload["sha256"], event.payload["sm3"])
         with _opened(source) as file:
             entry = self._writer.add(path, self._watched(file))
+            self._note(entry)
         if entry.digests != expected or entry.bytes != event.payload["bytes"]:
             raise SealError("{path} is not the file the event log tells of", path=source)
 

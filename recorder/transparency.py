@@ -51,6 +51,10 @@ class TransparencyLog:
         with self._locked():
             leaves, heads = self._read()
             anchor = heads[-1] if heads else None
+            if leaves and anchor is None:
+                # A crash after the very first leaf.
+                anchor = self._signed_head(leaves, time)
+                _append(self._directory / _HEADS, canonical(anchor))
             leaves.append(leaf_hash(line))
             head = self._signed_head(leaves, time)
             _append(self._directory / _LEAVES, line)
