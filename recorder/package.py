@@ -6,7 +6,6 @@ follows from names and contents, and a verifier can hold it to that. Ordinary to
 Spec: APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16, 4.5.3.
 """
 
-import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from recorder.digests import Digester, Digests
 
 __all__ = ["MAX_ENTRIES", "Entry", "PackageWriter", "blocks_of"]
 
-MAX_ENTRIES: Final = 65_536
+MAX_ENTRIES: Final = 32_768
 """Files in a package at most."""
 
 _LOCAL: Final = struct.Struct("<IHHHHHIIIHH")
@@ -79,7 +78,7 @@ class PackageWriter:
         return self._file.tell()
 
     def finish(self) -> None:
-        """Writes the directory and syncs."""
+        """Writes the directory, which ends the package."""
         start = self._file.tell()
         for entry in self.entries:
             self._file.write(_central(entry))
@@ -92,8 +91,6 @@ class PackageWriter:
         )
         self._file.write(_LOCATOR.pack(0x07064B50, 0, end, 1))
         self._file.write(_END.pack(0x06054B50, 0, 0, 0xFFFF, 0xFFFF, _WIDE, _WIDE, 0))
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
 
 def blocks_of(file: BinaryIO, size: int = 1 << 20) -> Iterator[bytes]:

@@ -126,6 +126,8 @@ def seal(
         with part.open("w+b") as file:
             sealing = _Sealing(case, PackageWriter(file), office, progress)
             sealed = sealing.run(out, rfc3339(now_ns))
+            file.flush()
+            os.fsync(file.fileno())
         part.rename(out)
     except BaseException:
         part.unlink(missing_ok=True)

@@ -47,16 +47,16 @@ class Office:
 
     @classmethod
     def made(cls, root: Path) -> "Office":
-        trust = [*init_keys(root / "keys", name="测试银行 test bank")]
-        trust.append(make_local_authority(root / "keys"))
+        init_keys(root / "keys", name="测试银行 test bank")
+        make_local_authority(root / "keys")
+        return cls.opened(root)
+
+    @classmethod
+    def opened(cls, root: Path) -> "Office":
         keys = KeyRing.load(root / "keys")
-        return cls(
-            root,
-            keys,
-            TransparencyLog(root / "log", keys),
-            LocalAuthority(root / "keys"),
-            tuple(trust),
-        )
+        log, authority = TransparencyLog(root / "log", keys), LocalAuthority(root / "keys")
+        names = ("seal-ed25519.crt", "seal-sm2.crt", "tsa.crt")
+        return cls(root, keys, log, authority, tuple(root / "keys" / name for name in names))
 
     def seal(self, place: Path, out: Path, *, stamped: bool = True) -> Sealed:
         return seal(

@@ -1,0 +1,145 @@
+"""``python -m witness_verify PACKAGE``: the checks, told in Chinese or English."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from witness_verify import values
+from witness_verify.asn1 import Certificate, load_pem
+from witness_verify.failure import CODES, Failure
+from witness_verify.steps import Result, Step, verify
+
+__all__ = ["main"]
+
+_STEPS: Final = {
+    "structure": ("结构：文件齐全，且与清单一致", "Structure: the files are those of the manifest"),
+    "signatures": ("签名与证书", "Signatures and certificates"),
+    "timestamp": ("第三方时间戳", "A third party's time-stamp"),
+    "events": ("事件日志的链条", "The chain of events"),
+    "media": ("媒体文件的摘要与 Merkle 根", "Digests of the media, Merkle roots"),
+    "client": ("客户端签名", "Signatures of the participants' devices"),
+    "timeline": ("时间线：媒体与已声明的缺口合起来完整", "Media and declared gaps cover the time"),
+    "attempts": ("补录：被取代的记录都在", "Attempts: superseded ones are there"),
+    "documents": ("流程、规则、授权与检查结果", "Flow, policy, consents, checks"),
+    "log": ("透明日志：已登记且只增不改", "Transparency log: entered, and it only grew"),
+    "head": ("与他处保存的日志头比较", "Compared with a log head kept elsewhere"),
+}
+_OUTCOMES: Final = {
+    "pass": ("通过", "pass"),
+    "fail": ("失败", "FAIL"),
+    "unknown": ("无法判断", "UNKNOWN"),
+    "absent": ("包内没有", "not there"),
+    "gaps": ("通过，有已声明的缺口", "pass, with declared gaps"),
+}
+_VERDICTS: Final = (
+    ("通过", "PASS"),
+    ("通过，但有已声明的缺口", "PASS WITH DECLARED GAPS"),
+    ("未通过", "FAIL"),
+)
+_HELP: Final = {
+    "package": ("证据包", "evidence package"),
+    "trust": ("可信证书（PEM），可多次给出", "certificates you trust (PEM); may be given again"),
+    "head": ("另行保存的日志头", "head of the transparency log that was kept elsewhere"),
+    "json": ("输出 JSON", "print JSON"),
+    "lang": ("语言", "language"),
+    "about": (
+        "离线校验证据包。退出码：0 通过，1 通过但有已声明的缺口，2 未通过。",
+        "Checks an evidence package offline. 0 PASS, 1 PASS WITH DECLARED GAPS, 2 FAIL.",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "witness-verify") -> int:
+    """The command; returns its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    lang = _language(given)
+    parser = argparse.ArgumentParser(prog=prog, description=_HELP["about"][lang])
+    parser.add_argument("package", type=Path, help=_HELP["package"][lang])
+    parser.add_argument(
+        "--trust", type=Path, nargs="+", action="extend", default=[], help=_HELP["trust"][lang]
+    )
+    parser.add_argument("--head", type=Path, help=_HELP["head"][lang])
+    parser.add_argument("--json", action="store_true", help=_HELP["json"][lang])
+    parser.add_argument("--lang", choices=("zh", "en"), help=_HELP["lang"][lang])
+    options = parser.parse_args(given)
+
+    def tell(step: Step) -> None:
+        if not options.json:
+            sys.stdout.write(_told(step, lang) + "\n")
+            sys.stdout.flush()
+
+    try:
+        trusted = [one for path in options.trust for one in _certificates(path)]
+        head = None if options.head is None else _head(options.head)
+        with options.package.open("rb") as file:
+            result = verify(file, trusted, head, tell)
+    except OSError as error:
+        result = Result(
+            [Step("structure", "fail", "unreadable", f"{error.filename}: {error.strerror}")]
+        )
+        tell(result.steps[0])
+    except Failure as failure:
+        result = Result([Step("structure", "fail", failure.code, failure.detail)])
+        tell(result.steps[0])
+    sys.stdout.write(_as_json(result) if options.json else _verdict(result, lang))
+    return result.exit_code
+
+
+def _language(arguments: Sequence[str]) -> int:
+    """0 Chinese, 1 English: as asked for, else as the environment says."""
+    for name, value in pairwise(arguments):
+        if name == "--lang":
+            return int(value != "zh")
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    first = next((os.environ[name] for name in names if os.environ.get(name)), "")
+    return int(not first.lower().startswith("zh"))
+
+
+def _certificates(path: Path) -> list[Certificate]:
+    try:
+        return load_pem(path.read_bytes())
+    except Failure as failure:
+        raise Failure(failure.code, f"{path}: {failure.detail}") from None
+
+
+def _head(path: Path) -> dict[str, object]:
+    with path.open("rb") as file:
+        return values.parse(file.read(1 << 20).rstrip(b"\n"), str(path))
+
+
+def _told(step: Step, lang: int) -> str:
+    number = list(_STEPS).index(step.name) + 1
+    line = f"[{number:2}/{len(_STEPS)}] {_STEPS[step.name][lang]} … {_OUTCOMES[step.outcome][lang]}"
+    if step.code:
+        line += f" ({step.code}): {CODES[step.code][lang]}"
+    return f"{line} [{step.detail}]" if step.detail else line
+
+
+def _verdict(result: Result, lang: int) -> str:
+    code = f"({result.code})" if result.code else ""
+    return f"{('结论：', 'Verdict: ')[lang]}{_VERDICTS[result.exit_code][lang]}{code}\n"
+
+
+def _as_json(result: Result) -> str:
+    steps = [
+        {"step": s.name, "outcome": s.outcome, "code": s.code or None, "detail": s.detail}
+        for s in result.steps
+    ]
+    told = {
+        "verdict": _VERDICTS[result.exit_code][1],
+        "code": result.code or None,
+        "exit": result.exit_code,
+        "package": result.package or None,
+        "session": result.session or None,
+        "steps": steps,
+    }
+    return json.dumps(told, ensure_ascii=False, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""What an event log tells: chain, files, gaps, attempts; and what was missing when."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from witness_verify import values
+from witness_verify.crypto import Digests
+from witness_verify.failure import Failure
+
+__all__ = ["MAX_LINE", "Story", "Track"]
+
+MAX_LINE: Final = 65_535
+MAX_EVENTS: Final = 1_000_000
+MAX_GAPS: Final = 200_000
+BORDER_US: Final = 100_000
+_FIELDS: Final = {"actor", "at_us", "digest", "payload", "prev", "seq", "ts_server", "type"}
+
+
+class Track:
+    """One track's events."""
+
+    def __init__(self, opened_us: int) -> None:
+        self.opened_us, self.closed_us = opened_us, -1
+        self.segments: list[dict[str, Any]] = []
+        self.gaps: list[dict[str, Any]] = []
+
+    def measure(self, start: int, end: int, pauses: list[tuple[int, int]]) -> tuple[int, int, int]:
+        """µs expected, captured and missing by declaration; fails on a hole nobody declared."""
+        start = max(start, self.opened_us)
+        end = end if self.closed_us < 0 else min(end, self.closed_us)
+        borders = [(start, 0, 0), (end, 0, 0)]
+        spans = (
+            [(one["from_us"], one["to_us"]) for one in self.segments],
+            [(one["from_us"], one["to_us"]) for one in self.gaps],
+            pauses,
+        )
+        for kind, ranges in enumerate(spans):
+            for low, high in ranges:
+                if low < high:
+                    borders += [(low, 1, kind), (high, -1, kind)]
+        borders.sort()
+        open_, at, hole = [0, 0, 0], start, 0
+        expected = captured = missing = 0
+        for border, step, kind in borders:
+            span = min(border, end) - at
+            if span > 0:
+                file, gap, pause = (bool(count) for count in open_)
+                declared = gap or (pause and not file)
+                expected += span
+                missing += span if declared else 0
+                captured += span if file and not gap else 0
+                hole = 0 if file or declared else hole + span
+                if hole > BORDER_US:
+                    raise Failure("hole", f"{at} us")
+                at += span
+            open_[kind] += step
+        return expected, captured, missing
+
+
+class Story:
+    """The log, read once."""
+
+    def __init__(self, genesis: tuple[str, str]) -> None:
+        self.count, self.head = 0, genesis
+        self.from_us, self.to_us, self.last_time = -1, 0, ""
+        self.stopped = False
+        self.tracks: dict[str, Track] = {}
+        self.pauses: list[tuple[int, int]] = []
+        self.attempts: dict[str, int] = {}
+        self.superseded = 0
+        self._paused_us, self._gaps = -1, 0
+        self._running: tuple[str, int] | None = None
+
+    def read(self, lines: Iterable[bytes]) -> None:
+        """Every line has to follow the one before it."""
+        for line in lines:
+            self.count += 1
+            if self.count > MAX_EVENTS:
+                raise Failure("too_large", "events")
+            where = f"event {self.count}"
+            event = values.parse(line, where)
+            if event.keys() != _FIELDS:
+                raise Failure("form", where)
+            digest = values.digests(event, "digest")
+            body = {key: value for key, value in event.items() if key != "digest"}
+            links = (values.number(event, "seq"), values.digests(event, "prev"))
+            if links != (self.count, self.head) or Digests(values.canonical(body)).hex() != digest:
+                raise Failure("chain", where)
+            self.head = digest
+            self.last_time = max(self.last_time, values.text(event, "ts_server"))
+            try:
+                self._take(values.text(event, "type"), event)
+            except Failure as failure:
+                raise Failure(failure.code, f"{where}: {failure.detail}") from None
+
+    def _take(self, kind: str, event: dict[str, Any]) -> None:
+        at, payload = values.number(event, "at_us"), values.mapping(event, "payload")
+        if not self.stopped:
+            self.to_us = max(self.to_us, at)
+        match kind:
+            case "recording.started":
+                self._expect(self.from_us < 0, "recording")
+                self.from_us = at
+            case "recording.paused":
+                self._paused_us = at
+            case "recording.resumed" | "recording.stopped":
+                if self._paused_us >= 0:
+                    self.pauses.append((self._paused_us, at))
+                self._paused_us = -1
+                self.stopped = self.stopped or kind == "recording.stopped"
+            case "attempt.started" | "attempt.ended":
+                self._attempt(kind, payload)
+            case "track.opened":
+                self.tracks.setdefault(values.text(payload, "track"), Track(at))
+            case "track.closed" | "segment.closed" | "gap.declared":
+                track = self.tracks.setdefault(values.text(payload, "track"), Track(at))
+                if kind == "track.closed":
+                    track.closed_us = at
+                else:
+                    self._media(track, kind, payload)
+
+    def _media(self, track: Track, kind: str, payload: dict[str, Any]) -> None:
+        closed = kind == "segment.closed"
+        low, high = values.number(payload, "from_us"), values.number(payload, "to_us")
+        short = len(values.text(payload, "file" if closed else "cause")) <= 256
+        self._expect(low <= high and short, "event")
+        if closed:
+            track.segments.append(payload)
+            return
+        self._gaps += 1
+        if self._gaps > MAX_GAPS:
+            raise Failure("too_large", "gaps")
+        track.gaps.append({key: payload[key] for key in ("from_us", "to_us", "cause")})
+
+    def _attempt(self, kind: str, payload: dict[str, Any]) -> None:
+        node, number = values.text(payload, "node"), values.number(payload, "attempt")
+        if kind == "attempt.ended":
+            self._expect(self._running == (node, number), "attempts")
+            self._running = None
+            return
+        before = self.attempts.get(node, 0)
+        sound = number == before + 1 and payload.get("supersedes") == (before or None)
+        self._expect(sound and self._running is None, "attempts")
+        self.attempts[node], self._running = number, (node, number)
+        self.superseded += before > 0
+
+    def _expect(self, holds: bool, code: str) -> None:
+        if not holds:
+            raise Failure(code)
