@@ -9,6 +9,7 @@ mod allowance;
 pub mod api;
 mod bwe;
 pub mod cache;
+mod carried;
 pub mod certificate;
 pub mod clock;
 pub mod codec;

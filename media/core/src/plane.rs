@@ -541,7 +541,7 @@ fn execute_in_room(
         Command::RestartIce { local_ice, remote_ice, .. } => {
             room.restart_ice(cx, item, local_ice, remote_ice)
         }
-        Command::SetExtensions { extensions, .. } => room.set_extensions(item, &extensions),
+        Command::SetExtensions { extensions, .. } => room.set_extensions(cx, item, &extensions),
         Command::CloseTransport { .. } => room.close_transport(cx, item),
         Command::AddProducer { producer, parameters, .. } => {
             room.add_producer(cx, item, producer, parameters)

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::carried::Carried;
 use crate::nack::NackGenerator;
 use crate::protect::{AudioHistory, LinkLoss, LossMeter, MAX_SPAN, Offsets, Steering};
 use crate::reception::{Arrival, Reception};
@@ -91,7 +92,7 @@ impl VoiceInput {
         (red, payload): (&RedPayload, &[u8]),
         mut repair: Repair<'_>,
     ) -> Recovered {
-        let frame_ticks = 48 * self.history.frame_ms().max(1);
+        let frame_ticks = self.history.frame_ticks();
         let mut recovered = 0;
         self.sent = Offsets::NONE;
         // The nearest first: each is a neighbour to find the place of the next by.
@@ -175,6 +176,15 @@ fn is_time(last: Option<Instant>, now: Instant) -> bool {
     last.is_none_or(|at| now.saturating_duration_since(at) >= TELL)
 }
 
+/// A packet whose fate is not known.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    /// Transport-wide.
+    number: SeqNo,
+    /// It was asked for: what arrives under its number now does so for the second time.
+    is_repeated: bool,
+}
+
 /// Send side of an audio subscription.
 #[derive(Debug, Default)]
 pub(crate) struct VoiceOutput {
@@ -183,8 +193,10 @@ pub(crate) struct VoiceOutput {
     pub(crate) offsets: Offsets,
     /// Of the present source, packets from this number on were for this subscriber.
     pub(crate) from: u64,
-    /// Transport-wide numbers of packets whose fate is not known.
-    pending: VecDeque<SeqNo>,
+    /// Copies in the packets it was sent.
+    pub(crate) carried: Carried,
+    /// Packets whose fate is not known, in the order they were sent.
+    pending: VecDeque<Pending>,
     /// Losses since the last packet that is known to have arrived.
     run: u64,
     told_delay_ms: u32,
@@ -197,17 +209,25 @@ impl VoiceOutput {
         if self.pending.len() == MAX_PENDING {
             self.pending.pop_front();
         }
-        self.pending.push_back(number);
+        self.pending.push_back(Pending { number, is_repeated: false });
+    }
+
+    /// A packet is sent again under the number it had: the first time it was lost.
+    pub(crate) fn on_repeated(&mut self, number: SeqNo) {
+        let found = self.pending.iter_mut().rev().find(|pending| pending.number == number);
+        if let Some(pending) = found {
+            pending.is_repeated = true;
+        }
     }
 
     /// Takes the fates of packets over into the meter of the way they took.
     pub(crate) fn on_fates(&mut self, fates: &Fates, meter: &mut LossMeter) {
         meter.switch_run(self.run);
-        while let Some(number) = self.pending.front() {
+        while let Some(Pending { number, is_repeated }) = self.pending.front() {
             match fates.of(*number) {
                 Fate::Later => break,
                 Fate::Unknown => drop(meter.switch_run(0)),
-                Fate::Arrived => meter.on_packet(false),
+                Fate::Arrived => meter.on_packet(*is_repeated),
                 Fate::Lost => meter.on_packet(true),
             }
             self.pending.pop_front();
@@ -231,43 +251,9 @@ impl VoiceOutput {
         self.told_delay_ms
     }
 
-    /// Of the packets a subscriber asks for, those to send again: not those whose frames it has
-    /// by copies, nor those that come with others sent now. Of the newest `most` numbers; `lost`
-    /// comes out newest first.
-    pub(crate) fn select(&self, lost: &mut Vec<SeqNo>, most: usize) {
-        let Some(newest) =
-            lost.iter().copied().reduce(|a, b| if b.is_newer_than(a) { b } else { a })
-        else {
-            return;
-        };
-        lost.sort_unstable_by_key(|number| newest.0.wrapping_sub(number.0));
-        lost.dedup();
-        lost.truncate(most);
-        let asked = lost.clone();
-        let is_asked = |number: SeqNo| {
-            asked.binary_search_by_key(&newest.0.wrapping_sub(number.0), |other| {
-                newest.0.wrapping_sub(other.0)
-            })
-        };
-        let mut sent_again = Vec::new();
-        lost.retain(|number| {
-            let is_known = |carrier: SeqNo| {
-                // What follows the newest one asked for arrived: that is how it was noticed.
-                carrier.diff(newest) <= 1 && is_asked(carrier).is_err()
-            };
-            let is_covered = self.offsets.iter().any(|offset| {
-                let carrier = number.add(offset.into());
-                is_known(carrier) || sent_again.contains(&carrier)
-            });
-            if !is_covered {
-                sent_again.push(*number);
-            }
-            !is_covered
-        });
-    }
-
     pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<VoiceOutput>() + self.pending.capacity() * size_of::<SeqNo>()
+        let pending = self.pending.capacity() * size_of::<Pending>();
+        size_of::<VoiceOutput>() + pending + self.carried.memory_bytes()
     }
 }
 
@@ -329,7 +315,7 @@ impl Fates {
 /// What playout has to wait for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Waits {
-    pub(crate) frame_ms: u32,
+    pub(crate) frame: Duration,
     pub(crate) uplink: Way,
     pub(crate) downlink: Way,
     pub(crate) jitter_ms: u32,
@@ -352,15 +338,20 @@ const MAX_DELAY_MS: u32 = 600;
 /// Losses below this are left to what the player does by itself.
 const LEAST_LOSS: f64 = 0.01;
 
+/// Rounded up: whoever waits too short hears a gap.
+fn in_ms(time: Duration) -> u32 {
+    time.as_micros().div_ceil(1_000) as u32
+}
+
 impl Way {
-    fn wait_ms(&self, frame_ms: u32) -> u32 {
+    fn wait_ms(&self, frame: Duration) -> u32 {
         if self.span > 0 {
-            return u32::from(self.span) * frame_ms;
+            return in_ms(frame * self.span.into());
         }
         match self.round_trip_ms {
             Some(round_trip_ms) if self.loss.ratio >= LEAST_LOSS => {
                 let requests = (0.0025_f64.ln() / self.loss.ratio.min(0.9).ln()).ceil();
-                requests.clamp(1.0, MAX_REQUESTS) as u32 * (round_trip_ms + frame_ms)
+                requests.clamp(1.0, MAX_REQUESTS) as u32 * (round_trip_ms + in_ms(frame))
             }
             _ => 0,
         }
@@ -373,16 +364,17 @@ impl Waits {
     /// Both ways wait at the same time: frames that come late are sent on with copies that are
     /// all there at once. What is added is for the runs in which those leave.
     pub(crate) fn delay_ms(&self) -> u32 {
-        let up_ms = self.uplink.wait_ms(self.frame_ms);
-        let down_ms = self.downlink.wait_ms(self.frame_ms);
+        let up_ms = self.uplink.wait_ms(self.frame);
+        let down_ms = self.downlink.wait_ms(self.frame);
+        let frame_ms = in_ms(self.frame);
         let longest = up_ms.max(down_ms);
         if longest == 0 {
             return 0;
         }
         let ratio = self.uplink.loss.ratio.min(0.8);
         let run_ms = if down_ms > 0 { 2.0 * ratio / (1.0 - ratio) } else { 0.0 };
-        let run_ms = (run_ms * f64::from(self.frame_ms)) as u32;
-        let delay_ms = longest + run_ms.min(up_ms) + self.frame_ms + self.jitter_ms;
+        let run_ms = (run_ms * f64::from(frame_ms)) as u32;
+        let delay_ms = longest + run_ms.min(up_ms) + frame_ms + self.jitter_ms;
         delay_ms.next_multiple_of(20).min(MAX_DELAY_MS)
     }
 }

@@ -412,3 +412,21 @@ fn another_source_goes_on_without_copies_of_the_first() {
     let first_of_second = got.iter().find(|got| got.ssrc_of_publisher == 1_500).unwrap();
     assert!(last_of_first.ext_seq < first_of_second.ext_seq);
 }
+
+#[test]
+fn what_can_not_be_read_is_not_asked_for_again() {
+    let mut call = Call::new(Abilities { red_down: false, ..ALL });
+    call.run(s(2));
+    // Plain Opus under the payload type of RED: its first block claims another codec.
+    let config = |call: &mut Call, payload_type| {
+        call.world.client(PUBLISHER).media.tracks[0].config.payload_type = payload_type;
+    };
+    config(&mut call, PUBLISHER_RED);
+    call.run(s(1));
+    config(&mut call, 111);
+    call.run(s(2));
+    let counters = call.world.snapshot().counters;
+    assert_eq!(counters.ledger.dropped(Stage::Media, DropReason::Malformed), 50);
+    assert_eq!(counters.nack_sent, 0);
+    assert_eq!(call.world.client(PUBLISHER).media.tracks[0].resent, 0);
+}

@@ -13,6 +13,7 @@ use support::{World, good_network};
 
 /// From demand to what it changes: a message on the WebSocket, and an encoder that starts.
 const PUBLISHER_DELAY: Duration = Duration::from_millis(300);
+const SUBSCRIBER_TRANSPORT: u64 = 101;
 const STEP: Duration = Duration::from_millis(50);
 
 fn s(value: u64) -> Duration {
@@ -129,4 +130,34 @@ fn an_offer_that_takes_the_packet_numbers_away_in_a_probe_stops_padding() {
         assert!(padded < 100, "{padded} packets of padding after {at} ms");
         assert!(call.back_after(call.world.start) < 5.0, "after {at} ms");
     }
+}
+
+#[test]
+fn without_packet_numbers_nothing_is_left_of_the_estimate() {
+    let numbered = [(ExtensionKind::Mid, 9), (ExtensionKind::TransportCc, 5)];
+    let numbered = numbered.map(|(kind, id)| ExtensionId { kind, id });
+    let mut call = Call::new();
+    let estimate = |call: &mut Call| {
+        let transports = call.world.snapshot().transports;
+        transports.iter().find(|t| t.transport == SUBSCRIBER_TRANSPORT).unwrap().clone()
+    };
+    call.run(s(10));
+    let before = estimate(&mut call).estimate_bps.expect("an estimate");
+    assert!(before > 1_500_000, "{before}");
+    call.world.set_extensions(1, &numbered[..1]);
+    // Feedback of before is still under way.
+    call.run(Duration::from_millis(150));
+    let without = estimate(&mut call);
+    assert_eq!(
+        (without.estimate_bps, without.acked_bps, without.pacer_queue_ms),
+        (None, None, 0.0)
+    );
+    // Reports of lost packets are all there is now.
+    call.run(s(5));
+    call.world.set_extensions(1, &numbered);
+    call.run(s(10));
+    let after = estimate(&mut call).estimate_bps.expect("an estimate");
+    assert!(after > 1_500_000, "{after}");
+    assert_eq!(call.world.client(1).media.unexpected_numbers, 0, "numbers go on");
+    assert!(call.back_after(call.world.start) < 5.0);
 }

@@ -1,14 +1,16 @@
 //! The last frames of a publisher's audio, plain, to make copies of and to find what is missing.
 
+use std::time::Duration;
+
 use crate::codec::opus;
 use crate::protect::{MAX_PAYLOAD, Offsets};
 use crate::red::{HEADER_LEN, MAX_BLOCK_LEN, MAX_BLOCKS, MAX_OFFSET, write_red};
 
 /// Frames kept: a power of two. 64 of 20 ms are 1.3 s, more than any copy is away.
 const FRAMES: usize = 64;
-/// Ticks of a millisecond: RTP counts Opus at 48 kHz whatever it carries (RFC 7587).
-const TICKS_PER_MS: u32 = 48;
-const DEFAULT_FRAME_MS: u32 = 20;
+/// RTP counts Opus at 48 kHz whatever it carries (RFC 7587).
+const TICKS_PER_S: u64 = 48_000;
+const DEFAULT_FRAME: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Default)]
 struct Frame {
@@ -28,16 +30,12 @@ pub struct AudioHistory {
     frames: Vec<Frame>,
     /// Mean length of frames, in sixteenths of a byte.
     mean_len: u32,
-    frame_ms: u32,
+    frame: Duration,
 }
 
 impl Default for AudioHistory {
     fn default() -> AudioHistory {
-        AudioHistory {
-            frames: vec![Frame::default(); FRAMES],
-            mean_len: 0,
-            frame_ms: DEFAULT_FRAME_MS,
-        }
+        AudioHistory { frames: vec![Frame::default(); FRAMES], mean_len: 0, frame: DEFAULT_FRAME }
     }
 }
 
@@ -57,8 +55,8 @@ impl AudioHistory {
         if !opus::is_dtx(bytes) {
             self.mean_len += bytes.len() as u32;
             self.mean_len -= self.mean_len / 16;
-            if let Some(ms) = frame_ms(bytes) {
-                self.frame_ms = ms;
+            if let Ok(frame) = opus::packet_duration(bytes) {
+                self.frame = frame;
             }
         }
     }
@@ -70,7 +68,7 @@ impl AudioHistory {
 
     /// The timestamp and bytes of a frame that is there.
     pub fn get(&self, ext_seq: u64) -> Option<(u32, &[u8])> {
-        self.frame(ext_seq).map(|frame| (frame.timestamp, &frame.bytes[..]))
+        self.find(ext_seq).map(|frame| (frame.timestamp, &frame.bytes[..]))
     }
 
     /// Mean bytes of a frame lately.
@@ -79,13 +77,18 @@ impl AudioHistory {
     }
 
     /// Length of the last frame that was not silence.
-    pub fn frame_ms(&self) -> u32 {
-        self.frame_ms
+    pub fn frame(&self) -> Duration {
+        self.frame
+    }
+
+    /// The same in ticks of RTP, never zero.
+    pub fn frame_ticks(&self) -> u32 {
+        ticks(self.frame)
     }
 
     /// How many frames ago a frame may be to be within reach of a copy.
     pub fn reach(&self) -> u8 {
-        (MAX_OFFSET / (TICKS_PER_MS * self.frame_ms)).min(u8::MAX.into()) as u8
+        (MAX_OFFSET / self.frame_ticks()).min(u8::MAX.into()) as u8
     }
 
     /// The number a frame of that time would have had, if it is missing; `newest` is there.
@@ -93,12 +96,12 @@ impl AudioHistory {
     /// Between its neighbours in time, counted from the later one: where frames were left out
     /// because nobody spoke, those at the end of the gap are the ones that were sent.
     pub fn place(&self, newest: u64, timestamp: u32, bytes: &[u8]) -> Option<u64> {
-        let ticks = frame_ms(bytes).unwrap_or(self.frame_ms) * TICKS_PER_MS;
+        let ticks = ticks(opus::packet_duration(bytes).unwrap_or(self.frame));
         let mut above = None;
         let mut below = None;
         let oldest = newest.saturating_sub(FRAMES as u64 - 1);
         for number in (oldest..=newest).rev() {
-            let Some(frame) = self.frame(number) else { continue };
+            let Some(frame) = self.find(number) else { continue };
             let ahead = frame.timestamp.wrapping_sub(timestamp) as i32;
             match ahead {
                 0 => return None,
@@ -121,7 +124,7 @@ impl AudioHistory {
 
     /// Writes the payload of packet `ext_seq` with copies of earlier frames into `out`, which is
     /// emptied. Copies are of frames from number `from` on; the farthest are left out where not
-    /// all fit. Returns how many there are; with none nothing is written.
+    /// all fit. Returns which those are; with none nothing is written.
     pub fn write(
         &self,
         out: &mut Vec<u8>,
@@ -129,8 +132,9 @@ impl AudioHistory {
         (timestamp, primary): (u32, &[u8]),
         offsets: Offsets,
         payload_type: u8,
-    ) -> usize {
+    ) -> Offsets {
         out.clear();
+        let mut written = Offsets::NONE;
         let mut blocks: [(u16, &[u8]); MAX_BLOCKS] = [(0, &[]); MAX_BLOCKS];
         let mut len = 1 + primary.len();
         let mut first = MAX_BLOCKS;
@@ -138,7 +142,7 @@ impl AudioHistory {
             let Some(number) = ext_seq.checked_sub(offset.into()).filter(|n| *n >= from) else {
                 break;
             };
-            let Some(frame) = self.frame(number).filter(|frame| !frame.bytes.is_empty()) else {
+            let Some(frame) = self.find(number).filter(|frame| !frame.bytes.is_empty()) else {
                 continue;
             };
             let distance = timestamp.wrapping_sub(frame.timestamp);
@@ -151,12 +155,13 @@ impl AudioHistory {
             }
             first -= 1;
             blocks[first] = (distance as u16, &frame.bytes);
+            written.insert(offset.into());
         }
         let blocks = &blocks[first..];
         if !blocks.is_empty() {
             write_red(out, payload_type, blocks, primary);
         }
-        blocks.len()
+        written
     }
 
     /// Bytes on the heap.
@@ -165,16 +170,15 @@ impl AudioHistory {
         self.frames.capacity() * size_of::<Frame>() + bytes
     }
 
-    fn frame(&self, ext_seq: u64) -> Option<&Frame> {
+    fn find(&self, ext_seq: u64) -> Option<&Frame> {
         Some(&self.frames[ext_seq as usize % FRAMES])
             .filter(|frame| frame.ext_seq == ext_seq && ext_seq != 0)
     }
 }
 
-/// Whole milliseconds of a frame; `None` of what is no Opus, or shorter.
-fn frame_ms(bytes: &[u8]) -> Option<u32> {
-    let duration = opus::packet_duration(bytes).ok()?;
-    Some(duration.as_millis() as u32).filter(|ms| *ms > 0)
+/// Ticks of RTP in an Opus packet: 120, at least.
+fn ticks(frame: Duration) -> u32 {
+    (frame.as_micros() as u64 * TICKS_PER_S / 1_000_000).max(1) as u32
 }
 
 #[cfg(test)]
@@ -242,8 +246,8 @@ mod tests {
         let mut out = Vec::new();
         let number = (1 << 16) + 29;
         let offsets = Offsets::spread(4, 16);
-        let count = history.write(&mut out, (number, 0), (time(29), b"new"), offsets, 109);
-        assert_eq!(count, 4);
+        let written = history.write(&mut out, (number, 0), (time(29), b"new"), offsets, 109);
+        assert_eq!(written, offsets);
         let red = RedPayload::parse(&out).unwrap();
         let distances: Vec<u16> = red.redundant().iter().map(|block| block.offset / 960).collect();
         assert_eq!(distances, [16, 12, 8, 4]);
@@ -251,11 +255,31 @@ mod tests {
         assert_eq!(red.primary().bytes(&out), b"new");
         // Number 10 is missing, and what is from before `from` is not for this subscriber.
         let all = Offsets::spread(17, 17);
-        let count = history.write(&mut out, ((1 << 16) + 12, 0), (time(12), &FRAME), all, 109);
-        assert_eq!(count, 11);
+        let written = history.write(&mut out, ((1 << 16) + 12, 0), (time(12), &FRAME), all, 109);
+        assert_eq!(
+            written.iter().collect::<Vec<_>>(),
+            [&[1][..], &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12]].concat()
+        );
         let from = (1 << 16) + 8;
-        let count = history.write(&mut out, ((1 << 16) + 12, from), (time(12), &FRAME), all, 109);
-        assert_eq!(count, 3);
+        let written = history.write(&mut out, ((1 << 16) + 12, from), (time(12), &FRAME), all, 109);
+        assert_eq!(written.iter().collect::<Vec<_>>(), [1, 3, 4]);
+    }
+
+    #[test]
+    fn the_shortest_frames_have_their_place_too() {
+        // 2.5 ms: 120 ticks each.
+        let frame = [16 << 3; 20];
+        let at = |number: u64| (number as u32).wrapping_mul(120);
+        let mut history = AudioHistory::default();
+        for number in (0..8).chain([30]) {
+            history.insert((1 << 16) + number, at(number), &frame);
+        }
+        assert_eq!((history.frame(), history.frame_ticks()), (Duration::from_micros(2_500), 120));
+        assert_eq!(history.reach(), 136);
+        for number in 8..30 {
+            let place = history.place((1 << 16) + 30, at(number), &frame);
+            assert_eq!(place, Some((1 << 16) + number));
+        }
     }
 
     #[test]
@@ -265,21 +289,21 @@ mod tests {
         let history = filled(1 << 16, 0..5);
         let late = time(4).wrapping_add(MAX_OFFSET + 1);
         let number = (1 << 16) + 5;
-        assert_eq!(history.write(&mut out, (number, 0), (late, &FRAME), all, 109), 0);
+        assert!(history.write(&mut out, (number, 0), (late, &FRAME), all, 109).is_empty());
         assert!(out.is_empty());
         let mut history = AudioHistory::default();
         for number in 0..20 {
             history.insert((1 << 16) + number, time(number), &[0x78; 160]);
         }
         let number = (1 << 16) + 20;
-        let count = history.write(&mut out, (number, 0), (time(20), &[0x78; 160]), all, 109);
-        assert_eq!(count, 5);
+        let written = history.write(&mut out, (number, 0), (time(20), &[0x78; 160]), all, 109);
+        assert_eq!((written.count(), written.span()), (5, 5));
         assert!(out.len() <= MAX_PAYLOAD);
         let nearest = RedPayload::parse(&out).unwrap().redundant()[4].offset;
         assert_eq!(nearest, 960);
         history.insert(number, time(20), &[0x78; 1_200]);
-        let count = history.write(&mut out, (number + 1, 0), (time(21), &[0; 990]), all, 109);
-        assert_eq!(count, 0);
+        let written = history.write(&mut out, (number + 1, 0), (time(21), &[0; 990]), all, 109);
+        assert!(written.is_empty());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! [`choose`] which copies make good for that, [`Steering`] keeps the choice calm, and
 //! [`AudioHistory`] holds the frames copies are made of. [`video`] does the same for packets of video.
 
+use std::time::Duration;
+
 mod history;
 mod meter;
 mod offsets;
@@ -29,19 +31,23 @@ pub fn copies_that_fit(frame_len: usize) -> u8 {
     (room / (frame_len + crate::red::HEADER_LEN)).min(usize::from(MAX_SPAN)) as u8
 }
 
-/// Bit rate of an encoder with frames of `frame_ms` with which so many copies fit a payload;
+/// Bit rate of an encoder with such frames with which so many copies fit a payload;
 /// `None` if that is more than speech takes anyway.
-pub fn bitrate_for(copies: u8, frame_ms: u32) -> Option<u32> {
+pub fn bitrate_for(copies: u8, frame: Duration) -> Option<u32> {
     let copies = usize::from(copies);
     let room = MAX_PAYLOAD - 1 - crate::red::HEADER_LEN * copies;
     let frame_len = room * MEAN_PERCENT / 100 / (copies + 1);
-    let bitrate_bps = frame_len as u64 * 8_000 / u64::from(frame_ms.max(1));
+    let bitrate_bps = frame_len as u64 * 8_000_000 / (frame.as_micros() as u64).max(1);
     (bitrate_bps < FREE_BITRATE_BPS).then_some((bitrate_bps / 1_000 * 1_000) as u32)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ms(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
 
     #[test]
     fn what_is_said_to_fit_fits() {
@@ -56,14 +62,14 @@ mod tests {
 
     #[test]
     fn bit_rates_fall_with_the_copies_and_leave_room_for_them() {
-        assert_eq!(bitrate_for(0, 20), None);
-        assert_eq!(bitrate_for(3, 20), None);
-        assert_eq!(bitrate_for(15, 20), Some(19_000));
-        assert_eq!(bitrate_for(17, 20), Some(17_000));
+        assert_eq!(bitrate_for(0, ms(20)), None);
+        assert_eq!(bitrate_for(3, ms(20)), None);
+        assert_eq!(bitrate_for(15, ms(20)), Some(19_000));
+        assert_eq!(bitrate_for(17, ms(20)), Some(17_000));
         for copies in 8..=MAX_SPAN {
-            let frame_len = bitrate_for(copies, 20).unwrap() as usize / 400;
+            let frame_len = bitrate_for(copies, ms(20)).unwrap() as usize / 400;
             assert!(copies_that_fit(frame_len) >= copies);
         }
-        assert_eq!(bitrate_for(15, 60), Some(6_000));
+        assert_eq!(bitrate_for(15, ms(60)), Some(6_000));
     }
 }

@@ -42,6 +42,7 @@ const GRACE: Duration = Duration::from_millis(50);
 pub(super) struct Redundant {
     pub(super) payload_type: u8,
     pub(super) payload: Vec<u8>,
+    pub(super) copies: Offsets,
 }
 
 /// Whether the packet of an audio stream was asked for: without RTX, answers look like originals.
@@ -104,7 +105,7 @@ pub(super) fn add_copies(
     let incoming = packet.header.payload_type;
     let payload_type = consumer.red_payload_type(incoming)?;
     let voice = consumer.voice.as_deref()?;
-    let mut count = 0;
+    let mut copies = Offsets::NONE;
     let mut payload = Vec::new();
     if !voice.offsets.is_empty() {
         payload = std::mem::take(&mut cx.shared.scratch.red);
@@ -112,34 +113,49 @@ pub(super) fn add_copies(
         let plain = consumer.outgoing_payload_type(incoming)?;
         let place = (packet.ext_seq, voice.from);
         let primary = (packet.header.timestamp, frame);
-        count = input.history.write(&mut payload, place, primary, voice.offsets, plain);
+        copies = input.history.write(&mut payload, place, primary, voice.offsets, plain);
     }
-    cx.shared.counters.audio_copies_out[count] += 1;
-    if count == 0 {
+    cx.shared.counters.audio_copies_out[usize::from(copies.count())] += 1;
+    if copies.is_empty() {
         if payload.capacity() > 0 {
             cx.shared.scratch.red = payload;
         }
         return None;
     }
-    Some(Redundant { payload_type, payload })
+    Some(Redundant { payload_type, payload, copies })
 }
 
-/// Remembers the transport-wide number an audio packet is about to get.
+/// The transport-wide number the next packet of an audio subscription gets.
 #[inline]
-pub(super) fn note_number(consumer: &mut Consumer, transport: &Transport, stamps: Stamps) {
-    if let Some(voice) = &mut consumer.voice
-        && stamps.number_at > 0
-        && let Some(estimator) = &transport.estimator
-    {
-        voice.on_sent(estimator.next_number());
+pub(super) fn next_number(
+    consumer: &Consumer,
+    transport: &Transport,
+    stamps: Stamps,
+) -> Option<SeqNo> {
+    let is_numbered = consumer.voice.is_some() && stamps.number_at > 0;
+    is_numbered.then(|| transport.next_number())
+}
+
+/// Remembers an audio packet that was sent: its transport-wide number, and what it had copies of.
+#[inline]
+pub(super) fn note_sent(
+    consumer: &mut Consumer,
+    number: Option<SeqNo>,
+    (sequence, ext_seq): (SeqNo, u64),
+    copies: Offsets,
+) {
+    if let Some(voice) = &mut consumer.voice {
+        number.inspect(|number| voice.on_sent(*number));
+        voice.carried.on_sent(sequence, ext_seq, copies);
     }
 }
 
 /// Leaves out of what a subscriber asks for what it has by copies. Returns how much that was.
 pub(super) fn spare(consumer: &Consumer, numbers: &mut Vec<SeqNo>) -> u64 {
     let asked = numbers.len();
-    if let Some(voice) = consumer.voice.as_deref().filter(|voice| !voice.offsets.is_empty()) {
-        voice.select(numbers, MAX_REQUESTS);
+    if let Some(voice) = &consumer.voice {
+        // RTX brings the frame alone.
+        voice.carried.select(numbers, MAX_REQUESTS, consumer.sent.is_some());
     }
     (asked - numbers.len()) as u64
 }
@@ -236,7 +252,7 @@ impl Room {
             return;
         };
         let (uplink, reach) = (input.meter.loss(), input.history.reach().min(MAX_SPAN));
-        let (frame_ms, mean_len) = (input.history.frame_ms(), input.history.mean_len());
+        let (frame, mean_len) = (input.history.frame(), input.history.mean_len());
         producer.wish.steering.update(choose(uplink, MAX_SPAN, reach), cx.now);
         let mut most = match producer.has_red() {
             true => producer.wish.steering.offsets().count(),
@@ -256,10 +272,10 @@ impl Room {
             let wanted = voice.steering.offsets();
             most = most.max(wanted.count());
             let fit =
-                copies_that_fit(mean_len).min(affordable(transport, (mean_len, frame_ms), cx.now));
+                copies_that_fit(mean_len).min(affordable(transport, (mean_len, frame), cx.now));
             voice.offsets = limited(wanted, fit);
         }
-        self.tell_publisher(cx, key, bitrate_for(most, frame_ms));
+        self.tell_publisher(cx, key, bitrate_for(most, frame));
         self.tell_subscribers(cx, key, encoding, uplink);
     }
 
@@ -289,7 +305,7 @@ impl Room {
             round_trip_ms: publisher.filter(|_| encoding.nack.is_some()).map(round_trip),
         };
         let jitter_ms = encoding.reception.jitter().min(MAX_JITTER).as_millis() as u32;
-        let frame_ms = input.history.frame_ms();
+        let frame = input.history.frame();
         let mut longest_ms = 0;
         for consumer in &producer.consumers {
             let Some(consumer) = self.consumers.get_mut(*consumer) else { continue };
@@ -301,7 +317,7 @@ impl Room {
                 span: voice.offsets.span(),
                 round_trip_ms: nack.then(|| round_trip(transport)),
             };
-            let delay_ms = Waits { frame_ms, uplink, downlink, jitter_ms }.delay_ms();
+            let delay_ms = Waits { frame, uplink, downlink, jitter_ms }.delay_ms();
             if voice.tell(delay_ms, cx.now) {
                 let consumer = consumer.id;
                 cx.shared.events.push(Event::PlayoutDelay { consumer, delay_ms });
@@ -319,14 +335,15 @@ impl Room {
 ///
 /// The budget counts where a queue was seen lately. Where there is none, losses are not of our
 /// making, whatever the estimate makes of them, and copies are what gets words through.
-fn affordable(transport: &Transport, (mean_len, frame_ms): (usize, u32), now: Instant) -> u8 {
+fn affordable(transport: &Transport, (mean_len, frame): (usize, Duration), now: Instant) -> u8 {
     let is_full =
         transport.queue_seen.is_some_and(|at| now.saturating_duration_since(at) < QUEUE_MEMORY);
     let Some(budget_bps) = transport.budget_bps.filter(|_| is_full) else { return MAX_SPAN };
     let voices = transport.voices.max(1);
-    let bytes = budget_bps / 8 * u64::from(frame_ms) / 1_000 * BUDGET_TENTHS / 10 / voices;
-    let frame = mean_len as u64 + 4;
-    let copies = bytes.saturating_sub(OVERHEAD + frame) / frame.max(1);
+    let in_a_frame = budget_bps.saturating_mul(frame.as_micros() as u64) / 8_000_000;
+    let bytes = in_a_frame * BUDGET_TENTHS / 10 / voices;
+    let copy = mean_len as u64 + 4;
+    let copies = bytes.saturating_sub(OVERHEAD + copy) / copy;
     (copies.min(MAX_SPAN.into()) as u8).max(LEAST_COPIES)
 }
 

@@ -31,6 +31,11 @@ impl Room {
         key: Key,
         feedback: &TwccFeedback<'_>,
     ) {
+        let Some(transport) = self.transports.get(key) else { return };
+        if transport.extensions.id(ExtensionKind::TransportCc).is_none() {
+            // It is about packets from before an offer took the numbers away.
+            return;
+        }
         cx.shared.scratch.fates.read(feedback);
         self.on_audio_fates(cx, key);
         self.on_video_fates(cx, key);
@@ -88,6 +93,19 @@ impl Room {
         if let Some(transport) = self.transports.get_mut(key) {
             transport.schedule_pace(cx);
         }
+    }
+
+    /// Nothing will be heard of the path any more in the way it was until now.
+    pub(super) fn end_estimate(&mut self, cx: &mut Cx, key: Key) {
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        transport.pacer.set_budget(None);
+        transport.pacer.set_rate(0, cx.now);
+        // What waits was numbered.
+        self.flush(cx, key);
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        transport.forget_estimate();
+        self.end_thinning(key);
+        self.allocate(cx, key);
     }
 
     /// Nothing waits any more for long: temporal layers return.
@@ -183,7 +201,25 @@ impl Transport {
             least_bps: config.min_bitrate_bps,
             most_bps: config.max_bitrate_bps,
         };
-        self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(bounds, SeqNo(0))))
+        let first = self.first_number;
+        self.estimator.get_or_insert_with(|| Box::new(BandwidthEstimator::new(bounds, first)))
+    }
+
+    /// The transport-wide number the next packet gets.
+    #[inline]
+    pub(crate) fn next_number(&self) -> SeqNo {
+        self.estimator.as_ref().map_or(self.first_number, |estimator| estimator.next_number())
+    }
+
+    /// Goes back to knowing nothing of the path; numbers go on where they were.
+    fn forget_estimate(&mut self) {
+        self.first_number = self.next_number();
+        self.estimator = None;
+        (self.budget_bps, self.layers_bps) = (None, None);
+        (self.was_settling, self.has_audio_fates) = (false, false);
+        self.queue_seen = None;
+        // Reports say now what is lost; nothing says which packets are.
+        (self.has_fates, self.echoes) = (false, None);
     }
 
     /// What the subscriber's tracks could use.

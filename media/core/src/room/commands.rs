@@ -2,8 +2,9 @@
 
 use super::Room;
 use crate::api::{
-    CloseReason, Command, ConsumerId, ConsumerParameters, ExtensionId, IceCredentials, Layer,
-    LayerSwitchReason, MediaKind, ProducerId, ProducerParameters, TransportId,
+    CloseReason, Command, ConsumerId, ConsumerParameters, ExtensionId, ExtensionKind,
+    IceCredentials, Layer, LayerSwitchReason, MediaKind, ProducerId, ProducerParameters,
+    TransportId,
 };
 use crate::consumer::{Consumer, Interruption};
 use crate::ext::ExtensionMap;
@@ -69,10 +70,22 @@ impl Room {
         Ok(())
     }
 
-    pub(crate) fn set_extensions(&mut self, key: Key, extensions: &[ExtensionId]) -> CommandResult {
+    /// Takes over the ids of header extensions. Without transport-wide numbers no feedback comes
+    /// any more: what was known of the path by it ends with them.
+    pub(crate) fn set_extensions(
+        &mut self,
+        cx: &mut Cx,
+        key: Key,
+        extensions: &[ExtensionId],
+    ) -> CommandResult {
         let transport = self.transports.get_mut(key).ok_or("no such transport")?;
-        transport.extensions =
+        let map =
             ExtensionMap::new(extensions).map_err(|_| "an extension id is invalid or repeated")?;
+        let before = std::mem::replace(&mut transport.extensions, map);
+        let is_numbered = |map: &ExtensionMap| map.id(ExtensionKind::TransportCc).is_some();
+        if is_numbered(&before) && !is_numbered(&transport.extensions) {
+            self.end_estimate(cx, key);
+        }
         Ok(())
     }
 

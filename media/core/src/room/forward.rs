@@ -11,6 +11,7 @@ use crate::ext::transport_sequence;
 use crate::ledger::Stage;
 use crate::pacer::{Class, Queued, Stamps};
 use crate::producer::Producer;
+use crate::protect::Offsets;
 use crate::resend::ResendDecision;
 use crate::rewrite::{Refused, Rewritten};
 use crate::rtp::{OutgoingHeader, RtpHeader, SeqNo};
@@ -453,7 +454,9 @@ fn forward_to(
     let elements = Some(&packet.elements);
     let source = Source { bytes: packet.bytes, payload, elements, numbers, offsets };
     let written = write_packet(cx, transport, consumer, outgoing, &source, None);
+    let mut copies = Offsets::NONE;
     if let Some(red) = red {
+        copies = red.copies;
         cx.shared.scratch.red = red.payload;
     }
     let Some((lens, stamps)) = written else {
@@ -487,8 +490,11 @@ fn forward_to(
     }
     let forwarded = Forwarded { sequence: rewritten.seq, len: lens.1, payload_len };
     let mut buffer = std::mem::take(&mut cx.shared.scratch.packet);
-    audio::note_number(consumer, transport, stamps);
+    let number = audio::next_number(consumer, transport, stamps);
     let sent = transport.send_followed(cx, &mut buffer, (lens, stamps), flight);
+    if sent.is_sent {
+        audio::note_sent(consumer, number, (rewritten.seq, packet.ext_seq), copies);
+    }
     consumer.on_sent(cx, sent, &forwarded, &buffer);
     cx.shared.scratch.packet = buffer;
     Outcome::Fine
@@ -613,6 +619,9 @@ fn resend_plain(
             transport.pacer.charge(packet.len());
             if let (Some(number), Some(estimator)) = (number, &mut transport.estimator) {
                 estimator.on_repeated(number);
+            }
+            if let (Some(number), Some(voice)) = (number, &mut consumer.voice) {
+                voice.on_repeated(number);
             }
             consumer.retransmitted += 1;
             cx.shared.counters.retransmissions_out += 1;

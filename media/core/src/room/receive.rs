@@ -249,26 +249,31 @@ impl Room {
         };
         let ext_seq = received.ext_seq;
         let is_muted = producer.paused || encoding.is_muted(received);
-        let mut recovered = 0;
+        let mut taken = Ok(0);
         if is_audio {
-            match audio::take(cx, producer, stream.encoding, (&mut header, packet), received) {
-                Ok(frames) => recovered = frames,
-                Err(_) => return cx.drop_packet(Stage::Media, DropReason::Malformed),
-            }
+            taken = audio::take(cx, producer, stream.encoding, (&mut header, packet), received);
             len = header.payload_end;
         }
-        if received.arrival == Arrival::Duplicate {
-            self.forward_recovered(cx, stream, ext_seq, recovered);
-            return cx.drop_packet(Stage::Media, DropReason::Duplicate);
-        }
-        let Some(encoding) = producer.encodings.get_mut(stream.encoding) else { return };
-        if let Some(nack) = &mut encoding.nack {
+        let Some(encoding) = producer.encodings.get_mut(stream.encoding) else {
+            return cx.drop_packet(Stage::Media, DropReason::UnknownSsrc);
+        };
+        if let Some(nack) = &mut encoding.nack
+            && received.arrival != Arrival::Duplicate
+        {
+            // One that can't be read is not asked for either: the same would come again.
             nack.on_packet(ext_seq, now);
             if let Some(at) = nack.next_timeout()
                 && let Some(transport) = self.transports.get_mut(transport)
             {
                 transport.schedule_requests(cx, at);
             }
+        }
+        let Ok(recovered) = taken else {
+            return cx.drop_packet(Stage::Media, DropReason::Malformed);
+        };
+        if received.arrival == Arrival::Duplicate {
+            self.forward_recovered(cx, stream, ext_seq, recovered);
+            return cx.drop_packet(Stage::Media, DropReason::Duplicate);
         }
         // Padding is not forwarded; the P bit goes with it.
         packet[0] &= !0x20;

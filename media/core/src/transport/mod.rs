@@ -22,6 +22,7 @@ use crate::pacer::{Pacer, Stamps};
 use crate::plane::Output;
 use crate::protect::{LossMeter, Protection};
 use crate::rtcp::TwccWriter;
+use crate::rtp::SeqNo;
 use crate::shared::{Cx, Location, TIMER_RESOLUTION, TimerKey, TimerKind};
 use crate::srtp::{MAX_OVERHEAD, SrtpContext, SrtpError};
 use crate::table::Key;
@@ -100,6 +101,8 @@ pub(crate) struct Transport {
     pub(crate) requests_due: Option<Instant>,
     pub(crate) pace: Deadline,
     pub(crate) estimator: Option<Box<BandwidthEstimator>>,
+    /// Transport-wide number an estimator begins with.
+    pub(crate) first_number: SeqNo,
     /// Nothing was known of the path when it was last looked at.
     pub(crate) was_settling: bool,
     pub(crate) pacer: Pacer,
@@ -201,6 +204,7 @@ impl Transport {
             requests_due: None,
             pace: Deadline::default(),
             estimator: None,
+            first_number: SeqNo(0),
             was_settling: false,
             pacer: Pacer::default(),
             audio_loss: LossMeter::default(),
