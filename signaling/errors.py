@@ -62,6 +62,9 @@ class HttpCode(StrEnum):
     PRECONDITION_FAILED = "precondition_failed"
     PRECONDITION_REQUIRED = "precondition_required"
     BAD_FRAGMENT = "bad_fragment"
+    UNKNOWN_CHUNK = "unknown_chunk"
+    INCOMPLETE = "incomplete"
+    DIGEST_MISMATCH = "digest_mismatch"
 
 
 class SignalingError(Exception):

@@ -13,9 +13,13 @@ from signaling.errors import ErrorCode, RefusedError
 
 __all__ = [
     "CLIENT_ADAPTER",
+    "MAX_CHUNK_BYTES",
     "MAX_TEXT_CHARS",
     "Ack",
     "ClientMessage",
+    "DigestBatch",
+    "DigestBatchData",
+    "DigestChunk",
     "Join",
     "LayersFirst",
     "LayersWant",
@@ -39,6 +43,9 @@ __all__ = [
 MAX_TEXT_CHARS: Final = 16_000
 """Upper bound of the configurable length of a text message, code points."""
 
+MAX_CHUNK_BYTES: Final = 8 * 1024 * 1024
+"""Media of a chunk at most: a second of the best encoding is far below it."""
+
 _MAX_FIELD_CHARS: Final = 120
 _MAX_DESCRIBED: Final = 100
 """Errors of one message that are looked at; describing each costs microseconds."""
@@ -48,6 +55,7 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Mid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,16}$")]
 Rid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Word = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
 
@@ -266,6 +274,38 @@ class LayersFirst(_Request):
     data: LayersFirstData
 
 
+class DigestChunk(_Strict):
+    """About a second of what was sent on one SSRC.
+
+    The digest is made of every frame in the order of sending: its RTP timestamp and its length,
+    32 bits each and big-endian, then its bytes.
+    """
+
+    ssrc: Word
+    first_ts: Word
+    last_ts: Word
+    frames: Annotated[int, Field(ge=1, le=10_000)]
+    bytes: Annotated[int, Field(ge=1, le=MAX_CHUNK_BYTES)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DigestBatchData(_Strict):
+    """Fields of ``digest.batch``."""
+
+    session_id: Identifier
+    track_id: Identifier
+    codec: Literal["opus", "vp8", "vp9", "h264", "av1"]
+    from_seq: Count
+    chunks: Annotated[tuple[DigestChunk, ...], FailFast()] = Field(min_length=1, max_length=64)
+
+
+class DigestBatch(_Request):
+    """What was sent of an own track, so that nothing of it can go missing unnoticed."""
+
+    type: Literal["digest.batch"]
+    data: DigestBatchData
+
+
 class Leave(_Request):
     """End of the participation."""
 
@@ -306,6 +346,7 @@ Request = (
     | QualityReport
     | LayersWant
     | LayersFirst
+    | DigestBatch
     | Leave
 )
 ClientMessage = Request | Ack | Ping

@@ -11,10 +11,12 @@ from signaling.errors import ErrorCode
 
 __all__ = [
     "ALL",
+    "RECORDING",
     "AnswerReply",
     "Asked",
     "Bye",
     "Delivery",
+    "DigestsKept",
     "Draining",
     "ErrorNotice",
     "GrantInfo",
@@ -42,6 +44,7 @@ __all__ = [
     "PublishedLine",
     "QualityNotice",
     "Reach",
+    "RecordingNotice",
     "Resumed",
     "Sent",
     "ServerData",
@@ -52,12 +55,17 @@ __all__ = [
     "TrackPublished",
     "TrackUnavailable",
     "TrackUnpublished",
+    "UploadInfo",
+    "WantedChunk",
     "WantedEncoding",
     "rfc3339",
 ]
 
 FEATURES: tuple[str, ...] = ("layers", "protection")
-"""Optional additions to the protocol this server has."""
+"""Optional additions to the protocol every server of this version has."""
+
+RECORDING = "recording"
+"""The addition of servers that record."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64)]
 Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
@@ -227,6 +235,12 @@ class Asked(Ok):
 
     state: Literal["muted", "asked"]
     request_id: Identifier | None
+
+
+class DigestsKept(Ok):
+    """Reply to ``digest.batch``: what is no longer needed."""
+
+    settled_below: int = Field(ge=0)
 
 
 class Sent(Ok):
@@ -472,6 +486,44 @@ class Playout(ServerData):
     tracks: tuple[PlayoutLine, ...]
 
 
+class UploadInfo(_Value):
+    """Where what the server lacks is uploaded."""
+
+    url: str
+    token: str
+    expires_at: Timestamp
+
+
+class RecordingNotice(ServerData):
+    """Whether the room is recorded."""
+
+    type = "recording"
+    delivery = Delivery.NOTICE
+
+    state: Literal["on", "paused", "off"]
+    session_id: Identifier
+    upload: UploadInfo | None
+
+
+class WantedChunk(_Value):
+    """A chunk of which the server lacks frames."""
+
+    track_id: Identifier
+    seq: int = Field(ge=0)
+    have: tuple[Annotated[int, Field(ge=0, le=2**32 - 1)], ...] = Field(max_length=10_000)
+
+
+class GapWant(ServerData):
+    """What the server lacks of the client's own tracks."""
+
+    type = "gap.want"
+    delivery = Delivery.SOCKET_NOTICE
+
+    session_id: Identifier
+    chunks: tuple[WantedChunk, ...] = Field(max_length=16)
+    more: int = Field(ge=0)
+
+
 class Draining(ServerData):
     """The server is going away."""
 
@@ -482,10 +534,10 @@ class Draining(ServerData):
 
 
 ALL: tuple[type[ServerData], ...] = (
-    Joined, Resumed, AnswerReply, Ok, Asked, Sent, ErrorNotice, Bye, Pong,
+    Joined, Resumed, AnswerReply, Ok, Asked, Sent, DigestsKept, ErrorNotice, Bye, Pong,
     ParticipantJoined, ParticipantLeft, ParticipantConnection,
     TrackPublished, TrackUnpublished, TrackMuted, TrackUnavailable, LayersWanted,
     Negotiate, MediaStateNotice, MessageNotice, MuteAsked, MuteResult,
-    Speakers, QualityNotice, Protection, Playout, Draining,
+    Speakers, QualityNotice, Protection, Playout, RecordingNotice, GapWant, Draining,
 )  # fmt: skip
 """Every server message."""

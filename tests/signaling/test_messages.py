@@ -12,6 +12,14 @@ from tests.signaling.scene import client_validator
 
 QUALITY = {"track_id": "t", "packets_lost": 0, "packets_received": 1, "jitter_ms": 0.5}
 SHOWN = {"track_id": "t", "width": 0, "height": 16_384}
+CHUNK = {
+    "ssrc": 2**32 - 1,
+    "first_ts": 0,
+    "last_ts": 47_040,
+    "frames": 50,
+    "bytes": 4_000,
+    "sha256": "0a" * 32,
+}
 DECLARED = {"mid": "0", "source": "camera"}
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -27,6 +35,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "quality.report": {"tracks": [QUALITY], "rtt_ms": 3},
     "layers.want": {"tracks": [SHOWN]},
     "layers.first": {"first": "screen"},
+    "digest.batch": {
+        "session_id": "s",
+        "track_id": "t",
+        "codec": "opus",
+        "from_seq": 0,
+        "chunks": [CHUNK],
+    },
     "leave": {},
     "ack": {"seq": 0},
     "ping": {},

@@ -1,9 +1,12 @@
 /**
- * Worker that writes the RED of sent audio (`RTCRtpScriptTransform`).
+ * Worker that all sent frames pass (`RTCRtpScriptTransform`): writes the RED of audio, and logs what a recording needs.
  *
  * Says `{ready: true}` once it is loaded: a sender whose transform has no worker sends nothing. Takes
- * `{line, offsets, payloadType}` and answers with the line's counts.
+ * `{line, offsets, payloadType}` and answers with the line's counts; of recordings see `recording_worker.js`.
  */
+import { browserClock } from "./clock.js";
+import { IndexedDisk } from "./indexed_disk.js";
+import { RecordingWorker } from "./recording_worker.js";
 import { RedWriter } from "./red.js";
 
 /**
@@ -11,13 +14,25 @@ import { RedWriter } from "./red.js";
  * @typedef {object} Frame The part of `RTCEncodedAudioFrame` that is used.
  * @property {ArrayBuffer} data
  * @property {number} [timestamp] Where the metadata has none.
- * @property {() => { payloadType?: number, rtpTimestamp?: number }} getMetadata
+ * @property {() => { payloadType?: number, rtpTimestamp?: number, synchronizationSource?: number, mimeType?: string }} getMetadata
  * @typedef {Event & { transformer: { readable: ReadableStream<Frame>, writable: WritableStream<Frame>, options: { line: string } } }} TransformEvent
  */
 
 const scope = /** @type {any} */ (globalThis);
 /** @type {Map<string, Line>} */
 const lines = new Map();
+
+const recording = new RecordingWorker({
+  say: (message) => scope.postMessage(message),
+  clock: browserClock,
+  unixMs: Date.now,
+  fetch: (url, init) => fetch(url, init),
+  openDisk: () => IndexedDisk.open(),
+  lock: async (name, run) => {
+    if (navigator.locks) await navigator.locks.request(name, run);
+    else await run();
+  },
+});
 
 /** @param {string} name */
 function lineOf(name) {
@@ -48,6 +63,8 @@ scope.addEventListener("rtctransform", (/** @type {TransformEvent} */ { transfor
     /** @param {Frame} frame @param {TransformStreamDefaultController<Frame>} controller */
     transform(frame, controller) {
       try {
+        // Before anything is rewritten: a copy is no frame that was sent.
+        recording.take(transformer.options.line, frame);
         rewrite(line, frame);
       } catch {
         // Sent as the browser made it when it can't be changed: sound goes on whatever happens here.
@@ -62,6 +79,11 @@ scope.addEventListener("rtctransform", (/** @type {TransformEvent} */ { transfor
 scope.addEventListener("message", (/** @type {MessageEvent} */ { data }) => {
   if (data.end) {
     lines.delete(data.line);
+    recording.end(data.line);
+    return;
+  }
+  if (data.line === undefined) {
+    recording.handle(data).catch((error) => scope.postMessage({ failed: String(error) }));
     return;
   }
   const line = lineOf(data.line);

@@ -1,0 +1,113 @@
+/**
+ * What was sent on one line, cut into chunks of about a second.
+ *
+ * Pure: frames and time come in, chunks come out.
+ *
+ * @typedef {import("./frame_form.js").Codec} Codec
+ *
+ * @typedef {object} Chunk
+ * @property {number} ssrc
+ * @property {Codec} codec
+ * @property {number} first_ts RTP timestamp of its first frame, as on the wire.
+ * @property {number} last_ts Of its last one.
+ * @property {number} frames
+ * @property {Uint8Array<ArrayBuffer>} body The frames, as in `packFrames`.
+ */
+import { carriedFrame, packFrames } from "./frame_form.js";
+
+/** A chunk that has more than this is finished early. */
+const SOFT_BYTES = 4 * 1024 * 1024;
+/** The most the protocol takes. */
+export const MAX_BYTES = 8 * 1024 * 1024;
+const MAX_FRAMES = 10_000;
+/** A stream that paused for this long has finished its chunk. */
+const IDLE_MS = 1500;
+
+/** Chunks of the streams (SSRCs) of one line. */
+export class FrameLog {
+  /** Frames that were taken, and those that couldn't be. */
+  counts = { frames: 0, unreadable: 0 };
+  /** @type {Map<number, { codec: Codec, frames: import("./frame_form.js").SentFrame[], bytes: number, grewAt: number }>} */
+  #open = new Map();
+  #finished;
+
+  /** @param {(chunk: Chunk) => void} finished */
+  constructor(finished) {
+    this.#finished = finished;
+  }
+
+  /**
+   * Takes the next frame of a stream; its bytes are copied.
+   *
+   * @param {{ ssrc: number, timestamp: number, codec: Codec, data: Uint8Array }} frame
+   * @param {number} now Milliseconds.
+   */
+  take({ ssrc, timestamp, codec, data }, now) {
+    const carried = data.length > 0 ? carriedFrame(codec, data) : null;
+    if (!carried || carried.length > SOFT_BYTES) {
+      this.counts.unreadable += 1;
+      return;
+    }
+    this.counts.frames += 1;
+    const copy = carried === data ? data.slice() : carried;
+    const present = this.#open.get(ssrc);
+    const last = present?.frames.at(-1);
+    if (present && last && last.timestamp === timestamp) {
+      // Another layer of the same picture.
+      present.bytes += copy.length;
+      last.data = joined(last.data, copy);
+      present.grewAt = now;
+      return;
+    }
+    if (present && this.#isFull(present, codec, timestamp)) this.#finish(ssrc);
+    const open = this.#open.get(ssrc) ?? { codec, frames: [], bytes: 0, grewAt: now };
+    open.frames.push({ timestamp, data: copy });
+    open.bytes += copy.length;
+    open.grewAt = now;
+    this.#open.set(ssrc, open);
+  }
+
+  /**
+   * @param {{ codec: Codec, frames: import("./frame_form.js").SentFrame[], bytes: number }} open
+   * @param {Codec} codec
+   * @param {number} timestamp
+   */
+  #isFull(open, codec, timestamp) {
+    const first = open.frames[0]?.timestamp ?? timestamp;
+    const rate = codec === "opus" ? 48_000 : 90_000;
+    // A step back in time is a very long way forward.
+    const late = (timestamp - first) >>> 0 >= rate;
+    return late || open.codec !== codec || open.bytes > SOFT_BYTES - 1 || open.frames.length >= MAX_FRAMES;
+  }
+
+  /** Finishes chunks of streams that paused. @param {number} now */
+  tick(now) {
+    for (const [ssrc, { grewAt }] of this.#open) if (now - grewAt >= IDLE_MS) this.#finish(ssrc);
+  }
+
+  /** Finishes every chunk. */
+  flush() {
+    for (const ssrc of [...this.#open.keys()]) this.#finish(ssrc);
+  }
+
+  /** @param {number} ssrc */
+  #finish(ssrc) {
+    const open = this.#open.get(ssrc);
+    this.#open.delete(ssrc);
+    const [first, last] = [open?.frames[0], open?.frames.at(-1)];
+    if (!open || !first || !last) return;
+    const body = packFrames(open.frames);
+    this.#finished({ ssrc, codec: open.codec, first_ts: first.timestamp, last_ts: last.timestamp, frames: open.frames.length, body });
+  }
+}
+
+/**
+ * @param {Uint8Array} one
+ * @param {Uint8Array} other
+ */
+function joined(one, other) {
+  const both = new Uint8Array(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
+}
