@@ -28,6 +28,7 @@ export class CallView {
   #sound;
   #messages;
   #status = h("span", { class: "pill" });
+  #recording = h("span", { class: "pill pill-recording", role: "status" });
   #banner = h("div", { class: "banner", role: "status", "aria-live": "polite" });
   #bannerText = h("span");
   #bannerRetry = h("span", { class: "banner-retry", "aria-live": "off" });
@@ -63,6 +64,7 @@ export class CallView {
     this.#clock = setInterval(() => this.#everySecond(), 1000);
     this.#showAll();
     this.#showConnection();
+    this.#showRecording();
   }
 
   close() {
@@ -79,7 +81,7 @@ export class CallView {
     return h(
       "main",
       { class: "call" },
-      h("header", { class: "call-head" }, h("h1", { class: "call-room", t: "lobby.room", values: { room } }), this.#status),
+      h("header", { class: "call-head" }, h("h1", { class: "call-room", t: "lobby.room", values: { room } }), this.#recording, this.#status),
       this.#banner,
       h("div", { class: "call-body" }, this.#stage.element, this.#messages.element, this.#toasts.element),
       this.#hear,
@@ -130,6 +132,7 @@ export class CallView {
       this.#drainAt = Date.now() + deadlineS * 1000;
       this.#showConnection();
     });
+    on("recording", () => this.#showRecording());
     on("error", (error) => this.#fail(error));
     this.#stops.push(onLanguage(() => this.#showConnection()));
   }
@@ -322,6 +325,14 @@ export class CallView {
     if (!down && this.#wasDown && status.state === "connected") this.#toasts.show("banner.restored");
     this.#wasDown = down || (this.#wasDown && status.state !== "connected");
     if (status.state !== "closed") this.#showBanner();
+  }
+
+  #showRecording() {
+    const state = this.#call.recording?.state ?? "off";
+    document.documentElement.dataset.recording = state;
+    this.#recording.hidden = state === "off";
+    this.#recording.classList.toggle("is-on", state === "on");
+    if (state !== "off") say(this.#recording, `recording.${state}`);
   }
 
   #showBanner() {

@@ -6,6 +6,7 @@ import { language, setLanguage, startLanguage } from "./language.js";
 import { Lobby, problemCard } from "./lobby.js";
 import { LocalMedia } from "./local_media.js";
 import { describeToken, readParams, withoutToken } from "./params.js";
+import { UploadNote } from "./uploads.js";
 
 /**
  * @typedef {import("/sdk/witness.js").Call} Call
@@ -19,6 +20,7 @@ const demoRoom = params.room ?? "demo";
 const identity = params.token ? describeToken(params.token) : null;
 const local = new LocalMedia();
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+const uploads = new UploadNote();
 /** @type {View | null} */
 let shown = null;
 
@@ -32,7 +34,7 @@ function show(name, view) {
   document.documentElement.dataset.view = name;
   // Around a dark call the browser's own bars are dark too.
   document.querySelector("meta[name=theme-color]")?.setAttribute("content", name === "call" ? "#111a18" : "#f4f3ee");
-  root.replaceChildren(name === "call" ? "" : brand(), view.element, languageSwitch());
+  root.replaceChildren(name === "call" ? "" : brand(), view.element, uploads.element, languageSwitch());
 }
 
 function brand() {
@@ -93,6 +95,7 @@ function enter(call) {
   const view = new CallView(call, local);
   show("call", view);
   call.on("closed", (reason) => showEnded(reason));
+  call.on("upload", (progress) => uploads.show(progress));
   if (params.debug) Object.assign(globalThis, { witness: { call } });
 }
 
@@ -104,6 +107,7 @@ function options() {
 function showEnded(reason) {
   local.closeAll();
   delete document.documentElement.dataset.connection;
+  delete document.documentElement.dataset.recording;
   const again = reason.code === "resume_superseded" || reason.code === "token_expired" ? [] : [
     h("button", { type: "button", class: "primary", t: "ended.rejoin", on: { click: () => showLobby(null) } }),
   ];
@@ -120,6 +124,7 @@ async function begin() {
     showProblem(problem);
     return;
   }
+  void Witness.recoverUploads((progress) => uploads.show(progress));
   if (!params.token && Witness.canResume({ room: params.room })) {
     showWaiting("call.resuming");
     try {

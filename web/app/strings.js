@@ -113,6 +113,16 @@ export const STRINGS = {
     "Your link expires within {seconds} s; the call ends then.",
   ],
 
+  "recording.on": ["录制中", "Recording"],
+  "recording.paused": ["录制已暂停", "Recording paused"],
+  "upload.title": ["正在补传，请勿关闭页面", "Uploading, please keep this page open"],
+  "upload.text": [
+    "网络不佳时未送达的声音和画面正在补传到录制中，还剩 {left} 段。",
+    "Sound and pictures the network lost are being added to the recording. {left} pieces left.",
+  ],
+  "upload.done": ["录制已完整上传", "The recording is complete"],
+  "upload.incomplete": ["补传未能全部完成，缺失部分已记录在案", "Some of it couldn't be uploaded; the recording says what is missing"],
+
   "mute.ask": ["请其静音", "Ask to mute"],
   "mute.ask_person": ["请 {name} 静音", "Ask {name} to mute"],
   "mute.asked": ["已请 {name} 静音，等待对方同意", "{name} was asked to mute"],

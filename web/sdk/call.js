@@ -4,11 +4,12 @@ import { connectionStatus } from "./connection.js";
 import { cameraConstraints, deviceError, microphoneConstraints } from "./devices.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
-import { KIND_OF, LAYERS, MAX_TEXT, PROTECTION } from "./protocol.js";
+import { KIND_OF, LAYERS, MAX_TEXT, PROTECTION, RECORDING } from "./protocol.js";
+import { uploadRate } from "./recording.js";
 import { MediaRecovery } from "./recovery.js";
 import { Roster } from "./roster.js";
 import { SizeWatch } from "./sizes.js";
-import { StatsReader, pathOf, receivedOf } from "./stats.js";
+import { StatsReader, linkOf, pathOf, receivedOf } from "./stats.js";
 import { UdpReturn } from "./udp_return.js";
 
 /**
@@ -45,6 +46,8 @@ import { UdpReturn } from "./udp_return.js";
  * @property {{ trackId: string, reason: string }} track_unavailable
  * @property {{ source: Source }} device_lost The device was unplugged or taken away.
  * @property {{ deadlineS: number }} draining
+ * @property {import("./recording.js").RecordingView} recording Whether the call is recorded; people have to be shown it.
+ * @property {import("./recording.js").Progress} upload Of what the recording lacks; goes on after the call is closed.
  * @property {QualityReport} stats
  * @property {WitnessError} error Something failed that nobody waits for; the call goes on.
  * @property {WitnessError} closed The call is over.
@@ -82,6 +85,11 @@ export class Call extends Emitter {
   #clock;
   #protection;
   #red;
+  #recording;
+  /** Of the own connection. @type {string | undefined} */
+  #score;
+  /** Bytes sent, and when that was read. @type {{ bytes: number, at: number } | null} */
+  #sent = null;
   /** The peer connection the protection is for. @type {RTCPeerConnection | null} */
   #protectedPeer = null;
   #signal;
@@ -101,11 +109,15 @@ export class Call extends Emitter {
    * @param {import("./sizes.js").View | null} [parts.view] Null where nothing is shown.
    * @param {Initial} [parts.initial]
    * @param {import("./red_sender.js").RedSenders | null} [parts.red] As given to `media`.
+   * @param {import("./recording.js").Recording | null} [parts.recording]
    */
-  constructor({ signal, media, clock, view = null, initial = { tracks: {}, muted: [] }, red = null }) {
+  constructor({ signal, media, clock, view = null, initial = { tracks: {}, muted: [] }, red = null, recording = null }) {
     super();
     this.#clock = clock;
     this.#red = red;
+    this.#recording = recording;
+    recording?.on("state", (state) => this.emit("recording", state));
+    recording?.on("progress", (progress) => this.emit("upload", progress));
     this.#protection = new AudioProtection(red);
     this.#initial = initial;
     this.#signal = signal;
@@ -215,6 +227,11 @@ export class Call extends Emitter {
       trackId, delayMs: this.#protection.heldMs(receiver),
     }));
     return { steering: this.#protection.steering, sending, receiving };
+  }
+
+  /** Whether the call is recorded; null where the server never said so. */
+  get recording() {
+    return this.#recording?.view ?? null;
   }
 
   // --- own media
@@ -394,6 +411,7 @@ export class Call extends Emitter {
     this.#media.layered = this.#layered;
     this.#advised = data.features?.includes(PROTECTION) ?? false;
     this.#media.copied = this.#advised;
+    this.#media.recorded = (data.features?.includes(RECORDING) ?? false) && this.#recording !== null;
     this.#sizes?.startOver();
     this.#serverMedia = how === "resumed" ? data.media : null;
     this.#refresh();
@@ -444,10 +462,18 @@ export class Call extends Emitter {
       case "playout":
         this.#protectionOf(this.#media.peer).onPlayout(data);
         break;
+      case "recording":
+        this.#recording?.onNotice(data);
+        this.#carry();
+        break;
+      case "gap.want":
+        this.#recording?.onWant(data);
+        break;
       case "speakers":
         this.emit("speakers", { active: data.active ?? null, levels: new Map(data.levels ?? []) });
         break;
       case "quality":
+        this.#score = (data.participants ?? []).find((/** @type {any} */ item) => item.participant_id === this.selfId)?.score;
         this.emit("quality", data.participants ?? []);
         break;
       case "message":
@@ -490,7 +516,13 @@ export class Call extends Emitter {
     this.#recovery.close();
     for (const { track } of this.#media.sending.values()) track.stop();
     this.#media.close();
-    this.#red?.close();
+    if (this.#recording?.isKnown) {
+      // The worker stays until nothing is left to upload.
+      this.#recording.on("finished", () => this.#red?.close());
+      this.#recording.finish();
+    } else {
+      this.#red?.close();
+    }
     this.emit("closed", reason);
   }
 
@@ -519,7 +551,17 @@ export class Call extends Emitter {
       trackId ? [{ track_id: trackId, participant_id: this.selfId, kind: KIND_OF[source], source, muted }] : [],
     );
     this.#roster.setOwnTracks(own);
+    this.#carry();
     this.emit("media", undefined);
+  }
+
+  /** Says which track each line carries that passes through the worker. */
+  #carry() {
+    this.#recording?.carry([...this.#media.sending.values()].flatMap(({ trackId, transceiver }) => {
+      const line = transceiver ? this.#red?.lineOf(transceiver.sender) : undefined;
+      if (!line || !trackId) return [];
+      return [{ line, id: trackId, mimeType: transceiver?.sender.getParameters?.().codecs?.[0]?.mimeType }];
+    }));
   }
 
   /**
@@ -599,6 +641,7 @@ export class Call extends Emitter {
     this.#media.pulse(receivedOf(entries));
     this.#protect(peer, entries);
     this.#returnToUdp(entries);
+    this.#leaveRoom(entries);
     this.#samples += 1;
     if (this.#samples % REPORT_EVERY !== 0) return;
     const report = this.#stats.read(entries, (entry) => ids.get(entry.mid) ?? ids.get(entry.trackIdentifier));
@@ -617,6 +660,21 @@ export class Call extends Emitter {
     const well = this.#mediaState === "connected" && this.#signal.ready;
     if (!this.#udpReturn.sample(this.#clock.now(), pathOf(entries), well)) return;
     this.#media.restartIce().catch((error) => this.#report(error));
+  }
+
+  /** Lets uploads have what the call doesn't need. @param {import("./stats.js").StatsEntry[]} entries */
+  #leaveRoom(entries) {
+    if (!this.#recording?.isKnown) return;
+    const { sentBytes, availableBps } = linkOf(entries);
+    const [before, now] = [this.#sent, { bytes: sentBytes, at: this.#clock.now() }];
+    this.#sent = now;
+    if (!before || now.at <= before.at) return;
+    this.#recording.allow(uploadRate({
+      protectsAudio: [...this.#protection.applied.values()].some(({ offsets }) => offsets.length > 0),
+      score: this.#score,
+      availableBps,
+      sendingBps: Math.max(0, (now.bytes - before.bytes) * 8000) / (now.at - before.at),
+    }));
   }
 
   // --- loss of audio

@@ -55,6 +55,8 @@ export class Media extends Emitter {
   layered = false;
   /** The server takes copies in sent audio, and says which. */
   copied = false;
+  /** The server may record: what is sent passes through the worker. */
+  recorded = false;
   /** @type {Lines} */
   #lines = { audio: 0, video: 0 };
   /** @type {Record<Kind, RTCRtpTransceiver[]>} */
@@ -288,7 +290,7 @@ export class Media extends Emitter {
 
   async #negotiate() {
     // A line is made with the worker its frames pass through, or without one for good.
-    if (this.copied && this.#red?.state === "loading") await this.#red.known();
+    if ((this.copied || this.recorded) && this.#red?.state === "loading") await this.#red.known();
     if (this.#closed || (!this.peer && !this.#hasLines)) return;
     const peer = this.#openPeer();
     const restart = this.#restart;
@@ -380,6 +382,7 @@ export class Media extends Emitter {
     const encodings = this.layered ? encodingsFor(track, { source, codec: this.#codec }) : [];
     const transceiver = addSendingLine(peer, track, encodings);
     if (this.copied && track.kind === "audio") this.#red?.adopt(transceiver);
+    if (this.recorded) this.#red?.pass(transceiver);
     if (track.kind === "video" && this.#codec) applyCodecPreference(transceiver, this.#codec);
     return transceiver;
   }

@@ -94,6 +94,8 @@ export const CLIENT = Object.freeze({ name: "witness-web", version: "0.1.0" });
 export const PROTECTION = "protection";
 /** Names the server's addition for simulcast and sizes. */
 export const LAYERS = "layers";
+/** Names the server's addition for recordings. */
+export const RECORDING = "recording";
 /** Code points of a text message. */
 export const MAX_TEXT = 4000;
 

@@ -1,5 +1,5 @@
 /**
- * Sent audio whose packets carry copies: senders that pass their frames through `red_worker.js`.
+ * Senders that pass their frames through `red_worker.js`: audio whose packets carry copies, and whatever is recorded.
  *
  * A transform is set in the turn that makes the sender, and only when the worker is there: Chromium ignores one that is
  * set later, and a sender whose transform is taken away, or has no worker, never sends again.
@@ -18,8 +18,13 @@ const RED = "audio/red";
 
 /** Makes the worker, where the browser can do all that is needed. @returns {WorkerLike | null} */
 export function openRedWorker() {
-  const able = typeof RTCRtpScriptTransform === "function" && typeof Worker === "function" && redCapability() !== null;
-  if (!able) return null;
+  if (typeof RTCRtpScriptTransform !== "function") return null;
+  return openWorker();
+}
+
+/** A worker for uploads that an earlier page left behind. @returns {WorkerLike | null} */
+export function openWorker() {
+  if (typeof Worker !== "function") return null;
   try {
     return new Worker(new URL("./red_worker.js", import.meta.url), { type: "module" });
   } catch {
@@ -47,6 +52,8 @@ export class RedSenders {
   state = "off";
   /** What was written, by line. @type {Map<string, RedCounts>} */
   counts = new Map();
+  /** Takes what the worker says of a recording. @type {(message: Record<string, any>) => void} */
+  onMessage = () => {};
   /** @type {WeakMap<RTCRtpSender, string>} */
   #lines = new WeakMap();
   #made = 0;
@@ -86,6 +93,7 @@ export class RedSenders {
   #hear(data) {
     if (data.ready && this.state === "loading") this.#settle("ready");
     else if (data.counts) this.counts.set(data.line, data.counts);
+    else this.onMessage(data);
   }
 
   /** @param {"ready" | "off"} state Without a worker no further line is made with it; those that are stay. */
@@ -104,15 +112,7 @@ export class RedSenders {
   adopt(transceiver) {
     if (this.state !== "ready" || typeof transceiver.setCodecPreferences !== "function") return;
     const codecs = this.#codecs();
-    if (!codecs) return;
-    this.#made += 1;
-    const line = String(this.#made);
-    try {
-      transceiver.sender.transform = this.#makeTransform(this.#worker, { line });
-    } catch {
-      return;
-    }
-    this.#lines.set(transceiver.sender, line);
+    if (!codecs || !this.pass(transceiver)) return;
     const isRed = (/** @type {{ mimeType: string }} */ { mimeType }) => mimeType.toLowerCase() === RED;
     try {
       transceiver.setCodecPreferences([...codecs.filter(isRed), ...codecs.filter((codec) => !isRed(codec))]);
@@ -121,9 +121,39 @@ export class RedSenders {
     }
   }
 
-  /** @param {RTCRtpSender} sender Whether its packets can carry copies. */
+  /**
+   * Lets the frames of a new line pass through the worker, as they are; to be called in the turn that made it.
+   *
+   * @param {RTCRtpTransceiver} transceiver
+   * @returns {boolean} Whether they do.
+   */
+  pass(transceiver) {
+    if (this.state !== "ready") return false;
+    if (this.has(transceiver.sender)) return true;
+    this.#made += 1;
+    const line = String(this.#made);
+    try {
+      transceiver.sender.transform = this.#makeTransform(this.#worker, { line });
+    } catch {
+      return false;
+    }
+    this.#lines.set(transceiver.sender, line);
+    return true;
+  }
+
+  /** @param {RTCRtpSender} sender Whether its frames pass through the worker. */
   has(sender) {
     return this.#lines.has(sender);
+  }
+
+  /** @param {RTCRtpSender} sender The worker's name for it. */
+  lineOf(sender) {
+    return this.#lines.get(sender);
+  }
+
+  /** @param {object} message For the recording. */
+  post(message) {
+    this.#worker?.postMessage(message);
   }
 
   /**

@@ -32,6 +32,18 @@ export function pathOf(entries) {
 }
 
 /**
+ * How much was sent, and how much the browser believes could be.
+ *
+ * @param {Iterable<StatsEntry>} entries
+ * @returns {{ sentBytes: number, availableBps: number | undefined }}
+ */
+export function linkOf(entries) {
+  const pair = selectedPair(new Map([...entries].map((entry) => [entry.id, entry])));
+  const availableBps = isNumber(pair?.availableOutgoingBitrate) ? pair.availableOutgoingBitrate : undefined;
+  return { sentBytes: isNumber(pair?.bytesSent) ? pair.bytesSent : 0, availableBps };
+}
+
+/**
  * Turns cumulative WebRTC statistics into what happened since the last call.
  *
  * Spec: https://www.w3.org/TR/webrtc-stats/ (members a browser lacks are left out of the report).

@@ -20,7 +20,9 @@ import { browserClock } from "./clock.js";
 import { WitnessError } from "./errors.js";
 import { Media } from "./media.js";
 import { SUBPROTOCOL, socketUrl } from "./protocol.js";
-import { RedSenders, openRedWorker } from "./red_sender.js";
+import { LeftUploads } from "./left_uploads.js";
+import { Recording } from "./recording.js";
+import { RedSenders, openRedWorker, openWorker } from "./red_sender.js";
 import { ResumeStore } from "./resume_store.js";
 import { browserView } from "./sizes.js";
 import { Signal } from "./signal.js";
@@ -80,6 +82,30 @@ export function canResume(options = {}) {
   return saved?.url === addressOf(options) && (options.room ?? saved.roomId) === saved.roomId;
 }
 
+/**
+ * Goes on with uploads of recordings that an earlier page left behind, beside whatever this page does.
+ *
+ * @param {(progress: import("./recording.js").Progress) => void} [onProgress]
+ * @returns {Promise<number>} How many recordings there were, when all are done or can't be.
+ */
+export async function recoverUploads(onProgress = () => {}) {
+  const left = LeftUploads.forBrowser();
+  const worker = left.any ? openWorker() : null;
+  if (!worker) return 0;
+  const recovered = await new Promise((/** @type {(count: number) => void} */ resolve) => {
+    worker.onerror = () => resolve(0);
+    worker.onmessage = ({ data }) => {
+      if (data.ready) worker.postMessage({ recover: { except: null } });
+      if (data.progress) onProgress(data.progress);
+      if (data.failed) resolve(0);
+      if (data.recovered !== undefined) resolve(data.recovered);
+    };
+  });
+  worker.terminate();
+  if (!left.grew) left.clear();
+  return recovered;
+}
+
 /** @param {CallOptions} options */
 function addressOf(options) {
   return socketUrl(options.url ?? "/", location.href);
@@ -115,7 +141,16 @@ function start(options, begin) {
     red,
   });
   const initial = { tracks: options.tracks ?? {}, muted: options.muted ?? [] };
-  const call = new Call({ signal, media, clock: browserClock, view: browserView, initial, red });
+  const recording = new Recording({
+    clock: browserClock,
+    post: (message) => red.post(message),
+    request: (type, data) => signal.request(type, data),
+    silentMs: () => signal.silentMs,
+    base: url.replace(/^ws/, "http"),
+  });
+  red.onMessage = (message) => recording.hear(message);
+  LeftUploads.forBrowser().follow(recording);
+  const call = new Call({ signal, media, clock: browserClock, view: browserView, initial, red, recording });
   const unwatch = watchPage(signal, call);
   call.on("closed", unwatch);
   return new Promise((resolve, reject) => {
@@ -158,4 +193,4 @@ function randomPrefix() {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-export const Witness = Object.freeze({ join, resume, canResume });
+export const Witness = Object.freeze({ join, resume, canResume, recoverUploads });
