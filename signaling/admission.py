@@ -20,6 +20,8 @@ from signaling.member import Member, track_info
 from signaling.messages import Join, JoinData, Resume
 from signaling.muting import MuteQuestions
 from signaling.notices import (
+    FEATURES,
+    RECORDING,
     Draining,
     GrantInfo,
     Joined,
@@ -31,6 +33,7 @@ from signaling.notices import (
     TrackInfo,
     rfc3339,
 )
+from signaling.recording import Recordings
 from signaling.resume import ResumeTokens
 from signaling.roster import Roster
 from signaling.stats import Stats
@@ -68,6 +71,7 @@ class Admission:
     dismiss: Callable[[Member, LeftReason, tuple[ErrorCode, str]], None]
     questions: MuteQuestions
     ice_servers: IceServers
+    recordings: Recordings
     draining: bool = field(default=False)
     _allowances: OrderedDict[tuple[str, str], Allowance] = field(default_factory=OrderedDict)
 
@@ -224,6 +228,7 @@ class Admission:
                 )
             )
         self.announcer.remind_demand(member)
+        self.recordings.remind(member, now)
         drain_s = self.deadlines.at((Due.DRAIN, None))
         if drain_s is not None:
             member.notify(Draining(deadline_s=max(0.0, round(drain_s - now.steady_s, 3))))
@@ -232,6 +237,7 @@ class Admission:
         limits, grant = self.config.limits, member.grant
         lines = member.participant.lines
         return {
+            "features": (*FEATURES, RECORDING) if self.recordings.is_offered else FEATURES,
             "participant_id": member.participant_id,
             "room_id": member.room_id,
             "role": grant.role,

@@ -24,10 +24,11 @@ from signaling.errors import ErrorCode, RefusedError, UnauthorizedError
 from signaling.http_member import HttpMember
 from signaling.ice import IceServers
 from signaling.member import Member
-from signaling.messages import Join, Leave, Request, Resume
+from signaling.messages import DigestBatch, Join, Leave, Request, Resume
 from signaling.muting import MuteQuestion, MuteQuestions
-from signaling.notices import Draining, LeftReason, MuteResult, Ok
+from signaling.notices import Draining, LeftReason, MuteResult, Ok, ServerData
 from signaling.quality import QualityNotices
+from signaling.recording import Recordings
 from signaling.requests import Requests
 from signaling.resume import ResumeTokens
 from signaling.roster import Roster
@@ -62,6 +63,7 @@ class Hub:
     Attributes:
         http: those who take part without a connection.
         quality: what rooms were told of the quality of connections.
+        recordings: which rooms are recorded.
 
     Args:
         config: limits, windows, rules.
@@ -91,6 +93,7 @@ class Hub:
         self._questions = MuteQuestions(make_id)
         self._advice = AudioAdvice(self._deadlines)
         self.quality = QualityNotices(self.roster, config.quality_interval_s)
+        self.recordings = Recordings(self.roster)
         self._announcer = Announcer(
             self.roster,
             on_left=self._member_left,
@@ -100,7 +103,12 @@ class Hub:
         )
         self.sfu = make_sfu(self._announcer)
         self._requests = Requests(
-            config, self.roster, self._questions, self._deadlines, self.stats, make_id
+            config,
+            self.roster,
+            self._questions,
+            self._deadlines,
+            self.stats,
+            make_id,
         )
         self._tokens: ResumeTokens[Member] = ResumeTokens()
         self._admission = Admission(
@@ -115,6 +123,7 @@ class Hub:
             self.dismiss,
             self._questions,
             IceServers(config.ice),
+            self.recordings,
         )
         self._awaiting: set[Connection] = set()
         self.http = HttpSessions(
@@ -255,7 +264,10 @@ class Hub:
             self.dismiss(member, LeftReason.LEFT)
             return
         try:
-            reply = self._requests.carry_out(member, message, now)
+            if isinstance(message, DigestBatch):
+                reply: ServerData = self.recordings.accept(member, message.data)
+            else:
+                reply = self._requests.carry_out(member, message, now)
         except SfuError as error:
             raise RefusedError(ErrorCode(error.code), str(error)) from error
         member.reply(message.id, reply)
@@ -294,6 +306,7 @@ class Hub:
         if member.room_id not in self.roster.rooms:
             self._deadlines.cancel((Due.QUALITY, member.room_id))
             self.quality.forget(member.room_id)
+            self.recordings.forget_room(member.room_id)
         connection, member.connection = member.connection, None
         if connection is None:
             return

@@ -11,6 +11,7 @@ from signaling.errors import ErrorCode
 
 __all__ = [
     "ALL",
+    "FEATURES",
     "RECORDING",
     "AnswerReply",
     "Asked",
