@@ -61,6 +61,10 @@ weaknet: $(STAMPS)/build ## calls over every bad network, compared with docs/wea
 wheel: $(STAMPS)/sync ## dist/*.whl with the plane, the pages and the configuration
 	maturin build --release --locked --out dist
 
+.PHONY: verifier
+verifier: ## dist/witness-verify.pyz: checks evidence packages on any machine with Python 3.11
+	@tools/verifier.sh dist/witness-verify.pyz
+
 .PHONY: fuzz
 fuzz: $(STAMPS)/build $(STAMPS)/dev ## every fuzz target for FUZZ_SECONDS (60) each; prints how many inputs survived
 	tools/fuzz.sh $(or $(FUZZ_SECONDS),60)

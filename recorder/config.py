@@ -14,14 +14,15 @@ __all__ = ["EvidenceConfig"]
 class EvidenceConfig(Section):
     """How recorded sessions become evidence packages (`witness seal`)."""
 
-    keys_directory: Path = Field(
-        default=Path("evidence/keys"),
+    keys_directory: Path | None = Field(
+        default=None,
         description="Directory with the keys that packages are sealed with; `witness keys init`"
-        " makes them.",
+        " makes them. Without one nothing is sealed.",
     )
-    log_directory: Path = Field(
-        default=Path("evidence/log"),
-        description="Directory of the transparency log, which has one entry for each package.",
+    log_directory: Path | None = Field(
+        default=None,
+        description="Directory of the transparency log, which has one entry for each package."
+        " Without one nothing is sealed.",
     )
     tsa_url: str | None = Field(
         default=None,

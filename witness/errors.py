@@ -6,6 +6,7 @@ WitnessError (1)
 ├── StartError (3): the server could not start (port taken, certificate unreadable, …)
 ├── DemoError (4): the demonstration call did not work
 ├── BenchError (1): a measurement could not be made
+├── EvidenceError (1): a session could not be sealed
 └── MeasureError (1): a call over a bad network could not be measured
 """
 
@@ -19,6 +20,7 @@ __all__ = [
     "BenchError",
     "ConfigError",
     "DemoError",
+    "EvidenceError",
     "MeasureError",
     "StartError",
     "UsageError",
@@ -77,3 +79,7 @@ class BenchError(WitnessError):
 
 class MeasureError(WitnessError):
     """Namespaces, server or browsers did not do their part."""
+
+
+class EvidenceError(WitnessError):
+    """Session, keys or transparency log can't be used."""

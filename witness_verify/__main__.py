@@ -14,7 +14,7 @@ from witness_verify.asn1 import Certificate, load_pem
 from witness_verify.failure import CODES, Failure
 from witness_verify.steps import Result, Step, verify
 
-__all__ = ["main"]
+__all__ = ["certificates", "main", "run"]
 
 _STEPS: Final = {
     "structure": ("结构：文件齐全，且与清单一致", "Structure: the files are those of the manifest"),
@@ -67,26 +67,40 @@ def main(arguments: Sequence[str] | None = None, prog: str = "witness-verify") -
     parser.add_argument("--json", action="store_true", help=_HELP["json"][lang])
     parser.add_argument("--lang", choices=("zh", "en"), help=_HELP["lang"][lang])
     options = parser.parse_args(given)
+    return run(options.package, options.trust, options.head, as_json=options.json, lang=lang)
+
+
+def run(
+    package: Path, trust: Sequence[Path], head: Path | None, *, as_json: bool, lang: int
+) -> int:
+    """Checks a package and tells about it; returns the exit code.
+
+    Args:
+        package: the file.
+        trust: PEM files with certificates.
+        head: of the transparency log.
+        as_json: instead of sentences.
+        lang: 0 Chinese, 1 English.
+    """
 
     def tell(step: Step) -> None:
-        if not options.json:
+        if not as_json:
             sys.stdout.write(_told(step, lang) + "\n")
             sys.stdout.flush()
 
     try:
-        trusted = [one for path in options.trust for one in _certificates(path)]
-        head = None if options.head is None else _head(options.head)
-        with options.package.open("rb") as file:
-            result = verify(file, trusted, head, tell)
+        trusted = [one for path in trust for one in certificates(path)]
+        kept = None if head is None else _head(head)
+        with package.open("rb") as file:
+            result = verify(file, trusted, kept, tell)
     except OSError as error:
-        result = Result(
-            [Step("structure", "fail", "unreadable", f"{error.filename}: {error.strerror}")]
-        )
+        text = f"{error.filename}: {error.strerror}"
+        result = Result([Step("structure", "fail", "unreadable", text)])
         tell(result.steps[0])
     except Failure as failure:
         result = Result([Step("structure", "fail", failure.code, failure.detail)])
         tell(result.steps[0])
-    sys.stdout.write(_as_json(result) if options.json else _verdict(result, lang))
+    sys.stdout.write(_as_json(result) if as_json else _verdict(result, lang))
     return result.exit_code
 
 
@@ -100,7 +114,8 @@ def _language(arguments: Sequence[str]) -> int:
     return int(not first.lower().startswith("zh"))
 
 
-def _certificates(path: Path) -> list[Certificate]:
+def certificates(path: Path) -> list[Certificate]:
+    """Those of a PEM file; fails with its name if there are none."""
     try:
         return load_pem(path.read_bytes())
     except Failure as failure:

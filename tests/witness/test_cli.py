@@ -11,7 +11,20 @@ from witness.cli import build_parser, main
 from witness.commands import parse_ttl
 from witness.errors import UsageError
 
-COMMANDS = ["serve", "demo", "token", "cert", "config", "schema", "health", "version"]
+COMMANDS = [
+    "serve",
+    "demo",
+    "seal",
+    "verify",
+    "keys",
+    "log",
+    "token",
+    "cert",
+    "config",
+    "schema",
+    "health",
+    "version",
+]
 
 
 def exit_code(*arguments: str) -> int:

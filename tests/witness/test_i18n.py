@@ -16,7 +16,22 @@ ROOT = Path(__file__).parents[2]
 TRANSLATED = {"t", "marked"}
 """Functions whose first argument is shown in the language of the environment."""
 
-CARRIERS = {"contradiction", "KeyMaterialError", "AddressError"}
+CARRIERS = {
+    "contradiction",
+    "KeyMaterialError",
+    "AddressError",
+    "CanonicalError",
+    "LogBusyError",
+    "LogDamagedError",
+    "LogError",
+    "LogWriteError",
+    "SealError",
+    "SessionFileError",
+    "SessionStateError",
+    "SigningError",
+    "TimestampError",
+    "TransparencyError",
+}
 """Errors of packages that know no language; the command line translates their texts."""
 
 
@@ -38,7 +53,7 @@ def literals(node: ast.expr) -> list[str]:
 
 def shown_texts() -> set[str]:
     found = set()
-    for package in ("witness", "signaling", "sfu"):
+    for package in ("witness", "signaling", "sfu", "recorder"):
         for _, node in calls(package, *TRANSLATED, *CARRIERS):
             found.update(literals(node.args[0]))
     for package, file in (("signaling", "auth.py"), ("loadtest", "profile.py")):
@@ -71,7 +86,7 @@ def test_no_translation_is_left_over() -> None:
 
 
 def test_settings_are_refused_with_texts_that_can_be_translated() -> None:
-    for package in ("witness", "signaling", "sfu"):
+    for package in ("witness", "signaling", "sfu", "recorder"):
         for path, node in calls(package, "ValueError"):
             if path.name == "config.py":
                 pytest.fail(f"{path}:{node.lineno}: raise contradiction(…) instead")

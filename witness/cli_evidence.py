@@ -1,0 +1,145 @@
+"""How the commands of evidence are called: ``seal``, ``verify``, ``keys``, ``log``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from witness import commands_evidence
+from witness.cli_common import add_command, add_commands
+from witness.i18n import t
+
+__all__ = ["add_evidence"]
+
+if TYPE_CHECKING:
+    from witness.cli_common import Commands
+    from witness.parser import LocalParser
+
+
+def add_evidence(to: "Commands") -> None:
+    """Declares the commands."""
+    _add_seal(to)
+    _add_verify(to)
+    _add_keys(to)
+    _add_log(to)
+
+
+def _add_seal(to: "Commands") -> None:
+    parser = add_command(
+        to,
+        "seal",
+        t("make the evidence package of a recorded session"),
+        commands_evidence.seal,
+        t(
+            "Seals a session whose recording was stopped: media, event log, gaps, digests,"
+            " signatures, time-stamp and an entry in the transparency log in one file that"
+            " `witness verify` checks without this server."
+        ),
+    )
+    _add_config_option(parser)
+    parser.add_argument(
+        "session", type=Path, metavar=t("SESSION"), help=t("directory of the session")
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("package to write (default: the session's id with .zip, here)"),
+    )
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+
+
+def _add_verify(to: "Commands") -> None:
+    parser = add_command(
+        to,
+        "verify",
+        t("check an evidence package, offline"),
+        commands_evidence.verify,
+        t(
+            "Checks a package step by step. Exit codes: 0 PASS, 1 PASS WITH DECLARED GAPS, 2 FAIL;"
+            " what can't be checked is no pass."
+        ),
+    )
+    parser.add_argument("package", type=Path, metavar=t("FILE"), help=t("evidence package"))
+    parser.add_argument(
+        "--trust",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar=t("FILE"),
+        help=t("certificates (PEM) of those who seal and stamp, or of who certified them"),
+    )
+    parser.add_argument(
+        "--head",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("head of the transparency log that was kept elsewhere"),
+    )
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    parser.add_argument(
+        "--lang",
+        choices=("zh", "en"),
+        metavar="zh|en",
+        help=t("language (default: that of the environment)"),
+    )
+
+
+def _add_keys(to: "Commands") -> None:
+    parser = to.add_parser("keys", help=t("keys to seal with"), description=t("Keys to seal with."))
+    init = add_command(
+        add_commands(parser),
+        "init",
+        t("make the keys that packages are sealed with"),
+        commands_evidence.keys_init,
+        t(
+            "Makes an Ed25519 and an SM2 key with self-signed certificates in"
+            " evidence.keys_directory. Give the certificates to whoever will verify packages, or"
+            " have your own authority certify the keys."
+        ),
+    )
+    _add_config_option(init)
+    init.add_argument(
+        "--name", default="witness", metavar=t("NAME"), help=t("name in the certificates")
+    )
+    init.add_argument(
+        "--days", type=int, default=3_650, metavar="N", help=t("validity in days (default: 3650)")
+    )
+    init.add_argument(
+        "--local-tsa",
+        action="store_true",
+        help=t("also make a key for time-stamps of this machine, for tests"),
+    )
+
+
+def _add_log(to: "Commands") -> None:
+    parser = to.add_parser(
+        "log", help=t("the transparency log"), description=t("The transparency log.")
+    )
+    head = add_command(
+        add_commands(parser),
+        "head",
+        t("print the signed head, for somebody else to keep"),
+        commands_evidence.log_head,
+        t(
+            "Prints the newest signed head. Whoever keeps it can tell later that no package"
+            " before it was taken back, exchanged or put in (`witness verify --head`)."
+        ),
+    )
+    _add_config_option(head)
+    head.add_argument(
+        "--from",
+        dest="from_size",
+        type=int,
+        default=0,
+        metavar="N",
+        help=t("prove that it grew out of the log's first N entries"),
+    )
+
+
+def _add_config_option(parser: "LocalParser") -> None:
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("configuration file (default: $WITNESS_CONFIG, else built-in defaults)"),
+    )

@@ -1,0 +1,132 @@
+"""Chinese for recording, sealing and verifying."""
+
+EVIDENCE: dict[str, str] = {
+    # Commands.
+    "make the evidence package of a recorded session": "为录制完成的会话制作证据包",
+    "Seals a session whose recording was stopped: media, event log, gaps, digests, signatures,"
+    " time-stamp and an entry in the transparency log in one file that `witness verify` checks"
+    " without this server.": (
+        "封存已停止录制的会话：媒体、事件日志、缺口、摘要、签名、时间戳以及透明日志中的登记，"
+        "合为一个文件；无需本服务器即可用 `witness verify` 校验。"
+    ),
+    "SESSION": "会话",
+    "directory of the session": "会话所在目录",
+    "package to write (default: the session's id with .zip, here)": (
+        "要写入的证据包（默认为当前目录下的“会话编号.zip”）"
+    ),
+    "check an evidence package, offline": "离线校验证据包",
+    "Checks a package step by step. Exit codes: 0 PASS, 1 PASS WITH DECLARED GAPS, 2 FAIL; what"
+    " can't be checked is no pass.": (
+        "逐步校验证据包。退出码: 0 通过，1 通过但有已声明的缺口，2 未通过；无法判断的不算通过。"
+    ),
+    "evidence package": "证据包",
+    "certificates (PEM) of those who seal and stamp, or of who certified them": (
+        "封存者和时间戳机构的证书（PEM），或为其签发证书的机构的证书"
+    ),
+    "head of the transparency log that was kept elsewhere": "另行保存的透明日志头",
+    "language (default: that of the environment)": "语言（默认按环境）",
+    "keys to seal with": "封存所用的密钥",
+    "Keys to seal with.": "封存所用的密钥。",
+    "make the keys that packages are sealed with": "生成封存证据包的密钥",
+    "Makes an Ed25519 and an SM2 key with self-signed certificates in evidence.keys_directory."
+    " Give the certificates to whoever will verify packages, or have your own authority certify"
+    " the keys.": (
+        "在 evidence.keys_directory 中生成 Ed25519 和 SM2 密钥及其自签名证书。"
+        "请把证书交给校验者，或由贵方的证书机构为密钥签发证书。"
+    ),
+    "name in the certificates": "证书中的名称",
+    "validity in days (default: 3650)": "有效天数（默认 3650）",
+    "also make a key for time-stamps of this machine, for tests": (
+        "同时生成本机时间戳密钥，仅供测试"
+    ),
+    "the transparency log": "透明日志",
+    "The transparency log.": "透明日志。",
+    "print the signed head, for somebody else to keep": "输出签名的日志头，供他方保存",
+    "Prints the newest signed head. Whoever keeps it can tell later that no package before it was"
+    " taken back, exchanged or put in (`witness verify --head`).": (
+        "输出最新的签名日志头。保存它的人日后可以判断：此前的证据包没有被撤回、替换或插入"
+        "（`witness verify --head`）。"
+    ),
+    "prove that it grew out of the log's first N entries": "证明它由日志的前 N 条增长而来",
+    "sealed: {path}, {bytes} bytes, {segments} files of media, entry {entry} of the log": (
+        "已封存: {path}，{bytes} 字节，媒体文件 {segments} 个，透明日志第 {entry} 条"
+    ),
+    "the package does not pass: {code}; see `witness verify {path}`": (
+        "证据包未通过校验: {code}；请运行 `witness verify {path}`"
+    ),
+    "--days must be 1 to 36500": "--days 必须在 1 到 36500 之间",
+    "--name must be 1 to 64 letters, digits, spaces, . _ or -": (
+        "--name 必须是 1 到 64 个字母、数字、空格或 . _ -"
+    ),
+    "{percent} %, {left} s left": "{percent} %，剩余 {left} 秒",
+    "give tsa_url or tsa_local, not both": "tsa_url 和 tsa_local 只能给出一个",
+    # Errors of the recorder.
+    "a {kind} has no canonical JSON": "{kind} 类型的值没有规范 JSON 形式",
+    "nested more than {depth} deep": "嵌套超过 {depth} 层",
+    "a text holds half a surrogate pair": "文本中有不成对的代理字符",
+    "{value} is beyond 2^53 - 1": "{value} 超出 2^53 - 1",
+    "a key is no text": "键不是文本",
+    "digests are an object of sha256 and sm3": "摘要应是含 sha256 和 sm3 的对象",
+    "a digest has 64 lower-case hexadecimal digits": "摘要应为 64 位小写十六进制数字",
+    "{path} has keys already; they are never replaced": "{path} 中已有密钥；密钥不会被替换",
+    "others may read {path}: chmod 600 it": "其他用户可以读取 {path}：请执行 chmod 600",
+    "{path} holds no Ed25519 key": "{path} 中没有 Ed25519 密钥",
+    "{path} is not the key of its certificate": "{path} 与其证书不是一对",
+    "{path} can't be read: {reason}; `witness keys init` makes keys": (
+        "无法读取 {path}: {reason}；可用 `witness keys init` 生成密钥"
+    ),
+    "{path} holds no certificate in PEM form": "{path} 中没有 PEM 格式的证书",
+    "{path} holds no key without a password": "{path} 中没有未加密的密钥",
+    "evidence.{key} is not set: give it in the configuration or as {variable}": (
+        "未设置 evidence.{key}：请在配置文件中或用 {variable} 给出"
+    ),
+    "line {seq} of the event log is not what was written": (
+        "事件日志第 {seq} 行已不是当初写入的内容"
+    ),
+    "line {seq} of the event log does not follow the one before it": (
+        "事件日志第 {seq} 行与前一行不相连"
+    ),
+    "the event log does not end in an event": "事件日志的末尾不是事件",
+    "{type} is no type of an event": "{type} 不是事件类型",
+    "the event log can't be written: {reason}": "事件日志无法写入: {reason}",
+    "the event log is closed": "事件日志已关闭",
+    "an event of {bytes} bytes is too long": "事件过长（{bytes} 字节）",
+    "the event log of session {session} is being written by another process": (
+        "会话 {session} 的事件日志正由另一个进程写入"
+    ),
+    "{path} exists already; packages are never replaced": "{path} 已存在；证据包不会被替换",
+    "session {session} is being recorded: stop it first": "会话 {session} 正在录制：请先停止",
+    "the recording of session {session} has not been stopped ({state})": (
+        "会话 {session} 的录制尚未停止（{state}）"
+    ),
+    "{path} was never closed: start the server once, it finishes what a crash left": (
+        "{path} 未正常关闭：请启动一次服务器，它会完成崩溃时未完成的文件"
+    ),
+    "{path} is no JSON": "{path} 不是 JSON",
+    "a package holds at most {count} files": "一个证据包最多 {count} 个文件",
+    "{path} is not the file the event log tells of": "{path} 与事件日志所述的文件不符",
+    "{path} changed while it was sealed": "{path} 在封存过程中被改动",
+    "{path} is missing": "缺少 {path}",
+    "segment.closed lacks {key}": "segment.closed 缺少 {key}",
+    "{command} makes no sense while the recording is {state}": (
+        "录制状态为 {state} 时不能执行 {command}"
+    ),
+    "node {node} was recorded already: use re_record": "环节 {node} 已录制过：请用 re_record",
+    "node {node} was not recorded yet: use next": "环节 {node} 尚未录制：请用 next",
+    "{session} is no session id": "{session} 不是会话编号",
+    "{path} belongs to session {session}": "{path} 属于会话 {session}",
+    "session {session} exists already": "会话 {session} 已存在",
+    "{path} can't be read: {reason}": "无法读取 {path}: {reason}",
+    "{path} is of an unknown version": "{path} 的版本未知",
+    "{path} does not describe a session": "{path} 不是会话描述文件",
+    "SM2 and local time-stamps need the openssl command: install it": (
+        "SM2 和本机时间戳需要 openssl 命令：请安装"
+    ),
+    "openssl {command} took too long": "openssl {command} 超时",
+    "openssl {command} failed: {reason}": "openssl {command} 失败: {reason}",
+    "the time-stamp authority refused to stamp": "时间戳机构拒绝签发",
+    "the time-stamp authority stamped something else": "时间戳机构签发的不是所请求的内容",
+    "the time-stamp authority gave no answer: {reason}": "时间戳机构没有应答: {reason}",
+    "the transparency log has {size} entries": "透明日志共有 {size} 条",
+    "the transparency log in {path} is not what was signed": ("{path} 中的透明日志与签名时不符"),
+}
