@@ -10,7 +10,7 @@ use crate::consumer::Consumer;
 use crate::echoes::{Due, Echoes, Plan};
 use crate::pacer::{Class, Queued};
 use crate::protect::LinkLoss;
-use crate::protect::video::Weight;
+use crate::protect::video::{LEAST_LOSS, Weight};
 use crate::rtp::SeqNo;
 use crate::shared::{Cx, TimerKind};
 use crate::table::Key;
@@ -108,7 +108,12 @@ impl Room {
 
     /// Decides how the video of a subscriber is protected.
     fn protect_video(&mut self, cx: &mut Cx, key: Key) {
-        let Some(transport) = self.transports.get(key) else { return };
+        let Some(transport) = self.transports.get_mut(key) else { return };
+        let mut loss = transport.loss.loss();
+        if transport.echoes.is_none() && loss.ratio < LEAST_LOSS {
+            // Nearly always; what the way back loses is of no matter then.
+            return transport.protection.update(loss, 0.0);
+        }
         let mut back = 0.0_f64;
         for producer in &transport.producers {
             let Some(producer) = self.producers.get_mut(*producer) else { continue };
@@ -116,8 +121,6 @@ impl Room {
                 back = back.max(encoding.reception.loss_ratio(cx.now));
             }
         }
-        let Some(transport) = self.transports.get_mut(key) else { return };
-        let mut loss = transport.loss.loss();
         let is_full = transport
             .queue_seen
             .is_some_and(|at| cx.now.saturating_duration_since(at) < QUEUE_MEMORY);
