@@ -62,6 +62,10 @@ class Figures:
     mouth_to_ear_ms: float | None = None
     join_s: float | None = None
     mouth_to_ear_p95_ms: float | None = None
+    longest_interruption_s: float | None = None
+    """Of the sound."""
+    longest_still_s: float | None = None
+    """Between two pictures."""
     path_loss_ratio: float | None = None
     fps_encoded: float | None = None
     series: Series = field(default_factory=Series)
@@ -120,6 +124,7 @@ def _audio(found: Figures, samples: list[AudioSample], window: Window) -> None:
     found.concealed_ratio = _audible_share(first, last)
     runs = interruptions(samples)
     found.interruptions_per_min = len(runs) * 60 / (last.at_s - first.at_s)
+    found.longest_interruption_s = max((length for _, length in runs), default=0.0)
     found.series.interruptions = [(at - window.start_s, length) for at, length in runs]
     found.series.concealed = _per_second(samples, window, _audible_share)
     found.series.buffer_ms = _per_second(samples, window, _buffer_ms)
@@ -177,8 +182,10 @@ def _video(found: Figures, samples: list[VideoSample], window: Window) -> None:
     found.video_fps = (last.frames - first.frames) / (last.at_s - first.at_s)
     frozen = last.frozen_s - first.frozen_s
     # The browser adds a freeze when it is over: the last one may not be.
-    shown = max((s.at_s for s, t in itertools.pairwise(samples) if t.frames > s.frames), default=0)
-    still = last.at_s - (shown or first.at_s)
+    shown = [s.at_s for s, t in itertools.pairwise(samples) if t.frames > s.frames]
+    still = last.at_s - (shown[-1] if shown else first.at_s)
+    times = [first.at_s, *shown, last.at_s]
+    found.longest_still_s = max(later - at for at, later in itertools.pairwise(times))
     if still >= _FREEZE_S:
         frozen += still
     found.freeze_ratio = min(1.0, max(0.0, frozen / window.length_s))

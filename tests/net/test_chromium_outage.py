@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 pytestmark = browser_marks()
 
 OUTAGE_S = 32.0
-"""Longer than consent to send lasts (RFC 7675), so that both ends have given the path up."""
+"""Longer than consent to send lasts (RFC 7675)."""
 
 RECOVERY_S = 60.0
 """Longest a busy machine may take; alone it is two seconds."""

@@ -24,16 +24,25 @@ test("a short disconnection is left alone", async () => {
   assert.deepEqual(remedies, []);
 });
 
-test("a long disconnection restarts ICE, then makes new peer connections", async () => {
+test("a long disconnection restarts ICE for as long as an outage mostly lasts, then makes new peer connections", async () => {
   const { clock, remedies, recovery } = setup();
   recovery.media("connected");
   recovery.media("disconnected");
   await clock.advance(MediaRecovery.DISCONNECTED_MS);
   assert.deepEqual(remedies, ["restart_ice"]);
-  await clock.advance(8000);
-  assert.deepEqual(remedies, ["restart_ice", "rebuild"]);
+  await clock.advance(30_000);
+  assert.deepEqual(remedies, Array(4).fill("restart_ice"), "half a minute costs no connection");
+  await clock.advance(10_000);
+  assert.deepEqual(remedies, [...Array(MediaRecovery.RESTARTS).fill("restart_ice"), "rebuild"]);
   await clock.advance(60_000);
-  assert.ok(remedies.length >= 4);
+  assert.deepEqual(remedies.slice(MediaRecovery.RESTARTS + 1, MediaRecovery.RESTARTS + 3), ["rebuild", "rebuild"]);
+});
+
+test("a connection that never was up gets a single restart", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connecting");
+  await clock.advance(MediaRecovery.CONNECTING_MS + MediaRecovery.RESTART_MS);
+  assert.deepEqual(remedies, ["restart_ice", "rebuild"]);
 });
 
 test("a failure restarts ICE at once", async () => {

@@ -9,8 +9,10 @@ import { Timer } from "./clock.js";
 /**
  * Decides when a broken media connection gets an ICE restart, and when a new peer connection.
  *
- * A short disconnection often heals itself. Then ICE is restarted; if that doesn't help, a new peer connection is made,
- * again and again with growing waits; at once where the server has ended its side. Remedies need signaling, so nothing is
+ * A short disconnection often heals itself. Then ICE is restarted, and restarted again for as long as an outage mostly lasts:
+ * the server keeps its side of a connection that worked for two minutes, and a browser checks new paths for fifteen seconds
+ * only. If that doesn't help, a new peer connection is made, again and again with growing waits; at once where the server has
+ * ended its side. Remedies need signaling, so nothing is
  * tried while it is down, and the time a remedy has begins with the answer: on a bad network that takes long, and beginning
  * anew would take longer.
  */
@@ -18,6 +20,8 @@ export class MediaRecovery {
   /** "disconnected" itself comes after seconds of silence: six in Chromium, four by `PulseCheck`. */
   static DISCONNECTED_MS = 1000;
   static RESTART_MS = 8000;
+  /** Restarts before a connection that worked is given up; one that never did gets a single one. */
+  static RESTARTS = 5;
   static REBUILD_MS = 20_000;
   /** A connection that never was gets this long for ICE and DTLS before anything is tried. */
   static CONNECTING_MS = 15_000;
@@ -27,6 +31,8 @@ export class MediaRecovery {
 
   /** Remedies since media was last connected. */
   attempts = 0;
+  /** The present connection was up once. */
+  #worked = false;
   /** @type {MediaState} */
   #state = "none";
   #signaling = false;
@@ -58,6 +64,7 @@ export class MediaRecovery {
     if (state === this.#state && !news) return;
     this.#state = state;
     if (state === "connected" || state === "none") {
+      this.#worked = state === "connected";
       this.attempts = 0;
       this.#due = false;
       this.#backoff.reset();
@@ -88,7 +95,9 @@ export class MediaRecovery {
     if (this.#due) return;
     this.attempts += 1;
     const attempt = this.attempts;
-    const remedy = attempt === 1 && !this.#ended ? "restart_ice" : "rebuild";
+    const restarts = this.#worked ? MediaRecovery.RESTARTS : 1;
+    const remedy = attempt <= restarts && !this.#ended ? "restart_ice" : "rebuild";
+    if (remedy === "rebuild") this.#worked = false;
     const wait = remedy === "restart_ice" ? MediaRecovery.RESTART_MS : MediaRecovery.REBUILD_MS + this.#backoff.next();
     this.#timer.set(MediaRecovery.ANSWER_MS + wait, () => this.#remedy());
     void Promise.resolve(this.#apply(remedy)).then(() => {

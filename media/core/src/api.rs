@@ -426,6 +426,8 @@ pub enum DropReason {
     StunReplay,
     /// RTP or RTCP before DTLS finished.
     NotSecured,
+    /// The remote side has been silent for so long that nothing may be sent to it (RFC 7675).
+    NoConsent,
     SrtpAuthentication,
     SrtpReplay,
     /// No producer claims this SSRC.
@@ -476,12 +478,13 @@ pub enum DropReason {
 
 impl DropReason {
     /// All values, in declaration order: the index is `reason as usize`.
-    pub const ALL: [DropReason; 31] = [
+    pub const ALL: [DropReason; 32] = [
         DropReason::Malformed,
         DropReason::UnknownSource,
         DropReason::StunUnauthenticated,
         DropReason::StunReplay,
         DropReason::NotSecured,
+        DropReason::NoConsent,
         DropReason::SrtpAuthentication,
         DropReason::SrtpReplay,
         DropReason::UnknownSsrc,
@@ -518,6 +521,7 @@ impl DropReason {
             DropReason::StunUnauthenticated => "stun_unauthenticated",
             DropReason::StunReplay => "stun_replay",
             DropReason::NotSecured => "not_secured",
+            DropReason::NoConsent => "no_consent",
             DropReason::SrtpAuthentication => "srtp_authentication",
             DropReason::SrtpReplay => "srtp_replay",
             DropReason::UnknownSsrc => "unknown_ssrc",

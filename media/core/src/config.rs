@@ -22,8 +22,11 @@ pub struct PlaneConfig {
     pub max_forwarded_len: usize,
     /// Silence after which a transport counts as disconnected.
     pub disconnected_after: Duration,
-    /// Silence after which consent to send has expired (RFC 7675); the transport fails.
+    /// Silence after which consent to send has expired (RFC 7675): nothing is sent any more but
+    /// connectivity checks, until one is answered.
     pub consent_timeout: Duration,
+    /// Silence after which the transport fails: nobody is expected to come back.
+    pub given_up_after: Duration,
     /// Time from the creation of a transport until DTLS must have finished.
     pub handshake_timeout: Duration,
     /// Shortest time between two keyframe requests to one producer.
@@ -58,6 +61,7 @@ impl Default for PlaneConfig {
             max_forwarded_len: 1_472,
             disconnected_after: Duration::from_secs(6),
             consent_timeout: Duration::from_secs(30),
+            given_up_after: Duration::from_secs(120),
             handshake_timeout: Duration::from_secs(40),
             keyframe_interval: Duration::from_millis(500),
             report_interval: Duration::from_secs(1),

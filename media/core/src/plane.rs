@@ -19,7 +19,7 @@ use crate::shared::{Cx, Location, Shared, TimerKey, TimerKind};
 use crate::table::{FastMap, FastState, Key, Slab};
 use crate::transport::TransportParameters;
 use crate::transport::dtls;
-use crate::transport::stun::Check;
+use crate::transport::stun::{Answer, Check};
 
 /// Where the plane puts the datagrams it wants sent.
 pub trait Output {
@@ -155,6 +155,9 @@ impl Plane {
         datagram: &[u8],
         output: &mut impl Output,
     ) {
+        if let Some(answer) = Answer::parse(datagram) {
+            return self.receive_answer(now, remote, &answer, output);
+        }
         let check = Check::parse(datagram);
         let found = check.as_ref().and_then(|check| {
             let (ours, _) = check.ufrags()?;
@@ -180,6 +183,28 @@ impl Plane {
             && let Some(transport) = room.transports.get_mut(owner.item)
         {
             transport.ice.forget(remote);
+        }
+    }
+
+    /// An answer to a check of ours, which only whoever has the address can give.
+    fn receive_answer(
+        &mut self,
+        now: Instant,
+        remote: Remote,
+        answer: &Answer<'_>,
+        output: &mut impl Output,
+    ) {
+        let Some(location) = self.shared.addresses.get(&remote).copied() else {
+            return self.shared.drop_packet(Stage::Stun, DropReason::UnknownSource);
+        };
+        let done = self.with_room(now, location.room, output, |room, cx| {
+            match room.transports.get_mut(location.item) {
+                Some(transport) => transport.on_answer(cx, remote, answer),
+                None => cx.drop_packet(Stage::Stun, DropReason::TransportClosed),
+            }
+        });
+        if done.is_none() {
+            self.settle();
         }
     }
 

@@ -125,6 +125,7 @@ def test_figures_are_those_of_the_window() -> None:
 def test_a_picture_that_stands_at_the_end_counts_as_frozen() -> None:
     found = figures(record(25), record(25, frozen_from=4.0), path(), WINDOW)
     assert found.freeze_ratio == pytest.approx(0.6, abs=0.01)
+    assert found.longest_still_s == pytest.approx(6.0, abs=2 * EVERY_S)
     assert found.video_fps == pytest.approx(10, abs=0.1)
 
 

@@ -404,6 +404,21 @@ impl Room {
             self.ask_for_start(cx, consumer);
         }
     }
+
+    /// The remote side of a transport is heard again after a silence: what it sends begins with
+    /// pictures nobody can decode, and so does what it gets.
+    pub(super) fn on_return(&mut self, cx: &mut Cx, transport: Key) {
+        let Some(transport) = self.transports.get(transport) else { return };
+        let (sent, received) = (transport.producers.clone(), transport.consumers.clone());
+        for key in sent {
+            if self.producers.get(key).is_some_and(|producer| producer.kind == MediaKind::Video) {
+                self.request_keyframes(cx, key);
+            }
+        }
+        for key in received {
+            self.ask_for_start(cx, key);
+        }
+    }
 }
 
 fn check_producer(parameters: &ProducerParameters) -> CommandResult {

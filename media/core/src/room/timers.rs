@@ -48,6 +48,10 @@ impl Room {
             self.on_connected(cx, key);
         }
         let Some(transport) = self.transports.get_mut(key) else { return };
+        if transport.take_return() {
+            self.on_return(cx, key);
+        }
+        let Some(transport) = self.transports.get_mut(key) else { return };
         let Some(mut next_report) = transport.next_report else { return };
         if next_report <= cx.now {
             self.send_reports(cx, key);

@@ -130,6 +130,11 @@ impl IceLite {
         self.checks.is_copy(check.transaction(), remote)
     }
 
+    /// Ours and the remote side's, of those in use.
+    pub fn credentials(&self) -> (&IceCredentials, &IceCredentials) {
+        (&self.active.local, &self.active.remote)
+    }
+
     /// The password that protects the answer.
     pub fn password(&self, generation: Generation) -> &str {
         match (&self.pending, generation) {

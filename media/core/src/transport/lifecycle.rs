@@ -200,8 +200,8 @@ impl Transport {
         self.last_alive = cx.now;
         if self.state == TransportState::Disconnected {
             self.set_state(cx, TransportState::Connected, CloseReason::None);
-            let at = cx.now + cx.shared.config.disconnected_after;
-            self.schedule(cx, TimerKind::Control, at);
+            self.reach.end();
+            self.schedule(cx, TimerKind::Control, cx.now);
         }
     }
 
@@ -245,14 +245,20 @@ impl Transport {
 
     fn check_liveness(&mut self, cx: &mut Cx) {
         let silence = cx.now.saturating_duration_since(self.last_alive);
-        if silence >= cx.shared.config.consent_timeout {
+        let config = &cx.shared.config;
+        let (consent, given_up) = (config.consent_timeout, config.given_up_after);
+        if silence >= given_up {
             return self.fail(cx, CloseReason::ConsentExpired);
         }
-        let mut next = self.last_alive + cx.shared.config.consent_timeout;
-        if silence < cx.shared.config.disconnected_after {
-            next = self.last_alive + cx.shared.config.disconnected_after;
-        } else if self.state == TransportState::Connected {
-            self.set_state(cx, TransportState::Disconnected, CloseReason::None);
+        let mut next = self.last_alive + config.disconnected_after;
+        if next <= cx.now {
+            if self.state == TransportState::Connected {
+                self.set_state(cx, TransportState::Disconnected, CloseReason::None);
+            }
+            self.reach.has_lapsed = silence >= consent;
+            let end = if silence < consent { consent } else { given_up };
+            next = self.last_alive + end.min(given_up);
+            next = self.ask(cx).map_or(next, |due| due.min(next));
         }
         self.schedule(cx, TimerKind::Control, next);
         self.schedule_dtls(cx);

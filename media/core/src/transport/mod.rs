@@ -3,6 +3,7 @@
 pub mod dtls;
 pub mod ice;
 mod lifecycle;
+mod reach;
 mod receive;
 mod recent;
 pub mod stun;
@@ -30,6 +31,7 @@ use crate::timers::Deadline;
 use crate::twcc::TwccRecorder;
 use dtls::DtlsAssociation;
 use ice::IceLite;
+use reach::Reach;
 
 pub(crate) use lifecycle::Checked;
 
@@ -72,6 +74,7 @@ pub(crate) struct Transport {
     pub(crate) extensions: ExtensionMap,
     created_at: Instant,
     last_alive: Instant,
+    reach: Reach,
     pub(crate) next_report: Option<Instant>,
     pub(crate) streams: Vec<Stream>,
     pub(crate) producers: Vec<Key>,
@@ -184,6 +187,7 @@ impl Transport {
             extensions: ExtensionMap::default(),
             created_at: cx.now,
             last_alive: cx.now,
+            reach: Reach::default(),
             next_report: None,
             streams: Vec::new(),
             producers: Vec::new(),
@@ -378,6 +382,9 @@ impl Transport {
         datagram: &[u8],
     ) -> Result<(), DropReason> {
         let path = self.ice.selected().ok_or(DropReason::NotSecured)?;
+        if self.reach.has_lapsed {
+            return Err(DropReason::NoConsent);
+        }
         output.send(path.local, path.remote, datagram)?;
         self.bytes_out += datagram.len() as u64;
         Ok(())
@@ -399,7 +406,8 @@ impl Transport {
                 .as_ref()
                 .map_or(0, |estimator| size_of::<BandwidthEstimator>() + estimator.memory_bytes());
         let echoes = self.echoes.as_ref().map_or(0, |e| size_of::<Echoes>() + e.memory_bytes());
-        let fixed = size_of::<Transport>() + self.ice.memory_bytes() + echoes;
+        let agent = self.ice.memory_bytes() + self.reach.memory_bytes();
+        let fixed = size_of::<Transport>() + agent + echoes;
         (fixed + srtp + tables + dtls + feedback + bandwidth) as u64
     }
 

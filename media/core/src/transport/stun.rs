@@ -5,8 +5,16 @@ use std::net::SocketAddr;
 use aws_lc_rs::hmac;
 use is::stun::{StunError, StunMessage, TransId};
 
-/// Largest message built here.
+use crate::api::IceCredentials;
+
+/// Largest answer built here.
 pub const MAX_STUN_LEN: usize = 128;
+
+/// Largest question built here: the crate takes user names of up to 128 characters.
+pub const MAX_REQUEST_LEN: usize = 256;
+
+/// PRIORITY of questions: that of a peer-reflexive candidate, below any the description names.
+const PRIORITY: u32 = 110 << 24;
 
 const FINGERPRINT_LEN: usize = 8;
 const FINGERPRINT_HEADER: [u8; 4] = [0x80, 0x28, 0x00, 0x04];
@@ -97,6 +105,52 @@ impl<'a> Check<'a> {
     }
 }
 
+/// A success response whose FINGERPRINT was right. Not yet authenticated.
+pub struct Answer<'a> {
+    message: StunMessage<'a>,
+}
+
+impl<'a> Answer<'a> {
+    /// Parses a binding success response with MESSAGE-INTEGRITY and FINGERPRINT.
+    pub fn parse(datagram: &'a [u8]) -> Option<Answer<'a>> {
+        if !has_valid_fingerprint(datagram) {
+            return None;
+        }
+        let message = StunMessage::parse(datagram).ok()?;
+        message.is_successful_binding_response().then_some(Answer { message })
+    }
+
+    /// Whether MESSAGE-INTEGRITY was made with `password`: that of whoever was asked.
+    pub fn is_authentic(&self, password: &str) -> bool {
+        self.message.verify(password.as_bytes(), hmac_sha1)
+    }
+
+    /// Which question it answers.
+    pub fn transaction(&self) -> TransId {
+        self.message.trans_id()
+    }
+}
+
+/// Writes a connectivity check of the controlled side, as RFC 8445, section 7.1 has it; returns
+/// its length.
+///
+/// # Errors
+///
+/// [`StunError`] if `out` is too short: [`MAX_REQUEST_LEN`] is enough for any it takes.
+pub fn write_request(
+    transaction: TransId,
+    ours: &IceCredentials,
+    theirs: &IceCredentials,
+    out: &mut [u8],
+) -> Result<usize, StunError> {
+    let username = format!("{}:{}", theirs.ufrag, ours.ufrag);
+    StunMessage::binding_request(&username, transaction, false, 0, PRIORITY, false).to_bytes(
+        Some(theirs.password.as_bytes()),
+        out,
+        hmac_sha1,
+    )
+}
+
 /// Whether the message ends with a FINGERPRINT that fits it (RFC 8489, section 14.7).
 fn has_valid_fingerprint(message: &[u8]) -> bool {
     let Some(body_len) = message.len().checked_sub(FINGERPRINT_LEN) else { return false };
@@ -181,6 +235,41 @@ mod tests {
         let bytes = request("ours:theirs", "secret", true, false);
         for len in 0..bytes.len() {
             assert!(Check::parse(&bytes[..len]).is_none(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn a_question_and_its_answer_are_understood_by_each_other() {
+        let credentials = |name: &str, length: usize| IceCredentials {
+            ufrag: name.repeat(length),
+            password: format!("password-of-{name}"),
+        };
+        for length in [4, 60] {
+            let (ours, theirs) = (credentials("s", length), credentials("c", length));
+            let (transaction, mut out) = (TransId::new(), [0; MAX_REQUEST_LEN]);
+            let len = write_request(transaction, &ours, &theirs, &mut out).unwrap();
+            let check = Check::parse(&out[..len]).unwrap();
+            assert_eq!(check.ufrags(), Some((&*theirs.ufrag, &*ours.ufrag)));
+            assert!(check.is_authentic(&theirs.password) && check.has_role_conflict());
+            assert!(!check.nominates() && Answer::parse(&out[..len]).is_none());
+            let mapped = "192.0.2.1:4321".parse().unwrap();
+            let mut response = [0; MAX_STUN_LEN];
+            let len = check.write_success(mapped, &theirs.password, &mut response).unwrap();
+            let answer = Answer::parse(&response[..len]).unwrap();
+            assert_eq!(answer.transaction(), transaction);
+            assert!(answer.is_authentic(&theirs.password));
+            assert!(!answer.is_authentic(&ours.password));
+            assert!(Check::parse(&response[..len]).is_none());
+            for cut in 0..len {
+                assert!(Answer::parse(&response[..cut]).is_none(), "{cut} bytes");
+            }
+            for index in 0..len * 8 {
+                let mut changed = response;
+                changed[index / 8] ^= 1 << (index % 8);
+                let accepted = Answer::parse(&changed[..len])
+                    .is_some_and(|answer| answer.is_authentic(&theirs.password));
+                assert!(!accepted, "bit {index}");
+            }
         }
     }
 

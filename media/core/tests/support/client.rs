@@ -10,7 +10,7 @@ use is::stun::{StunMessage, TransId};
 use media_core::api::{Fingerprint, IceCredentials, SrtpProfile};
 use media_core::demux::{PacketKind, classify};
 use media_core::srtp::{MAX_OVERHEAD, SrtpContext, SrtpError, SrtpKeys};
-use media_core::transport::stun::hmac_sha1;
+use media_core::transport::stun::{Check, MAX_STUN_LEN, hmac_sha1};
 use media_core::{Protocol, Remote};
 
 use super::media::Media;
@@ -79,6 +79,11 @@ pub struct Client {
     pub nominates: bool,
     /// Sends anything at all.
     pub alive: bool,
+    /// Sends nothing any more after so long a silence, until it is asked: as Chromium does.
+    pub gives_up_after: Option<Duration>,
+    last_heard: Instant,
+    /// Authentic checks it was sent.
+    pub questions: usize,
     next_check: Instant,
     pub answers: usize,
     pub role_conflicts: usize,
@@ -131,6 +136,9 @@ impl Client {
             checks: true,
             nominates: true,
             alive: true,
+            gives_up_after: None,
+            last_heard: now,
+            questions: 0,
             next_check: now,
             answers: 0,
             role_conflicts: 0,
@@ -185,7 +193,19 @@ impl Client {
         self.srtp.is_some()
     }
 
+    fn has_given_up(&self, now: Instant) -> bool {
+        self.gives_up_after.is_some_and(|after| now >= self.last_heard + after)
+    }
+
     pub fn next_timeout(&self) -> Option<Instant> {
+        let wakes = self.next_wake()?;
+        let is_over = self
+            .gives_up_after
+            .is_some_and(|after| wakes.max(self.last_heard) >= self.last_heard + after);
+        (!is_over).then_some(wakes)
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
         if !self.alive {
             return None;
         }
@@ -199,6 +219,9 @@ impl Client {
     pub fn poll(&mut self, now: Instant) -> Vec<Vec<u8>> {
         if !self.alive {
             return Vec::new();
+        }
+        if self.has_given_up(now) {
+            return std::mem::take(&mut self.outbox);
         }
         if self.checks && self.next_check <= now {
             self.next_check = now + CHECK_INTERVAL;
@@ -236,7 +259,24 @@ impl Client {
         }
     }
 
+    fn answer_question(&mut self, now: Instant, check: &Check<'_>) {
+        let names = (self.local_ice.ufrag.as_str(), self.remote_ice.ufrag.as_str());
+        assert_eq!(check.ufrags(), Some(names));
+        assert!(check.is_authentic(&self.local_ice.password) && !check.nominates());
+        assert!(check.has_role_conflict(), "a lite agent is controlled");
+        let mut out = vec![0; MAX_STUN_LEN];
+        let from = SocketAddr::from(([192, 0, 2, 100], 4_000));
+        let len = check.write_success(from, &self.local_ice.password, &mut out).unwrap();
+        out.truncate(len);
+        self.outbox.push(out);
+        self.questions += 1;
+        (self.last_heard, self.next_check) = (now, now);
+    }
+
     fn handle_stun(&mut self, now: Instant, datagram: &[u8]) {
+        if let Some(check) = Check::parse(datagram) {
+            return self.answer_question(now, &check);
+        }
         let message = StunMessage::parse(datagram).unwrap();
         let is_authentic = message.verify(self.remote_ice.password.as_bytes(), hmac_sha1);
         if !is_authentic {
@@ -248,6 +288,7 @@ impl Client {
             return;
         }
         self.answers += 1;
+        self.last_heard = now;
         self.mapped = message.mapped_address();
         if !self.started {
             self.started = true;
