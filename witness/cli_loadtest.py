@@ -36,6 +36,7 @@ def add_loadtest(to: "Commands") -> None:
         "profile", nargs="*", metavar=t("PROFILE"), help=t("names or YAML files (default: all)")
     )
     _add_weaknet(actions)
+    _add_join(actions)
     _add_soak(actions)
     _add_matrix(actions)
 
@@ -48,19 +49,7 @@ def _add_weaknet(actions: "Commands") -> None:
         commands_loadtest.weaknet,
     )
     _add_profile(parser)
-    parser.add_argument(
-        "--direction",
-        choices=("down", "up", "both"),
-        default="both",
-        help=t("what is bad: down to one participant, up from it, both (default: both)"),
-    )
-    parser.add_argument(
-        "--traffic",
-        choices=("udp", "all"),
-        default="udp",
-        help=t("what is impaired: udp, all with signaling too (default: udp)"),
-    )
-    _add_transport(parser)
+    _add_impairment(parser)
     parser.add_argument(
         "--seconds", type=float, metavar="N", help=t("length of one measurement (default: 60)")
     )
@@ -146,7 +135,40 @@ def _add_matrix(actions: "Commands") -> None:
     )
 
 
-def _add_transport(parser: LocalParser) -> None:
+def _add_join(actions: "Commands") -> None:
+    parser = add_command(
+        actions,
+        "join",
+        t("fresh pages that join over a bad network, one after the other"),
+        commands_loadtest.join,
+    )
+    _add_profile(parser)
+    _add_impairment(parser)
+    parser.add_argument("--tries", type=int, metavar="N", help=t("joins (default: 20)"))
+    parser.add_argument(
+        "--within",
+        type=float,
+        metavar="N",
+        help=t("seconds after which a join has failed (default: 40)"),
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help=t("in place of the profile's seed"))
+    parser.add_argument("--quick", action="store_true", help=t("three joins of 15 s at most"))
+    add_report(parser)
+
+
+def _add_impairment(parser: LocalParser) -> None:
+    parser.add_argument(
+        "--direction",
+        choices=("down", "up", "both"),
+        default="both",
+        help=t("what is bad: down to one participant, up from it, both (default: both)"),
+    )
+    parser.add_argument(
+        "--traffic",
+        choices=("udp", "all"),
+        default="udp",
+        help=t("what is impaired: udp, all with signaling too (default: udp)"),
+    )
     parser.add_argument(
         "--transport",
         choices=("udp", "any"),

@@ -11,9 +11,11 @@ from witness.errors import UsageError
 from witness.i18n import t
 from witness.output import Output
 
-__all__ = ["matrix", "profiles", "soak", "weaknet"]
+__all__ = ["join", "matrix", "profiles", "soak", "weaknet"]
 
 _MAX_RUNS = 100
+_MAX_TRIES = 1_000
+_MAX_WITHIN_S = 600
 _MAX_MINUTES = 10_080
 _MAX_SOAK_ROOMS = 200
 
@@ -57,6 +59,34 @@ def weaknet(arguments: argparse.Namespace) -> int:
     runs = arguments.runs or (1 if arguments.quick else 3)
     output = Output(as_json=arguments.json, html=arguments.html)
     return run(Path(arguments.profile).stem, plan, runs, output)
+
+
+def join(arguments: argparse.Namespace) -> int:
+    """``witness loadtest join``."""
+    if arguments.tries is not None and not 1 <= arguments.tries <= _MAX_TRIES:
+        raise UsageError(t("--tries must be 1 to {most}").format(most=_MAX_TRIES))
+    if arguments.within is not None and not 1 <= arguments.within <= _MAX_WITHIN_S:
+        raise UsageError(t("--within must be 1 to {most}").format(most=_MAX_WITHIN_S))
+    _check_seed_and_page(arguments)
+    from loadtest.joins.scene import JoinPlan
+    from loadtest.netem.profile import Direction, Traffic
+    from loadtest.weaknet.scene import Transport
+    from witness.joins import run
+    from witness.netem_profiles import load_profile
+
+    profile = load_profile(arguments.profile)
+    if arguments.seed is not None:
+        profile = profile.model_copy(update={"seed": arguments.seed})
+    plan = JoinPlan(
+        profile=profile,
+        direction=Direction(arguments.direction),
+        traffic=Traffic(arguments.traffic),
+        transport=Transport(arguments.transport),
+        tries=arguments.tries or (3 if arguments.quick else 20),
+        within_s=arguments.within or (15.0 if arguments.quick else 40.0),
+    )
+    output = Output(as_json=arguments.json, html=arguments.html)
+    return run(Path(arguments.profile).stem, plan, output)
 
 
 def soak(arguments: argparse.Namespace) -> int:

@@ -20,6 +20,23 @@ LOADTEST: dict[str, str] = {
     "what media may go over: udp alone, or any, TCP too, as in life (default: udp)": (
         "媒体可走的传输：仅 udp；或 any，与实际一样也可走 TCP（默认：udp）"
     ),
+    "fresh pages that join over a bad network, one after the other": "新页面在弱网下逐次入会",
+    "joins (default: 20)": "入会次数（默认：20）",
+    "seconds after which a join has failed (default: 40)": "超过多少秒算入会失败（默认：40）",
+    "three joins of 15 s at most": "三次入会，每次最多 15 秒",
+    "--tries must be 1 to {most}": "--tries 必须在 1 到 {most} 之间",
+    "--within must be 1 to {most}": "--within 必须在 1 到 {most} 之间",
+    "try {number} of {count}: sound after {heard}, pictures after {seen}": (
+        "第 {number} 次，共 {count} 次：{heard} 后有声音，{seen} 后有画面"
+    ),
+    "WebSocket open": "WebSocket 已连接",
+    "let in by the server": "服务器已准入",
+    "ICE and DTLS done": "ICE 与 DTLS 完成",
+    "sound at both ends": "双方有声音",
+    "pictures at both ends": "双方有画面",
+    "median": "中位数",
+    "not in time": "未在时限内",
+    "within {seconds:g} s": "{seconds:g} 秒内",
     "length of one measurement (default: 60)": "单次测量的时长，秒（默认：60）",
     "measurements; the worst counts (default: 3)": "测量次数，取最差值（默认：3）",
     "in place of the profile's seed": "代替网络模型中的随机种子",

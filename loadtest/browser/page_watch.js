@@ -1,7 +1,7 @@
 // Runs before the page's own scripts. Notes when media was connected, when the first picture of every
 // line was decoded, and how long this page could not run, in ms; lets a test break WebSockets and
 // hold new ones back, as a network would.
-const watched = (globalThis.watched = { peers: [], sockets: new Set(), blocked: false, stalled: 0 });
+const watched = (globalThis.watched = { peers: [], sockets: new Set(), blocked: false, stalled: 0, opened: null });
 let ticked = performance.now();
 setInterval(() => {
   const now = performance.now();
@@ -18,6 +18,7 @@ globalThis.WebSocket = class extends globalThis.WebSocket {
   constructor(url, protocols) {
     super(watched.blocked ? new URL("/blocked", url).href : url, protocols);
     watched.sockets.add(this);
+    this.addEventListener("open", () => (watched.opened ??= performance.now()));
     this.addEventListener("close", () => watched.sockets.delete(this));
   }
 };

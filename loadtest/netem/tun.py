@@ -84,6 +84,12 @@ class TunPath:
         """Brings the path into the profile's first state; until then it only has its delay."""
         self._take(first_only=True)
 
+    def heal(self) -> None:
+        """Nothing but delay, as before :meth:`impair`."""
+        links = (self._profile.down, self._profile.up)
+        down, up = ([(0.0, self._emulator.link(link.unimpaired()))] for link in links)
+        self._path.begin(down=down, up=up)
+
     def begin(self) -> None:
         """The profile's time begins now."""
         self._take(first_only=False)

@@ -27,10 +27,20 @@ from loadtest.weaknet.figures import Figures, Window, figures
 from loadtest.weaknet.priority import prefer_descendants
 from loadtest.weaknet.recording import PageRecord, PathSample
 
-__all__ = ["Host", "Measured", "Place", "Plan", "Transport", "measure_once"]
+__all__ = [
+    "PORT",
+    "URL",
+    "Host",
+    "Measured",
+    "Place",
+    "Plan",
+    "Transport",
+    "measure_once",
+    "open_browsers",
+]
 
-_PORT = 8080
-_URL = f"http://{NEAR_ADDRESS}:{_PORT}"
+PORT = 8080
+URL = f"http://{NEAR_ADDRESS}:{PORT}"
 _PROBE = Path(__file__).with_name("probe.js").read_text("utf-8")
 _EVERY_MS = 50
 _KEPT_RATE_HZ = 8_000
@@ -150,20 +160,20 @@ async def _measure(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="witness-weaknet-")))
         say("start")
         command, tcp = path.command(path.near), plan.transport is Transport.ANY
-        place = Place(folder, command, NEAR_ADDRESS, _PORT, tcp)
+        place = Place(folder, command, NEAR_ADDRESS, PORT, tcp)
         server = await asyncio.to_thread(host.start, place)
         stack.callback(server.close)
         devices = Devices(folder)
         await asyncio.to_thread(devices.write)
-        near, far = await _browsers(stack, path, devices)
+        near, far = await open_browsers(stack, path, devices)
         return await _Call(plan, path, say).run(host, near, far)
 
 
-async def _browsers(
+async def open_browsers(
     stack: contextlib.ExitStack, path: TunPath, devices: Devices
 ) -> tuple[Browser, Browser]:
     """A browser at each end, started and later closed at the same time."""
-    flags = [f"--unsafely-treat-insecure-origin-as-secure={_URL}", *devices.flags]
+    flags = [f"--unsafely-treat-insecure-origin-as-secure={URL}", *devices.flags]
     launch = partial(launch_chromium, flags=flags, files=False)
     opened: list[Browser] = []
 
@@ -196,8 +206,8 @@ class _Call:
     async def run(self, host: Host, near_browser: Browser, far_browser: Browser) -> Measured:
         near = await CallPage.open(near_browser)
         far = await CallPage.open(far_browser)
-        await near.join(_URL, token=host.token("rm"))
-        await far.visit(_URL, token=host.token("customer"))
+        await near.join(URL, token=host.token("rm"))
+        await far.visit(URL, token=host.token("customer"))
         await far.wait_camera()
         self._path.impair()
         self._say("join")
