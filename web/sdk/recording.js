@@ -26,8 +26,8 @@ const SAY_MS = 2000;
 const SLOWLY_MS = 6000;
 const SILENT_MS = 5000;
 const BATCH = 32;
-/** Chunks of a track that wait to be told of; older ones are told of after the call. */
-const MAX_WAITING = 600;
+/** Chunks of a track that wait to be told of: hours without a socket. Beyond it they are told of after the call. */
+const MAX_WAITING = 20_000;
 /** Bits a second an upload may take while nothing is known of the link. */
 const CAUTIOUS_BPS = 64_000;
 const MOST_BPS = 2_000_000;
@@ -133,8 +133,7 @@ export class Recording extends Emitter {
   /** @param {ChunkFacts} facts */
   #queue(facts) {
     const waiting = this.#waiting.get(facts.track) ?? [];
-    waiting.push(facts);
-    if (waiting.length > MAX_WAITING) waiting.shift();
+    if (waiting.length < MAX_WAITING) waiting.push(facts);
     this.#waiting.set(facts.track, waiting);
   }
 

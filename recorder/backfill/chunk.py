@@ -1,0 +1,135 @@
+"""A chunk: about a second of what was sent on one SSRC, and what is known of its way here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from recorder.backfill.errors import ChunkStateError
+
+__all__ = ["CLOCK_RATES", "Chunk", "ChunkState", "LossCause", "SaidChunk"]
+
+CLOCK_RATES: Final = {"opus": 48_000, "vp8": 90_000, "vp9": 90_000, "h264": 90_000, "av1": 90_000}
+"""RTP clock rates by codec."""
+
+_WORD: Final = 1 << 32
+
+
+class ChunkState(StrEnum):
+    """From what a client said to what the recording has."""
+
+    DIGESTED = "digested"
+    RECEIVED_LIVE = "received_live"
+    MISSING = "missing"
+    BACKFILLED = "backfilled"
+    VERIFIED = "verified"
+    REJECTED = "rejected"
+    LOST_DECLARED = "lost_declared"
+
+
+_NEXT: Final = {
+    ChunkState.DIGESTED: {
+        ChunkState.RECEIVED_LIVE,
+        ChunkState.MISSING,
+        ChunkState.BACKFILLED,
+        ChunkState.REJECTED,
+        ChunkState.LOST_DECLARED,
+    },
+    ChunkState.RECEIVED_LIVE: {ChunkState.VERIFIED},
+    ChunkState.MISSING: {
+        ChunkState.MISSING,
+        ChunkState.RECEIVED_LIVE,
+        ChunkState.BACKFILLED,
+        ChunkState.REJECTED,
+        ChunkState.LOST_DECLARED,
+    },
+    ChunkState.BACKFILLED: {ChunkState.VERIFIED},
+    ChunkState.VERIFIED: set(),
+    ChunkState.REJECTED: {ChunkState.LOST_DECLARED},
+    ChunkState.LOST_DECLARED: set(),
+}
+
+
+class LossCause(StrEnum):
+    """Why a chunk is declared lost."""
+
+    NETWORK = "network"
+    CLIENT_GONE = "client_gone"
+    REFUSED = "refused"
+    EVICTED = "evicted"
+
+
+@dataclass(frozen=True, slots=True)
+class SaidChunk:
+    """What a client says of a chunk.
+
+    Attributes:
+        first_ts: RTP timestamp of its first frame, 32 bits.
+        last_ts: of its last frame.
+        bytes: of the frames in the form of :mod:`recorder.backfill.form`.
+        sha256: of that, hexadecimal.
+    """
+
+    ssrc: int
+    first_ts: int
+    last_ts: int
+    frames: int
+    bytes: int
+    sha256: str
+
+    def ticks(self, timestamp: int) -> int | None:
+        """How far a timestamp is behind the first one; ``None`` outside of the chunk."""
+        offset = (timestamp - self.first_ts) % _WORD
+        return offset if offset <= (self.last_ts - self.first_ts) % _WORD else None
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A chunk in the ledger.
+
+    Attributes:
+        seq: its number in the track.
+        said_us: when its digest came, session clock.
+        late: it came after the call.
+        have: timestamps of the frames that are captured whole, while some are missing.
+        offered: the client was asked for it.
+    """
+
+    seq: int
+    codec: str
+    said: SaidChunk
+    said_us: int
+    late: bool
+    state: ChunkState = ChunkState.DIGESTED
+    have: tuple[int, ...] = ()
+    cause: LossCause | None = None
+    offered: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing will change any more."""
+        return self.state in {ChunkState.VERIFIED, ChunkState.LOST_DECLARED}
+
+    @property
+    def duration_us(self) -> int:
+        """From its first frame to the end of its last, about."""
+        ticks = (self.said.last_ts - self.said.first_ts) % _WORD
+        if self.said.frames > 1:
+            ticks += ticks // (self.said.frames - 1)
+        return ticks * 1_000_000 // CLOCK_RATES[self.codec]
+
+    def move(self, *states: ChunkState) -> None:
+        """Goes through these states.
+
+        Raises:
+            ChunkStateError: one of them can't be reached; nothing has changed.
+        """
+        at = self.state
+        for state in states:
+            if state not in _NEXT[at]:
+                raise ChunkStateError(
+                    "a chunk that is {present} can't become {wanted}",
+                    present=at.value,
+                    wanted=state.value,
+                )
+            at = state
+        self.state = at

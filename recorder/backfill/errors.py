@@ -1,0 +1,69 @@
+"""Errors of filling gaps::
+
+RecorderError
+└── BackfillError
+    ├── BodyError             uploaded bytes are no frames
+    ├── ContradictionError    another digest was said before under the same number
+    ├── UnknownChunkError     no digest of it was said
+    ├── NotYoursError         the track is somebody else's
+    ├── IncompleteError       frames are still missing
+    ├── MismatchError         the frames are not those that were sent
+    ├── BusyError             too many uploads wait
+    ├── LedgerFullError       a session has as many chunks as may be
+    └── ChunkStateError       an illegal transition; nothing has changed
+"""
+
+from recorder.errors import RecorderError
+
+__all__ = [
+    "BackfillError",
+    "BodyError",
+    "BusyError",
+    "ChunkStateError",
+    "ContradictionError",
+    "IncompleteError",
+    "LedgerFullError",
+    "MismatchError",
+    "NotYoursError",
+    "UnknownChunkError",
+]
+
+
+class BackfillError(RecorderError):
+    """Something about a gap and its filling is not as it should be."""
+
+
+class BodyError(BackfillError):
+    """Uploaded bytes can't be read."""
+
+
+class ContradictionError(BackfillError):
+    """What was said once can't be said differently."""
+
+
+class UnknownChunkError(BackfillError):
+    """Nobody said that this was sent."""
+
+
+class NotYoursError(BackfillError):
+    """A track belongs to one participant."""
+
+
+class IncompleteError(BackfillError):
+    """Neither the upload nor the capture has all frames."""
+
+
+class MismatchError(BackfillError):
+    """Frames differ from what was sent, or from what arrived live."""
+
+
+class BusyError(BackfillError):
+    """Too many uploads wait; later there is room again."""
+
+
+class LedgerFullError(BackfillError):
+    """More chunks than a recording can have."""
+
+
+class ChunkStateError(BackfillError):
+    """A chunk can't go from its state to that one."""

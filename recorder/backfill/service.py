@@ -1,0 +1,430 @@
+"""Fills the gaps of all sessions: keeps ledgers, compares them with files, takes uploads.
+
+Whatever reads captured packets or hashes runs in a process of its own, one job at a time; the
+event loop only does sums.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from recorder.backfill.chunk import Chunk, ChunkState, LossCause, SaidChunk
+from recorder.backfill.errors import (
+    BodyError,
+    BusyError,
+    IncompleteError,
+    MismatchError,
+    UnknownChunkError,
+)
+from recorder.backfill.examine import Examined, Job, examine
+from recorder.backfill.ledger import Counts, Ledger, TrackLedger, digest_payloads
+from recorder.backfill.store import Stored, fill, is_track_id
+
+__all__ = ["BackfillService", "BusyError", "Log", "SessionBackfill"]
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 256
+"""Chunks of one examination."""
+
+_MARGIN_US: Final = 20_000_000
+"""So much before and after its digest the packets of a chunk may lie."""
+
+_WAITING_UPLOADS: Final = 64
+"""Uploads that may wait for the worker; more are refused."""
+
+
+class Log(Protocol):
+    """The part of :class:`recorder.log.EventLog` that is used."""
+
+    def append(
+        self,
+        type: str,  # noqa: A002 - the field's name
+        payload: dict[str, Any],
+        *,
+        actor: str = "system",
+        at: int | None = None,
+        durable: bool = False,
+    ) -> Any:
+        """Writes one event."""
+
+    def now_us(self) -> int:
+        """The session clock."""
+
+
+@dataclass(slots=True)
+class _Segment:
+    path: Path
+    from_us: int
+    to_us: int
+
+
+@dataclass(slots=True)
+class SessionBackfill:
+    """One session.
+
+    Attributes:
+        place: its directory.
+        ended_us: when its recording ended, session clock; ``None`` while it runs.
+        deadline_us: from when on what is missing is declared lost.
+    """
+
+    session: str
+    place: Path
+    log: Log
+    ledger: Ledger = field(default_factory=Ledger)
+    segments: dict[str, list[_Segment]] = field(default_factory=dict)
+    ended_us: int | None = None
+    deadline_us: int | None = None
+    uploaded_by: set[str] = field(default_factory=set)
+    busy: bool = False
+
+    @property
+    def state(self) -> str:
+        """``recording``, ``open`` or ``done``."""
+        if self.ended_us is None:
+            return "recording"
+        return "done" if self.ledger.is_settled else "open"
+
+
+class BackfillService:
+    """Ledgers of sessions and the worker that fills them.
+
+    Args:
+        reader: ``module:function`` that reads the packets of a captured file.
+        window_s: how long after a recording's end uploads are waited for.
+        on_change: called with a session when it wants other things than before.
+        executor: runs what takes long; a process of its own if left out.
+    """
+
+    def __init__(
+        self,
+        reader: str,
+        *,
+        window_s: float = 86_400.0,
+        on_change: Callable[[str], None] = lambda _: None,
+        executor: Executor | None = None,
+    ) -> None:
+        self.sessions: dict[str, SessionBackfill] = {}
+        self.refused: Counter[str] = Counter()
+        self.examined = 0
+        self.uploads_waiting = 0
+        self._reader = reader
+        self._window_us = int(window_s * 1_000_000)
+        self._on_change = on_change
+        self._pool = executor
+
+    # Facts.
+
+    def open(
+        self, session: str, place: Path, event_log: Log, events: Iterable[Any] = ()
+    ) -> SessionBackfill:
+        """Begins a session's account, or takes it up again from the events of its log."""
+        made = SessionBackfill(session, place, event_log)
+        for event in events:
+            self._replay(made, event)
+        self.sessions[session] = made
+        return made
+
+    def segment_closed(self, session: str, track: str, file: str, from_us: int, to_us: int) -> None:
+        """A file of a track was closed."""
+        known = self.sessions.get(session)
+        if known is not None:
+            self._note_segment(known, track, file, from_us, to_us)
+
+    def ended(self, session: str) -> None:
+        """The recording is over; uploads go on for the window."""
+        known = self.sessions.get(session)
+        if known is not None and known.ended_us is None:
+            known.ended_us = known.log.now_us()
+            known.deadline_us = known.ended_us + self._window_us
+
+    def forget(self, session: str) -> None:
+        """Nothing of the session is wanted any more."""
+        self.sessions.pop(session, None)
+
+    # What clients say and ask.
+
+    def accept(
+        self,
+        session: str,
+        participant: str,
+        track: str,
+        codec: str,
+        chunks: Sequence[tuple[int, SaidChunk]],
+        *,
+        late: bool,
+    ) -> int:
+        """Notes digests; returns below which number the client needs to keep nothing.
+
+        Raises:
+            BackfillError: unknown session, somebody else's track, or a contradiction.
+        """
+        known = self._session(session)
+        if not is_track_id(track):
+            raise UnknownChunkError("{track} is no track", track=repr(track))
+        late = late or known.ended_us is not None
+        now_us = known.log.now_us()
+        made = known.ledger.accept(participant, track, codec, chunks, now_us, late=late)
+        for payload in digest_payloads(track, codec, made, late=late):
+            known.log.append("digest.batch", payload, actor=participant, at=now_us)
+        return known.ledger.tracks[track].settled_below
+
+    def wanted(
+        self, session: str, participant: str, limit: int
+    ) -> tuple[list[tuple[str, int, tuple[int, ...]]], int]:
+        """Track, number and what is there of the oldest chunks, and how many there are beyond."""
+        known = self.sessions.get(session)
+        if known is None:
+            return [], 0
+        found: list[tuple[str, int, tuple[int, ...]]] = []
+        more = 0
+        for track, chunk in known.ledger.wanted(participant):
+            if len(found) < limit:
+                chunk.offered = True
+                found.append((track, chunk.seq, chunk.have))
+            else:
+                more += 1
+        return found, more
+
+    def lost(
+        self, session: str, participant: str, track: str, seqs: Sequence[int], cause: LossCause
+    ) -> None:
+        """A client no longer has these chunks.
+
+        Raises:
+            BackfillError: unknown, or somebody else's.
+        """
+        known = self._session(session)
+        for seq in seqs:
+            known.ledger.chunk(track, seq, participant)
+        self._declare(known, track, seqs, cause, actor=participant)
+
+    async def put(self, session: str, participant: str, track: str, seq: int, body: bytes) -> None:
+        """Takes the missing frames of a chunk. Taking them again is harmless.
+
+        Raises:
+            BodyError: it can't be read.
+            IncompleteError: frames are still missing.
+            MismatchError: they are not those that were sent; the chunk is given up.
+            BusyError: too many uploads wait.
+            BackfillError: unknown, or somebody else's.
+            OSError: the disk refused.
+        """
+        known = self._session(session)
+        chunk = known.ledger.chunk(track, seq, participant)
+        known.uploaded_by.add(participant)
+        if chunk.is_settled:
+            return
+        if self.uploads_waiting >= _WAITING_UPLOADS:
+            self.refused["busy"] += 1
+            raise BusyError("too many uploads wait")
+        self.uploads_waiting += 1
+        try:
+            job = self._job(known, known.ledger.tracks[track], [chunk])
+            stored = await self._run(fill, known.place, track, job, body)
+        except MismatchError:
+            self.refused["mismatch"] += 1
+            if chunk.state in {ChunkState.DIGESTED, ChunkState.MISSING}:
+                self._reject(known, track, chunk, "differs")
+            raise
+        except (BodyError, IncompleteError) as error:
+            self.refused["body" if isinstance(error, BodyError) else "incomplete"] += 1
+            raise
+        finally:
+            self.uploads_waiting -= 1
+        # Another upload of the same chunk may have been faster.
+        if chunk.state in {ChunkState.DIGESTED, ChunkState.MISSING}:
+            self._filled(known, track, chunk, stored, participant)
+            self._on_change(session)
+
+    # The worker.
+
+    async def tick(self) -> None:
+        """Compares what can be compared by now; call it every second or two."""
+        for known in list(self.sessions.values()):
+            if known.busy:
+                continue
+            known.busy = True
+            try:
+                await self._look(known)
+            finally:
+                known.busy = False
+
+    def close(self) -> None:
+        """Ends the worker."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def completeness(self, session: str) -> dict[str, Counts] | None:
+        """Frames by kind; ``None`` for a session that isn't known."""
+        known = self.sessions.get(session)
+        return known.ledger.completeness() if known else None
+
+    def lag_us(self) -> int:
+        """Age of the oldest digest that was not compared with files yet."""
+        oldest = 0
+        for known in self.sessions.values():
+            now_us = known.log.now_us()
+            for track in known.ledger.tracks.values():
+                for chunk in track.open.values():
+                    if chunk.state is ChunkState.DIGESTED:
+                        oldest = max(oldest, now_us - chunk.said_us)
+        return oldest
+
+    # Inside.
+
+    async def _look(self, known: SessionBackfill) -> None:
+        now_us = known.log.now_us()
+        changed = False
+        for track in list(known.ledger.tracks.values()):
+            due = known.ledger.due(track.track, now_us, ended=known.ended_us is not None)
+            if known.deadline_us is not None and now_us >= known.deadline_us:
+                # A last look: repair may have brought something since.
+                due = list(track.open.values())
+            if due := due[:_BATCH]:
+                result = await self._run(examine, self._job(known, track, due))
+                changed |= self._found(known, track, due, result)
+        if known.deadline_us is not None and now_us >= known.deadline_us:
+            for track in known.ledger.tracks.values():
+                gone = track.participant not in known.uploaded_by
+                cause = LossCause.CLIENT_GONE if gone else LossCause.NETWORK
+                self._declare(known, track.track, sorted(track.open), cause)
+        if changed:
+            self._on_change(known.session)
+
+    def _found(
+        self, known: SessionBackfill, track: TrackLedger, due: list[Chunk], result: Examined
+    ) -> bool:
+        self.examined += len(due)
+        for file in result.unreadable:
+            log.warning("captured file unreadable", extra={"session": known.session, "file": file})
+        for ssrc, clock in result.clocks.items():
+            track.clocks.setdefault(ssrc, clock)
+        before = {chunk.seq: chunk.state for chunk in due}
+        changed = known.ledger.found(track.track, result.findings)
+        whole = [chunk for chunk in changed if chunk.state is ChunkState.VERIFIED]
+        if whole:
+            spans = [track.span_us(chunk) for chunk in whole]
+            payload = {
+                "track": track.track,
+                "chunks": [chunk.seq for chunk in whole],
+                "from_us": min(start for start, _ in spans),
+                "to_us": max(end for _, end in spans),
+            }
+            known.log.append("chunk.verified", payload)
+        for chunk in changed:
+            if chunk.state is ChunkState.REJECTED:
+                self.refused["live_differs"] += 1
+                payload = {"track": track.track, "chunk": chunk.seq, "cause": "live_differs"}
+                known.log.append("chunk.rejected", payload)
+                self._declare(known, track.track, [chunk.seq], LossCause.REFUSED)
+        return any(chunk.state is not before[chunk.seq] for chunk in changed)
+
+    def _filled(
+        self, known: SessionBackfill, track: str, chunk: Chunk, stored: Stored, actor: str
+    ) -> None:
+        account = known.ledger.tracks[track]
+        known.ledger.filled(track, chunk.seq)
+        from_us, to_us = account.span_us(chunk)
+        payload = {
+            "track": track,
+            "chunk": chunk.seq,
+            "ssrc": chunk.said.ssrc,
+            "source": "backfill",
+            "file": stored.file,
+            "frames": stored.frames,
+            "bytes": stored.bytes,
+            "from_us": from_us,
+            "to_us": to_us,
+            **stored.digests.to_json(),
+        }
+        known.log.append("chunk.backfilled", payload, actor=actor)
+
+    def _reject(self, known: SessionBackfill, track: str, chunk: Chunk, cause: str) -> None:
+        known.ledger.reject(chunk)
+        known.log.append("chunk.rejected", {"track": track, "chunk": chunk.seq, "cause": cause})
+        self._declare(known, track, [chunk.seq], LossCause.REFUSED)
+
+    def _declare(
+        self,
+        known: SessionBackfill,
+        track: str,
+        seqs: Sequence[int],
+        cause: LossCause,
+        *,
+        actor: str = "system",
+    ) -> None:
+        account = known.ledger.tracks[track]
+        for chunk in known.ledger.declare(track, seqs, cause):
+            from_us, to_us = account.span_us(chunk)
+            payload = {
+                "track": track,
+                "chunk": chunk.seq,
+                "from_us": from_us,
+                "to_us": to_us,
+                "cause": (chunk.cause or cause).value,
+                "packets": 0,
+                "frames": chunk.said.frames - len(chunk.have),
+            }
+            known.log.append("gap.declared", payload, actor=actor)
+
+    def _job(self, known: SessionBackfill, track: TrackLedger, chunks: Sequence[Chunk]) -> Job:
+        segments = known.segments.get(track.track, [])
+        # Frames were sent before their digest was said, and may have been repaired after it.
+        first = min(chunk.said_us - chunk.duration_us for chunk in chunks) - _MARGIN_US
+        last = max(chunk.said_us for chunk in chunks) + _MARGIN_US
+        near = [item.path for item in segments if item.to_us >= first and item.from_us <= last]
+        if chunks[0].late:
+            # Said after the call: nobody knows when it was sent.
+            near = [item.path for item in segments]
+        rows = tuple((chunk.seq, chunk.said) for chunk in chunks)
+        return Job(self._reader, track.codec, tuple(near), rows)
+
+    def _note_segment(
+        self, known: SessionBackfill, track: str, file: str, from_us: int, to_us: int
+    ) -> None:
+        path = known.place / file
+        known.segments.setdefault(track, []).append(_Segment(path, from_us, to_us))
+        account = known.ledger.tracks.get(track)
+        if account is not None:
+            account.closed_us = max(account.closed_us, to_us)
+
+    def _replay(self, known: SessionBackfill, event: Any) -> None:
+        payload = event.payload
+        known.ledger.apply(event.type, payload, event.at_us, event.actor)
+        match event.type:
+            case "segment.closed":
+                self._note_segment(
+                    known, payload["track"], payload["file"], payload["from_us"], payload["to_us"]
+                )
+            case "recording.stopped":
+                known.ended_us = event.at_us
+                known.deadline_us = event.at_us + self._window_us
+            case "chunk.backfilled":
+                known.uploaded_by.add(event.actor)
+
+    def _session(self, session: str) -> SessionBackfill:
+        known = self.sessions.get(session)
+        if known is None:
+            raise UnknownChunkError("session {session} isn't recorded here", session=session)
+        return known
+
+    async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, work, *arguments)
+        except BrokenProcessPool:
+            self._pool = None
+            raise
