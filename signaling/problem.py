@@ -30,7 +30,7 @@ _CODES: Final[Mapping[int, ErrorCode | HttpCode]] = {
 
 def problem(
     status: int,
-    code: ErrorCode | None = None,
+    code: ErrorCode | HttpCode | None = None,
     detail: str | None = None,
     *,
     headers: Mapping[str, str] | None = None,

@@ -20,6 +20,7 @@ from signaling.origin import is_allowed_origin, is_local
 from signaling.pages import Pages
 from signaling.problem import problem, problem_middleware
 from signaling.schema import SCHEMA_PATH
+from signaling.uploads import UploadEndpoint, Uploads
 from signaling.whip_endpoint import WhipEndpoint
 
 __all__ = ["HUB", "build_app", "has_bearer"]
@@ -42,6 +43,7 @@ def build_app(
     web_root: Path | None = None,
     demo_key: MintingKey | None = None,
     clock: Clock = system_clock,
+    uploads: Uploads | None = None,
 ) -> web.Application:
     """The application with all routes of signaling; the caller adds its own.
 
@@ -50,6 +52,7 @@ def build_app(
         web_root: folder with ``app/`` and ``sdk/``; ``None`` serves no pages.
         demo_key: for ``POST /v1/demo/tokens``; ``None`` leaves the route out.
         clock: both clocks of this machine.
+        uploads: takes what recordings lack; ``None`` leaves the routes out.
     """
     app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
     app[HUB] = hub
@@ -71,6 +74,8 @@ def build_app(
     app.router.add_get("/v1/schema.json", _schema(SCHEMA_PATH.read_text(encoding="utf-8")))
     if hub.config.whip.enabled:
         app.add_routes(WhipEndpoint(hub, clock).routes())
+    if uploads is not None:
+        app.add_routes(UploadEndpoint(uploads, clock).routes())
     if demo_key is not None:
         app.router.add_post("/v1/demo/tokens", _DemoTokens(hub, demo_key, clock).serve)
     if web_root is not None and hub.config.web.serve_pages:

@@ -22,6 +22,9 @@ __all__ = ["Counts", "Finding", "Ledger", "TrackLedger", "digest_payloads"]
 MAX_CHUNKS: Final = 250_000
 """Of a session: half a day of three people with three encodings each."""
 
+MAX_SAID_BYTES: Final = 64 * 1024**3
+"""Of all chunks of a session: what they could have uploaded."""
+
 SETTLE_US: Final = 5_000_000
 """What arrives later than this after its digest was late even for repair."""
 
@@ -117,6 +120,7 @@ class Ledger:
         self.rejected = 0
         self.backfilled = 0
         self._count = 0
+        self._said_bytes = 0
 
     def accept(
         self,
@@ -150,7 +154,8 @@ class Ledger:
                 raise ContradictionError(
                     "chunk {seq} of track {track} had another digest", seq=seq, track=track
                 )
-        if self._count + len(fresh) > MAX_CHUNKS:
+        said_bytes = self._said_bytes + sum(said.bytes for _, said in fresh)
+        if self._count + len(fresh) > MAX_CHUNKS or said_bytes > MAX_SAID_BYTES:
             raise LedgerFullError("a session has at most {limit} chunks", limit=MAX_CHUNKS)
         if known is None:
             known = self.tracks[track] = TrackLedger(track, participant, codec)
@@ -158,6 +163,7 @@ class Ledger:
         for chunk in made:
             known.add(chunk)
         self._count += len(made)
+        self._said_bytes = said_bytes
         return made
 
     def chunk(self, track: str, seq: int, participant: str | None = None) -> Chunk:

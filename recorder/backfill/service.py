@@ -13,7 +13,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from recorder.backfill.chunk import Chunk, ChunkState, LossCause, SaidChunk
 from recorder.backfill.errors import (
@@ -87,7 +87,7 @@ class SessionBackfill:
     busy: bool = False
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["recording", "open", "done"]:
         """``recording``, ``open`` or ``done``."""
         if self.ended_us is None:
             return "recording"
