@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 
+from recorder.playback.decoders import picture_decoder
 from recorder.playback.errors import PlaybackError
 from recorder.playback.frames import TimedFrame, TrackFrames
 from recorder.playback.source import TrackInfo, TrackSource
@@ -76,7 +77,7 @@ def remux_track(
         RecorderError: the track can't be read.
         OSError: the file can't be written.
     """
-    info = source.info
+    info = survey.info
     result = RemuxedTrack(info.track)
     frames = TrackFrames(source, survey)
     shown = (timed for timed in frames if timed.shown)
@@ -144,7 +145,7 @@ def _add_stream(out: Any, info: TrackInfo, first: bytes) -> Any:
 
 def _size(info: TrackInfo, keyframe: bytes) -> tuple[int, int]:
     reason = "no picture"
-    decoder = av.Codec(info.codec, "r").create("video")
+    decoder = picture_decoder(info.codec)
     for packet in (av.Packet(keyframe), None):
         try:
             pictures = decoder.decode(packet)

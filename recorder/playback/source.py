@@ -1,6 +1,6 @@
 """What is read of a captured track, whatever holds it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,8 @@ class TrackInfo:
         kind: ``audio`` or ``video``.
         is_document: a shared screen or document instead of a camera.
         codec: in lower case, a key of :data:`recorder.rtp.assembly.FORMATS`.
+        formats: codecs by payload type, where several were agreed on: the one that most packets
+            are of is the track's.
         payload_types: packets of others are passed over; empty: none is.
     """
 
@@ -30,6 +32,7 @@ class TrackInfo:
     codec: str
     clock_rate: int
     is_document: bool = False
+    formats: Mapping[int, str] = field(default_factory=dict)
     payload_types: frozenset[int] = field(default_factory=frozenset)
 
 

@@ -1,8 +1,9 @@
 """The first pass over captured tracks: their clocks, and which encoding to show when."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from recorder.playback.clock import SenderReport, StreamClock, StreamTimes, fit_clocks
 from recorder.playback.source import TrackInfo, TrackSource
@@ -61,6 +62,16 @@ class _Track:
     malformed: int = 0
     first_us: int | None = None
     last_us: int | None = None
+    types: Counter[int] = field(default_factory=Counter)
+
+    def info(self) -> TrackInfo:
+        """The track with the codec that most of its packets are of."""
+        info = self.source.info
+        if not info.formats or not self.types:
+            return info
+        codec = info.formats[self.types.most_common(1)[0][0]]
+        types = frozenset(number for number, name in info.formats.items() if name == codec)
+        return replace(info, codec=codec, payload_types=types)
 
 
 def survey_participant(
@@ -77,7 +88,7 @@ def survey_participant(
     clocks = fit_clocks(keyed)
     return [
         TrackSurvey(
-            info=track.source.info,
+            info=track.info(),
             clocks={key[1]: clock for key, clock in clocks.items() if key[0] == place},
             selection=_select({ssrc: s.bins for ssrc, s in track.streams.items() if s.bins}),
             packets=track.packets,
@@ -102,8 +113,10 @@ def _read(source: TrackSource, on_packet: Callable[[], None]) -> _Track:
         except PacketError:
             track.malformed += 1
             continue
-        if info.payload_types and packet.payload_type not in info.payload_types:
+        wanted = info.payload_types or info.formats
+        if wanted and packet.payload_type not in wanted:
             continue
+        track.types[packet.payload_type] += 1
         stream = _stream(track, packet.ssrc)
         stream.times.packet(item.arrival_us, packet.timestamp)
         place = item.arrival_us // _BIN_US

@@ -104,7 +104,7 @@ def audio_track(
     **about: str,
 ) -> ListedTrack:
     frames = list(encode_opus(samples))
-    groups = packets("opus", frames, ssrc=ssrc)
+    groups = packets("opus", frames, ssrc=ssrc, payload_type=111)
     items = link.deliver(frames, groups, 48_000, ssrc=ssrc)
     return ListedTrack(info(track, "opus", participant, **about), items)
 
