@@ -17,7 +17,7 @@ RUN python3 -m venv /opt/witness \
 
 FROM debian:12-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates openssl python3 \
+    && apt-get install -y --no-install-recommends ca-certificates fonts-noto-cjk openssl python3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --no-create-home --shell /usr/sbin/nologin witness
 COPY --from=build /opt/witness /opt/witness
