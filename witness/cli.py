@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from witness import commands, os_errors
 from witness.cli_bench import add_bench
 from witness.cli_common import add_command, add_commands
+from witness.cli_compose import add_compose
 from witness.cli_evidence import add_evidence
 from witness.cli_loadtest import add_loadtest
 from witness.errors import WitnessError
@@ -74,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands_)
     add_bench(commands_)
     add_loadtest(commands_)
+    add_compose(commands_)
     add_evidence(commands_)
     _add_token(commands_)
     _add_cert(commands_)

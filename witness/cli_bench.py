@@ -36,6 +36,19 @@ def add_bench(to: "Commands") -> None:
     cores = add_command(actions, "cores", t("one engine beside two"), commands_bench.bench_cores)
     _add_common(cores)
     _add_rounds(cores)
+    _add_compose(actions)
+
+
+def _add_compose(actions: "Commands") -> None:
+    parser = add_command(
+        actions,
+        "compose",
+        t("how fast a recorded call of three becomes a film"),
+        commands_bench.bench_compose,
+    )
+    parser.add_argument("--seconds", type=float, help=t("length of the call (default: 120)"))
+    parser.add_argument("--quick", action="store_true", help=t("a call of 30 s"))
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
 
 
 def _add_forward(actions: "Commands") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from witness.errors import UsageError
 from witness.i18n import t
 
-__all__ = ["bench_cores", "bench_forward", "bench_isolation"]
+__all__ = ["bench_compose", "bench_cores", "bench_forward", "bench_isolation"]
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -46,6 +46,23 @@ def bench_cores(arguments: argparse.Namespace) -> int:
 
     options = _with(CoresOptions(), arguments, rooms="rooms", seconds="seconds", rounds="rounds")
     return run_cores(options, Output(as_json=arguments.json))
+
+
+def bench_compose(arguments: argparse.Namespace) -> int:
+    """``witness bench compose``."""
+    if arguments.seconds is not None and not 2 <= arguments.seconds <= 3_600:
+        raise UsageError(t("--seconds must be 2 to 3600"))
+    from witness.bench.compose import ComposeBenchOptions, compose_text, measure_compose
+    from witness.bench.progress import Progress
+    from witness.output import Output
+
+    options = ComposeBenchOptions.quick() if arguments.quick else ComposeBenchOptions()
+    options = _with(options, arguments, seconds="seconds")
+    result = measure_compose(options, Progress())
+    Output(as_json=arguments.json).write(
+        page=lambda: "", data=result.json, text=lambda: compose_text(result)
+    )
+    return 0
 
 
 def _check_rooms(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from witness import os_errors, version
+from witness.bar import Bar
 from witness.config_load import load_settings
 from witness.errors import EvidenceError, UsageError
 from witness.i18n import language, of_error, t
@@ -21,8 +22,6 @@ __all__ = ["keys_init", "log_head", "seal", "verify"]
 if TYPE_CHECKING:
     from recorder.config import EvidenceConfig
     from recorder.seal import SealingOffice
-
-_BAR_GAP_S = 0.2
 
 
 def seal(arguments: argparse.Namespace) -> int:
@@ -34,7 +33,7 @@ def seal(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out or Path(f"{place.resolve().name}.zip")
     with _said():
         office = _office(config)
-        progress = None if arguments.json or not sys.stderr.isatty() else _Bar()
+        progress = None if arguments.json or not sys.stderr.isatty() else Bar()
         sealed = make(place.resolve(), out, office, now_ns=time.time_ns(), progress=progress)
         code = _checked(out, config)
     told: dict[str, Any] = {
@@ -169,24 +168,3 @@ def _said() -> Iterator[None]:
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         raise EvidenceError(f"{where}{os_errors.reason(error)}") from error
-
-
-class _Bar:
-    """Progress on one line of a terminal."""
-
-    def __init__(self) -> None:
-        self._started_s = time.monotonic()
-        self._said_s = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        now_s = time.monotonic()
-        if done < total and now_s - self._said_s < _BAR_GAP_S:
-            return
-        self._said_s = now_s
-        left_s = (now_s - self._started_s) * (total - done) / max(done, 1)
-        text = t("{percent} %, {left} s left").format(
-            percent=100 * done // max(total, 1), left=f"{left_s:.0f}"
-        )
-        end = "\n" if done >= total else ""
-        sys.stderr.write(f"\r{text}\x1b[K{end}")
-        sys.stderr.flush()

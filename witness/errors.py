@@ -6,6 +6,7 @@ WitnessError (1)
 ├── StartError (3): the server could not start (port taken, certificate unreadable, …)
 ├── DemoError (4): the demonstration call did not work
 ├── BenchError (1): a measurement could not be made
+├── ComposeError (1): a recorded session could not be made into files
 ├── EvidenceError (1): a session could not be sealed
 └── MeasureError (1): a call over a bad network could not be measured
 """
@@ -18,6 +19,7 @@ from witness.problem import Problem
 
 __all__ = [
     "BenchError",
+    "ComposeError",
     "ConfigError",
     "DemoError",
     "EvidenceError",
@@ -79,6 +81,10 @@ class BenchError(WitnessError):
 
 class MeasureError(WitnessError):
     """Namespaces, server or browsers did not do their part."""
+
+
+class ComposeError(WitnessError):
+    """Files of the session are missing or unreadable, or a film can't be written."""
 
 
 class EvidenceError(WitnessError):

@@ -25,6 +25,8 @@ CARRIERS = {
     "LogDamagedError",
     "LogError",
     "LogWriteError",
+    "PlaybackError",
+    "RecordingError",
     "SealError",
     "SessionFileError",
     "SessionStateError",
