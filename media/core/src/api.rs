@@ -4,6 +4,7 @@
 //! [`Snapshot`]. All identifiers are chosen by the caller, so a command never has to wait for
 //! a reply before the next one can name its result.
 
+use crate::capture::CaptureId;
 use crate::ledger::Ledger;
 use crate::remote::{Protocol, Remote};
 
@@ -252,6 +253,22 @@ pub enum Command {
     },
     RequestKeyframe {
         producer: ProducerId,
+    },
+    /// Captures a producer's packets under this name from now on, `None`: no longer. All encodings
+    /// that arrive are taken, the largest counts as wanted, and lost packets are asked for
+    /// longer than anybody waits for them.
+    SetCapture {
+        producer: ProducerId,
+        capture: Option<CaptureId>,
+    },
+    /// A track's recording pauses or goes on, apart from whether the track is muted.
+    PauseCapture {
+        producer: ProducerId,
+        paused: bool,
+    },
+    /// Nothing more is captured under this name: its last file ends.
+    CloseCapture {
+        capture: CaptureId,
     },
     AddConsumer {
         transport: TransportId,

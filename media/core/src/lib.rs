@@ -9,6 +9,7 @@ mod allowance;
 pub mod api;
 mod bwe;
 pub mod cache;
+pub mod capture;
 mod carried;
 pub mod certificate;
 pub mod clock;

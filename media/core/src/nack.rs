@@ -22,6 +22,9 @@ pub struct NackConfig {
     pub max_missing: usize,
     /// Giving up means that a keyframe is needed.
     pub keyframe_on_loss: bool,
+    /// Requests go on for so long after the gap was seen, less often, when a packet is of no use
+    /// to those who watch any more; zero: they do not.
+    pub patience: Duration,
 }
 
 impl NackConfig {
@@ -35,6 +38,7 @@ impl NackConfig {
             default_retry: Duration::from_millis(100),
             max_missing: 1_024,
             keyframe_on_loss: true,
+            patience: Duration::ZERO,
         }
     }
 
@@ -48,6 +52,11 @@ impl NackConfig {
         }
     }
 }
+
+/// Time between two requests for one packet that only a recording waits for, at least.
+const OVERDUE_RETRY: Duration = Duration::from_millis(400);
+/// Missing packets kept for a recording, at least.
+const LEAST_MISSING_OF_PATIENT: usize = 512;
 
 /// What a packet was to the [`NackGenerator`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +90,8 @@ struct Missing {
     arrived_before: u32,
     requests: u16,
     recovered: bool,
+    /// Players have given it up; it is still asked for.
+    is_overdue: bool,
 }
 
 /// Finds gaps in one RTP stream and says when to ask for what.
@@ -178,6 +189,15 @@ impl NackGenerator {
         self.config.deadline = deadline;
     }
 
+    /// Asks for packets for at least this long, but after the deadline only for those who can wait:
+    /// a recording. `None`: until the deadline.
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
+        self.config.patience = patience.unwrap_or_default();
+        if patience.is_some() {
+            self.config.max_missing = self.config.max_missing.max(LEAST_MISSING_OF_PATIENT);
+        }
+    }
+
     /// When [`NackGenerator::poll`] has something to do; may lie in the past.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.next_due
@@ -240,6 +260,7 @@ impl NackGenerator {
             arrived_before,
             requests: 0,
             recovered: false,
+            is_overdue: false,
         }));
         self.open += count as usize;
         self.unasked.get_or_insert(arrived_before);
@@ -247,7 +268,8 @@ impl NackGenerator {
     }
 
     fn give_up_all(&mut self, beyond: u64) {
-        self.outcome.given_up += self.open as u64 + beyond;
+        let overdue = self.missing.iter().filter(|e| !e.recovered && e.is_overdue).count();
+        self.outcome.given_up += (self.open - overdue) as u64 + beyond;
         self.outcome.needs_keyframe = self.config.keyframe_on_loss;
         self.missing.clear();
         self.open = 0;
@@ -258,10 +280,16 @@ impl NackGenerator {
         let Some(entry) = self.missing.pop_front() else { return };
         if !entry.recovered {
             self.open -= 1;
-            self.outcome.given_up += 1;
-            self.outcome.needs_keyframe |=
-                self.config.keyframe_on_loss && entry.ext_seq >= self.newest_keyframe;
+            if !entry.is_overdue {
+                self.give_up(entry.ext_seq);
+            }
         }
+    }
+
+    fn give_up(&mut self, ext_seq: u64) {
+        self.outcome.given_up += 1;
+        self.outcome.needs_keyframe |=
+            self.config.keyframe_on_loss && ext_seq >= self.newest_keyframe;
     }
 
     /// Removes recovered packets from the old end.
@@ -277,9 +305,18 @@ impl NackGenerator {
 
     /// Entries are sorted by sequence number and thereby by age.
     fn expire(&mut self, now: Instant) {
-        let deadline = self.config.deadline;
-        while self.missing.front().is_some_and(|e| e.recovered || now >= e.since + deadline) {
+        let NackConfig { deadline, patience, .. } = self.config;
+        let last = deadline.max(patience);
+        while self.missing.front().is_some_and(|e| e.recovered || now >= e.since + last) {
             self.give_up_oldest();
+        }
+        let late = self.missing.partition_point(|entry| now >= entry.since + deadline);
+        for index in 0..late {
+            let entry = &mut self.missing[index];
+            if !entry.recovered && !std::mem::replace(&mut entry.is_overdue, true) {
+                let ext_seq = entry.ext_seq;
+                self.give_up(ext_seq);
+            }
         }
         self.trim();
     }
@@ -306,12 +343,17 @@ impl NackGenerator {
                 due.push(SeqNo(entry.ext_seq as u16));
                 // Each further request waits an eighth longer, up to twice the interval.
                 let growth = u32::from(entry.requests.min(8));
-                entry.due = now + retry + retry * growth / 8;
+                let wait = retry + retry * growth / 8;
+                entry.due = now + if entry.is_overdue { wait.max(OVERDUE_RETRY) } else { wait };
                 entry.requests = entry.requests.saturating_add(1);
             } else if entry.requests == 0 {
                 unasked = unasked.or(Some(entry.arrived_before));
             }
-            let wake = entry.due.min(entry.since + self.config.deadline);
+            let last = match entry.is_overdue {
+                true => self.config.deadline.max(self.config.patience),
+                false => self.config.deadline,
+            };
+            let wake = entry.due.min(entry.since + last);
             next = Some(next.map_or(wake, |next| next.min(wake)));
         }
         self.unasked = unasked;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::api::{Command, DropReason, Event, RoomId, Snapshot};
+use crate::capture::{CaptureSink, Mark};
 use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
 use crate::demux::{PacketKind, classify};
@@ -71,6 +72,11 @@ impl Plane {
         let mut shared = Shared::new(config, certificate, dtls, now, wall);
         let hash = FastState::new(shared.random.next_u64());
         Plane { rooms: Slab::default(), room_keys: FastMap::with_hasher(hash), shared }
+    }
+
+    /// Says where captured packets go; until then [`Command::SetCapture`] fails.
+    pub fn set_capture(&mut self, sink: Box<dyn CaptureSink>) {
+        self.shared.capture = Some(sink);
     }
 
     /// Takes one received datagram. `local` is the address it arrived at, where known. The
@@ -262,6 +268,11 @@ impl Plane {
                 let key = self.room_key(room)?;
                 self.create_transport(now, key, command, output)
             }
+            Command::CloseCapture { capture } => {
+                let sink = self.shared.capture.as_mut().ok_or(NO_SINK)?;
+                sink.mark(now, capture, Mark::Close);
+                Ok(())
+            }
             command => {
                 let location = self.locate(&command)?;
                 let other = self.locate_other(&command)?;
@@ -305,7 +316,9 @@ impl Plane {
             Command::UpdateProducer { producer: id, .. }
             | Command::RemoveProducer { producer: id }
             | Command::SetProducerPaused { producer: id, .. }
-            | Command::RequestKeyframe { producer: id } => producer(id),
+            | Command::RequestKeyframe { producer: id }
+            | Command::SetCapture { producer: id, .. }
+            | Command::PauseCapture { producer: id, .. } => producer(id),
             Command::UpdateConsumer { consumer: id, .. }
             | Command::SetConsumerSource { consumer: id, .. }
             | Command::SetConsumerPaused { consumer: id, .. }
@@ -314,6 +327,7 @@ impl Plane {
             Command::CreateRoom { .. }
             | Command::CloseRoom { .. }
             | Command::CreateTransport { .. }
+            | Command::CloseCapture { .. }
             | Command::InjectPanic { .. } => Err("not a command about a track or transport"),
         }
     }
@@ -370,11 +384,17 @@ impl Plane {
 
     /// When [`Plane::handle_timeout`] must be called next, at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.shared.timers.next()
+        let captured = self.shared.capture.as_ref().and_then(|sink| sink.next_timeout());
+        [self.shared.timers.next(), captured].into_iter().flatten().min()
     }
 
     /// Does what has become due by `now`. Calling it early is harmless.
     pub fn handle_timeout(&mut self, now: Instant, output: &mut impl Output) {
+        if let Some(sink) = &mut self.shared.capture
+            && sink.next_timeout().is_some_and(|due| due <= now)
+        {
+            sink.handle_timeout(now);
+        }
         loop {
             let mut due = [None; Plane::GROUP];
             for slot in &mut due {
@@ -545,6 +565,9 @@ impl Plane {
     }
 }
 
+/// Why nothing can be captured.
+pub(crate) const NO_SINK: &str = "nothing was set up to capture into";
+
 fn stage_of(kind: PacketKind) -> Stage {
     match kind {
         PacketKind::Stun => Stage::Stun,
@@ -575,6 +598,8 @@ fn execute_in_room(
         Command::RemoveProducer { .. } => room.remove_producer(cx, item),
         Command::SetProducerPaused { paused, .. } => room.pause_producer(cx, item, paused),
         Command::RequestKeyframe { .. } => room.keyframe_command(cx, item),
+        Command::SetCapture { capture, .. } => room.set_capture(cx, item, capture),
+        Command::PauseCapture { paused, .. } => room.pause_capture(cx, item, paused),
         Command::AddConsumer { consumer, parameters, .. } => {
             room.add_consumer(cx, item, source?, consumer, parameters)
         }
@@ -586,6 +611,7 @@ fn execute_in_room(
         Command::CreateRoom { .. }
         | Command::CloseRoom { .. }
         | Command::CreateTransport { .. }
+        | Command::CloseCapture { .. }
         | Command::InjectPanic { .. } => Err("not a command about a track or transport"),
     }
 }

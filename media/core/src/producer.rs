@@ -12,6 +12,7 @@ use crate::api::{
     ProducerParameters, ProducerStats,
 };
 use crate::cache::{CacheConfig, PacketCache};
+use crate::capture::CaptureId;
 use crate::clock::SenderReports;
 use crate::codec::PayloadInfo;
 use crate::layers::demand::Demand;
@@ -79,11 +80,13 @@ struct EncodingDefaults {
     clock_rate_hz: u32,
     keyframe_interval: Duration,
     instance: u32,
+    patience: Option<Duration>,
 }
 
 impl Encoding {
     fn new(parameters: &EncodingParameters, defaults: &EncodingDefaults) -> Encoding {
-        let EncodingDefaults { kind, nack, clock_rate_hz, keyframe_interval, instance } = *defaults;
+        let EncodingDefaults { kind, nack, clock_rate_hz, keyframe_interval, instance, patience } =
+            *defaults;
         let (nack_config, cache_config) = match kind {
             MediaKind::Audio => (NackConfig::audio(), CacheConfig::audio()),
             MediaKind::Video => (NackConfig::video(), CacheConfig::video()),
@@ -93,7 +96,11 @@ impl Encoding {
             ssrc: parameters.ssrc,
             rtx_ssrc: parameters.rtx_ssrc,
             reception: Reception::new(clock_rate_hz),
-            nack: nack.then(|| NackGenerator::new(nack_config)),
+            nack: nack.then(|| {
+                let mut nack = NackGenerator::new(nack_config);
+                nack.set_patience(patience);
+                nack
+            }),
             cache: PacketCache::new(cache_config),
             reports: SenderReports::new(clock_rate_hz),
             retired_ssrcs: VecDeque::new(),
@@ -170,6 +177,11 @@ pub(crate) struct Producer {
     /// Of audio: what it may bring, whatever its sources are.
     pub(crate) allowance: AudioAllowance,
     pub(crate) wish: VoiceWish,
+    /// What it is captured as.
+    pub(crate) capture: Option<CaptureId>,
+    /// The recording pauses, whether or not the track is muted.
+    pub(crate) capture_paused: bool,
+    patience: Option<Duration>,
     nack: bool,
 }
 
@@ -231,6 +243,9 @@ impl Producer {
             keeps_frames: false,
             allowance: AudioAllowance::default(),
             wish: VoiceWish::default(),
+            capture: None,
+            capture_paused: false,
+            patience: None,
             nack: false,
         };
         producer.update(parameters);
@@ -288,6 +303,7 @@ impl Producer {
             clock_rate_hz: codecs.first().map_or(90_000, |codec| codec.clock_rate_hz),
             keyframe_interval: self.keyframe_interval,
             instance: self.next_instance,
+            patience: self.patience,
         }
     }
 
@@ -333,6 +349,14 @@ impl Producer {
     /// Whether the publisher can be asked for copies.
     pub(crate) fn has_red(&self) -> bool {
         self.codecs.iter().any(|codec| codec.red_payload_type.is_some())
+    }
+
+    /// Asks for lost packets for so long, whatever players wait for; `None`: as long as they do.
+    pub(crate) fn set_patience(&mut self, patience: Option<Duration>) {
+        self.patience = patience;
+        for nack in self.encodings.iter_mut().filter_map(|encoding| encoding.nack.as_mut()) {
+            nack.set_patience(patience);
+        }
     }
 
     /// Forgets the frames copies are made of: what comes next must not be mixed with them.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::api::{
     CloseReason, DropReason, EngineCounters, Event, FORWARD_DELAY_BOUNDS_S, TransportState,
 };
+use crate::capture::CaptureSink;
 use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
 use crate::ext::ExtensionBuilder;
@@ -168,6 +169,8 @@ pub(crate) struct Shared {
     pub(crate) transports: FastMap<u64, Location>,
     pub(crate) producers: FastMap<u64, Location>,
     pub(crate) consumers: FastMap<u64, Location>,
+    /// Where captured packets go.
+    pub(crate) capture: Option<Box<dyn CaptureSink>>,
 }
 
 impl Shared {
@@ -197,6 +200,7 @@ impl Shared {
             transports: FastMap::with_hasher(hash),
             producers: FastMap::with_hasher(hash),
             consumers: FastMap::with_hasher(hash),
+            capture: None,
         }
     }
 

@@ -272,3 +272,41 @@ fn random_arrivals_keep_the_books_straight() {
         }
     }
 }
+
+#[test]
+fn a_recording_asks_on_when_players_have_given_up() {
+    let now = Instant::now();
+    let mut generator = NackGenerator::new(NackConfig::video());
+    generator.set_patience(Some(ms(4_000)));
+    for ext_seq in [100, 102] {
+        generator.on_packet(ext_seq, now);
+    }
+    let (mut requests, mut given_up, mut keyframes) = (Vec::new(), 0, 0);
+    while let Some(at) = generator.next_timeout() {
+        let (due, outcome) = poll(&mut generator, at, 50);
+        requests.extend(due.iter().map(|_| (at - now).as_millis() as u64));
+        given_up += outcome.given_up;
+        keyframes += u64::from(outcome.needs_keyframe);
+        assert!(!outcome.needs_keyframe || at == now + ms(1_000), "at the players' deadline");
+    }
+    assert_eq!((given_up, keyframes), (1, 1), "once, not again at the end");
+    let late: Vec<u64> = requests.iter().copied().filter(|at| *at > 1_000).collect();
+    assert!(late.len() >= 6 && *late.last().unwrap() > 3_500, "{late:?}");
+    assert!(late.windows(2).all(|pair| pair[1] - pair[0] >= 400), "{late:?}");
+    assert_eq!(generator.missing(), 0);
+}
+
+#[test]
+fn what_a_recording_waits_for_is_recovered_late() {
+    let now = Instant::now();
+    let mut generator = NackGenerator::new(NackConfig::audio());
+    generator.set_patience(Some(ms(4_000)));
+    for ext_seq in [100, 102] {
+        generator.on_packet(ext_seq, now);
+    }
+    poll(&mut generator, now + ms(2_000), 50);
+    assert!(generator.was_asked(101));
+    let arrival = generator.on_packet(101, now + ms(3_900));
+    assert_eq!(arrival, NackArrival::Recovered { after: ms(3_900) });
+    assert_eq!(poll(&mut generator, now + ms(4_500), 50), (vec![], NackOutcome::default()));
+}

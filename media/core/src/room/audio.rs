@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Room;
 use super::receive::{Elements, Packet};
 use crate::api::{DropReason, Event, MediaKind};
+use crate::capture::How;
 use crate::codec::opus;
 use crate::consumer::Consumer;
 use crate::ledger::Stage;
@@ -214,6 +215,7 @@ impl Room {
             can_start: true,
             is_late: false,
         };
+        self.capture(cx, stream.producer, &packet, How::Copy);
         self.forward(cx, stream.producer, &packet);
         cx.shared.scratch.frame = frame;
     }

@@ -201,6 +201,7 @@ impl Room {
     }
 
     fn drop_producer(&mut self, cx: &mut Cx, key: Key) {
+        self.end_capture(cx, key);
         let Some(producer) = self.producers.remove(key) else { return };
         cx.shared.producers.remove(&producer.id);
         cx.shared.lost_before[producer.kind as usize] += producer.lost();
@@ -228,6 +229,7 @@ impl Room {
             }
         }
         let is_video = producer.kind == MediaKind::Video;
+        producer.mark_pause(cx);
         if paused {
             producer.cancel_keyframes();
             self.speaker.remove(producer.id);
@@ -484,6 +486,9 @@ pub(crate) fn subject(command: &Command) -> (&'static str, u64) {
         Command::RemoveProducer { producer } => ("remove_producer", *producer),
         Command::SetProducerPaused { producer, .. } => ("set_producer_paused", *producer),
         Command::RequestKeyframe { producer } => ("request_keyframe", *producer),
+        Command::SetCapture { producer, .. } => ("set_capture", *producer),
+        Command::PauseCapture { producer, .. } => ("pause_capture", *producer),
+        Command::CloseCapture { capture } => ("close_capture", *capture),
         Command::AddConsumer { consumer, .. } => ("add_consumer", *consumer),
         Command::UpdateConsumer { consumer, .. } => ("update_consumer", *consumer),
         Command::SetConsumerSource { consumer, .. } => ("set_consumer_source", *consumer),

@@ -296,6 +296,10 @@ impl Room {
                 }
             }
         }
+        // What is recorded is watched later, by people who shall see the best there was.
+        if let Some(largest) = wanted.last_mut().filter(|_| producer.capture.is_some()) {
+            *largest = true;
+        }
         if let Some(encodings) = producer.demand.update(&wanted, cx.now) {
             cx.shared.events.push(Event::ProducerDemand { producer: producer.id, encodings });
         }

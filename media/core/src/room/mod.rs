@@ -3,6 +3,7 @@
 pub(crate) mod ahead;
 mod audio;
 mod bandwidth;
+mod capture;
 mod commands;
 mod echo;
 mod forward;

@@ -1,6 +1,7 @@
 //! From a datagram to media: decryption, RTX, loss accounting.
 
 use crate::api::{DropReason, Event, ExtensionKind, LayerSwitchReason, MediaKind};
+use crate::capture::How;
 use crate::codec::{self, PayloadInfo};
 use crate::demux::PacketKind;
 use crate::ext::{AudioLevel, ExtensionMap, StreamId, transport_sequence};
@@ -320,6 +321,8 @@ impl Room {
             self.allocate_subscribers(cx, stream.producer, LayerSwitchReason::Encoding);
         }
         cx.ledger().pass(Stage::Media);
+        let how = if is_repair { How::Retransmitted } else { How::Original };
+        self.capture(cx, stream.producer, &packet, how);
         self.forward_recovered(cx, stream, ext_seq, recovered);
         self.forward(cx, stream.producer, &packet);
         if is_audio {

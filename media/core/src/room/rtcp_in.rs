@@ -72,6 +72,7 @@ impl Room {
         let Some(encoding) = producer.encodings.get_mut(stream.encoding) else { return };
         encoding.reports.on_sender_report(info.ntp, info.rtp_timestamp, cx.now);
         transport.publisher_clock.on_sender_report(info.ntp, cx.ntp());
+        self.capture_report(cx, stream, info);
     }
 
     fn on_report_block(&mut self, cx: &mut Cx, key: Key, block: ReportBlock) {
