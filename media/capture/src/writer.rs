@@ -1,0 +1,417 @@
+//! The two threads of a recorder: one makes files of packets, one brings them to the disk.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_queue::ArrayQueue;
+use media_core::capture::CaptureId;
+
+use crate::clock::MonotonicAnchor;
+use crate::disk::Disk;
+use crate::event::{CaptureEvent, Cause, Gap};
+use crate::intake::{BLOCK, Exchange, Intake};
+use crate::record::{Kind, records};
+use crate::seal::MasterKey;
+use crate::stats::{RecorderStats, add};
+use crate::track::{Common, Done, Incoming, Track, TrackSpec};
+
+/// Finished segments and reports between the two threads.
+pub const CLOSING: usize = 1_024;
+/// Events kept until they are drained.
+pub const EVENTS: usize = 16_384;
+/// Tracks announced and not yet seen by the writer.
+const ANNOUNCED: usize = 4_096;
+/// Between two looks for filled blocks when there were none. Polling spares the media thread a
+/// system call.
+const POLL: Duration = Duration::from_millis(20);
+/// Between two looks at what is due.
+const TICK: Duration = Duration::from_millis(100);
+/// How long [`Recorder::join`] waits for the disk.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// A track announced for so long without being captured is forgotten when it closes; this bounds how
+/// many are known.
+const MAX_TRACKS: usize = 16_384;
+
+/// Settings of a recorder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecorderConfig {
+    /// Where sessions are recorded; it exists.
+    pub directory: PathBuf,
+    /// Length of a segment.
+    pub segment: Duration,
+    /// Memory between the media thread and the writer: what it can hold, a disk may be late.
+    pub buffer_bytes: usize,
+    /// Files are encrypted under keys of their own, which are wrapped with this one.
+    pub key: Option<MasterKey>,
+}
+
+impl RecorderConfig {
+    /// Bounds of [`RecorderConfig::buffer_bytes`].
+    pub const BUFFER_BYTES: std::ops::RangeInclusive<usize> = (1 << 20)..=(4 << 30);
+    /// Bounds of [`RecorderConfig::segment`].
+    pub const SEGMENT: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(600);
+}
+
+/// Why a recorder cannot start, or a track not be added.
+#[derive(Debug)]
+pub enum RecorderError {
+    /// A setting is out of range; the text names it.
+    Config(String),
+    /// The system refuses what is needed.
+    Io(std::io::Error),
+    /// Too many tracks wait to be seen.
+    Busy,
+    /// The recorder has ended.
+    Closed,
+}
+
+impl fmt::Display for RecorderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecorderError::Config(text) => f.write_str(text),
+            RecorderError::Io(error) => write!(f, "recording: {error}"),
+            RecorderError::Busy => f.write_str("too many tracks wait to be recorded"),
+            RecorderError::Closed => f.write_str("the recorder has ended"),
+        }
+    }
+}
+
+impl std::error::Error for RecorderError {}
+
+/// Called when there are events.
+pub type Notify = Arc<dyn Fn() + Send + Sync>;
+
+/// What the control side holds of a recorder. Cheap to clone.
+#[derive(Clone)]
+pub struct RecorderControl {
+    exchange: Arc<Exchange>,
+    events: Arc<ArrayQueue<CaptureEvent>>,
+    announce: SyncSender<TrackSpec>,
+}
+
+impl RecorderControl {
+    /// Announces a track. Do so before the plane is told to capture it.
+    ///
+    /// # Errors
+    ///
+    /// [`RecorderError::Busy`] and [`RecorderError::Closed`].
+    pub fn open(&self, spec: TrackSpec) -> Result<(), RecorderError> {
+        self.announce.try_send(spec).map_err(|error| match error {
+            TrySendError::Full(_) => RecorderError::Busy,
+            TrySendError::Disconnected(_) => RecorderError::Closed,
+        })
+    }
+
+    /// Takes the events there are, at most as many as are kept.
+    pub fn drain(&self) -> Vec<CaptureEvent> {
+        std::iter::from_fn(|| self.events.pop()).take(EVENTS).collect()
+    }
+
+    /// What was done so far.
+    pub fn stats(&self) -> RecorderStats {
+        self.exchange.counters.stats()
+    }
+}
+
+/// The threads, and the news of their end.
+struct Running {
+    ended: Receiver<()>,
+    threads: [JoinHandle<()>; 2],
+}
+
+/// A running recorder.
+pub struct Recorder {
+    control: RecorderControl,
+    running: Mutex<Option<Running>>,
+    is_abandoned: Arc<AtomicBool>,
+}
+
+impl Recorder {
+    /// Starts the threads. They end, with all files closed, when the [`Intake`] is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A setting is out of range, or threads are refused.
+    pub fn start(
+        config: RecorderConfig,
+        disk: Arc<dyn Disk>,
+        notify: Notify,
+    ) -> Result<(Recorder, Intake), RecorderError> {
+        check(&config)?;
+        let exchange = Exchange::new(config.buffer_bytes.div_ceil(BLOCK).max(4));
+        let anchor = MonotonicAnchor::now();
+        let intake = Intake::new(Arc::clone(&exchange), anchor);
+        let events = Arc::new(ArrayQueue::new(EVENTS));
+        let (announce, announced) = sync_channel(ANNOUNCED);
+        let (done, finished) = sync_channel(CLOSING);
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let (end, ended) = channel::<()>();
+        let closer = Closer {
+            exchange: Arc::clone(&exchange),
+            events: Arc::clone(&events),
+            is_abandoned: Arc::clone(&is_abandoned),
+            notify,
+        };
+        let writer = Writer {
+            common: Common { disk, key: config.key, segment_us: config.segment.as_micros() as u64 },
+            exchange: Arc::clone(&exchange),
+            announced,
+            tracks: HashMap::new(),
+            out: Vec::new(),
+        };
+        let io = RecorderError::Io;
+        let closing = thread::Builder::new()
+            .name("recorder-close".into())
+            .spawn(move || {
+                let _end = end;
+                lower_priority();
+                closer.run(&finished);
+            })
+            .map_err(io)?;
+        let writing = thread::Builder::new()
+            .name("recorder-write".into())
+            .spawn(move || {
+                lower_priority();
+                writer.run(anchor, &done);
+            })
+            .map_err(io)?;
+        let control = RecorderControl { exchange, events, announce };
+        let running = Mutex::new(Some(Running { ended, threads: [writing, closing] }));
+        Ok((Recorder { control, running, is_abandoned }, intake))
+    }
+
+    /// For the control side.
+    pub fn control(&self) -> RecorderControl {
+        self.control.clone()
+    }
+
+    /// Waits until all files are closed, for at most ten seconds; call it after the [`Intake`] was
+    /// dropped. Returns whether that came to pass. Events can be drained afterwards.
+    pub fn join(&self) -> bool {
+        let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = slot.take() else { return true };
+        match running.ended.recv_timeout(JOIN_TIMEOUT) {
+            Err(RecvTimeoutError::Timeout) => {
+                self.is_abandoned.store(true, Ordering::Relaxed);
+                *slot = Some(running);
+                false
+            }
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                running.threads.into_iter().for_each(|thread| drop(thread.join()));
+                true
+            }
+        }
+    }
+}
+
+fn check(config: &RecorderConfig) -> Result<(), RecorderError> {
+    let refuse = |text: String| Err(RecorderError::Config(text));
+    if !RecorderConfig::BUFFER_BYTES.contains(&config.buffer_bytes) {
+        return refuse(format!(
+            "capture_buffer_bytes: must be {} to {}, not {}",
+            RecorderConfig::BUFFER_BYTES.start(),
+            RecorderConfig::BUFFER_BYTES.end(),
+            config.buffer_bytes
+        ));
+    }
+    if !RecorderConfig::SEGMENT.contains(&config.segment) {
+        return refuse("segment_seconds: must be 1 to 600".into());
+    }
+    Ok(())
+}
+
+/// Media comes first where processors are short.
+#[allow(unsafe_code, reason = "the standard library has no priorities")]
+fn lower_priority() {
+    // SAFETY: changes a number of the calling thread (0), no pointer is passed.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 5);
+    }
+}
+
+/// Makes files of packets.
+struct Writer {
+    common: Common,
+    exchange: Arc<Exchange>,
+    announced: Receiver<TrackSpec>,
+    tracks: HashMap<CaptureId, Track>,
+    out: Vec<Done>,
+}
+
+impl Writer {
+    fn run(mut self, anchor: MonotonicAnchor, done: &SyncSender<Done>) {
+        let mut ticked = Instant::now();
+        loop {
+            // Looked at before the blocks: what is there then is the last.
+            let is_last = self.exchange.is_over();
+            let found = self.take_blocks(anchor, done);
+            let now = Instant::now();
+            if now >= ticked + TICK {
+                ticked = now;
+                self.tick(anchor.ns(now));
+                self.hand_on(done);
+            }
+            if is_last {
+                break;
+            }
+            if !found {
+                thread::sleep(POLL);
+            }
+        }
+        self.finish(anchor.ns(Instant::now()));
+        self.hand_on(done);
+    }
+
+    fn take_blocks(&mut self, anchor: MonotonicAnchor, done: &SyncSender<Done>) -> bool {
+        let mut found = false;
+        // Bounded by what there is: other work gets its turn.
+        for _ in 0..self.exchange.full.capacity() {
+            let Some(mut block) = self.exchange.full.pop() else { break };
+            found = true;
+            let newest_ns = self.process(&block);
+            block.clear();
+            let _ = self.exchange.empty.push(block);
+            self.hand_on(done);
+            let lag_us = anchor.ns(Instant::now()).saturating_sub(newest_ns) / 1_000;
+            self.exchange.counters.lag_us.store(lag_us, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// Takes the records of a block; returns the time of the last.
+    fn process(&mut self, block: &[u8]) -> u64 {
+        self.welcome();
+        let counters = &self.exchange.counters;
+        let mut newest_ns = 0;
+        for record in records(block) {
+            newest_ns = record.at_ns;
+            let Some(track) = self.tracks.get_mut(&record.capture) else { continue };
+            let at_us = track.us(record.at_ns);
+            match record.kind {
+                Kind::Packet { encoding, instance, ext_seq, how, bytes } => {
+                    let packet = Incoming { encoding, instance, ext_seq, how, bytes };
+                    track.on_packet(at_us, &packet, counters, &mut self.out);
+                }
+                Kind::Mark(mark) => track.on_mark(at_us, mark, counters, &mut self.out),
+                Kind::Lost { packets, since_ns } => {
+                    let since_us = track.us(since_ns);
+                    track.on_lost((since_us, at_us), packets, counters, &mut self.out);
+                }
+            }
+            if track.is_closed {
+                self.tracks.remove(&record.capture);
+            }
+        }
+        newest_ns
+    }
+
+    /// Takes over tracks that were announced.
+    fn welcome(&mut self) {
+        while self.tracks.len() < MAX_TRACKS
+            && let Ok(spec) = self.announced.try_recv()
+        {
+            self.tracks.insert(spec.capture, Track::new(spec, self.common.clone()));
+        }
+    }
+
+    fn tick(&mut self, now_ns: u64) {
+        let counters = &self.exchange.counters;
+        let mut failing = 0;
+        for track in self.tracks.values_mut() {
+            let now_us = track.us(now_ns);
+            track.tick(now_us, counters, &mut self.out);
+            failing += i64::from(track.is_failing());
+        }
+        counters.failing.store(failing, Ordering::Relaxed);
+        counters.tracks.store(self.tracks.len() as i64, Ordering::Relaxed);
+    }
+
+    /// Nothing more comes: everything is closed.
+    fn finish(&mut self, now_ns: u64) {
+        self.welcome();
+        for track in self.tracks.values_mut() {
+            let now_us = track.us(now_ns);
+            let close = media_core::capture::Mark::Close;
+            track.on_mark(now_us, close, &self.exchange.counters, &mut self.out);
+        }
+        self.tracks.clear();
+        self.exchange.counters.tracks.store(0, Ordering::Relaxed);
+    }
+
+    fn hand_on(&mut self, done: &SyncSender<Done>) {
+        for item in self.out.drain(..) {
+            // Fails only when the other thread has died; then nothing can be reported.
+            let _ = done.send(item);
+        }
+    }
+}
+
+/// Brings finished segments to the disk and reports.
+struct Closer {
+    exchange: Arc<Exchange>,
+    events: Arc<ArrayQueue<CaptureEvent>>,
+    is_abandoned: Arc<AtomicBool>,
+    notify: Notify,
+}
+
+impl Closer {
+    fn run(&self, finished: &Receiver<Done>) {
+        while let Ok(done) = finished.recv() {
+            match done {
+                Done::Event(event) => self.report(event),
+                Done::Segment { capture, segment, to_us } => {
+                    let (from_us, packets) = (segment.from_us, segment.packets());
+                    match segment.finish(to_us) {
+                        Ok(segment) => {
+                            add(&self.exchange.counters.segments, 1);
+                            self.report(CaptureEvent::SegmentClosed { capture, segment });
+                        }
+                        Err(error) => self.lose(capture, (from_us, to_us), packets, &error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A whole segment did not reach the disk.
+    fn lose(
+        &self,
+        capture: CaptureId,
+        (from_us, to_us): (u64, u64),
+        packets: u64,
+        error: &std::io::Error,
+    ) {
+        let cause = Cause::of(error);
+        let counters = &self.exchange.counters;
+        add(&counters.failures[cause as usize], 1);
+        add(&counters.gaps[cause as usize], 1);
+        add(&counters.missing[cause as usize], packets);
+        let message = error.to_string();
+        self.report(CaptureEvent::WriteFailed { capture, cause, message });
+        let gap = Gap { from_us, to_us, cause, packets: Some(packets), encoding: None };
+        self.report(CaptureEvent::GapDeclared { capture, gap });
+        self.report(CaptureEvent::WriteRestored { capture });
+    }
+
+    /// Reports; waits while nobody takes reports, unless nobody ever will.
+    fn report(&self, mut event: CaptureEvent) {
+        while let Err(back) = self.events.push(event) {
+            if self.is_abandoned.load(Ordering::Relaxed) {
+                return;
+            }
+            event = back;
+            (self.notify)();
+            thread::sleep(POLL);
+        }
+        (self.notify)();
+    }
+}
