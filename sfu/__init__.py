@@ -5,6 +5,7 @@ everything is called on the event loop's thread and returns at once.
 """
 
 from sfu import errors
+from sfu.capture import CapturedFormat, CapturedTrack, CaptureFiles, CaptureTarget
 from sfu.config import SfuConfig
 from sfu.engine import EngineLike
 from sfu.errors import SfuError
@@ -36,6 +37,10 @@ from sfu.standing import Selection
 __all__ = [
     "Answer",
     "AudioProtection",
+    "CaptureFiles",
+    "CaptureTarget",
+    "CapturedFormat",
+    "CapturedTrack",
     "EncodingDemand",
     "EngineLike",
     "Grant",

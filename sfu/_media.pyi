@@ -6,6 +6,7 @@ by the caller and unique for the life of the process. Watch ``fileno()`` for rea
 """
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import ClassVar, Self, final
 
 from typing_extensions import disjoint_base
@@ -14,6 +15,7 @@ __all__ = [
     "DROP_REASONS",
     "FORWARD_DELAY_BOUNDS_S",
     "STAGES",
+    "CaptureStats",
     "Certificate",
     "CodecParameters",
     "ConsumerStats",
@@ -151,9 +153,15 @@ class Engine:
         max_tcp_connections: at a time; one without an authentic check makes room for a newer.
         max_tcp_connections_per_address: the same for one IPv4 address or IPv6 /64.
         fault_injection: allow :meth:`inject_panic`.
+        capture_directory: where tracks are recorded; it exists. ``None``: nothing is recorded.
+        capture_segment_s: length of a file, 1 to 600.
+        capture_buffer_bytes: what a slow disk may leave waiting, 1 MiB to 4 GiB; beyond that
+            packets are dropped, counted and declared.
+        capture_key: 32 bytes under which the keys of files are wrapped; ``None``: no encryption.
 
     Raises:
-        EngineConfigError: an address can't be bound or a value is out of range.
+        EngineConfigError: an address can't be bound, nothing can be recorded where that is asked
+            for, or a value is out of range.
     """
 
     def __new__(
@@ -173,6 +181,10 @@ class Engine:
         max_tcp_connections: int = 1000,
         max_tcp_connections_per_address: int = 250,
         fault_injection: bool = False,
+        capture_directory: str | PathLike[str] | None = None,
+        capture_segment_s: float = 10.0,
+        capture_buffer_bytes: int = 67_108_864,
+        capture_key: bytes | None = None,
     ) -> Self: ...
     @property
     def port(self) -> int: ...
@@ -313,6 +325,43 @@ class Engine:
         """
 
     def remove_consumer(self, *, consumer: int) -> None: ...
+    def open_capture(
+        self,
+        *,
+        capture: int,
+        directory: str | PathLike[str],
+        name: str,
+        description: str,
+        about: str,
+        zero_ns: int,
+        wall_us: int,
+        first_segment: int,
+    ) -> None:
+        """Announces a track to be recorded; :meth:`set_capture` then says what brings it.
+
+        Args:
+            capture: chosen by the caller; stays the same when another producer brings the track.
+            directory: an existing one of its own.
+            name: of the interface in the files.
+            description: of the same, for people.
+            about: JSON, written into every file as a comment.
+            zero_ns: ``CLOCK_MONOTONIC`` when the session's clock was zero.
+            wall_us: the wall clock then, µs since 1970.
+            first_segment: number of the first file.
+
+        Raises:
+            EngineConfigError: the engine has no ``capture_directory``.
+        """
+
+    def set_capture(self, *, producer: int, capture: int | None) -> None:
+        """Records a producer under that name from now on; ``None``: no longer."""
+
+    def pause_capture(self, *, producer: int, paused: bool) -> None:
+        """Pauses a producer's recording, or goes on; what is between is a declared gap."""
+
+    def close_capture(self, *, capture: int) -> None:
+        """Nothing more is recorded under that name: ``Event.CaptureClosed`` comes last."""
+
     def inject_panic(self, *, room: int) -> None:
         """Makes the room's next packet panic; only with ``fault_injection``.
 
@@ -449,6 +498,104 @@ class Event:
         __match_args__ = ("count",)
         count: int
         def __new__(cls, count: int) -> Self: ...
+
+    @final
+    class CaptureOpened(Event):
+        """The first packet of a recorded track; times are µs of the session's clock."""
+
+        __match_args__ = ("capture", "at_us")
+        capture: int
+        at_us: int
+        def __new__(cls, capture: int, at_us: int) -> Self: ...
+
+    @final
+    class CaptureSegmentClosed(Event):
+        """A file is complete and on the disk."""
+
+        __match_args__ = (
+            "capture",
+            "number",
+            "file",
+            "bytes",
+            "packets",
+            "from_us",
+            "to_us",
+            "sha256",
+            "sm3",
+        )
+        capture: int
+        number: int
+        file: str
+        bytes: int
+        packets: int
+        from_us: int
+        to_us: int
+        sha256: str
+        """Lower-case hexadecimal; so the next."""
+        sm3: str
+        def __new__(
+            cls,
+            capture: int,
+            number: int,
+            file: str,
+            bytes: int,  # noqa: A002
+            packets: int,
+            from_us: int,
+            to_us: int,
+            sha256: str,
+            sm3: str,
+        ) -> Self: ...
+
+    @final
+    class CaptureGap(Event):
+        """Something is missing and will not come any more."""
+
+        __match_args__ = ("capture", "from_us", "to_us", "cause", "packets", "encoding")
+        capture: int
+        from_us: int
+        to_us: int
+        cause: str
+        """network, disk_full, disk_slow, disk_error, crash, paused."""
+        packets: int | None
+        """``None``: unknown."""
+        encoding: int | None
+        """Index of the only one it is about; ``None``: all of the track."""
+        def __new__(
+            cls,
+            capture: int,
+            from_us: int,
+            to_us: int,
+            cause: str,
+            packets: int | None,
+            encoding: int | None,
+        ) -> Self: ...
+
+    @final
+    class CaptureFailed(Event):
+        """Writing fails from now on; it is tried again."""
+
+        __match_args__ = ("capture", "cause", "message")
+        capture: int
+        cause: str
+        message: str
+        def __new__(cls, capture: int, cause: str, message: str) -> Self: ...
+
+    @final
+    class CaptureRestored(Event):
+        """Writing works again; the gap was declared before."""
+
+        __match_args__ = ("capture",)
+        capture: int
+        def __new__(cls, capture: int) -> Self: ...
+
+    @final
+    class CaptureClosed(Event):
+        """Nothing more comes of a track; all its files and gaps were told."""
+
+        __match_args__ = ("capture", "at_us")
+        capture: int
+        at_us: int
+        def __new__(cls, capture: int, at_us: int) -> Self: ...
 
     @final
     class EngineFailed(Event):
@@ -604,6 +751,27 @@ class TcpStats:
     """By reason: remote, unused, malformed, replaced, made_room."""
 
 @final
+class CaptureStats:
+    """What an engine recorded since it started."""
+
+    packets: int
+    bytes: int
+    dropped: int
+    """Packets there was no memory for, because the disk is slow."""
+    written_packets: int
+    written_bytes: int
+    segments: int
+    failures: dict[str, int]
+    """Failed attempts to write by cause; causes are those of ``Event.CaptureGap``."""
+    gaps: dict[str, int]
+    missing: dict[str, int]
+    """Packets in the gaps, as far as that is known."""
+    lag_s: float
+    """Age of what was written last when it was."""
+    tracks: int
+    failing: int
+
+@final
 class Snapshot:
     """State of one engine."""
 
@@ -612,6 +780,8 @@ class Snapshot:
     load: float
     """Share of the last second the media thread was busy, 0..1."""
     tcp: TcpStats
+    capture: CaptureStats | None
+    """``None`` where nothing can be recorded."""
     transports: list[TransportStats]
     producers: list[ProducerStats]
     consumers: list[ConsumerStats]

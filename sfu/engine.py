@@ -2,6 +2,7 @@
 # ruff: noqa: D102, PLR0913 (described in _media.pyi, whose signatures these are)
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -106,3 +107,18 @@ class EngineLike(Protocol):
         self, *, consumer: int, spatial: int | None, temporal: int, priority: int
     ) -> None: ...
     def remove_consumer(self, *, consumer: int) -> None: ...
+    def open_capture(
+        self,
+        *,
+        capture: int,
+        directory: "str | PathLike[str]",
+        name: str,
+        description: str,
+        about: str,
+        zero_ns: int,
+        wall_us: int,
+        first_segment: int,
+    ) -> None: ...
+    def set_capture(self, *, producer: int, capture: int | None) -> None: ...
+    def pause_capture(self, *, producer: int, paused: bool) -> None: ...
+    def close_capture(self, *, capture: int) -> None: ...

@@ -44,6 +44,12 @@ class EventDispatch:
             "RoomPanicked": self._room_panicked,
             "CommandFailed": self._command_failed,
             "EventsDropped": self._events_dropped,
+            "CaptureOpened": self._captured,
+            "CaptureSegmentClosed": self._captured,
+            "CaptureGap": self._captured,
+            "CaptureFailed": self._captured,
+            "CaptureRestored": self._captured,
+            "CaptureClosed": self._captured,
             "EngineFailed": self._engine_failed,
         }
 
@@ -203,6 +209,11 @@ class EventDispatch:
                 self._set_transport_state(stats.transport, stats.state, "none")
         for producer in port.statistics().producers:
             self._set_demand(producer.producer, [item.wanted for item in producer.encodings])
+
+    def _captured(self, port: EnginePort, event: Any) -> None:
+        capture = self._registry.captures.get(event.capture)
+        if capture is not None:
+            capture.on_event(event.capture, event)
 
     def _engine_failed(self, port: EnginePort, event: "Event.EngineFailed") -> None:
         log.error("engine failed", extra={"engine": port.index})

@@ -15,6 +15,7 @@ from sfu.model import Kind
 
 if TYPE_CHECKING:
     from sfu._media import CodecParameters, Snapshot
+    from sfu.capture import CaptureFiles
 
 __all__ = ["ConsumerSettings", "EnginePort", "Ice", "ProducerSettings"]
 
@@ -236,6 +237,28 @@ class EnginePort:
 
     def remove_consumer(self, consumer: int) -> None:
         self._send("remove_consumer", consumer=consumer)
+
+    def open_capture(self, capture: int, files: "CaptureFiles") -> None:
+        self._send(
+            "open_capture",
+            capture=capture,
+            directory=files.directory,
+            name=files.name,
+            description=files.description,
+            about=files.about,
+            zero_ns=files.zero_ns,
+            wall_us=files.wall_us,
+            first_segment=files.first_segment,
+        )
+
+    def set_capture(self, producer: int, capture: int | None) -> None:
+        self._send("set_capture", producer=producer, capture=capture)
+
+    def pause_capture(self, producer: int, paused: bool) -> None:
+        self._send("pause_capture", producer=producer, paused=paused)
+
+    def close_capture(self, capture: int) -> None:
+        self._send("close_capture", capture=capture)
 
     def _producer_arguments(self, settings: ProducerSettings) -> dict[str, Any]:
         make = self._types.EncodingParameters

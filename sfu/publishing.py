@@ -153,6 +153,8 @@ class Publishing:
         for subscription in publication.subscriptions.values():
             if subscription.active and subscription.consumer_id is not None:
                 port.set_consumer_source(subscription.consumer_id, publication.producer_id)
+        if self._participant.room.capture is not None:
+            self._participant.room.capture.bring(publication)
         self._refresh_subscribers(publication)
         if track.kind is Kind.VIDEO:
             port.request_keyframe(publication.producer_id)

@@ -9,6 +9,7 @@ from sfu.config import SfuConfig
 from sfu.listener import SfuListener
 
 if TYPE_CHECKING:
+    from sfu.capture import RoomCapture
     from sfu.participant import Participant
     from sfu.room import Room
     from sfu.subscription import Publication, Subscription
@@ -34,6 +35,7 @@ class Registry:
     transports: "dict[int, Participant]" = field(default_factory=dict)
     publications: "dict[int, Publication]" = field(default_factory=dict)
     subscriptions: "dict[int, Subscription]" = field(default_factory=dict)
+    captures: "dict[int, RoomCapture]" = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def new_id(self) -> int:

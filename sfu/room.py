@@ -5,8 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from sfu.capture import CaptureTarget, RoomCapture
 from sfu.errors import (
     DuplicateParticipantError,
+    IllegalTransitionError,
     InvalidIdentifierError,
     RoomClosedError,
     RoomFullError,
@@ -52,6 +54,7 @@ class Room:
         self.publications: dict[str, Publication] = {}
         self.active_speaker: Track | None = None
         self.screen_first = registry.config.screen_first
+        self.capture: RoomCapture | None = None
         self._levels: list[tuple[Track, int]] = []
         self._participants: dict[str, Participant] = {}
         port.create_room(plane_id)
@@ -132,6 +135,34 @@ class Room:
             for participant in self._participants.values():
                 participant.reception.fit_all()
 
+    def start_capture(self, target: CaptureTarget) -> None:
+        """Records all tracks of the room, now and later, until :meth:`stop_capture`.
+
+        The engine must have been told where to record.
+
+        Raises:
+            RoomClosedError: the room is closed.
+            IllegalTransitionError: it is being recorded.
+        """
+        if self.state is RoomState.CLOSED:
+            raise RoomClosedError("the room is closed")
+        if self.capture is not None:
+            raise IllegalTransitionError("the room is being recorded")
+        self.capture = RoomCapture(self.port, self.registry, target)
+        for publication in self.publications.values():
+            self.capture.bring(publication)
+
+    def pause_capture(self, paused: bool) -> None:
+        """Pauses the recording of the room, or goes on; nothing happens where there is none."""
+        if self.capture is not None:
+            self.capture.pause(self.publications, paused)
+
+    def stop_capture(self) -> None:
+        """Ends the recording of the room; another may be started then."""
+        capture, self.capture = self.capture, None
+        if capture is not None:
+            capture.stop(self.publications)
+
     def close(self, reason: str) -> None:
         """Ends the room; its participants leave with reason ``room_closed``."""
         self._close(reason, plane_gone=False)
@@ -140,6 +171,8 @@ class Room:
         """Tracks were published, by one offer: the others are asked for lines once."""
         for publication in publications:
             self.publications[publication.track.track_id] = publication
+            if self.capture is not None:
+                self.capture.bring(publication)
             self.registry.listener.track_published(publication.track)
         for participant in list(self._participants.values()):
             if not participant.auto_subscribe:
@@ -153,6 +186,8 @@ class Room:
         """A track is no longer published; nothing happens where it never was announced."""
         if self.publications.pop(publication.track.track_id, None) is None:
             return
+        if self.capture is not None:
+            self.capture.end(publication.track.track_id)
         self._levels = [item for item in self._levels if item[0] is not publication.track]
         if self.active_speaker is publication.track:
             self.active_speaker = None
@@ -225,6 +260,10 @@ class Room:
         if self.state is RoomState.CLOSED:
             return
         self.state = RoomState.CLOSED
+        if self.capture is not None and self.port.failed:
+            capture, self.capture = self.capture, None
+            capture.abandon()
+        self.stop_capture()
         if not plane_gone:
             self.port.close_room(self.plane_id)
         # The plane has closed, or will close, all that the room holds.

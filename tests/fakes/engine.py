@@ -7,6 +7,7 @@ use) fails the test at once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,6 +127,47 @@ class Event:
         count: int
 
     @dataclass(frozen=True)
+    class CaptureOpened:
+        capture: int
+        at_us: int = 0
+
+    @dataclass(frozen=True)
+    class CaptureSegmentClosed:
+        capture: int
+        number: int = 1
+        file: str = "000001.pcapng"
+        bytes: int = 1_000
+        packets: int = 10
+        from_us: int = 0
+        to_us: int = 10_000_000
+        sha256: str = "00" * 32
+        sm3: str = "11" * 32
+
+    @dataclass(frozen=True)
+    class CaptureGap:
+        capture: int
+        from_us: int
+        to_us: int
+        cause: str = "network"
+        packets: int | None = None
+        encoding: int | None = None
+
+    @dataclass(frozen=True)
+    class CaptureFailed:
+        capture: int
+        cause: str = "disk_full"
+        message: str = "no space left on device"
+
+    @dataclass(frozen=True)
+    class CaptureRestored:
+        capture: int
+
+    @dataclass(frozen=True)
+    class CaptureClosed:
+        capture: int
+        at_us: int = 0
+
+    @dataclass(frozen=True)
     class EngineFailed:
         message: str = "gone"
 
@@ -155,6 +197,7 @@ class FakeProducer:
     transport: int
     arguments: dict[str, Any]
     paused: bool = False
+    capture: int | None = None
 
 
 @dataclass
@@ -193,6 +236,7 @@ class FakeEngine:
         self.transports: dict[int, FakeTransport] = {}
         self.producers: dict[int, FakeProducer] = {}
         self.consumers: dict[int, FakeConsumer] = {}
+        self.captures: set[int] = set()
         self.busy = False
         self.closed = False
         self.refuse: set[str] = set()
@@ -484,6 +528,46 @@ class FakeEngine:
         if item.producer is not None:
             assert self.producers[item.producer].arguments["kind"] == "video"
         item.layers = layers
+
+    def open_capture(
+        self,
+        *,
+        capture: int,
+        directory: str | PathLike[str],
+        name: str,
+        description: str,
+        about: str,
+        zero_ns: int,
+        wall_us: int,
+        first_segment: int,
+    ) -> None:
+        self._record(
+            "open_capture",
+            capture=capture,
+            directory=directory,
+            name=name,
+            description=description,
+            about=about,
+            zero_ns=zero_ns,
+            wall_us=wall_us,
+            first_segment=first_segment,
+        )
+        self._claim(capture)
+        self.captures.add(capture)
+
+    def set_capture(self, *, producer: int, capture: int | None) -> None:
+        self._record("set_capture", producer=producer, capture=capture)
+        assert producer in self.producers
+        assert capture is None or capture in self.captures
+        self.producers[producer].capture = capture
+
+    def pause_capture(self, *, producer: int, paused: bool) -> None:
+        self._record("pause_capture", producer=producer, paused=paused)
+        assert self.producers[producer].capture is not None
+
+    def close_capture(self, *, capture: int) -> None:
+        self._record("close_capture", capture=capture)
+        self.captures.remove(capture)
 
     def remove_consumer(self, *, consumer: int) -> None:
         self._record("remove_consumer", consumer=consumer)

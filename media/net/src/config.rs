@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use media_capture::RecorderConfig;
 use media_core::PlaneConfig;
 
 use crate::error::EngineError;
@@ -28,6 +29,8 @@ pub struct EngineConfig {
     pub plane: PlaneConfig,
     /// ICE over TCP, for clients whose network has no UDP. `None`: not offered.
     pub tcp: Option<TcpConfig>,
+    /// Where tracks are recorded. `None`: nowhere.
+    pub recorder: Option<RecorderConfig>,
 }
 
 /// Settings of ICE over TCP.
@@ -106,6 +109,7 @@ mod tests {
             event_queue: 16,
             plane: PlaneConfig::default(),
             tcp: None,
+            recorder: None,
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use media_capture::{LocalDisk, Recorder, RecorderConfig, RecorderError, TrackSpec};
 use media_core::{Certificate, Command, Plane, PlaneConfig};
 
 use crate::bind::{self, Bound, SocketBuffers};
@@ -31,6 +32,7 @@ pub struct Engine {
     local_addresses: Vec<SocketAddr>,
     tcp_port: Option<u16>,
     buffers: SocketBuffers,
+    recorder: Option<Recorder>,
 }
 
 /// The media thread and the news of its end.
@@ -57,6 +59,10 @@ impl Engine {
         let shared = Shared::new(config.event_queue)
             .map(Arc::new)
             .map_err(|source| EngineError::Resource { what: "eventfd", source })?;
+        let (recorder, intake) = match config.recorder {
+            Some(config) => start_recorder(config, &shared).map(|(r, i)| (Some(r), Some(i)))?,
+            None => (None, None),
+        };
         let (end, ended) = mpsc::channel::<()>();
         let for_thread = Arc::clone(&shared);
         let plane_config = PlaneConfig { seed: random_seed(), ..config.plane };
@@ -66,7 +72,10 @@ impl Engine {
                 let _end = end;
                 supervise(&Arc::clone(&for_thread), move || {
                     let (now, wall) = (Instant::now(), SystemTime::now());
-                    let plane = Plane::new(plane_config, certificate, now, wall);
+                    let mut plane = Plane::new(plane_config, certificate, now, wall);
+                    if let Some(intake) = intake {
+                        plane.set_capture(Box::new(intake));
+                    }
                     Worker::new(plane, endpoints, tcp, for_thread).run();
                 });
             })
@@ -77,6 +86,7 @@ impl Engine {
             local_addresses,
             tcp_port,
             buffers,
+            recorder,
         })
     }
 
@@ -105,6 +115,15 @@ impl Engine {
         self.shared.submit(command)
     }
 
+    /// Announces a track to the recorder: do so before [`Command::SetCapture`] names it.
+    pub fn open_capture(&self, track: TrackSpec) -> Result<(), CommandError> {
+        let recorder = self.shared.recorder.get().ok_or(CommandError::NoRecorder)?;
+        recorder.open(track).map_err(|error| match error {
+            RecorderError::Busy => CommandError::Busy,
+            _ => CommandError::Closed,
+        })
+    }
+
     /// Takes all events queued so far. Works after [`Engine::close`], too.
     pub fn drain_events(&self) -> Vec<EngineEvent> {
         self.shared.drain()
@@ -121,7 +140,8 @@ impl Engine {
     }
 
     /// Executes the commands accepted so far, closes all transports (DTLS `close_notify`), ends
-    /// the thread and frees the port. Blocks for at most [`CLOSE_TIMEOUT`]; idempotent.
+    /// the thread and frees the port. Blocks for at most [`CLOSE_TIMEOUT`], and ten seconds more
+    /// where the disk is slow to take what was recorded; idempotent.
     pub fn close(&self) -> Result<(), CloseTimeout> {
         self.shared.request_close();
         let mut slot = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +154,10 @@ impl Engine {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
                 // Panics were caught and reported inside the thread.
                 let _ = running.thread.join();
-                Ok(())
+                match self.recorder.as_ref().is_none_or(Recorder::join) {
+                    true => Ok(()),
+                    false => Err(CloseTimeout),
+                }
             }
         }
     }
@@ -152,6 +175,22 @@ impl Drop for Engine {
         // A thread that doesn't end keeps its share of the state alive: nothing dangles.
         let _ = self.close();
     }
+}
+
+/// Starts the recorder and says where the events of it are found.
+fn start_recorder(
+    config: RecorderConfig,
+    shared: &Arc<Shared>,
+) -> Result<(Recorder, media_capture::Intake), EngineError> {
+    let directory = config.directory.clone();
+    let refuse = |source| EngineError::Recorder { directory: directory.clone(), source };
+    let disk = LocalDisk::new(directory.clone()).map_err(|e| refuse(RecorderError::Io(e)))?;
+    let for_notify = Arc::clone(shared);
+    let notify = Arc::new(move || for_notify.event_wake.raise());
+    let (recorder, intake) = Recorder::start(config, Arc::new(disk), notify).map_err(refuse)?;
+    // There is one recorder, made here.
+    let _ = shared.recorder.set(recorder.control());
+    Ok((recorder, intake))
 }
 
 /// Runs the thread's work and reports its panic as the engine's last event.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use media_capture::RecorderError;
+
 /// The engine could not be started.
 #[derive(Debug)]
 pub enum EngineError {
@@ -22,6 +24,13 @@ pub enum EngineError {
         address: SocketAddr,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// Nothing can be recorded there.
+    Recorder {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// What is wrong.
+        source: RecorderError,
     },
     /// The kernel refused a resource other than the address.
     Resource {
@@ -42,6 +51,9 @@ impl fmt::Display for EngineError {
             EngineError::BindTcp { address, source } => {
                 write!(f, "tcp: cannot listen on TCP {address}: {source}")
             }
+            EngineError::Recorder { directory, source } => {
+                write!(f, "recording: {}: {source}", directory.display())
+            }
             EngineError::Resource { what, source } => write!(f, "cannot create {what}: {source}"),
         }
     }
@@ -51,6 +63,7 @@ impl std::error::Error for EngineError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             EngineError::Config(_) => None,
+            EngineError::Recorder { source, .. } => Some(source),
             EngineError::Bind { source, .. }
             | EngineError::BindTcp { source, .. }
             | EngineError::Resource { source, .. } => Some(source),
@@ -65,6 +78,8 @@ pub enum CommandError {
     Busy,
     /// The engine was closed or its thread died.
     Closed,
+    /// It was not told where to record.
+    NoRecorder,
 }
 
 impl fmt::Display for CommandError {
@@ -72,6 +87,7 @@ impl fmt::Display for CommandError {
         f.write_str(match self {
             CommandError::Busy => "the command queue is full",
             CommandError::Closed => "the engine is closed",
+            CommandError::NoRecorder => "the engine was not told where to record",
         })
     }
 }

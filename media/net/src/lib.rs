@@ -15,6 +15,7 @@
 //! | TCP connection, in | one frame of [`media_core::framing::MAX_FRAME`] | the kernel slows the sender |
 //! | TCP connection, out | 64 KiB of media, 80 KiB in all | newest dropped as `tcp_buffer_full` |
 //! | the same | 2 s of media | oldest dropped as `tcp_late` |
+//! | what is recorded | see [`media_capture`] | packets dropped, counted, declared |
 //! | TCP connections | [`TcpConfig::max_connections`] | see [`Refused`] and [`Closed`] |
 
 mod bind;

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
+use media_capture::{CaptureEvent, RecorderControl, RecorderStats};
 use media_core::{Command, Event, Snapshot, Stage};
 
 use crate::error::CommandError;
@@ -19,6 +20,8 @@ pub const COMMAND_QUEUE: usize = 4_096;
 pub enum EngineEvent {
     /// Reported by the plane.
     Plane(Event),
+    /// Reported by the recorder.
+    Capture(CaptureEvent),
     /// The media thread died; nothing of this engine works any more. Always the last event.
     Failed {
         /// Text of the panic.
@@ -50,6 +53,8 @@ pub struct EngineSnapshot {
     pub tcp: TcpStats,
     /// What left and what could not.
     pub sockets: SocketStats,
+    /// What was recorded; `None` where nothing can be.
+    pub recorder: Option<RecorderStats>,
     /// Events lost because nobody drained them.
     pub events_dropped: u64,
     /// Commands refused because the queue was full.
@@ -68,6 +73,8 @@ pub(crate) struct Shared {
     closed: AtomicBool,
     failure: Mutex<Option<String>>,
     published: Mutex<Arc<Published>>,
+    /// Set before the media thread starts, if at all.
+    pub(crate) recorder: OnceLock<RecorderControl>,
 }
 
 /// What the media thread hands over.
@@ -102,6 +109,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             failure: Mutex::new(None),
             published: Mutex::new(Arc::default()),
+            recorder: OnceLock::new(),
         })
     }
 
@@ -126,6 +134,9 @@ impl Shared {
             .take(self.events.capacity())
             .map(EngineEvent::Plane)
             .collect();
+        if let Some(recorder) = self.recorder.get() {
+            drained.extend(recorder.drain().into_iter().map(EngineEvent::Capture));
+        }
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         drained.extend(failure.take().map(|message| EngineEvent::Failed { message }));
         drained
@@ -166,6 +177,7 @@ impl Shared {
             load: published.load,
             tcp: published.tcp,
             sockets: published.sockets,
+            recorder: self.recorder.get().map(RecorderControl::stats),
             events_dropped: self.events_dropped.load(Ordering::Relaxed),
             commands_rejected: self.commands_rejected.load(Ordering::Relaxed),
         }

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
+use std::time::Duration;
 
+use media_capture::{MasterKey, RecorderConfig, SessionClock, TrackSpec};
 use media_core::api::{Layer, LayerWish};
 use media_core::{Command, PlaneConfig};
 use media_net::{EngineConfig, TcpConfig};
@@ -48,6 +51,26 @@ fn port(name: &str, value: Int) -> Result<Option<NonZeroU16>, Error> {
     Ok(NonZeroU16::new(port as u16))
 }
 
+/// Where and how tracks are recorded.
+fn recorder(
+    directory: PathBuf,
+    segment_s: f64,
+    buffer_bytes: Int,
+    key: Option<&[u8]>,
+) -> Result<RecorderConfig, Error> {
+    let segment = Duration::try_from_secs_f64(segment_s)
+        .map_err(|_| Error::Config("capture_segment_s: must be 1 to 600".into()))?;
+    let range = RecorderConfig::BUFFER_BYTES;
+    let range = *range.start() as u64..=*range.end() as u64;
+    let buffer_bytes = parse::integer("capture_buffer_bytes", buffer_bytes, range)
+        .map_err(Error::of_config)? as usize;
+    let key = key
+        .map(MasterKey::new)
+        .transpose()
+        .map_err(|error| Error::Config(format!("capture_key: {error}")))?;
+    Ok(RecorderConfig { directory, segment, buffer_bytes, key })
+}
+
 fn address(text: &str) -> Result<SocketAddr, Error> {
     text.parse().map_err(|_| {
         Error::Config(format!(
@@ -68,13 +91,17 @@ impl Engine {
             tcp = false,
             tcp_port = Int::of(0), max_tcp_connections = Int::of(1000),
             max_tcp_connections_per_address = Int::of(250), fault_injection = false,
+            capture_directory = None, capture_segment_s = 10.0,
+            capture_buffer_bytes = Int::of(64 << 20), capture_key = None,
         ),
         text_signature = "(*, certificate, listen, name='engine', max_rooms=1000, \
                           max_transports=5000, event_queue=16384, \
                           min_bitrate_bps=30000, \
                           start_bitrate_bps=1000000, max_bitrate_bps=30000000, tcp=False, tcp_port=0, \
                           max_tcp_connections=1000, max_tcp_connections_per_address=250, \
-                          fault_injection=False)"
+                          fault_injection=False, capture_directory=None, \
+                          capture_segment_s=10.0, capture_buffer_bytes=67108864, \
+                          capture_key=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "keyword-only settings")]
     fn new(
@@ -93,7 +120,17 @@ impl Engine {
         max_tcp_connections: Int,
         max_tcp_connections_per_address: Int,
         fault_injection: bool,
+        capture_directory: Option<PathBuf>,
+        capture_segment_s: f64,
+        capture_buffer_bytes: Int,
+        capture_key: Option<&[u8]>,
     ) -> Result<Engine, Error> {
+        let recorder = match capture_directory {
+            Some(directory) => {
+                Some(recorder(directory, capture_segment_s, capture_buffer_bytes, capture_key)?)
+            }
+            None => None,
+        };
         let min_bitrate_bps = bitrate("min_bitrate_bps", min_bitrate_bps)?;
         let start_bitrate_bps = bitrate("start_bitrate_bps", start_bitrate_bps)?;
         let max_bitrate_bps = bitrate("max_bitrate_bps", max_bitrate_bps)?;
@@ -123,6 +160,7 @@ impl Engine {
                 ..PlaneConfig::default()
             },
             tcp: tcp.then_some(tcp_config),
+            recorder,
         };
         let certificate = certificate.0.clone();
         let engine =
@@ -291,6 +329,54 @@ impl Engine {
     #[pyo3(signature = (*, producer))]
     fn request_keyframe(&self, producer: Int) -> Result<(), Error> {
         self.send(Command::RequestKeyframe { producer: parse::id("producer", producer)? })
+    }
+
+    /// Announces a track to be recorded under this name.
+    #[pyo3(signature = (
+        *, capture, directory, name, description, about, zero_ns, wall_us, first_segment
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only arguments of one command")]
+    fn open_capture(
+        &self,
+        capture: Int,
+        directory: PathBuf,
+        name: String,
+        description: String,
+        about: String,
+        zero_ns: Int,
+        wall_us: i64,
+        first_segment: Int,
+    ) -> Result<(), Error> {
+        let first = parse::integer("first_segment", first_segment, 1..=u64::from(u32::MAX))?;
+        let track = TrackSpec {
+            capture: parse::id("capture", capture)?,
+            directory,
+            name,
+            description,
+            about,
+            clock: SessionClock { zero_ns: parse::id("zero_ns", zero_ns)?, wall_us },
+            first_segment: first as u32,
+        };
+        self.engine.open_capture(track).map_err(Error::Command)
+    }
+
+    /// Captures a producer's packets under a name, or no longer.
+    #[pyo3(signature = (*, producer, capture))]
+    fn set_capture(&self, producer: Int, capture: Option<Int>) -> Result<(), Error> {
+        self.send(Command::SetCapture {
+            producer: parse::id("producer", producer)?,
+            capture: capture.map(|id| parse::id("capture", id)).transpose()?,
+        })
+    }
+
+    #[pyo3(signature = (*, producer, paused))]
+    fn pause_capture(&self, producer: Int, paused: bool) -> Result<(), Error> {
+        self.send(Command::PauseCapture { producer: parse::id("producer", producer)?, paused })
+    }
+
+    #[pyo3(signature = (*, capture))]
+    fn close_capture(&self, capture: Int) -> Result<(), Error> {
+        self.send(Command::CloseCapture { capture: parse::id("capture", capture)? })
     }
 
     #[pyo3(signature = (

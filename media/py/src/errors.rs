@@ -84,6 +84,9 @@ pub(crate) fn to_py(error: Error) -> PyErr {
         Error::Command(CommandError::Busy) => {
             EngineBusyError::new_err(CommandError::Busy.to_string())
         }
+        Error::Command(CommandError::NoRecorder) => {
+            EngineConfigError::new_err(CommandError::NoRecorder.to_string())
+        }
         Error::Command(CommandError::Closed) => {
             EngineClosedError::new_err(CommandError::Closed.to_string())
         }

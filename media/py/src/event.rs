@@ -1,5 +1,6 @@
 //! Events as Python sees them.
 
+use media_capture::CaptureEvent;
 use media_core::api;
 use media_net::EngineEvent;
 use pyo3::prelude::*;
@@ -69,6 +70,41 @@ pub(crate) enum Event {
     },
     EventsDropped {
         count: u64,
+    },
+    CaptureOpened {
+        capture: u64,
+        at_us: u64,
+    },
+    CaptureSegmentClosed {
+        capture: u64,
+        number: u32,
+        file: String,
+        bytes: u64,
+        packets: u64,
+        from_us: u64,
+        to_us: u64,
+        sha256: String,
+        sm3: String,
+    },
+    CaptureGap {
+        capture: u64,
+        from_us: u64,
+        to_us: u64,
+        cause: String,
+        packets: Option<u64>,
+        encoding: Option<u8>,
+    },
+    CaptureFailed {
+        capture: u64,
+        cause: String,
+        message: String,
+    },
+    CaptureRestored {
+        capture: u64,
+    },
+    CaptureClosed {
+        capture: u64,
+        at_us: u64,
     },
     EngineFailed {
         message: String,
@@ -144,6 +180,43 @@ impl Event {
                 text(message)
             ),
             Event::EventsDropped { count } => format!("Event.EventsDropped(count={count})"),
+            Event::CaptureOpened { capture, at_us } => {
+                format!("Event.CaptureOpened(capture={capture}, at_us={at_us})")
+            }
+            Event::CaptureSegmentClosed {
+                capture,
+                number,
+                file,
+                bytes,
+                packets,
+                from_us,
+                to_us,
+                sha256,
+                sm3,
+            } => format!(
+                "Event.CaptureSegmentClosed(capture={capture}, number={number}, file={}, \
+                 bytes={bytes}, packets={packets}, from_us={from_us}, to_us={to_us}, \
+                 sha256='{sha256}', sm3='{sm3}')",
+                text(file)
+            ),
+            Event::CaptureGap { capture, from_us, to_us, cause, packets, encoding } => {
+                let packets = packets.map_or("None".into(), |count| count.to_string());
+                let encoding = encoding.map_or("None".into(), |index| index.to_string());
+                format!(
+                    "Event.CaptureGap(capture={capture}, from_us={from_us}, to_us={to_us}, \
+                     cause='{cause}', packets={packets}, encoding={encoding})"
+                )
+            }
+            Event::CaptureFailed { capture, cause, message } => format!(
+                "Event.CaptureFailed(capture={capture}, cause='{cause}', message={})",
+                text(message)
+            ),
+            Event::CaptureRestored { capture } => {
+                format!("Event.CaptureRestored(capture={capture})")
+            }
+            Event::CaptureClosed { capture, at_us } => {
+                format!("Event.CaptureClosed(capture={capture}, at_us={at_us})")
+            }
             Event::EngineFailed { message } => {
                 format!("Event.EngineFailed(message={})", text(message))
             }
@@ -155,7 +228,45 @@ impl From<EngineEvent> for Event {
     fn from(event: EngineEvent) -> Event {
         match event {
             EngineEvent::Plane(event) => event.into(),
+            EngineEvent::Capture(event) => event.into(),
             EngineEvent::Failed { message } => Event::EngineFailed { message },
+        }
+    }
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl From<CaptureEvent> for Event {
+    fn from(event: CaptureEvent) -> Event {
+        match event {
+            CaptureEvent::Opened { capture, at_us } => Event::CaptureOpened { capture, at_us },
+            CaptureEvent::SegmentClosed { capture, segment } => Event::CaptureSegmentClosed {
+                capture,
+                number: segment.number,
+                sha256: hex(&segment.sha256),
+                sm3: hex(&segment.sm3),
+                file: segment.file,
+                bytes: segment.bytes,
+                packets: segment.packets,
+                from_us: segment.from_us,
+                to_us: segment.to_us,
+            },
+            CaptureEvent::GapDeclared { capture, gap } => Event::CaptureGap {
+                capture,
+                from_us: gap.from_us,
+                to_us: gap.to_us,
+                cause: gap.cause.as_str().into(),
+                packets: gap.packets,
+                encoding: gap.encoding,
+            },
+            CaptureEvent::WriteFailed { capture, cause, message } => {
+                Event::CaptureFailed { capture, cause: cause.as_str().into(), message }
+            }
+            CaptureEvent::WriteRestored { capture } => Event::CaptureRestored { capture },
+            CaptureEvent::Closed { capture, at_us } => Event::CaptureClosed { capture, at_us },
         }
     }
 }

@@ -34,8 +34,8 @@ mod _media {
     use crate::parameters::{Certificate, CodecParameters, EncodingParameters};
     #[pymodule_export]
     use crate::stats::{
-        ConsumerStats, Counters, EncodingStats, ProducerStats, Snapshot, StageStats, TcpStats,
-        TransportStats,
+        CaptureStats, ConsumerStats, Counters, EncodingStats, ProducerStats, Snapshot, StageStats,
+        TcpStats, TransportStats,
     };
     #[pymodule_export]
     use crate::swarm::{Swarm, SwarmReport};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use media_capture::{Cause, RecorderStats};
 use media_core::api::{self, LayerSwitchReason};
 use media_core::{DropReason, Protocol, Stage};
 use media_net::{Closed, EngineSnapshot, Refused};
@@ -174,6 +175,8 @@ pub(crate) struct Snapshot {
     load: f64,
     #[pyo3(get)]
     tcp: Py<TcpStats>,
+    #[pyo3(get)]
+    capture: Option<Py<CaptureStats>>,
     plane: Arc<api::Snapshot>,
     places: OnceLock<Places>,
     connections: OnceLock<HashMap<u64, Connection>>,
@@ -231,6 +234,10 @@ impl Snapshot {
             rooms: snapshot.plane.rooms,
             load: snapshot.load,
             tcp: Py::new(py, TcpStats::new(py, &snapshot.tcp)?)?,
+            capture: match &snapshot.recorder {
+                Some(stats) => Some(Py::new(py, CaptureStats::new(py, stats)?)?),
+                None => None,
+            },
             plane: snapshot.plane,
             places: OnceLock::new(),
             connections: OnceLock::new(),
@@ -301,6 +308,46 @@ impl TcpStats {
             accepted: stats.accepted,
             refused: refused.into_py_dict(py)?.unbind(),
             closed: closed.into_py_dict(py)?.unbind(),
+        })
+    }
+}
+
+/// What an engine's recorder did so far.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct CaptureStats {
+    packets: u64,
+    bytes: u64,
+    dropped: u64,
+    written_packets: u64,
+    written_bytes: u64,
+    segments: u64,
+    failures: Py<PyDict>,
+    gaps: Py<PyDict>,
+    missing: Py<PyDict>,
+    lag_s: f64,
+    tracks: u64,
+    failing: u64,
+}
+
+impl CaptureStats {
+    fn new(py: Python<'_>, stats: &RecorderStats) -> PyResult<CaptureStats> {
+        let by_cause = |counts: &[u64; Cause::ALL.len()]| {
+            let pairs = Cause::ALL.map(|cause| (cause.as_str(), counts[cause as usize]));
+            pairs.into_py_dict(py).map(Bound::unbind)
+        };
+        Ok(CaptureStats {
+            packets: stats.packets,
+            bytes: stats.bytes,
+            dropped: stats.dropped,
+            written_packets: stats.written_packets,
+            written_bytes: stats.written_bytes,
+            segments: stats.segments,
+            failures: by_cause(&stats.failures)?,
+            gaps: by_cause(&stats.gaps)?,
+            missing: by_cause(&stats.missing)?,
+            lag_s: stats.lag_us as f64 / 1e6,
+            tracks: stats.tracks,
+            failing: stats.failing,
         })
     }
 }

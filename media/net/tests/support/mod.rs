@@ -32,6 +32,7 @@ pub fn config(listen: &[&str]) -> EngineConfig {
         event_queue: 1_024,
         plane: PlaneConfig::default(),
         tcp: None,
+        recorder: None,
     }
 }
 
@@ -58,7 +59,7 @@ pub fn wait_event(engine: &Engine, mut found: impl FnMut(&Event) -> bool) -> Eve
         for event in engine.drain_events() {
             match event {
                 EngineEvent::Plane(event) if found(&event) => return event,
-                EngineEvent::Plane(_) => {}
+                EngineEvent::Plane(_) | EngineEvent::Capture(_) => {}
                 EngineEvent::Failed { message } => panic!("the engine failed: {message}"),
             }
         }
