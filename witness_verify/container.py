@@ -83,14 +83,14 @@ def _read_directory(file: BinaryIO) -> list[Entry]:
     file.seek(size - _TAIL)
     tail = file.read(_TAIL)
     count, length, start = struct.unpack_from("<QQQ", tail, 32)
-    if count > MAX_ENTRIES or length > count * (46 + MAX_NAME + 32):
-        raise Failure("too_large", f"{count} files")
     end = size - _TAIL
     head = (0x06064B50, 44, 0x032D, 45, 0, 0, count, count, length, start)
     expected = struct.pack("<IQHHIIQQQQ", *head) + struct.pack("<IIQI", 0x07064B50, 0, end, 1)
     expected += struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0xFFFF, 0xFFFF, _ONES, _ONES, 0)
     if tail != expected or start + length != end:
         raise Failure("container", "end of the directory")
+    if count > MAX_ENTRIES or length > count * (46 + MAX_NAME + 32):
+        raise Failure("too_large", f"{count} files")
     file.seek(start)
     directory = file.read(length)
     entries, at, offset = [], 0, 0

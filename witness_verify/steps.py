@@ -22,6 +22,7 @@ _MAX_MANIFEST: Final = 8 << 20
 _MAX_SMALL: Final = 1 << 16
 _CLOCKS: Final = timedelta(minutes=5)
 _SEALING: Final = timedelta(days=1)
+_NOT_KNOWN: Final = {"signer_unknown", "timestamp_unknown", "head_unproven"}
 _ALGORITHMS: Final = {"Ed25519": ED25519, "SM2-SM3": SM2_SM3}
 
 
@@ -86,8 +87,8 @@ def verify(
         try:
             step = getattr(check, name)()
         except Failure as failure:
-            unknown = failure.code.endswith(("_unknown", "_unproven"))
-            step = Step(name, "unknown" if unknown else "fail", failure.code, failure.detail)
+            outcome = "unknown" if failure.code in _NOT_KNOWN else "fail"
+            step = Step(name, outcome, failure.code, failure.detail)
         result.steps.append(step)
         result.package, result.session = check.package, check.session
         progress(step)
@@ -268,6 +269,8 @@ class _Check:
     def log(self) -> Step:
         """It stands in the transparency log, which only ever grew."""
         proof = values.parse(self._box.read("proofs/log.json", _MAX_SMALL), "proofs/log.json")
+        if proof.get("format") != "witness-log-proof/1" or proof.keys() != _PROOF:
+            raise Failure("form", "proofs/log.json")
         leaf = {
             "package": self.package,
             "session": self.session,
@@ -279,7 +282,7 @@ class _Check:
         size, root = self._check_head(head)
         index = values.number(proof, "index")
         path = _hashes(proof, "inclusion")
-        if proof.get("leaf") != leaf or index != size - 1 or proof.keys() != _PROOF:
+        if proof.get("leaf") != leaf or index != size - 1:
             raise Failure("inclusion", "leaf")
         if _moment(values.text(head, "time")) != self._sealed_at:
             raise Failure("inclusion", "time")
