@@ -255,6 +255,35 @@ def back_dated(rng: random.Random, stage: Stage) -> bytes:
     return packed(signed_by(stage.office, files))
 
 
+def fields(rng: random.Random, stage: Stage) -> bytes:
+    """One value somewhere in a document that no manifest lists."""
+    files = unpacked(rng.choice(stage.packages))
+    name = rng.choice(["manifest.json", "manifest.sig.json", "proofs/log.json"])
+    document = json.loads(files[name])
+    holder: Any = document
+    while True:
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        key = rng.choice(keys)
+        value = holder[key]
+        if not isinstance(value, (dict, list)) or not value or rng.random() < 0.2:
+            break
+        holder = value
+    match value:
+        case bool():
+            holder[key] = not value
+        case int():
+            holder[key] = value + rng.choice((-1, 1))
+        case str() if value:
+            at = rng.randrange(len(value))
+            holder[key] = value[:at] + ("0" if value[at] != "0" else "1") + value[at + 1 :]
+        case _:
+            if isinstance(holder, dict):
+                holder[f"{key}x"] = holder.pop(key)
+            else:
+                del holder[key]
+    return packed({**files, name: canonical(document)})
+
+
 KINDS: list[Callable[[random.Random, Stage], bytes]] = [
     raw,
     contents,
@@ -264,6 +293,7 @@ KINDS: list[Callable[[random.Random, Stage], bytes]] = [
     signatures,
     strangers,
     back_dated,
+    fields,
 ]
 
 
