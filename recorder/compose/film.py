@@ -206,7 +206,8 @@ class _Film:
             for view in views:
                 if view.tile not in places:
                     continue
-                seen = view.view(now_us)
+                # A tick shows what was captured nearest to it, not only before it.
+                seen = view.view(now_us + self._tick_us // 2)
                 self._painter.tile(
                     places[view.tile],
                     seen,
@@ -238,7 +239,7 @@ class _Film:
             pictures = PictureTrack(
                 TrackFrames(sources[info.track], survey),
                 info.codec,
-                epoch_us=self._from_us,
+                epoch_us=self._from_us + self._tick_us // 2,
                 tick_us=self._tick_us,
                 area=self._painter.area,
             )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import av
 import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
 from recorder.compose.plan import Chapter
@@ -121,6 +122,11 @@ class FilmFile:
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = 2 * coding.fps
         stream.codec_context.thread_count = 2
+        # What cameras are encoded in; untagged, players take 720 lines for BT.709.
+        stream.codec_context.colorspace = Colorspace.SMPTE170M
+        stream.codec_context.color_primaries = ColorPrimaries.SMPTE170M
+        stream.codec_context.color_trc = ColorTrc.SMPTE170M
+        stream.codec_context.color_range = ColorRange.MPEG
         stream.options = {"preset": coding.preset, "crf": str(coding.crf), "profile": "high"}
         return stream
 

@@ -44,6 +44,8 @@ class PictureTrack:
 
     :meth:`close` ends the thread.
 
+    Ticks are asked for at ``epoch_us`` and every ``tick_us`` from there.
+
     Attributes:
         area: how large a picture may be; pictures decoded from now on are scaled to it.
         now: the picture at the time asked for last.

@@ -19,6 +19,8 @@ _JUMP = 1_920
 _TOLERANCE = 96
 _STRETCH = 100
 _FADE = 96
+_LOOK_AHEAD = 312
+"""Samples an Opus decoder's output comes later than what was encoded (6.5 ms)."""
 _CEILING = 0.9
 _RELEASE = 0.02
 
@@ -79,9 +81,12 @@ class PlacedSound:
             self._next = next(self._frames, None)
         return out, self._gap[0] < end and self._gap[1] > start
 
+    def _target(self, timed: TimedFrame) -> int:
+        return (timed.time_us - self._epoch_us) * 48 // 1_000 - _LOOK_AHEAD
+
     def _begin(self, timed: TimedFrame) -> int:
         """The sample a packet is to begin at; notes what is missing before it."""
-        target = (timed.time_us - self._epoch_us) * 48 // 1_000
+        target = self._target(timed)
         if self._cursor is None:
             return target
         if timed.after_gap and target > self._cursor:
@@ -95,8 +100,7 @@ class PlacedSound:
         if not len(sound) or (self._cursor is not None and begin < self._cursor):
             return
         if begin == self._cursor:
-            target = (timed.time_us - self._epoch_us) * 48 // 1_000
-            sound = _towards(sound, target - begin)
+            sound = _towards(sound, self._target(timed) - begin)
         else:
             _fade_in(sound)
         self._rest, self._rest_at = sound, begin
