@@ -1,6 +1,7 @@
 """The film of a session: every tick one picture of all tiles, and the sound of all together."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from recorder.compose.sound import RATE_HZ, Block, Mixer, PlacedSound
 from recorder.compose.speaker import Speaker
 from recorder.compose.texts import all_texts, say
 from recorder.compose.tiles import TileTrack, TileView
+from recorder.intervals import union
 from recorder.playback.errors import RecordingError
 from recorder.playback.frames import TrackFrames
 from recorder.playback.recording import Recording
@@ -126,6 +128,14 @@ class _Film:
         infos = [survey.info for survey in self._surveys]
         self._infos = infos
         self._tiles = tiles_of(infos)
+        timeline = recording.timeline
+        self._muted = {
+            name: union(
+                timeline.pauses,
+                ((gap.from_us, gap.to_us) for gap in track.gaps if gap.cause == "paused"),
+            )
+            for name, track in timeline.tracks.items()
+        }
         language = options.language
         self._labels = {tile: person_label(tile, infos, language) for tile in self._tiles}
         self._chapters = chapters(recording, self._from_us, self._to_us, language)
@@ -191,7 +201,9 @@ class _Film:
             now_us = self._from_us + index * self._tick_us
             block = sound.take()
             speaker.hear({participants[t]: level for t, level in block.levels.items()})
-            lacking = {participants[track] for track in block.missing}
+            lacking = {
+                participants[track] for track in block.missing if not self._is_muted(track, now_us)
+            }
             for name in lacking:
                 result.sound_missing_s[name] = result.sound_missing_s.get(name, 0.0) + tick_s
             visible = tuple(view.tile for view in views if view.is_visible(now_us))
@@ -259,6 +271,12 @@ class _Film:
             )
         pauses = self._recording.timeline.pauses
         return [TileView(tile, tracks[tile], pauses) for tile in self._tiles]
+
+    def _is_muted(self, track: str, time_us: int) -> bool:
+        """Whether nothing of a track was taken on purpose."""
+        ranges = self._muted.get(track, self._recording.timeline.pauses)
+        place = bisect_right(ranges, (time_us, self._to_us)) - 1
+        return place >= 0 and time_us < ranges[place][1]
 
     def _mixer(self) -> Mixer:
         sources = {source.info.track: source for source in self._recording.sources}

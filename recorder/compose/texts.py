@@ -23,7 +23,6 @@ _TEXTS: Final[Texts] = {
     "cause.disk_slow": ("磁盘过慢", "disk too slow"),
     "cause.disk_error": ("磁盘故障", "disk failure"),
     "cause.crash": ("服务中断", "server was interrupted"),
-    "cause.paused": ("录制已暂停", "recording paused"),
     "cause.unknown": ("原因未知", "cause unknown"),
     "node": ("环节 {node}", "node {node}"),
     "attempt": ("环节 {node}（第 {attempt} 次）", "node {node} (attempt {attempt})"),

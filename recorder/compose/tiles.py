@@ -70,6 +70,8 @@ class TileTrack:
         self._gaps = sorted(gaps, key=lambda gap: gap.from_us)
         self._starts = [gap.from_us for gap in self._gaps]
         self._is_document = is_document
+        self._found_for: Range | None = None
+        self._found: Gap | None = None
 
     def is_open(self, time_us: int) -> bool:
         """Whether it is published then."""
@@ -95,8 +97,10 @@ class TileTrack:
             return None
         gap = self._declared(from_us, to_us)
         if gap is not None:
-            key = "paused" if gap.cause == "paused" else "gap"
-            return Slate(key, "" if key == "paused" else gap.cause, from_us, to_us)
+            if gap.cause == "paused":
+                # Muted; a pause of the whole recording is known to the tile.
+                return Slate("no_camera", from_us=from_us, to_us=to_us)
+            return Slate("gap", gap.cause, from_us, to_us)
         if has_gap:
             return Slate("gap", "unknown", from_us, to_us)
         if to_us - from_us >= _STILL_US and not self._is_document:
@@ -105,6 +109,11 @@ class TileTrack:
 
     def _declared(self, from_us: int, to_us: int) -> Gap | None:
         """The longest declared gap that covers some of the time."""
+        if self._found_for != (from_us, to_us):
+            self._found_for, self._found = (from_us, to_us), self._longest(from_us, to_us)
+        return self._found
+
+    def _longest(self, from_us: int, to_us: int) -> Gap | None:
         last = bisect_right(self._starts, to_us)
         found = [gap for gap in self._gaps[:last] if gap.to_us > from_us]
         return max(found, key=lambda gap: gap.to_us - gap.from_us, default=None)

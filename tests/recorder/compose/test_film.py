@@ -292,7 +292,7 @@ def _likeness(picture: NDArray[np.float64], mask: NDArray[np.uint8]) -> float:
     return best
 
 
-def test_declared_gaps_name_their_cause_and_pauses_are_said(tmp_path: Path) -> None:
+def test_declared_gaps_name_their_cause(tmp_path: Path) -> None:
     link = Link(outages_us=[(1_000_000, 2_000_000)])
     track = video_track("v", "vp8", flashes(3), link, gop=25)
     surveys = survey_participant([track])
@@ -305,6 +305,26 @@ def test_declared_gaps_name_their_cause_and_pauses_are_said(tmp_path: Path) -> N
         assert 0.8 < result.slates_s["p1"] < 1.1
         pictures.append(watch(result.file).luma[37][60:120].tobytes())
     assert len(set(pictures)) == 3
+
+
+@pytest.mark.parametrize("cause", ["network", "paused"])
+def test_sound_that_was_muted_is_not_missing(cause: str, tmp_path: Path) -> None:
+    tracks = [audio_track("a", beeps(3), Link(outages_us=[(1_000_000, 2_000_000)]))]
+    line = timeline(tracks, 3)
+    line.tracks["a"].gaps.append(Gap("a", 1_000_000, 2_040_000, cause))
+    recording = Recording("s1", STARTED_NS, line, tracks)
+    result = make_film(recording, survey_participant(tracks), tmp_path / "film.mp4", OPTIONS)
+    missing = result.sound_missing_s.get("p1", 0.0)
+    assert missing == 0 if cause == "paused" else 0.9 < missing < 1.2
+
+
+def test_a_pause_is_as_long_in_the_film_and_says_what_it_is(tmp_path: Path) -> None:
+    link = Link(outages_us=[(1_000_000, 2_000_000)])
+    tracks = [video_track("v", "vp8", flashes(3), link, gop=25)]
+    seen = film(tracks, tmp_path, 3, pauses=[(1_000_000, 2_000_000)])
+    assert len(seen.luma) == 75
+    mask = Lettering(FONT).line("录制已暂停", 10)
+    assert _likeness(seen.luma[37][70:130].astype(float), mask) > 0.8
 
 
 @pytest.mark.parametrize("layout", Layout)
