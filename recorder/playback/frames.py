@@ -1,5 +1,6 @@
 """The second pass: the frames of a track in time."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -10,6 +11,7 @@ from recorder.playback.survey import TrackSurvey
 from recorder.rtp.assembly import FORMATS, Assembler, Losses
 from recorder.rtp.errors import PacketError
 from recorder.rtp.frame import EncodedFrame
+from recorder.rtp.keyframes import is_keyframe
 from recorder.rtp.order import Ordered, Reorder
 from recorder.rtp.packet import parse_rtp
 
@@ -47,6 +49,8 @@ class _Stream:
     kept: list[TimedFrame] = field(default_factory=list)
     kept_bytes: int = 0
     key_us: int = 0
+    last_ts: int | None = None
+    is_complete: bool = False
     has_gap: bool = False
 
 
@@ -68,8 +72,10 @@ class TrackFrames:
         self._last_us: int | None = None
         self._waiting: list[tuple[int, int, TimedFrame]] = []
         self._added = 0
+        self._uploads = deque(source.uploads.files())
         self.repeated = 0
         self.undecodable = 0
+        self.uploaded = 0
 
     @property
     def losses(self) -> list[Losses]:
@@ -95,11 +101,13 @@ class TrackFrames:
             stream = self._stream(packet.ssrc)
             for ordered in stream.order.push(item.arrival_us, packet):
                 self._assemble(stream, ordered)
+            self._take_uploads(item.arrival_us)
             while self._waiting and self._waiting[0][0] < item.arrival_us - _HOLD_US:
                 yield from self._release()
         for stream in self._streams.values():
             for ordered in stream.order.flush():
                 self._assemble(stream, ordered)
+        self._take_uploads(None)
         while self._waiting:
             yield from self._release()
 
@@ -111,26 +119,64 @@ class TrackFrames:
 
     def _assemble(self, stream: _Stream, ordered: Ordered) -> None:
         for frame in stream.assembler.push(ordered):
-            stream.has_gap = stream.has_gap or frame.after_loss or not frame.decodable
-            if not frame.decodable:
-                self.undecodable += frame.ssrc == self._survey.selection.at(frame.arrival_us)
-                continue
             clock = self._survey.clocks[frame.ssrc]
             time_us = clock.session_us(frame.timestamp, frame.arrival_us)
             # Within a stream the order of decoding stays.
-            stream.key_us = max(stream.key_us, frame.arrival_us)
-            self._added += 1
-            timed = TimedFrame(time_us, frame, after_gap=stream.has_gap)
-            stream.has_gap = False
-            heappush(self._waiting, (stream.key_us, self._added, timed))
+            stream.key_us = max(stream.key_us, time_us)
+            self._wait(stream.key_us, TimedFrame(time_us, frame))
+
+    def _take_uploads(self, until_us: int | None) -> None:
+        """Puts uploaded frames among the captured ones."""
+        while self._uploads and (until_us is None or self._uploads[0].from_us <= until_us):
+            item = self._uploads.popleft()
+            clock = self._survey.clocks.get(item.ssrc)
+            if clock is None:
+                continue
+            for uploaded in self._source.uploads.frames(item):
+                time_us = clock.session_us(uploaded.timestamp, item.from_us)
+                frame = EncodedFrame(
+                    item.ssrc,
+                    uploaded.timestamp,
+                    time_us,
+                    uploaded.data,
+                    is_keyframe(self._survey.info.codec, uploaded.data),
+                    decodable=False,
+                    after_loss=True,
+                )
+                self.uploaded += 1
+                self._wait(time_us, TimedFrame(time_us, frame))
+
+    def _wait(self, key_us: int, timed: TimedFrame) -> None:
+        self._added += 1
+        heappush(self._waiting, (key_us, self._added, timed))
 
     def _release(self) -> Iterator[TimedFrame]:
         timed = heappop(self._waiting)[2]
-        stream = self._streams[timed.frame.ssrc]
-        if timed.frame.ssrc == self._survey.selection.at(timed.frame.arrival_us):
+        frame = timed.frame
+        stream = self._stream(frame.ssrc)
+        is_chosen = frame.ssrc == self._survey.selection.at(frame.arrival_us)
+        if not self._is_decodable(stream, frame):
+            self.undecodable += is_chosen
+            return
+        timed = replace(timed, after_gap=stream.has_gap)
+        stream.has_gap = False
+        if is_chosen:
             yield from self._show(stream, timed)
         else:
             _keep(stream, timed)
+
+    def _is_decodable(self, stream: _Stream, frame: EncodedFrame) -> bool:
+        """Judges again: what was missing when packets were put together may be there now."""
+        before, stream.last_ts = stream.last_ts, frame.timestamp
+        is_joined = not frame.after_loss or (
+            before is not None
+            and self._source.uploads.is_whole(frame.ssrc, before, frame.timestamp)
+        )
+        # Nothing is missing since the last keyframe.
+        stream.is_complete = frame.keyframe or (stream.is_complete and is_joined)
+        is_decodable = frame.decodable or stream.is_complete
+        stream.has_gap = stream.has_gap or not is_joined or not is_decodable
+        return is_decodable
 
     def _show(self, stream: _Stream, timed: TimedFrame) -> Iterator[TimedFrame]:
         if self._last_us is not None and timed.time_us <= self._last_us:

@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from recorder.log import read_events
+from recorder.backfill.form import unpack
+from recorder.log import Event, read_events
 from recorder.playback.errors import RecordingError
 from recorder.playback.pcapng import read_segment
 from recorder.playback.recording import Line, Recording
 from recorder.playback.source import Item, TrackInfo
+from recorder.playback.uploads import SaidRange, UploadedFrame, Uploads
 from recorder.rtp.assembly import FORMATS
 from recorder.session_file import read_session
 from recorder.timeline import derive_timeline
@@ -29,6 +31,7 @@ class CapturedTrack:
 
     info: TrackInfo
     segments: tuple[Path, ...]
+    uploads: Uploads = field(default_factory=Uploads)
 
     def read(self) -> Iterator[Item]:
         """All of it, segment by segment."""
@@ -49,10 +52,15 @@ def open_recording(place: Path, language: str = "zh") -> Recording:
     """
     place = place.resolve()
     session = read_session(place)
-    timeline = derive_timeline(read_events(place, session))
+    ranges = _Ranges()
+    timeline = derive_timeline(ranges.watch(read_events(place, session)))
     folder = place / "tracks"
     tracks = sorted(folder.iterdir()) if folder.is_dir() else []
-    sources = [_track(track) for track in tracks if (track / "track.json").is_file()]
+    sources = [
+        _track(track, Uploads(ranges.of(track.name), lambda item: _uploaded(place, item)))
+        for track in tracks
+        if (track / "track.json").is_file()
+    ]
     return Recording(
         session.session,
         session.started_ns,
@@ -63,7 +71,7 @@ def open_recording(place: Path, language: str = "zh") -> Recording:
     )
 
 
-def _track(folder: Path) -> CapturedTrack:
+def _track(folder: Path, uploads: Uploads) -> CapturedTrack:
     path = folder / "track.json"
     about = _object(path)
     try:
@@ -92,9 +100,50 @@ def _track(folder: Path) -> CapturedTrack:
             codec=info.codec or "unknown",
         )
     segments = [file for file in folder.iterdir() if _SEGMENT.fullmatch(file.name)]
-    return CapturedTrack(
-        info, tuple(sorted(segments, key=lambda file: int(file.name[:-7].split(".")[0])))
-    )
+    segments.sort(key=lambda file: int(file.name.partition(".")[0]))
+    return CapturedTrack(info, tuple(segments), uploads)
+
+
+class _Ranges:
+    """What the log says of digests, of chunks that proved complete, and of uploads."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, int], tuple[int, int, int]] = {}
+        self._complete: dict[tuple[str, int], tuple[int, str | None]] = {}
+
+    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Passes events on."""
+        for event in events:
+            payload = event.payload
+            match event.type:
+                case "digest.batch":
+                    for place, (ssrc, first_ts, last_ts, *_) in enumerate(payload["chunks"]):
+                        key = payload["track"], payload["from_seq"] + place
+                        self._said[key] = ssrc, first_ts, last_ts
+                case "chunk.verified":
+                    for seq in payload["chunks"]:
+                        self._complete.setdefault((payload["track"], seq), (0, None))
+                case "chunk.backfilled":
+                    key = payload["track"], payload["chunk"]
+                    self._complete[key] = payload["from_us"], payload["file"]
+            yield event
+
+    def of(self, track: str) -> list[SaidRange]:
+        """Those of one track."""
+        out: list[SaidRange] = []
+        for (name, seq), (ssrc, first_ts, last_ts) in self._said.items():
+            if name == track:
+                is_complete = (name, seq) in self._complete
+                from_us, file = self._complete.get((name, seq), (0, None))
+                out.append(SaidRange(ssrc, seq, first_ts, last_ts, is_complete, from_us, file))
+        return out
+
+
+def _uploaded(place: Path, item: SaidRange) -> list[UploadedFrame]:
+    if item.file is None:
+        return []
+    frames = unpack((place / item.file).read_bytes())
+    return [UploadedFrame(item.ssrc, frame.timestamp, frame.data) for frame in frames]
 
 
 def _formats(about: Mapping[str, Any]) -> dict[int, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from recorder.playback.clock import SenderReport
+from recorder.playback.uploads import Uploads
 
 __all__ = ["CapturedPacket", "Item", "TrackInfo", "TrackSource"]
 
@@ -53,6 +54,10 @@ class TrackSource(Protocol):
     @property
     def info(self) -> TrackInfo:
         """What kind of track it is."""
+
+    @property
+    def uploads(self) -> Uploads:
+        """What was uploaded later."""
 
     def read(self) -> Iterator[Item]:
         """All of it in order of arrival, from the start at every call.

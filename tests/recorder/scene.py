@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from recorder.playback.clock import SenderReport
 from recorder.playback.source import CapturedPacket, Item, TrackInfo
 from recorder.playback.survey import TrackSurvey, survey_participant
+from recorder.playback.uploads import Uploads
 from tests.recorder.encoders import Encoded, encode_opus, encode_video, packets
 
 NTP_ZERO_US = 3_900_000_000_000_000
@@ -22,6 +23,7 @@ class ListedTrack:
 
     info: TrackInfo
     items: list[Item]
+    uploads: Uploads = field(default_factory=Uploads)
 
     def read(self) -> Iterator[Item]:
         return iter(self.items)

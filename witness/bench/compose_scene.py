@@ -2,7 +2,7 @@
 
 import fractions
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import pack
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from loadtest.sources import MEDIA_DIR
 from recorder.playback.clock import SenderReport
 from recorder.playback.recording import Recording
 from recorder.playback.source import CapturedPacket, Item, TrackInfo
+from recorder.playback.uploads import Uploads
 from recorder.session import Attempt, State
 from recorder.timeline import Timeline, TrackTimeline
 
@@ -35,6 +36,7 @@ class _Looped:
     ticks: int
     seconds: float
     ssrc: int
+    uploads: Uploads = field(default_factory=Uploads)
 
     def read(self) -> Iterator[Item]:
         """Packets and a sender report each second, as if nothing was lost."""

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from recorder.backfill.form import Frame, pack
 from recorder.errors import RecorderError
+from recorder.log import EventLog
 from recorder.playback.errors import RecordingError
 from recorder.playback.opening import open_recording
 from recorder.playback.pcapng import read_items, read_segment
@@ -57,6 +59,29 @@ def test_titles_and_transcript_are_read_where_they_are(tmp_path: Path) -> None:
     (place / "transcript.jsonl").write_text('{"from_us": "x"}')
     with pytest.raises(RecordingError, match=r"line 1 of .* is no line of a transcript"):
         open_recording(place)
+
+
+def test_uploads_are_found_by_the_log(tmp_path: Path) -> None:
+    place = write_recording(tmp_path, "s1", [track()], 2_000_000, started_ns=STARTED_NS)
+    (place / "tracks" / "v" / "backfill").mkdir()
+    file = "tracks/v/backfill/41.frames"
+    (place / file).write_bytes(pack([Frame(10, b"one"), Frame(3_610, b"two")]))
+    rows = [
+        [22, 10, 3_610, 2, 22, "…"],
+        [22, 7_210, 9_000, 3, 33, "…"],
+        [22, 9_010, 9_900, 3, 33, "…"],
+    ]
+    with EventLog.open(place) as log:
+        log.append("digest.batch", {"track": "v", "codec": "vp8", "from_seq": 41, "chunks": rows})
+        filled = {"track": "v", "chunk": 41, "ssrc": 22, "from_us": 700_000, "file": file}
+        log.append("chunk.backfilled", filled)
+        log.append("chunk.verified", {"track": "v", "chunks": [41, 42]})
+    (source,) = open_recording(place).sources
+    (item,) = source.uploads.files()
+    assert (item.seq, item.from_us, item.is_complete) == (41, 700_000, True)
+    assert [f.data for f in source.uploads.frames(item)] == [b"one", b"two"]
+    assert source.uploads.is_whole(22, 10, 7_210)
+    assert not source.uploads.is_whole(22, 10, 9_010)
 
 
 @pytest.mark.parametrize(
