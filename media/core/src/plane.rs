@@ -350,6 +350,7 @@ impl Plane {
             return Err("the engine has too many rooms");
         }
         let key = self.rooms.insert_with(|key| Box::new(Room::new(id, key)));
+        self.shared.rooms = self.rooms.len();
         self.room_keys.insert(id, key);
         Ok(())
     }
@@ -559,6 +560,7 @@ impl Plane {
 
     fn forget_room(&mut self, key: Key) {
         if let Some(room) = self.rooms.remove(key) {
+            self.shared.rooms = self.rooms.len();
             self.room_keys.remove(&room.id);
             self.shared.forget_room(key);
         }

@@ -166,6 +166,8 @@ pub(crate) struct Shared {
     pub(crate) addresses: FastMap<Remote, Location>,
     /// Keyed by what strangers write into checks, so with the standard, resistant hash.
     pub(crate) ufrags: HashMap<String, Location>,
+    /// How many there are.
+    pub(crate) rooms: usize,
     pub(crate) transports: FastMap<u64, Location>,
     pub(crate) producers: FastMap<u64, Location>,
     pub(crate) consumers: FastMap<u64, Location>,
@@ -197,6 +199,7 @@ impl Shared {
             scratch: Scratch::new(),
             addresses: FastMap::with_hasher(hash),
             ufrags: HashMap::new(),
+            rooms: 0,
             transports: FastMap::with_hasher(hash),
             producers: FastMap::with_hasher(hash),
             consumers: FastMap::with_hasher(hash),

@@ -43,6 +43,18 @@ impl Default for SpeakerConfig {
     }
 }
 
+/// Summaries of all rooms of an engine in a second, about: each is told to everybody in its room, which
+/// costs the event loop some 40 µs a listener.
+const SUMMARIES_PER_S: u32 = 400;
+
+/// Time between two summaries of a room on an engine with so many rooms: that of the default, and
+/// more from 80 rooms on. Who speaks is told at once in any case.
+pub fn summary_interval(rooms: usize) -> Duration {
+    let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
+    let shared = Duration::from_secs(1).saturating_mul(rooms) / SUMMARIES_PER_S;
+    shared.max(SpeakerConfig::default().summary_interval)
+}
+
 /// What [`SpeakerDetector::poll`] found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpeakerUpdate<'a> {
@@ -161,6 +173,11 @@ impl SpeakerDetector {
             self.next_tick = Some(now + Self::TICK);
             self.next_summary.get_or_insert(now + self.config.summary_interval);
         }
+    }
+
+    /// Sets the time between two summaries, from the next one on.
+    pub fn set_summary_interval(&mut self, interval: Duration) {
+        self.config.summary_interval = interval;
     }
 
     /// Forgets a producer that went away. If it spoke, nobody does now.

@@ -29,6 +29,7 @@ mod outbox;
 mod schedule;
 mod shared;
 mod tcp;
+mod turns;
 mod wake;
 mod worker;
 

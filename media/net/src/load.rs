@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 pub(crate) struct LoadMeter {
     since: Instant,
     waited: Duration,
+    last: f64,
 }
+
+/// A shorter period says nothing: the last one counts on.
+const LEAST_PERIOD: Duration = Duration::from_millis(100);
 
 impl LoadMeter {
     pub(crate) fn new(now: Instant) -> LoadMeter {
-        LoadMeter { since: now, waited: Duration::ZERO }
+        LoadMeter { since: now, waited: Duration::ZERO, last: 0.0 }
     }
 
     /// Notes time spent waiting.
@@ -21,10 +25,13 @@ impl LoadMeter {
 
     /// Busy share since the last reading, 0..=1; starts a new period.
     pub(crate) fn take(&mut self, now: Instant) -> f64 {
-        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
-        let waited = self.waited.as_secs_f64();
-        *self = LoadMeter::new(now);
-        if elapsed > 0.0 { (1.0 - waited / elapsed).clamp(0.0, 1.0) } else { 0.0 }
+        let elapsed = now.saturating_duration_since(self.since);
+        if elapsed >= LEAST_PERIOD {
+            let waited = self.waited.as_secs_f64() / elapsed.as_secs_f64();
+            let last = (1.0 - waited).clamp(0.0, 1.0);
+            *self = LoadMeter { last, ..LoadMeter::new(now) };
+        }
+        self.last
     }
 }
 
@@ -42,5 +49,10 @@ mod tests {
         assert_eq!(meter.take(start + Duration::from_secs(2)), 1.0);
         meter.add_wait(Duration::from_secs(9));
         assert_eq!(meter.take(start + Duration::from_secs(3)), 0.0);
+        assert_eq!(meter.take(start + Duration::from_secs(4)), 1.0);
+        // Asked again at once, as when nobody took the snapshot.
+        meter.add_wait(Duration::from_millis(1));
+        assert_eq!(meter.take(start + Duration::from_millis(4_001)), 1.0);
+        assert_eq!(meter.take(start + Duration::from_millis(5_000)), 0.999);
     }
 }

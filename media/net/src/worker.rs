@@ -18,6 +18,7 @@ use crate::outbox::Outbox;
 use crate::schedule;
 use crate::shared::{Published, Shared, SocketStats};
 use crate::tcp::{ReadyConnection, Tcp};
+use crate::turns::TurnPeriod;
 
 /// Batches taken from one socket before timers and commands get their turn.
 const BATCHES_PER_TURN: usize = 2;
@@ -30,10 +31,6 @@ const COMMANDS_PER_TURN: usize = 16;
 
 /// Time between two snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// In dense traffic a turn starts this long after the one before: what waking up costs is then
-/// shared by all packets of that time. It is also the most a packet waits for that reason.
-const TURN_PERIOD: Duration = Duration::from_micros(200);
 
 /// In dense traffic timers wait this long for others: those that are due together find what they
 /// need in memory fetched ahead together.
@@ -58,6 +55,8 @@ pub(crate) struct Worker {
     snapshot_due: Instant,
     /// Since when the present or last turn is under way.
     turn_started: Instant,
+    /// To the start of the next one in dense traffic.
+    period: TurnPeriod,
     /// What the last turn left in the sockets, as far as that is known.
     backlog: Backlog,
     /// Turns since the kernel was last asked what is ready.
@@ -188,6 +187,7 @@ impl Worker {
             load: LoadMeter::new(now),
             snapshot_due: now,
             turn_started: now,
+            period: TurnPeriod::default(),
             backlog: Backlog::Idle,
             turns_unasked: 0,
         }
@@ -211,7 +211,7 @@ impl Worker {
 
     /// In dense traffic, waits for more of it: a turn costs the same however much it finds.
     fn pause(&mut self) {
-        let Some(left) = TURN_PERIOD.checked_sub(self.turn_started.elapsed()) else { return };
+        let Some(left) = self.period.get().checked_sub(self.turn_started.elapsed()) else { return };
         if self.backlog == Backlog::Drained && !left.is_zero() {
             thread::sleep(left);
             self.load.add_wait(left);
@@ -374,6 +374,7 @@ impl Worker {
     fn publish(&mut self, now: Instant) -> bool {
         let snapshot = self.plane.snapshot(now);
         let load = self.load.take(now);
+        self.period.update(load);
         let sockets = self.outlet.stats();
         let is_published = self.shared.publish(Published {
             snapshot: Arc::new(snapshot),

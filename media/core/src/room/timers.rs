@@ -6,6 +6,7 @@ use super::Room;
 use super::rtcp_out::send_congestion_feedback;
 use crate::api::Event;
 use crate::shared::{Cx, TimerKey, TimerKind};
+use crate::speaker::summary_interval;
 use crate::table::Key;
 use crate::transport::Checked;
 
@@ -91,6 +92,7 @@ impl Room {
 
     fn report_levels(&mut self, cx: &mut Cx) {
         let room = self.id;
+        self.speaker.set_summary_interval(summary_interval(cx.shared.rooms));
         let update = self.speaker.poll(cx.now);
         if !update.levels.is_empty() {
             let levels = update.levels.to_vec();

@@ -184,3 +184,35 @@ fn producers_beyond_the_bound_are_ignored_and_counted() {
     assert_eq!(detector.ignored(), 2);
     assert!(detector.meters.is_sorted_by_key(|meter| meter.producer));
 }
+
+#[test]
+fn many_rooms_share_their_summaries() {
+    let ms = |rooms| summary_interval(rooms).as_millis();
+    let table = [(0, 200), (1, 200), (80, 200), (81, 202), (300, 750), (4_000, 10_000)];
+    for (rooms, expected) in table {
+        assert_eq!(ms(rooms), expected, "{rooms}");
+    }
+    assert!(ms(usize::MAX) >= 10_000);
+}
+
+#[test]
+fn rarer_summaries_lose_no_change() {
+    let start = Instant::now();
+    let mut detector = SpeakerDetector::new(SpeakerConfig::default());
+    detector.set_summary_interval(summary_interval(300));
+    let (mut told, mut at) = (Vec::new(), Vec::new());
+    for step in 0..400 {
+        let now = start + Duration::from_millis(step * 20);
+        if step < 150 {
+            detector.on_level(1, 20 + (step / 10 % 5) as u8 * 8, now);
+        }
+        let update = detector.poll(now);
+        if !update.levels.is_empty() {
+            told.push(update.levels[0].1);
+            at.push(now);
+        }
+    }
+    assert!(at.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(700)), "{at:?}");
+    assert!(told.len() >= 4 && told[0] < 60, "{told:?}");
+    assert_eq!(told.last(), Some(&SILENCE), "the end is told");
+}
