@@ -57,6 +57,7 @@ class HttpCode(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNKNOWN_SESSION = "unknown_session"
+    WRONG_STATE = "wrong_state"
     NOTHING_PUBLISHED = "nothing_published"
     NOT_ACCEPTABLE = "not_acceptable"
     PRECONDITION_FAILED = "precondition_failed"

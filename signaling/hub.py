@@ -86,6 +86,7 @@ class Hub:
         make_id: Callable[[], str] = _random_id,
     ) -> None:
         self.config = config
+        self.verifier = verifier
         self.stats = Stats()
         self.roster = Roster()
         self.on_timer = on_timer

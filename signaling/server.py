@@ -20,6 +20,7 @@ from signaling.origin import is_allowed_origin, is_local
 from signaling.pages import Pages
 from signaling.problem import problem, problem_middleware
 from signaling.schema import SCHEMA_PATH
+from signaling.sessions import RecordedSessions, SessionEndpoint
 from signaling.uploads import UploadEndpoint, Uploads
 from signaling.whip_endpoint import WhipEndpoint
 
@@ -44,6 +45,7 @@ def build_app(
     demo_key: MintingKey | None = None,
     clock: Clock = system_clock,
     uploads: Uploads | None = None,
+    sessions: RecordedSessions | None = None,
 ) -> web.Application:
     """The application with all routes of signaling; the caller adds its own.
 
@@ -53,6 +55,7 @@ def build_app(
         demo_key: for ``POST /v1/demo/tokens``; ``None`` leaves the route out.
         clock: both clocks of this machine.
         uploads: takes what recordings lack; ``None`` leaves the routes out.
+        sessions: records rooms; ``None`` leaves the routes out.
     """
     app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
     app[HUB] = hub
@@ -76,6 +79,8 @@ def build_app(
         app.add_routes(WhipEndpoint(hub, clock).routes())
     if uploads is not None:
         app.add_routes(UploadEndpoint(uploads, clock).routes())
+    if sessions is not None:
+        app.add_routes(SessionEndpoint(sessions, hub.verifier, clock).routes())
     if demo_key is not None:
         app.router.add_post("/v1/demo/tokens", _DemoTokens(hub, demo_key, clock).serve)
     if web_root is not None and hub.config.web.serve_pages:

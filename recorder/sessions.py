@@ -1,0 +1,265 @@
+"""The recorded sessions of one server: their directories, logs and states.
+
+A session lives in its log; this keeps those open that are being recorded, one for each room. What
+writes the media is a :class:`CapturePort`.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from recorder.errors import RecorderError, SessionFileError, SessionStateError
+from recorder.log import EventLog, read_events
+from recorder.session import Command, Pause, RecordingSession, Resume, Start, State, Stop
+from recorder.session_file import is_session_id, read_session, rfc3339, write_session
+from recorder.timeline import derive_timeline
+
+__all__ = ["CapturePort", "OpenSession", "Sessions"]
+
+
+@dataclass(slots=True)
+class OpenSession:
+    """A session whose log is open for writing."""
+
+    place: Path
+    log: EventLog
+    state: RecordingSession
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def session_id(self) -> str:
+        """Its id."""
+        return self.log.session.session
+
+    @property
+    def room(self) -> str:
+        """The room it records."""
+        return self.log.session.room
+
+
+class CapturePort(Protocol):
+    """What writes the media of a room. Called on the event loop's thread.
+
+    It appends ``track.…``, ``segment.closed`` and ``gap.declared`` to the session's log.
+    """
+
+    def start(self, session: OpenSession) -> None:
+        """Begins, or goes on after the server was gone.
+
+        Raises:
+            RecorderError: the room is not there, or can't be recorded.
+        """
+        ...
+
+    def pause(self, session: OpenSession, *, paused: bool) -> None:
+        """Takes nothing for a while, or goes on."""
+        ...
+
+    async def stop(self, session: OpenSession) -> None:
+        """Ends; returns when every file is closed and logged."""
+        ...
+
+
+class Sessions:
+    """All sessions in one directory.
+
+    Args:
+        directory: where sessions lie, each in a directory of its own.
+        capture: writes the media.
+        wall_ns: ns since 1970.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        capture: CapturePort,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._directory = directory
+        self._capture = capture
+        self._wall_ns = wall_ns
+        self._open: dict[str, OpenSession] = {}
+        self._opening = asyncio.Lock()
+
+    async def create(self, room: str) -> dict[str, Any]:
+        """A new session of a room, ready to start.
+
+        Raises:
+            SessionStateError: the room has a session that has not been stopped.
+            OSError: the disk refused.
+        """
+        async with self._opening:
+            if any(session.room == room for session in self._open.values()):
+                raise SessionStateError("the room has a session that has not been stopped")
+            now_ns = self._wall_ns()
+            name = f"s-{rfc3339(now_ns)[:10].replace('-', '')}-{secrets.token_hex(4)}"
+            await asyncio.to_thread(
+                write_session, self._directory, session=name, room=room, started_ns=now_ns
+            )
+            session = await self._opened(name)
+        return _view(session)
+
+    def room_of(self, session_id: str) -> str:
+        """The room that a session records.
+
+        Raises:
+            SessionFileError: there is no such session.
+        """
+        session = self._open.get(session_id)
+        return session.room if session else read_session(self._place(session_id)).room
+
+    async def command(self, session_id: str, command: Command, actor: str) -> dict[str, Any]:
+        """Carries out a command; on the disk when this returns.
+
+        Args:
+            session_id: of which session.
+            command: what to do.
+            actor: participant id of who asked for it.
+
+        Raises:
+            SessionFileError: there is no such session.
+            SessionStateError: the command makes no sense now; nothing has changed.
+            RecorderError: log or capture failed.
+        """
+        async with self._opening:
+            session = await self._opened(session_id)
+        async with session.lock:
+            for draft in session.state.decide(command):
+                event = await asyncio.to_thread(
+                    session.log.append, draft.type, draft.payload, actor=actor, durable=True
+                )
+                session.state.apply(event)
+            await self._carry_out(session, command)
+        return _view(session)
+
+    async def describe(self, session_id: str) -> dict[str, Any]:
+        """Id, room, start and state.
+
+        Raises:
+            SessionFileError: there is no such session.
+            LogDamagedError: its log was changed.
+        """
+        if session_id in self._open:
+            return _view(self._open[session_id])
+        place = self._place(session_id)
+        return await asyncio.to_thread(_read_view, place)
+
+    async def timeline(self, session_id: str) -> dict[str, Any]:
+        """Attempts, files, gaps and pauses, derived from the log.
+
+        Raises:
+            SessionFileError: there is no such session.
+            LogDamagedError: its log was changed.
+        """
+        session = self._open.get(session_id)
+        now_us = None if session is None else session.log.now_us()
+        return await asyncio.to_thread(_read_timeline, self._place(session_id), now_us)
+
+    def sync(self) -> None:
+        """Called at least twice a second: what was logged is on the disk a second later.
+
+        Raises:
+            LogWriteError: a disk refused.
+        """
+        for session in list(self._open.values()):
+            session.log.sync_if_due()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Ends recordings that still run when the server does, and closes all logs."""
+        try:
+            yield
+        finally:
+            for session in list(self._open.values()):
+                if session.state.state in {State.RECORDING, State.PAUSED}:
+                    await self._capture.stop(session)
+                session.log.close()
+            self._open.clear()
+
+    async def _carry_out(self, session: OpenSession, command: Command) -> None:
+        match command:
+            case Start():
+                await self._start(session)
+            case Pause():
+                self._capture.pause(session, paused=True)
+            case Resume():
+                self._capture.pause(session, paused=False)
+            case Stop():
+                await self._capture.stop(session)
+                session.log.close()
+                self._open.pop(session.session_id, None)
+
+    async def _start(self, session: OpenSession) -> None:
+        try:
+            self._capture.start(session)
+        except RecorderError:
+            # What was logged stays; the log says that it came to nothing.
+            event = await asyncio.to_thread(
+                session.log.append, "recording.stopped", {"failed": True}, durable=True
+            )
+            session.state.apply(event)
+            session.log.close()
+            self._open.pop(session.session_id, None)
+            raise
+
+    async def _opened(self, session_id: str) -> OpenSession:
+        """The session, opened again after a restart if need be."""
+        session = self._open.get(session_id)
+        if session is None:
+            session = await asyncio.to_thread(self._reopened, self._place(session_id))
+            if session.state.state is State.STOPPED:
+                session.log.close()
+                return session
+            if session.state.state is State.INTERRUPTED:
+                self._capture.start(session)
+                self._capture.pause(session, paused=True)
+            self._open[session_id] = session
+        return session
+
+    def _reopened(self, place: Path) -> OpenSession:
+        log = EventLog.open(place, wall_ns=self._wall_ns)
+        state = RecordingSession.replayed(read_events(place, log.session))
+        if state.state in {State.RECORDING, State.PAUSED}:
+            state.apply(log.append("recording.recovered", {}, durable=True))
+        return OpenSession(place, log, state)
+
+    def _place(self, session_id: str) -> Path:
+        if not is_session_id(session_id):
+            raise SessionFileError("{session} is no session id", session=repr(session_id))
+        return self._directory / session_id
+
+
+def _view(session: OpenSession) -> dict[str, Any]:
+    running = session.state.running
+    return {
+        "session_id": session.session_id,
+        "room": session.room,
+        "started_at": rfc3339(session.log.session.started_ns),
+        "state": session.state.state.value,
+        "node": None if running is None else running.node,
+        "attempt": None if running is None else running.attempt,
+    }
+
+
+def _read_view(place: Path) -> dict[str, Any]:
+    session = read_session(place)
+    state = RecordingSession.replayed(read_events(place, session))
+    return {
+        "session_id": session.session,
+        "room": session.room,
+        "started_at": rfc3339(session.started_ns),
+        "state": state.state.value,
+        "node": None,
+        "attempt": None,
+    }
+
+
+def _read_timeline(place: Path, now_us: int | None) -> dict[str, Any]:
+    session = read_session(place)
+    return derive_timeline(read_events(place, session), now_us).to_json()

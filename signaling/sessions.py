@@ -1,0 +1,191 @@
+"""Recorded sessions over HTTP: ``/v1/sessions`` with a room token."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from sfu.model import Role
+from signaling.auth import Identity, TokenVerifier
+from signaling.clock import Clock
+from signaling.errors import ErrorCode, HttpCode, RefusedError
+from signaling.origin import is_local
+from signaling.problem import problem
+
+__all__ = ["RecordedSessions", "SessionCommand", "SessionEndpoint", "SessionRefusedError"]
+
+BODY_TIMEOUT_S: Final = 10.0
+_MAX_BODY: Final = 4_096
+_READERS: Final = frozenset({Role.RM, Role.SUPERVISOR})
+_WRITERS: Final = frozenset({Role.RM})
+
+Node = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PlainCommand(_Strict):
+    """A command without more to say."""
+
+    command: Literal["start", "pause", "resume", "stop"]
+
+
+class MarkCommand(_Strict):
+    """Remembers a moment."""
+
+    command: Literal["mark"]
+    label: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class NodeCommand(_Strict):
+    """Goes to a node of the flow, or records it again."""
+
+    command: Literal["next", "re_record"]
+    node: Node
+
+
+class NewSession(_Strict):
+    """Body of ``POST /v1/sessions``."""
+
+    room: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+SessionCommand = Annotated[PlainCommand | MarkCommand | NodeCommand, Field(discriminator="command")]
+_COMMAND: Final[TypeAdapter[SessionCommand]] = TypeAdapter(SessionCommand)
+_NEW: Final = TypeAdapter(NewSession)
+Model = TypeVar("Model")
+
+
+class SessionRefusedError(Exception):
+    """A request is refused.
+
+    Attributes:
+        status: of HTTP.
+        code: stable code of the protocol.
+        detail: English, for developers.
+    """
+
+    def __init__(self, status: int, code: ErrorCode | HttpCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class RecordedSessions(Protocol):
+    """What records. Every method raises :class:`SessionRefusedError`."""
+
+    async def create(self, room_id: str) -> dict[str, Any]:
+        """A new session of a room."""
+        ...
+
+    def room_of(self, session_id: str) -> str:
+        """The room a session belongs to."""
+        ...
+
+    async def command(self, session_id: str, command: SessionCommand, actor: str) -> dict[str, Any]:
+        """Carries out a command for a participant."""
+        ...
+
+    async def describe(self, session_id: str) -> dict[str, Any]:
+        """What a session is."""
+        ...
+
+    async def timeline(self, session_id: str) -> dict[str, Any]:
+        """What was recorded when, and what is missing."""
+        ...
+
+
+Handler = Callable[[web.Request, Identity], Awaitable[tuple[int, dict[str, Any]]]]
+
+
+class SessionEndpoint:
+    """Serves sessions."""
+
+    def __init__(self, sessions: RecordedSessions, verifier: TokenVerifier, clock: Clock) -> None:
+        self._sessions = sessions
+        self._verifier = verifier
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """All addresses."""
+        one = "/v1/sessions/{session}"
+        return [
+            web.post("/v1/sessions", self._guarded(self._create, _WRITERS)),
+            web.get(one, self._guarded(self._describe, _READERS)),
+            web.post(f"{one}/commands", self._guarded(self._command, _WRITERS)),
+            web.get(f"{one}/timeline", self._guarded(self._timeline, _READERS)),
+        ]
+
+    def _guarded(
+        self, handler: Handler, roles: frozenset[Role]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            try:
+                identity = self._identity(request, roles)
+                status, told = await handler(request, identity)
+            except SessionRefusedError as refused:
+                return problem(refused.status, refused.code, refused.detail)
+            except RefusedError as refused:
+                return problem(401, refused.code, refused.message)
+            return web.json_response(told, status=status, headers={"Cache-Control": "no-store"})
+
+        return serve
+
+    def _identity(self, request: web.Request, roles: frozenset[Role]) -> Identity:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise SessionRefusedError(401, ErrorCode.UNAUTHORIZED, "a room token is needed")
+        local = is_local(request.remote, request.headers)
+        identity = self._verifier.verify(
+            token.strip(), now_unix_s=self._clock().unix_s, local=local
+        )
+        if identity.grant.role not in roles:
+            names = ", ".join(sorted(role.value for role in roles))
+            raise SessionRefusedError(403, ErrorCode.FORBIDDEN, f"only for: {names}")
+        session_id = request.match_info.get("session")
+        if session_id is not None and self._sessions.room_of(session_id) != identity.room_id:
+            # Sessions of other rooms are as if they weren't there.
+            raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such session")
+        return identity
+
+    async def _create(self, request: web.Request, identity: Identity) -> tuple[int, dict[str, Any]]:
+        wanted = await _body(request, _NEW)
+        if wanted.room != identity.room_id:
+            raise SessionRefusedError(403, ErrorCode.FORBIDDEN, "the token is for another room")
+        return 201, await self._sessions.create(wanted.room)
+
+    async def _describe(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
+        return 200, await self._sessions.describe(request.match_info["session"])
+
+    async def _command(
+        self, request: web.Request, identity: Identity
+    ) -> tuple[int, dict[str, Any]]:
+        command = await _body(request, _COMMAND)
+        session_id, actor = request.match_info["session"], identity.participant_id
+        return 200, await self._sessions.command(session_id, command, actor)
+
+    async def _timeline(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
+        return 200, await self._sessions.timeline(request.match_info["session"])
+
+
+async def _body(request: web.Request, model: TypeAdapter[Model]) -> Model:
+    # A page of another origin can't send this type without asking first, which is not answered.
+    if request.content_type != "application/json":
+        detail = "send application/json"
+        raise SessionRefusedError(415, HttpCode.UNSUPPORTED_MEDIA_TYPE, detail)
+    if (request.content_length or 0) > _MAX_BODY:
+        raise SessionRefusedError(413, ErrorCode.TOO_LARGE, f"at most {_MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return model.validate_json(await request.read())
+    except TimeoutError:
+        raise SessionRefusedError(408, ErrorCode.TIMEOUT, "the body took too long") from None
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        detail = f"wrong or missing: {where or 'body'}"
+        raise SessionRefusedError(400, ErrorCode.BAD_MESSAGE, detail) from None

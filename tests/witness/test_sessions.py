@@ -1,0 +1,127 @@
+"""Sessions over HTTP, from the request to the log on the disk."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from recorder.sessions import Sessions
+from sfu.model import Role
+from signaling.auth import MintingKey, TokenVerifier, mint_token
+from signaling.clock import system_clock
+from signaling.problem import problem_middleware
+from signaling.sessions import SessionEndpoint
+from tests.recorder.test_sessions import FakeCapture
+from witness.sessions import SessionService
+
+pytestmark = pytest.mark.net
+
+KEY = MintingKey("k", b"0" * 32)
+
+
+def bearer(role: Role = Role.RM, room: str = "sale-1", ttl_s: float = 60) -> dict[str, str]:
+    token = mint_token(
+        KEY,
+        room=room,
+        participant_id=f"{role.value}-1",
+        role=role,
+        now_unix_s=time.time(),
+        ttl_s=ttl_s,
+    )
+    return {"Authorization": f"Bearer {token}"}
+
+
+@asynccontextmanager
+async def served(directory: Path) -> AsyncIterator[TestClient[Any, Any]]:
+    sessions = Sessions(directory, FakeCapture())
+    verifier = TokenVerifier([KEY.verification()], max_ttl_s=3600, clock_skew_s=0)
+    app = web.Application(middlewares=[problem_middleware], client_max_size=65_536)
+    endpoint = SessionEndpoint(SessionService(sessions), verifier, system_clock)
+    app.add_routes(endpoint.routes())
+    async with sessions.running(), TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def post(
+    client: TestClient[Any, Any], path: str, body: object, **who: Any
+) -> tuple[int, Any]:
+    async with client.post(path, json=body, headers=bearer(**who)) as response:
+        return response.status, await response.json()
+
+
+async def get(client: TestClient[Any, Any], path: str, **who: Any) -> tuple[int, Any]:
+    async with client.get(path, headers=bearer(**who)) as response:
+        return response.status, await response.json()
+
+
+async def test_a_recording_from_start_to_stop(tmp_path: Path) -> None:
+    async with served(tmp_path) as client:
+        status, session = await post(client, "/v1/sessions", {"room": "sale-1"})
+        assert status == 201
+        assert (session["state"], session["room"]) == ("ready", "sale-1")
+        at = f"/v1/sessions/{session['session_id']}"
+        for body, state in (
+            ({"command": "start"}, "recording"),
+            ({"command": "next", "node": "risk"}, "recording"),
+            ({"command": "mark", "label": "此处"}, "recording"),
+            ({"command": "pause"}, "paused"),
+            ({"command": "resume"}, "recording"),
+            ({"command": "re_record", "node": "risk"}, "recording"),
+        ):
+            status, told = await post(client, f"{at}/commands", body)
+            assert (status, told["state"]) == (200, state), told
+        assert (told["node"], told["attempt"]) == ("risk", 2)
+        assert (await post(client, f"{at}/commands", {"command": "stop"}))[1]["state"] == "stopped"
+        status, timeline = await get(client, f"{at}/timeline", role=Role.SUPERVISOR)
+        assert status == 200
+        assert [mark["label"] for mark in timeline["marks"]] == ["此处"]
+        assert len(timeline["pauses"]) == 1
+        assert timeline["attempts"][1]["supersedes"] == 1
+        assert (await get(client, at))[1]["state"] == "stopped"
+
+
+REFUSED: list[tuple[str, object, dict[str, Any], int, str]] = [
+    ("/commands", {"command": "pause"}, {}, 409, "wrong_state"),
+    ("/commands", {"command": "start"}, {"role": Role.CUSTOMER}, 403, "forbidden"),
+    ("/commands", {"command": "start"}, {"role": Role.SUPERVISOR}, 403, "forbidden"),
+    ("/commands", {"command": "start"}, {"room": "sale-2"}, 404, "unknown_session"),
+    ("/commands", {"command": "start"}, {"ttl_s": -1}, 401, "token_expired"),
+    ("/commands", {"command": "erase"}, {}, 400, "bad_message"),
+    ("/commands", {"command": "start", "node": "x"}, {}, 400, "bad_message"),
+    ("/commands", {"command": "next"}, {}, 400, "bad_message"),
+    ("/commands", {"command": "next", "node": "../x"}, {}, 400, "bad_message"),
+    ("/commands", {"command": "mark", "label": "x" * 201}, {}, 400, "bad_message"),
+    ("/commands", {"command": "mark", "label": "x" * 9000}, {}, 413, "too_large"),
+    ("/commands", {"command": "mark", "label": "\ud800"}, {}, 400, "bad_message"),
+    ("/commands", [], {}, 400, "bad_message"),
+    ("/commands", None, {}, 415, "unsupported_media_type"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "who", "status", "code"), REFUSED)
+async def test_what_is_refused_says_why(
+    path: str, body: object, who: dict[str, Any], status: int, code: str, tmp_path: Path
+) -> None:
+    async with served(tmp_path) as client:
+        made = (await post(client, "/v1/sessions", {"room": "sale-1"}))[1]["session_id"]
+        got, told = await post(client, f"/v1/sessions/{made}{path}", body, **who)
+        assert (got, told["code"]) == (status, code)
+
+
+async def test_sessions_of_nobody_and_of_others_are_unknown(tmp_path: Path) -> None:
+    async with served(tmp_path) as client:
+        made = (await post(client, "/v1/sessions", {"room": "sale-1"}))[1]["session_id"]
+        for name, who in ((made, {"room": "sale-2"}), ("nowhere", {}), ("%2e%2e", {})):
+            status, told = await get(client, f"/v1/sessions/{name}/timeline", **who)
+            assert status == 404, told
+        assert (await post(client, "/v1/sessions", {"room": "sale-1"}))[0] == 409
+        assert (await post(client, "/v1/sessions", {"room": "sale-2"}))[0] == 403
+        async with client.post("/v1/sessions", data=b"{}", headers=bearer()) as response:
+            assert response.status == 415
+        async with client.post("/v1/sessions", json={"room": "sale-1"}) as response:
+            assert response.status == 401
