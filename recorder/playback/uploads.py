@@ -85,7 +85,7 @@ class Uploads:
 
     def _range_of(self, ssrc: int, timestamp: int) -> SaidRange | None:
         """The range a timestamp is in: near the one found last, as frames come in order."""
-        ranges = self._streams.get(ssrc, [])
+        ranges: list[SaidRange] = self._streams.get(ssrc, [])
         near = self._near.get(ssrc, 0)
         for index in (*range(max(0, near - 2), min(near + 4, len(ranges))), *range(len(ranges))):
             item = ranges[index]
