@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 __all__ = ["SaidRange", "UploadedFrame", "Uploads"]
 
@@ -87,8 +88,8 @@ class Uploads:
         """The range a timestamp is in: near the one found last, as frames come in order."""
         ranges: list[SaidRange] = self._streams.get(ssrc, [])
         near = self._near.get(ssrc, 0)
-        for index in (*range(max(0, near - 2), min(near + 4, len(ranges))), *range(len(ranges))):
-            item = ranges[index]
+        for index in chain(range(max(0, near - 2), min(near + 4, len(ranges))), range(len(ranges))):
+            item: SaidRange = ranges[index]
             if (timestamp - item.first_ts) % _WORD <= (item.last_ts - item.first_ts) % _WORD:
                 self._near[ssrc] = index
                 return item
