@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from sfu.model import Kind, Source, Track
+from sfu.model import AudioProtection, Kind, Source, Track
 from sfu.negotiation import Plan, PlannedLine
 from sfu.subscription import Publication
 from sfu.transport import Transport
@@ -143,11 +143,11 @@ class Publishing:
             track.muted = line.muted
         self._registry.publications.pop(publication.producer_id, None)
         publication.producer_id = self._registry.new_id()
+        self._end_protection(publication)
         publication.settings = line.settings
         publication.codec = None
         publication.rebound = True
         publication.wanted = ()
-        publication.protection = None
         self._start(publication, transport)
         port = self._participant.room.port
         for subscription in publication.subscriptions.values():
@@ -176,6 +176,13 @@ class Publishing:
         for subscription in list(publication.subscriptions.values()):
             subscription.subscriber.reception.refresh(subscription)
 
+    def _end_protection(self, publication: Publication) -> None:
+        """What was said of a line doesn't hold for what comes next on it."""
+        said, publication.protection = publication.protection, None
+        if said is not None and (said.offsets or said.bitrate_bps is not None):
+            nothing = AudioProtection(said.mid)
+            self._registry.listener.audio_protection_changed(self._participant, nothing)
+
     def _withdraw(self, publication: Publication, *, remove: bool = True) -> None:
         del self.publications[publication.track.source]
         self._registry.publications.pop(publication.producer_id, None)
@@ -184,4 +191,5 @@ class Publishing:
         room = self._participant.room
         if remove:
             room.port.remove_producer(publication.producer_id)
+            self._end_protection(publication)
         room.retract(publication)

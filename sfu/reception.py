@@ -5,7 +5,7 @@ from weakref import ref
 
 from sfu.codecs import formats_in_common
 from sfu.layers import ALL_TEMPORAL, HIGHEST_SPATIAL, priority_of, spatial_for
-from sfu.model import Kind, Lines, Size
+from sfu.model import Kind, Lines, PlayoutDelay, Size
 from sfu.negotiation import Plan
 from sfu.plane import ConsumerSettings
 from sfu.subscription import LayerWish, Publication, Subscription, SubscriptionState
@@ -272,12 +272,17 @@ class Reception:
         self, subscription: Subscription, state: SubscriptionState, *, remove: bool = True
     ) -> None:
         consumer_id, settings = subscription.consumer_id, subscription.settings
+        was_held = subscription.playout_delay_s > 0
         subscription.advance(state)
         if consumer_id is None:
             return
         self._registry.subscriptions.pop(consumer_id, None)
         if remove:
             self._participant.room.port.remove_consumer(consumer_id)
+        if remove and was_held and settings is not None:
+            # The line's next track is another; what is said ends with a connection by itself.
+            free = PlayoutDelay(settings.mid, 0.0)
+            self._registry.listener.playout_delay_changed(self._participant, free)
         transport = self._participant.transport
         if transport is not None and settings is not None:
             transport.ssrcs -= {settings.ssrc, settings.rtx_ssrc}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sfu import AudioProtection, Offer, PlayoutDelay
+from sfu import AudioProtection, Offer, Participant, PlayoutDelay
 from tests.fakes.engine import Event
 from tests.sfu.conftest import Scene
 from tests.sfu.offers import OPUS, Client, Codec, section
@@ -91,3 +91,54 @@ def test_events_of_tracks_that_are_gone_are_ignored(scene: Scene) -> None:
     scene.listener.take()
     scene.emit(Event.AudioProtection(77, [1]), Event.PlayoutDelay(78, 20))
     assert scene.listener.take() == []
+
+
+def advised(scene: Scene) -> tuple[Participant, Client, Participant, str]:
+    """A customer told to send copies and an RM told to wait for them, with the RM's audio line."""
+    customer, rm = scene.join("customer"), scene.join("rm")
+    publisher, subscriber = Client(), Client()
+    publisher.add("audio", "sendonly", [RED, OPUS])
+    customer.negotiate(Offer(publisher.sdp))
+    subscriber.receive(1, 0)
+    rm.negotiate(Offer(subscriber.sdp))
+    (consumer,) = scene.engine.consumers
+    scene.emit(Event.AudioProtection(scene.producer_of(customer), [1, 2], None))
+    scene.emit(Event.PlayoutDelay(consumer, 260))
+    scene.listener.take()
+    (line,) = subscriber.lines
+    return customer, publisher, rm, line.mid
+
+
+def said(scene: Scene) -> list[tuple[str, object]]:
+    """Advice of either kind."""
+    kinds = ("audio_protection_changed", "playout_delay_changed")
+    return [(name, values[1]) for name, values in scene.listener.take() if name in kinds]
+
+
+def test_a_line_that_becomes_free_is_held_no_longer(scene: Scene) -> None:
+    _, _, rm, mid = advised(scene)
+    (track_id,) = rm.reception.subscriptions
+    rm.unsubscribe(track_id)
+    assert said(scene) == [("playout_delay_changed", PlayoutDelay(mid, 0.0))]
+    rm.subscribe(track_id)
+    rm.unsubscribe(track_id)
+    assert said(scene) == [], "nothing was said of the one that came after"
+
+
+def test_a_track_that_ends_needs_no_copies_and_its_line_no_waiting(scene: Scene) -> None:
+    customer, publisher, _, mid = advised(scene)
+    publisher.lines[0].direction = "inactive"
+    customer.negotiate(Offer(publisher.sdp))
+    assert sorted(said(scene), key=str) == [
+        ("audio_protection_changed", AudioProtection("0")),
+        ("playout_delay_changed", PlayoutDelay(mid, 0.0)),
+    ]
+    assert customer.audio_protections() == []
+
+
+def test_what_was_said_ends_with_the_connection_without_a_word(scene: Scene) -> None:
+    customer, publisher, rm, _ = advised(scene)
+    rm.negotiate(Offer(Client().receive(1, 0).reloaded().sdp))
+    customer.negotiate(Offer(publisher.reloaded().sdp))
+    assert [item for item in said(scene) if item[0] == "playout_delay_changed"] == []
+    assert customer.audio_protections() == []
