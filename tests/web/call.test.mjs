@@ -63,6 +63,18 @@ test("the first offer after a reload carries what others already see, muted as i
   assert.ok(call.isMuted("microphone"));
 });
 
+test("a reloaded page whose old connection had failed watches over its own", async () => {
+  const own = { track_id: "own-microphone", participant_id: "rm-1", kind: "audio", source: "microphone", muted: false };
+  const { clock, peers } = await joined({ resume: true, state: { tracks: [own], media: "failed" }, tracks: { microphone: fakeTrack("audio") } });
+  assert.equal(peers.length, 1, "the server's word is of the connection that is gone");
+  peers[0].change("connecting");
+  await clock.advance(14_000);
+  assert.equal(peers[0].iceRestarts, 0);
+  await clock.advance(2000);
+  await settle();
+  assert.equal(peers[0].iceRestarts, 1, "it never connects");
+});
+
 test("a source the grant doesn't have is neither sent at the start nor later", async () => {
   const grant = { publish: ["microphone"], subscribe: [], expires_at: "2030-01-01T00:00:00.000Z" };
   const { call, offers } = await joined({ state: { grant }, tracks: { microphone: fakeTrack("audio"), camera: fakeTrack("video") } });

@@ -413,7 +413,8 @@ export class Call extends Emitter {
     this.#media.copied = this.#advised;
     this.#media.recorded = (data.features?.includes(RECORDING) ?? false) && this.#recording !== null;
     this.#sizes?.startOver();
-    this.#serverMedia = how === "resumed" ? data.media : null;
+    // Said of a connection that a page which was reloaded doesn't have any more, and of no other.
+    this.#serverMedia = how === "resumed" && this.#media.peer ? data.media : null;
     this.#refresh();
     if (data.replay && !first) return;
     this.#roster.replace(data);
