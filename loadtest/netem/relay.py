@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from loadtest.netem.built import Built
 from loadtest.netem.emulator import Counted, Emulator
 from loadtest.netem.profile import Profile
 
@@ -96,7 +96,7 @@ def _class_of(datagram: bytes) -> int:
     return _RTCP if 192 <= datagram[1] <= 223 else datagram[1] & 0x7F
 
 
-class ImpairedRelay:
+class ImpairedRelay(Built):
     """Forwards datagrams both ways through a profile; a context manager.
 
     Every client address has a socket toward the server of its own; all of them share one link.
@@ -112,6 +112,7 @@ class ImpairedRelay:
     def __init__(
         self, emulator: Emulator, profile: Profile, server: Address, host: str = "127.0.0.1"
     ) -> None:
+        super().__init__()
         self._emulator = emulator
         self._profile = profile
         self._server = server
@@ -128,26 +129,22 @@ class ImpairedRelay:
             )
         )
 
-    def __enter__(self) -> Self:
-        self._selector = selectors.DefaultSelector()
-        self._front = _bound(self._host)
+    def _build(self) -> None:
+        self._selector = self._opened.enter_context(selectors.DefaultSelector())
+        self._front = self._opened.enter_context(_bound(self._host))
+        self._opened.callback(self._close_clients)
         self._selector.register(self._front, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name="relay")
         self._thread.start()
-        return self
+        self._opened.callback(self._end)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self) -> None:
         self._over.set()
         self._thread.join()
+
+    def _close_clients(self) -> None:
         for _, upstream in self._clients:
             upstream.close()
-        self._front.close()
-        self._selector.close()
 
     @property
     def address(self) -> Address:

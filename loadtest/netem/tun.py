@@ -8,16 +8,14 @@ Whatever is sent into either device comes out of the other one as the profile ha
 dropped where a sender could notice, and nothing leaves the namespaces. Needs root and iproute2.
 """
 
-import contextlib
 import fcntl
 import os
 import struct
 import subprocess
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from loadtest.errors import PathError
+from loadtest.netem.built import Built
 from loadtest.netem.emulator import Emulator, PathReport
 from loadtest.netem.inside import inside, why_no_namespaces
 from loadtest.netem.profile import Profile, Traffic
@@ -38,7 +36,7 @@ def why_no_tun() -> str | None:
     return why_no_namespaces() or (None if _DEVICE.exists() else f"the kernel has no {_DEVICE}")
 
 
-class TunPath:
+class TunPath(Built):
     """Two namespaces and the path between them; a context manager that removes what it made.
 
     Args:
@@ -52,29 +50,13 @@ class TunPath:
     """
 
     def __init__(self, emulator: Emulator, profile: Profile, traffic: Traffic) -> None:
+        super().__init__()
         self._emulator = emulator
         self._profile = profile
         self._traffic = traffic
         tag = f"witness-{os.getpid()}-{id(self) & 0xFFFF:x}"
         self.far, self.near = f"{tag}-far", f"{tag}-near"
         self._handles: list[int] = []
-        self._opened = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        try:
-            self._build()
-        except BaseException:
-            self._opened.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._opened.close()
 
     def command(self, namespace: str) -> list[str]:
         """What a command line begins with to run inside ``namespace``."""

@@ -16,11 +16,11 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from enum import StrEnum
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
+from loadtest.netem.built import Built
 from loadtest.netem.inside import why_no_namespaces
 
 CLIENT_ADDRESS = "10.77.1.2"
@@ -57,30 +57,15 @@ def browser_marks(timeout_s: float = 600) -> list[pytest.MarkDecorator]:
     ]
 
 
-class Path:
+class Path(Built):
     """Client, router and server namespaces; a context manager that removes what it made."""
 
     def __init__(self) -> None:
+        super().__init__()
         tag = f"w{os.getpid()}"
         self.client = f"{tag}-client"
         self.router = f"{tag}-router"
         self.server = f"{tag}-server"
-
-    def __enter__(self) -> Self:
-        try:
-            self._build()
-        except BaseException:
-            self._remove()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._remove()
 
     def command(self, namespace: str, arguments: Sequence[str]) -> list[str]:
         """The command line that runs ``arguments`` inside ``namespace``."""
@@ -173,6 +158,7 @@ class Path:
         self.move_client(PUBLIC_ADDRESSES[0])
 
     def _build(self) -> None:
+        self._opened.callback(self._remove)
         for name in (self.client, self.router, self.server):
             _ip("netns", "add", name)
             _ip("-n", name, "link", "set", "lo", "up")
