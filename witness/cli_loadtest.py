@@ -37,6 +37,7 @@ def add_loadtest(to: "Commands") -> None:
     )
     _add_weaknet(actions)
     _add_join(actions)
+    _add_swarm(actions)
     _add_soak(actions)
     _add_matrix(actions)
 
@@ -60,6 +61,29 @@ def _add_weaknet(actions: "Commands") -> None:
     _add_prefer(parser)
     parser.add_argument("--quick", action="store_true", help=t("one short run, in under 45 s"))
     add_report(parser)
+
+
+def _add_swarm(actions: "Commands") -> None:
+    parser = add_command(
+        actions,
+        "swarm",
+        t("rooms of light participants over a bad network, without browsers or root"),
+        commands_loadtest.swarm,
+    )
+    _add_profile(parser)
+    parser.add_argument(
+        "--direction",
+        choices=("down", "up", "both"),
+        default="both",
+        help=t("what is bad: down to one participant, up from it, both (default: both)"),
+    )
+    parser.add_argument("--rooms", type=int, metavar="N", help=t("rooms of two (default: 5)"))
+    parser.add_argument(
+        "--seconds", type=float, metavar="N", help=t("length of the measurement (default: 30)")
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help=t("in place of the profile's seed"))
+    parser.add_argument("--quick", action="store_true", help=t("two rooms, 5 s"))
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
 
 
 def _add_soak(actions: "Commands") -> None:

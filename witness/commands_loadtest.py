@@ -11,11 +11,12 @@ from witness.errors import UsageError
 from witness.i18n import t
 from witness.output import Output
 
-__all__ = ["join", "matrix", "profiles", "soak", "weaknet"]
+__all__ = ["join", "matrix", "profiles", "soak", "swarm", "weaknet"]
 
 _MAX_RUNS = 100
 _MAX_TRIES = 1_000
 _MAX_WITHIN_S = 600
+_MAX_SWARM_ROOMS = 100
 _MAX_MINUTES = 10_080
 _MAX_SOAK_ROOMS = 200
 
@@ -89,6 +90,31 @@ def join(arguments: argparse.Namespace) -> int:
     return run(Path(arguments.profile).stem, plan, output)
 
 
+def swarm(arguments: argparse.Namespace) -> int:
+    """``witness loadtest swarm``."""
+    if arguments.rooms is not None and not 1 <= arguments.rooms <= _MAX_SWARM_ROOMS:
+        raise UsageError(t("--rooms must be 1 to {most}").format(most=_MAX_SWARM_ROOMS))
+    if arguments.seconds is not None and not 1 <= arguments.seconds <= 3_600:
+        raise UsageError(t("--seconds must be 1 to 3600"))
+    _check_seed(arguments)
+    from loadtest.crowd import CrowdPlan
+    from loadtest.netem.profile import Direction
+    from witness.crowd import run
+    from witness.netem_profiles import load_profile
+
+    profile = load_profile(arguments.profile)
+    if arguments.seed is not None:
+        profile = profile.model_copy(update={"seed": arguments.seed})
+    plan = CrowdPlan(
+        profile=profile,
+        direction=Direction(arguments.direction),
+        rooms=arguments.rooms or (2 if arguments.quick else 5),
+        seconds=arguments.seconds or (5.0 if arguments.quick else 30.0),
+        adapt_s=1.0 if arguments.quick else 3.0,
+    )
+    return run(Path(arguments.profile).stem, plan, Output(as_json=arguments.json))
+
+
 def soak(arguments: argparse.Namespace) -> int:
     """``witness loadtest soak``."""
     if arguments.minutes is not None and not 0.1 <= arguments.minutes <= _MAX_MINUTES:
@@ -130,9 +156,13 @@ def _check_length(arguments: argparse.Namespace) -> None:
         raise UsageError(t("--runs must be 1 to {most}").format(most=_MAX_RUNS))
 
 
-def _check_seed_and_page(arguments: argparse.Namespace) -> None:
+def _check_seed(arguments: argparse.Namespace) -> None:
     if arguments.seed is not None and not 0 <= arguments.seed < 1 << 63:
         raise UsageError(t("--seed must be 0 or more and have less than 64 bits"))
+
+
+def _check_seed_and_page(arguments: argparse.Namespace) -> None:
+    _check_seed(arguments)
     if arguments.html is not None:
         _check_writable(arguments.html)
 

@@ -37,6 +37,18 @@ LOADTEST: dict[str, str] = {
     "median": "中位数",
     "not in time": "未在时限内",
     "within {seconds:g} s": "{seconds:g} 秒内",
+    "rooms of light participants over a bad network, without browsers or root": (
+        "轻量参与者的房间在弱网下通话，无需浏览器和 root"
+    ),
+    "rooms of two (default: 5)": "两人房间的数量（默认：5）",
+    "length of the measurement (default: 30)": "测量时长，秒（默认：30）",
+    "two rooms, 5 s": "两个房间，5 秒",
+    "lost on the path": "链路丢包",
+    "{participants} participants joined in {join:.2f} s each; {missing} of the packets never"
+    " came; {sent} were sent, {received} arrived": (
+        "{participants} 个参与者，每个入会用时 {join:.2f} 秒；"
+        "{missing} 的包最终未到；发出 {sent} 个，收到 {received} 个"
+    ),
     "length of one measurement (default: 60)": "单次测量的时长，秒（默认：60）",
     "measurements; the worst counts (default: 3)": "测量次数，取最差值（默认：3）",
     "in place of the profile's seed": "代替网络模型中的随机种子",

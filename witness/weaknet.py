@@ -5,6 +5,7 @@ import json
 import secrets
 import sys
 import time
+from pathlib import Path
 
 from loadtest.browser.bidi import BidiError
 from loadtest.browser.programs import chromium_missing
@@ -24,7 +25,7 @@ from witness.errors import MeasureError
 from witness.i18n import marked, t
 from witness.output import Output
 
-__all__ = ["EMULATOR", "host", "measure", "run"]
+__all__ = ["EMULATOR", "host", "measure", "run", "write_key"]
 
 EMULATOR = Emulator(config=_media.NetemConfig, netem=_media.Netem, path=_media.NetemPath)
 _ROOM = "weaknet"
@@ -95,14 +96,7 @@ def host() -> Host:
     key = MintingKey("measure", secrets.token_hex(32).encode())
 
     def start(place: Place) -> Server:
-        folder = place.folder
-        (folder / "secret").write_bytes(key.secret)
-        (folder / "secret").chmod(0o600)
-        config = folder / "witness.yaml"
-        config.write_text(
-            "signaling:\n  auth:\n    keys:\n"
-            f"      - {{kid: {key.kid}, algorithm: HS256, secret_file: secret}}\n"
-        )
+        config = write_key(place.folder, key)
         settings = {
             "WITNESS_CONFIG": str(config),
             "WITNESS_SERVER__HOST": "0.0.0.0",  # noqa: S104 - inside a namespace
@@ -119,6 +113,18 @@ def host() -> Host:
         )
 
     return Host(start, token)
+
+
+def write_key(folder: Path, key: MintingKey) -> Path:
+    """Writes a configuration whose one key this is; returns where."""
+    (folder / "secret").write_bytes(key.secret)
+    (folder / "secret").chmod(0o600)
+    config = folder / "witness.yaml"
+    config.write_text(
+        "signaling:\n  auth:\n    keys:\n"
+        f"      - {{kid: {key.kid}, algorithm: HS256, secret_file: secret}}\n"
+    )
+    return config
 
 
 def _table(result: Result) -> str:

@@ -107,16 +107,23 @@ class ImpairedRelay(Built):
         profile: what happens to datagrams.
         server: where the server receives media.
         host: address to listen on.
+        clients: addresses that are served; others are refused and counted.
     """
 
     def __init__(
-        self, emulator: Emulator, profile: Profile, server: Address, host: str = "127.0.0.1"
+        self,
+        emulator: Emulator,
+        profile: Profile,
+        server: Address,
+        host: str = "127.0.0.1",
+        clients: int = _MAX_CLIENTS,
     ) -> None:
         super().__init__()
         self._emulator = emulator
         self._profile = profile
         self._server = server
         self._host = host
+        self._most_clients = clients
         self._clients: list[tuple[Address, socket.socket]] = []
         self._numbers: dict[Address, int] = {}
         self._lock = threading.Lock()
@@ -228,7 +235,7 @@ class ImpairedRelay(Built):
     def _number(self, client: Address) -> int | None:
         """Of a client's socket toward the server; ``None`` if there are too many."""
         number = self._numbers.get(client)
-        if number is None and len(self._clients) < _MAX_CLIENTS:
+        if number is None and len(self._clients) < self._most_clients:
             number = self._numbers[client] = len(self._clients)
             upstream = _bound(self._host)
             self._clients.append((client, upstream))
