@@ -64,6 +64,9 @@ def add_compose(to: "Commands") -> None:
         help=t("text over every picture (default: that the film is derived)"),
     )
     parser.add_argument(
+        "--key", type=Path, metavar=t("FILE"), help=t("key of encrypted capture files")
+    )
+    parser.add_argument(
         "--film-only", action="store_true", help=t("leave out the files of single tracks")
     )
     parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))

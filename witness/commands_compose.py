@@ -35,6 +35,7 @@ def compose(arguments: argparse.Namespace) -> int:
     from recorder.compose.layout import Layout
     from recorder.compose.session import compose_session
     from recorder.playback.opening import open_recording
+    from recorder.playback.sealed import read_key
 
     lang = arguments.lang or language(os.environ)
     place: Path = arguments.session
@@ -49,7 +50,7 @@ def compose(arguments: argparse.Namespace) -> int:
     bars = _Bars(arguments.json or not sys.stderr.isatty())
     with _said():
         composed = compose_session(
-            open_recording(place, lang),
+            open_recording(place, lang, None if arguments.key is None else read_key(arguments.key)),
             out,
             options,
             tracks=not arguments.film_only,

@@ -106,7 +106,8 @@ class Painter:
         self._canvas.put(scaled, inner)
         mark = self._lettering.line(self._watermark, self._size, place.width * 9 // 10)
         left = place.left + (place.width - mark.shape[1]) // 4 * 2
-        top = place.top + (place.height - mark.shape[0]) // 4 * 2
+        # Where it hides no face.
+        top = inner.top + inner.height // 20 * 2
         self._canvas.blend(mark, left, top, WHITE, _WATERMARK_OPACITY)
 
     def _slate(self, place: Rect, slate: Slate, clock: Callable[[int], str]) -> None:

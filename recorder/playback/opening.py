@@ -32,19 +32,21 @@ class CapturedTrack:
     info: TrackInfo
     segments: tuple[Path, ...]
     uploads: Uploads = field(default_factory=Uploads)
+    key: bytes | None = field(default=None, repr=False)
 
     def read(self) -> Iterator[Item]:
         """All of it, segment by segment."""
         for path in self.segments:
-            yield from read_segment(path)
+            yield from read_segment(path, self.key)
 
 
-def open_recording(place: Path, language: str = "zh") -> Recording:
+def open_recording(place: Path, language: str = "zh", key: bytes | None = None) -> Recording:
     """Reads all about a session but its media.
 
     Args:
         place: directory of the session.
         language: of node titles that are there in several.
+        key: of encrypted capture files.
 
     Raises:
         RecorderError: files are missing, or are not what was written.
@@ -57,7 +59,7 @@ def open_recording(place: Path, language: str = "zh") -> Recording:
     folder = place / "tracks"
     tracks = sorted(folder.iterdir()) if folder.is_dir() else []
     sources = [
-        _track(track, Uploads(ranges.of(track.name), lambda item: _uploaded(place, item)))
+        _track(track, Uploads(ranges.of(track.name), lambda item: _uploaded(place, item)), key)
         for track in tracks
         if (track / "track.json").is_file()
     ]
@@ -71,7 +73,7 @@ def open_recording(place: Path, language: str = "zh") -> Recording:
     )
 
 
-def _track(folder: Path, uploads: Uploads) -> CapturedTrack:
+def _track(folder: Path, uploads: Uploads, key: bytes | None) -> CapturedTrack:
     path = folder / "track.json"
     about = _object(path)
     try:
@@ -101,7 +103,7 @@ def _track(folder: Path, uploads: Uploads) -> CapturedTrack:
         )
     segments = [file for file in folder.iterdir() if _SEGMENT.fullmatch(file.name)]
     segments.sort(key=lambda file: int(file.name.partition(".")[0]))
-    return CapturedTrack(info, tuple(segments), uploads)
+    return CapturedTrack(info, tuple(segments), uploads, key)
 
 
 class _Ranges:

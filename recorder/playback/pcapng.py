@@ -5,6 +5,7 @@ media to UDP port 5004, reports to the next one, times in µs of the session clo
 are passed over.
 """
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
@@ -12,6 +13,7 @@ from typing import BinaryIO, Final
 
 from recorder.playback.clock import SenderReport
 from recorder.playback.errors import RecordingError
+from recorder.playback.sealed import SealedFile
 from recorder.playback.source import CapturedPacket, Item
 
 __all__ = ["MEDIA_PORT", "read_items", "read_segment"]
@@ -33,17 +35,25 @@ _UDP: Final = 17
 _SENDER_REPORT: Final = 200
 
 
-def read_segment(path: Path) -> Iterator[Item]:
+def read_segment(path: Path, key: bytes | None = None) -> Iterator[Item]:
     """Everything in one file, in order.
 
+    Args:
+        path: ``.pcapng``, or ``.pcapng.enc`` if it is encrypted.
+        key: of 32 bytes, for encrypted ones.
+
     Raises:
-        RecordingError: it is encrypted, cut short, or no capture file.
+        RecordingError: it is cut short, no capture file, or encrypted with another key.
         OSError: it can't be read.
     """
-    if path.suffix == ".enc":
-        raise RecordingError("{path} is encrypted; decrypt the capture first", path=path)
     with path.open("rb", buffering=1 << 18) as file:
-        yield from read_items(file, str(path))
+        if path.suffix != ".enc":
+            yield from read_items(file, str(path))
+            return
+        if key is None:
+            raise RecordingError("{path} is encrypted; give its key with --key", path=path)
+        with io.BufferedReader(SealedFile(file, key, str(path)), 1 << 18) as content:
+            yield from read_items(content, str(path))
 
 
 def read_items(file: BinaryIO, name: str) -> Iterator[Item]:

@@ -9,7 +9,7 @@ from recorder.errors import RecorderError
 from recorder.log import EventLog
 from recorder.playback.errors import RecordingError
 from recorder.playback.opening import open_recording
-from recorder.playback.pcapng import read_items, read_segment
+from recorder.playback.pcapng import read_items
 from recorder.playback.survey import survey_participant
 from tests.recorder.capture_files import block, capture_file, datagram, header, write_recording
 from tests.recorder.encoders import pattern
@@ -142,8 +142,3 @@ def test_what_is_no_media_is_passed_over() -> None:
     )
     assert next(iter(read_items(io.BytesIO(other + PACKET), "x"))).arrival_us == 7
     assert list(read_items(io.BytesIO(capture_file([])), "x")) == []
-
-
-def test_an_encrypted_file_is_said_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="is encrypted"):
-        list(read_segment(tmp_path / "000001.pcapng.enc"))
