@@ -1,5 +1,6 @@
-"""Settings of sealing."""
+"""Settings of recording and sealing."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -8,7 +9,54 @@ from pydantic import Field, model_validator
 from sfu.contradiction import contradiction
 from sfu.section import Section
 
-__all__ = ["EvidenceConfig"]
+__all__ = ["EvidenceConfig", "RecordedRooms", "RecordingConfig"]
+
+
+class RecordedRooms(StrEnum):
+    """Which rooms are recorded without being asked."""
+
+    ALL = "all"
+    NONE = "none"
+
+
+class RecordingConfig(Section):
+    """What is recorded of calls, and where."""
+
+    directory: Path | None = Field(
+        default=None,
+        description="Directory of recorded sessions; it must exist. Without one nothing is"
+        " recorded.",
+    )
+    rooms: RecordedRooms = Field(
+        default=RecordedRooms.NONE,
+        description="Rooms recorded from their first participant on: `all`, or `none` (a room is"
+        " recorded when a command says so).",
+    )
+    segment_seconds: float = Field(
+        default=10.0,
+        ge=1,
+        le=600,
+        description="Length of a file. Only whole files are synced to the disk: this is what a"
+        " power failure can take; the end of the process takes a second at most.",
+    )
+    buffer_mib: int = Field(
+        default=64,
+        ge=1,
+        le=4_096,
+        description="Memory of each engine for what a slow disk leaves waiting; beyond that"
+        " packets are left out and declared as a gap. Calls never wait.",
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="File with 32 bytes, as they are or in base64: files are encrypted"
+        " (AES-256-GCM), each under a key of its own that is wrapped with this one.",
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.directory is None and self.rooms is not RecordedRooms.NONE:
+            raise contradiction("recording needs a directory", "rooms", "directory")
+        return self
 
 
 class EvidenceConfig(Section):

@@ -39,6 +39,7 @@ class Sfu:
         fingerprint: of the engines' certificate, SHA-256 in SDP form.
         listener: is told what happens.
         clock: seconds, monotonic.
+        on_room: is given every new room, before anybody is in it.
 
     Raises:
         AddressError: an engine has no address clients could be told.
@@ -52,6 +53,7 @@ class Sfu:
         listener: SfuListener,
         *,
         clock: Callable[[], float] = time.monotonic,
+        on_room: Callable[[Room], None] | None = None,
     ) -> None:
         if not engines:
             raise EngineUnavailableError("at least one engine is needed")
@@ -64,6 +66,7 @@ class Sfu:
         self._registry = Registry(config, listener, fingerprint, self._forget)
         self._dispatch = EventDispatch(self._registry)
         self._draining = False
+        self._on_room = on_room
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @staticmethod
@@ -101,6 +104,8 @@ class Sfu:
         room = Room(room_id, self._registry.new_id(), self._least_loaded(), self._registry)
         self._rooms[room_id] = room
         log.info("room opened", extra={"room_id": room_id, "engine": room.port.index})
+        if self._on_room is not None:
+            self._on_room(room)
         return room
 
     def check_offer(self, offer: Offer, grant: Grant) -> None:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from recorder.config import EvidenceConfig
+from recorder.config import EvidenceConfig, RecordingConfig
 from sfu.config import SfuConfig
 from sfu.contradiction import contradiction
 from sfu.section import Section
@@ -338,6 +338,7 @@ class Settings(Section):
     media: MediaConfig = Field(default_factory=MediaConfig)
     sfu: SfuConfig = Field(default_factory=SfuConfig)
     signaling: SignalingConfig = Field(default_factory=SignalingConfig)
+    recording: RecordingConfig = Field(default_factory=RecordingConfig)
     evidence: EvidenceConfig = Field(default_factory=EvidenceConfig)
 
     @model_validator(mode="after")

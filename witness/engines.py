@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 
+from recorder.config import RecordingConfig
 from sfu._media import Certificate, Engine, EngineConfigError
 from witness import os_errors
 from witness.config import MediaConfig, socket_address
@@ -16,12 +17,18 @@ __all__ = ["prefer_engines", "start_engines", "stop_engines"]
 _CANNOT_BIND = re.compile(r"listen: cannot bind UDP (\S+): ")
 
 
-def start_engines(config: MediaConfig, certificate: Certificate) -> list[Engine]:
+def start_engines(
+    config: MediaConfig,
+    certificate: Certificate,
+    recording: RecordingConfig | None = None,
+    key: bytes | None = None,
+) -> list[Engine]:
     """One engine a thread, each with its own port of UDP and TCP.
 
     Raises:
         StartError: an address can't be used; engines already started are closed again.
     """
+    recording = recording or RecordingConfig()
     engines: list[Engine] = []
     try:
         for index in range(config.engine_count()):
@@ -41,6 +48,10 @@ def start_engines(config: MediaConfig, certificate: Certificate) -> list[Engine]
                     tcp_port=config.tcp_port + index if config.tcp_port else 0,
                     max_tcp_connections=config.max_tcp_connections_per_engine,
                     max_tcp_connections_per_address=config.max_tcp_connections_per_address,
+                    capture_directory=recording.directory,
+                    capture_segment_s=recording.segment_seconds,
+                    capture_buffer_bytes=recording.buffer_mib << 20,
+                    capture_key=key,
                 )
             )
     except EngineConfigError as error:

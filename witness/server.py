@@ -17,6 +17,7 @@ from signaling.clock import system_clock
 from signaling.config import AuthConfig
 from signaling.hub import Hub
 from signaling.problem import problem_middleware
+from signaling.recording import RecordingState
 from signaling.server import build_app
 from witness import os_errors
 from witness.admin import Access, AdminPages
@@ -32,6 +33,7 @@ from witness.listener import Listener
 from witness.loop_lag import LoopLag
 from witness.metrics import HttpCollector, Metrics
 from witness.preflight import Material, load_material
+from witness.recording import RecordingService, load_key
 
 __all__ = ["WitnessServer"]
 
@@ -63,6 +65,7 @@ class WitnessServer:
         self._listeners: list[Listener] = []
         self.metrics_url: str | None = None
         self._port = 0
+        self._recording: RecordingService | None = None
 
     @property
     def hub(self) -> Hub:
@@ -124,10 +127,13 @@ class WitnessServer:
         verifier = _verifier(self.settings.signaling.auth, material.keys, demo_key)
         certificate = Certificate()
         limits, media = affordable(self.settings.server.limits, self.settings.media, raise_limit())
-        self._engines = start_engines(media, certificate)
+        recording = self.settings.recording
+        self._engines = start_engines(media, certificate, recording, load_key(recording))
         try:
             hub = self._make_hub(verifier, certificate.fingerprint)
             self._hub = hub
+            if self._recording is not None:
+                await self._recording.start()
             metrics = Metrics(hub.sfu, hub.stats)
             app = build_app(hub, web_root=web_dir(), demo_key=demo_key)
             app.middlewares.insert(0, note_request)
@@ -175,17 +181,38 @@ class WitnessServer:
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
-        if self._hub is not None:
-            self._hub.sfu.close()
+        sfu = self._hub.sfu if self._hub is not None else None
+        if sfu is not None:
+            sfu.close()
             self._hub = None
         stop_engines(self._engines)
+        if self._recording is not None:
+            if sfu is not None:
+                # The last files and gaps of all recordings.
+                for engine in self._engines:
+                    sfu.handle_events(engine)
+            await self._recording.stop()
+            self._recording = None
         if self._engines:
             _LOG.info("server stopped")
         self._engines = ()
 
+    def _tell_recording(self, room_id: str, session_id: str, state: RecordingState) -> None:
+        if self._hub is not None:
+            self._hub.recordings.set_state(room_id, session_id, state, system_clock())
+
     def _make_hub(self, verifier: TokenVerifier, fingerprint: str) -> Hub:
+        if self.settings.recording.directory is not None:
+            self._recording = RecordingService(self.settings.recording, self._tell_recording)
+
         def make_sfu(listener: SfuListener) -> Sfu:
-            return Sfu(self.settings.sfu, self._engines, fingerprint, listener)
+            return Sfu(
+                self.settings.sfu,
+                self._engines,
+                fingerprint,
+                listener,
+                on_room=None if self._recording is None else self._recording.on_room,
+            )
 
         try:
             return Hub(self.settings.signaling, verifier, make_sfu)

@@ -1,0 +1,264 @@
+"""Finishes what a killed server left open: torn files are cut, closed, and entered into the log.
+
+A file that was being written ends in ``.part``. Of it stays every whole block (of an encrypted
+one every whole frame); the rest is at most what came in the last second. Nothing that was written
+is ever removed but that torn end, and files without a single packet.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from struct import Struct
+from typing import Any, BinaryIO, Final
+
+from recorder.digests import Digester
+from recorder.errors import LogBusyError
+from recorder.log import Event, EventLog, read_events
+from recorder.session_file import read_session
+
+__all__ = ["Recovered", "recover_all", "recover_session"]
+
+_PART: Final = ".part"
+_SEALED: Final = ".pcapng.enc"
+_PLAIN: Final = ".pcapng"
+_SEALED_HEADER: Final = 83
+_MAGIC: Final = b"WITNESS\x01"
+_LAST: Final = 1 << 31
+_MAX_FRAME: Final = (1 << 20) + 16
+_MAX_BLOCK: Final = 1 << 20
+_SECTION: Final = 0x0A0D0D0A
+_PACKET: Final = 6
+_HEAD: Final = Struct("<II")
+_TIME: Final = Struct("<II")
+_AT_MOST_LOST_US: Final = 1_000_000
+"""Packets are handed to the operating system within so long of their arrival."""
+_COPIED: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What was found and done in one session.
+
+    Attributes:
+        closed: files that were finished, or finished before without word in the log.
+        cut_bytes: torn ends that were cut off.
+        removed: files without a packet.
+        tracks: that were open.
+    """
+
+    session: str
+    closed: list[str] = field(default_factory=list)
+    cut_bytes: int = 0
+    removed: int = 0
+    tracks: int = 0
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the log says of a track."""
+
+    is_closed: bool = False
+    files: set[str] = field(default_factory=set)
+    last_us: int = 0
+    opened: bool = False
+
+
+@dataclass(slots=True)
+class _Content:
+    """What a file holds, as far as it is whole."""
+
+    size: int
+    packets: int
+    first_us: int | None
+    last_us: int | None
+
+
+def recover_all(directory: Path) -> list[Recovered]:
+    """Finishes all sessions of a recording directory that need it.
+
+    Sessions another process has open are left alone.
+
+    Raises:
+        RecorderError: a session's log or file is not what was written.
+        OSError: a file can't be read or written.
+    """
+    found: list[Recovered] = []
+    for place in sorted(item for item in directory.iterdir() if (item / "session.json").is_file()):
+        try:
+            recovered = recover_session(place)
+        except LogBusyError:
+            continue
+        if recovered is not None:
+            found.append(recovered)
+    return found
+
+
+def recover_session(place: Path) -> Recovered | None:
+    """Finishes one session; ``None`` where there was nothing to do.
+
+    Raises:
+        RecorderError: its log or ``session.json`` is not what was written.
+        OSError: a file can't be read or written.
+    """
+    session = read_session(place)
+    known: dict[str, _Known] = {}
+    with EventLog.open(place) as log:
+        is_stopped = False
+        for event in read_events(place, session):
+            is_stopped |= event.type == "recording.stopped"
+            _note(known, event)
+        found = Recovered(session.session)
+        tracks = place / "tracks"
+        folders = sorted(tracks.iterdir()) if tracks.is_dir() else []
+        for folder in folders:
+            track = known.setdefault(folder.name, _Known())
+            _finish(log, folder, track, found, session.started_ns)
+        for name, track in known.items():
+            if track.opened and not track.is_closed:
+                found.tracks += 1
+                _close(log, name, track)
+        if not (found.closed or found.cut_bytes or found.removed or found.tracks):
+            return None
+        payload = {
+            "tracks": found.tracks,
+            "files": sorted(found.closed),
+            "cut_bytes": found.cut_bytes,
+            "removed": found.removed,
+        }
+        log.append("recording.recovered", payload, durable=True)
+    return found
+
+
+def _note(known: dict[str, _Known], event: Event) -> None:
+    name = event.payload.get("track")
+    if not isinstance(name, str):
+        return
+    track = known.setdefault(name, _Known())
+    match event.type:
+        case "track.opened":
+            track.opened, track.is_closed = True, False
+            track.last_us = max(track.last_us, event.at_us)
+        case "track.closed":
+            track.is_closed = True
+        case "segment.closed":
+            track.files.add(event.payload["file"])
+            track.last_us = max(track.last_us, event.payload["to_us"])
+        case "gap.declared":
+            track.last_us = max(track.last_us, event.payload["to_us"])
+
+
+def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, started_ns: int) -> None:
+    """Closes the open files of a track, and tells of closed ones the log does not know."""
+    for part in sorted(folder.glob("*" + _PART)):
+        path = part.with_name(part.name.removesuffix(_PART))
+        if path.exists() and path.samefile(part):
+            part.unlink()
+            continue
+        with part.open("r+b") as file:
+            content = _whole(file, path.name)
+            found.cut_bytes += os.fstat(file.fileno()).st_size - content.size
+            if content.packets == 0:
+                part.unlink()
+                found.removed += 1
+                continue
+            written_ns = os.fstat(file.fileno()).st_mtime_ns
+            file.truncate(content.size)
+            os.fsync(file.fileno())
+        os.utime(part, ns=(written_ns, written_ns))
+        part.rename(path)
+    _sync_directory(folder)
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith((_PLAIN, _SEALED)) and path.name not in track.files:
+            if not track.opened:
+                track.opened = True
+                log.append("track.opened", {"track": folder.name}, at=track.last_us)
+            payload = _described(path, track, started_ns)
+            log.append("segment.closed", {"track": folder.name, **payload}, at=payload["to_us"])
+            track.last_us = max(track.last_us, payload["to_us"])
+            found.closed.append(f"{folder.name}/{path.name}")
+
+
+def _close(log: EventLog, name: str, track: _Known) -> None:
+    to_us = track.last_us + _AT_MOST_LOST_US
+    gap = {"from_us": track.last_us, "to_us": to_us, "cause": "crash", "packets": None}
+    log.append("gap.declared", {"track": name, **gap}, at=to_us)
+    log.append("track.closed", {"track": name}, at=to_us)
+
+
+def _described(path: Path, track: _Known, started_ns: int) -> dict[str, Any]:
+    """The payload of ``segment.closed`` but its track."""
+    digester = Digester()
+    with path.open("rb") as file:
+        content = _whole(file, path.name)
+        written_ns = os.fstat(file.fileno()).st_mtime_ns
+        file.seek(0)
+        size = 0
+        while data := file.read(_COPIED):
+            digester.update(data)
+            size += len(data)
+    # Of what is encrypted, the time of the last write says when it ends.
+    written_us = max((written_ns - started_ns) // 1000, track.last_us)
+    first_us = track.last_us if content.first_us is None else content.first_us
+    return {
+        "segment": int(path.name.split(".")[0]),
+        "file": path.name,
+        "bytes": size,
+        "packets": content.packets if path.name.endswith(_PLAIN) else None,
+        "from_us": min(first_us, written_us if content.last_us is None else content.last_us),
+        "to_us": written_us if content.last_us is None else content.last_us,
+        **digester.finish().to_json(),
+    }
+
+
+def _whole(file: BinaryIO, name: str) -> _Content:
+    """How far a file consists of whole blocks, or frames."""
+    if name.endswith(_SEALED):
+        return _whole_frames(file)
+    content = _Content(0, 0, None, None)
+    for kind, size, at_us in _blocks(file):
+        content.size += size
+        if kind == _PACKET:
+            content.packets += 1
+            content.first_us = at_us if content.first_us is None else content.first_us
+            content.last_us = max(content.last_us or 0, at_us)
+    return content
+
+
+def _blocks(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """Kind, size and time of each block, up to the first that is not whole."""
+    first = True
+    while len(head := file.read(_HEAD.size)) == _HEAD.size:
+        kind, size = _HEAD.unpack(head)
+        if size < 12 or size % 4 or size > _MAX_BLOCK or first != (kind == _SECTION):
+            return
+        body = file.read(size - _HEAD.size)
+        if len(body) != size - _HEAD.size or body[-4:] != head[4:]:
+            return
+        high, low = _TIME.unpack_from(body, 4) if kind == _PACKET and len(body) >= 12 else (0, 0)
+        yield kind, size, high << 32 | low
+        first = False
+
+
+def _whole_frames(file: BinaryIO) -> _Content:
+    header = file.read(_SEALED_HEADER)
+    content = _Content(0, 0, None, None)
+    if len(header) < _SEALED_HEADER or header[: len(_MAGIC)] != _MAGIC:
+        return content
+    content.size = _SEALED_HEADER
+    while len(head := file.read(4)) == 4:
+        size = int.from_bytes(head, "big") & ~_LAST
+        if size > _MAX_FRAME or len(file.read(size)) != size:
+            break
+        content.size += 4 + size
+        # Frames with a packet: the first one holds at least the file's beginning.
+        content.packets += 1
+    return content
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,322 @@
+"""Records rooms: session directories, event logs and the plane's capture files together."""
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import json
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from recorder.canonical import canonical
+from recorder.config import RecordedRooms, RecordingConfig
+from recorder.errors import LogWriteError, RecorderError
+from recorder.log import EventLog
+from recorder.recovery import recover_all
+from recorder.session_file import write_session
+from sfu import CapturedTrack, CaptureFiles, Room
+from signaling.recording import RecordingState
+from witness import os_errors
+from witness.errors import StartError
+from witness.i18n import t
+
+__all__ = ["RecordingService", "SessionRecording", "load_key"]
+
+_LOG = logging.getLogger(__name__)
+_KEY_BYTES = 32
+_SYNC_S = 0.5
+_MAX_PENDING = 100_000
+"""Events of a session that wait for a log that can't be written; then the oldest are lost."""
+
+Tell = Callable[[str, str, RecordingState], None]
+"""Is told ``(room_id, session_id, state)``: on, paused, off."""
+
+
+def load_key(config: RecordingConfig) -> bytes | None:
+    """The key that keys of files are wrapped with.
+
+    Raises:
+        StartError: the file can't be read, or holds no key.
+    """
+    path = config.key_file
+    if path is None:
+        return None
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StartError(
+            t("can't read {path}: {reason}").format(path=path, reason=os_errors.reason(error))
+        ) from error
+    if len(data) != _KEY_BYTES:
+        with contextlib.suppress(binascii.Error):
+            data = base64.b64decode(data.strip(), validate=True)
+    if len(data) != _KEY_BYTES:
+        raise StartError(t("{path} holds no key of 32 bytes").format(path=path))
+    return data
+
+
+class SessionRecording:
+    """One session: where its tracks are written, and what its log says of them.
+
+    Events are written by a thread of the service, in order. While the log can't be written they
+    wait, and are written later under the time at which they happened.
+    """
+
+    def __init__(
+        self, place: Path, log: EventLog, worker: ThreadPoolExecutor, ended: Callable[[], None]
+    ) -> None:
+        self.place = place
+        self.log = log
+        self._worker = worker
+        self._ended = ended
+        self._pending: deque[tuple[str, dict[str, Any], int]] = deque()
+        self._wall_us = log.session.started_ns // 1000
+        self._zero_ns = time.monotonic_ns() - log.now_us() * 1000
+        self.lost_events = 0
+        self.is_failing = False
+
+    def note(self, kind: str, payload: dict[str, Any], at_us: int | None = None) -> None:
+        """Has an event written."""
+        if len(self._pending) >= _MAX_PENDING:
+            self._pending.popleft()
+            self.lost_events += 1
+        self._pending.append((kind, payload, self.log.now_us() if at_us is None else at_us))
+        self._worker.submit(self.write_pending)
+
+    def open_track(self, track: CapturedTrack) -> CaptureFiles | None:
+        """Makes the directory of a track."""
+        about = _about(track)
+        folder = self.place / "tracks" / track.track.track_id
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / "track.json").write_bytes(canonical(about))
+        except OSError as error:
+            # The plane tries again until the files can be made, and says what is missing.
+            _LOG.warning(
+                "track directory can't be made",
+                extra={"track_id": track.track.track_id, "reason": error.strerror},
+            )
+        clock = {"wall_us": str(self._wall_us), "session": self.log.session.session}
+        return CaptureFiles(
+            directory=folder,
+            name=track.track.track_id,
+            description=f"{track.role} {track.track.source.value}",
+            about=json.dumps({**about, "clock": clock}, separators=(",", ":")),
+            zero_ns=self._zero_ns,
+            wall_us=self._wall_us,
+        )
+
+    def on_event(self, track_id: str, event: Any) -> None:
+        """Enters what the plane tells of a track into the log."""
+        track = {"track": track_id}
+        match type(event).__name__.rpartition("_")[2]:
+            case "CaptureOpened":
+                self.note("track.opened", track, event.at_us)
+            case "CaptureSegmentClosed":
+                segment = {
+                    "segment": event.number,
+                    "file": event.file,
+                    "bytes": event.bytes,
+                    "packets": event.packets,
+                    "from_us": event.from_us,
+                    "to_us": event.to_us,
+                    "sha256": event.sha256,
+                    "sm3": event.sm3,
+                }
+                self.note("segment.closed", track | segment, event.to_us)
+            case "CaptureGap":
+                gap = {
+                    "from_us": event.from_us,
+                    "to_us": event.to_us,
+                    "cause": event.cause,
+                    "packets": event.packets,
+                }
+                if event.encoding is not None:
+                    gap["encoding"] = event.encoding
+                self.note("gap.declared", track | gap, event.to_us)
+            case "CaptureFailed":
+                _LOG.error(
+                    "recording can't be written",
+                    extra={"track_id": track_id, "cause": event.cause, "reason": event.message},
+                )
+                self.note("alert.raised", track | {"cause": event.cause})
+            case "CaptureRestored":
+                _LOG.info("recording can be written again", extra={"track_id": track_id})
+                self.note("alert.ended", track)
+            case "CaptureClosed":
+                self.note("track.closed", track, event.at_us)
+
+    def finished(self) -> None:
+        """The room is recorded no longer."""
+        self.note("recording.stopped", {})
+        self._worker.submit(self._close)
+        self._ended()
+
+    def write_pending(self) -> None:
+        """Writes what waits, as far as the disk takes it; on the service's thread."""
+        try:
+            while self._pending:
+                kind, payload, at_us = self._pending[0]
+                self.log.append(kind, payload, at=at_us)
+                self._pending.popleft()
+            self.log.sync_if_due()
+            self.is_failing = False
+        except (LogWriteError, OSError) as error:
+            if not self.is_failing:
+                _LOG.error("event log can't be written", extra={"reason": str(error)})
+            self.is_failing = True
+
+    def _close(self) -> None:
+        self.write_pending()
+        try:
+            self.log.close()
+        except RecorderError as error:
+            _LOG.error("event log can't be closed", extra={"reason": str(error)})
+
+
+class RecordingService:
+    """All recordings of this server.
+
+    Args:
+        config: with a directory.
+        tell: told when a room's recording begins, pauses and ends.
+    """
+
+    def __init__(self, config: RecordingConfig, tell: Tell) -> None:
+        assert config.directory is not None
+        self.config = config
+        self.directory = config.directory
+        self._tell = tell
+        self._worker = ThreadPoolExecutor(1, "recording-log")
+        self._sessions: dict[str, tuple[str, SessionRecording]] = {}
+        self._open: set[SessionRecording] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Finishes what an earlier server left open, and begins to sync logs.
+
+        Raises:
+            StartError: the directory can't be used.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._worker, recover_all, self.directory)
+        except (OSError, RecorderError) as error:
+            raise StartError(
+                t("can't use the recording directory {path}: {reason}").format(
+                    path=self.directory, reason=error
+                )
+            ) from error
+        for item in found:
+            _LOG.warning(
+                "recording recovered",
+                extra={
+                    "session_id": item.session,
+                    "files": len(item.closed),
+                    "cut_bytes": item.cut_bytes,
+                    "tracks": item.tracks,
+                },
+            )
+        self._task = asyncio.create_task(self._sync())
+
+    def on_room(self, room: Room) -> None:
+        """A room was opened."""
+        if self.config.rooms is RecordedRooms.ALL:
+            self.record(room)
+
+    def record(self, room: Room) -> str | None:
+        """Begins to record a room; returns the session, ``None`` where that isn't possible."""
+        now = datetime.now(UTC)
+        session_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        try:
+            session = write_session(
+                self.directory, session=session_id, room=room.room_id, started_ns=time.time_ns()
+            )
+            log = EventLog.open(self.directory / session.session)
+        except (OSError, RecorderError) as error:
+            _LOG.error(
+                "room can't be recorded", extra={"room_id": room.room_id, "reason": str(error)}
+            )
+            return None
+        recording: SessionRecording
+
+        def ended() -> None:
+            self._open.discard(recording)
+            if self._sessions.get(room.room_id, ("", None))[1] is recording:
+                del self._sessions[room.room_id]
+            self._tell(room.room_id, session_id, "off")
+
+        recording = SessionRecording(self.directory / session_id, log, self._worker, ended)
+        self._sessions[room.room_id] = (session_id, recording)
+        self._open.add(recording)
+        recording.note("recording.started", {})
+        room.start_capture(recording)
+        _LOG.info("room is recorded", extra={"room_id": room.room_id, "session_id": session_id})
+        self._tell(room.room_id, session_id, "on")
+        return session_id
+
+    def pause(self, room: Room, paused: bool) -> None:
+        """Pauses a room's recording, or goes on."""
+        found = self._sessions.get(room.room_id)
+        if found is None or room.capture is None or room.capture.paused == paused:
+            return
+        session_id, recording = found
+        room.pause_capture(paused)
+        recording.note("recording.paused" if paused else "recording.resumed", {})
+        self._tell(room.room_id, session_id, "paused" if paused else "on")
+
+    @property
+    def failing(self) -> int:
+        """Logs that can't be written now."""
+        return sum(recording.is_failing for recording in self._open)
+
+    async def stop(self) -> None:
+        """Writes what is left and closes all logs; engines have been stopped before."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await asyncio.get_running_loop().run_in_executor(None, self._worker.shutdown)
+        for recording in self._open:
+            recording.log.close()
+        self._open.clear()
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(_SYNC_S)
+            for recording in self._open:
+                self._worker.submit(recording.write_pending)
+
+
+def _about(track: CapturedTrack) -> dict[str, Any]:
+    """What ``track.json`` says; documented in ``docs/recording.md``."""
+    first = track.formats[0] if track.formats else None
+    return {
+        "version": 1,
+        "track": track.track.track_id,
+        "participant": track.track.participant_id,
+        "name": track.name,
+        "role": track.role,
+        "kind": track.track.kind.value,
+        "source": track.track.source.value,
+        "codec": first.codec if first else None,
+        "clock_rate": first.clock_rate if first else None,
+        "formats": [
+            {
+                "codec": item.codec,
+                "payload_type": item.payload_type,
+                "clock_rate": item.clock_rate,
+                "fmtp": dict(item.fmtp),
+            }
+            for item in track.formats
+        ],
+        "rids": list(track.rids),
+        "ssrc": track.ssrc,
+    }
