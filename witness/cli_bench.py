@@ -36,6 +36,12 @@ def add_bench(to: "Commands") -> None:
     cores = add_command(actions, "cores", t("one engine beside two"), commands_bench.bench_cores)
     _add_common(cores)
     _add_rounds(cores)
+    capture = add_command(
+        actions, "capture", t("what recording costs the media thread"), commands_bench.bench_capture
+    )
+    _add_common(capture)
+    _add_rounds(capture)
+    capture.add_argument("--quick", action="store_true", help=t("in about half a minute"))
     _add_compose(actions)
 
 

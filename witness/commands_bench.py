@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from witness.errors import UsageError
 from witness.i18n import t
 
-__all__ = ["bench_compose", "bench_cores", "bench_forward", "bench_isolation"]
+__all__ = ["bench_capture", "bench_compose", "bench_cores", "bench_forward", "bench_isolation"]
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,6 +26,17 @@ def bench_forward(arguments: argparse.Namespace) -> int:
     options = ForwardOptions.quick() if arguments.quick else ForwardOptions()
     options = _with(options, arguments, rooms="rooms", seconds="seconds", rounds="rounds")
     return run_forward(options, Output(as_json=arguments.json, plot=arguments.plot))
+
+
+def bench_capture(arguments: argparse.Namespace) -> int:
+    """``witness bench capture``."""
+    _check_rooms(arguments)
+    from witness.bench.capture import CaptureOptions
+    from witness.bench.command import Output, run_capture
+
+    options = CaptureOptions.quick() if arguments.quick else CaptureOptions()
+    options = _with(options, arguments, rooms="rooms", seconds="seconds", rounds="rounds")
+    return run_capture(options, Output(as_json=arguments.json))
 
 
 def bench_isolation(arguments: argparse.Namespace) -> int:

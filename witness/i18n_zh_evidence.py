@@ -1,6 +1,18 @@
 """Chinese for recording, sealing and verifying."""
 
 EVIDENCE: dict[str, str] = {
+    # Recording.
+    "what recording costs the media thread": "录制给媒体线程带来的开销",
+    "in about half a minute": "约半分钟内完成",
+    "media thread per recorded packet": "媒体线程每个录制包的开销",
+    "added delay p99, not recorded": "附加延迟 p99（未录制）",
+    "added delay p99, recorded": "附加延迟 p99（录制中）",
+    "written to the disk": "写入磁盘",
+    "packets dropped for want of memory": "因内存不足丢弃的包",
+    "can't read {path}: {reason}": "无法读取 {path}：{reason}",
+    "{path} holds no key of 32 bytes": "{path} 中没有 32 字节的密钥",
+    "can't use the recording directory {path}: {reason}": "无法使用录制目录 {path}：{reason}",
+    "recording needs a directory": "录制需要指定目录",
     # Commands.
     "make the evidence package of a recorded session": "为录制完成的会话制作证据包",
     "Seals a session whose recording was stopped: media, event log, gaps, digests, signatures,"

@@ -53,6 +53,7 @@ class PlaneMetrics:
         yield from _layers(counters)
         yield from _protection(counters)
         yield _forward_delay(counters)
+        yield from _capture(list(self._latest.values()))
 
 
 def _engines(engines: Sequence[EngineView]) -> Iterable[Metric]:
@@ -383,6 +384,49 @@ def _protection(counters: Sequence[Counters]) -> Iterable[Metric]:
             sum(c.red_packets_in for c in counters),
         ),
     )
+
+
+def _capture(snapshots: Sequence[Snapshot]) -> Iterable[Metric]:
+    """What is recorded, and what could not be."""
+    stats = [item.capture for item in snapshots if item.capture is not None]
+    by_cause = {
+        name: CounterMetricFamily(f"witness_capture_{name}", text, labels=["cause"])
+        for name, text in (
+            ("failures", "Failed attempts to write."),
+            ("gaps", "Gaps declared."),
+            ("missing_packets", "Packets missing in declared gaps, as far as known."),
+        )
+    }
+    for cause in stats[0].gaps if stats else ():
+        by_cause["failures"].add_metric([cause], sum(s.failures[cause] for s in stats))
+        by_cause["gaps"].add_metric([cause], sum(s.gaps[cause] for s in stats))
+        by_cause["missing_packets"].add_metric([cause], sum(s.missing[cause] for s in stats))
+    totals = (
+        ("packets", "Packets taken from the media threads.", sum(s.packets for s in stats)),
+        ("bytes", "Their bytes.", sum(s.bytes for s in stats)),
+        (
+            "dropped_packets",
+            "Packets a slow disk left no memory for.",
+            sum(s.dropped for s in stats),
+        ),
+        ("written_packets", "Packets written into files.", sum(s.written_packets for s in stats)),
+        ("written_bytes", "Bytes of files.", sum(s.written_bytes for s in stats)),
+        ("segments", "Files finished and synced.", sum(s.segments for s in stats)),
+    )
+    for name, text, value in totals:
+        yield CounterMetricFamily(f"witness_capture_{name}", text, value)
+    yield from by_cause.values()
+    gauges = (
+        ("tracks", "Tracks being recorded.", float(sum(s.tracks for s in stats))),
+        (
+            "failing_tracks",
+            "Tracks that can't be written now.",
+            float(sum(s.failing for s in stats)),
+        ),
+        ("lag_seconds", "Age of what is written.", max((s.lag_s for s in stats), default=0.0)),
+    )
+    for name, text, gauge in gauges:
+        yield GaugeMetricFamily(f"witness_capture_{name}", text, gauge)
 
 
 def _forward_delay(counters: Sequence[Counters]) -> Metric:

@@ -74,6 +74,11 @@ class WitnessServer:
         return self._hub
 
     @property
+    def recording(self) -> RecordingService | None:
+        """Recordings, while the server runs and has a directory for them."""
+        return self._recording
+
+    @property
     def port(self) -> int:
         """TCP port listened on."""
         return self._port

@@ -35,6 +35,24 @@ def stage(scale: int, *, lost: bool) -> SimpleNamespace:
     )
 
 
+def capture(scale: int) -> Any:
+    causes = dict.fromkeys(("network", "disk_full", "crash"), scale)
+    return SimpleNamespace(
+        packets=10 * scale,
+        bytes=1_000 * scale,
+        dropped=scale,
+        written_packets=9 * scale,
+        written_bytes=2_000 * scale,
+        segments=scale,
+        failures=causes,
+        gaps=causes,
+        missing=causes,
+        lag_s=0.25,
+        tracks=4,
+        failing=1,
+    )
+
+
 def counters(scale: int = 1) -> SimpleNamespace:
     pairs = ("rtp_packets_in", "rtp_packets_out", "rtp_bytes_in", "rtp_bytes_out", "rtp_lost")
     single = (
@@ -79,7 +97,12 @@ def engine(index: int, *, failed: bool = False, scale: int = 1) -> EngineView:
         closed={"remote": scale},
     )
     plane: Any = SimpleNamespace(
-        counters=counters(scale), rooms=1, load=0.25, transports=[transport], tcp=tcp
+        counters=counters(scale),
+        rooms=1,
+        load=0.25,
+        transports=[transport],
+        tcp=tcp,
+        capture=capture(scale),
     )
     return EngineView(
         index=index, failed=failed, rooms=1, participants=1, commands=9, deferred=2, backlog=1,
@@ -261,3 +284,19 @@ def test_sessions_by_protocol_and_requests_by_class(sfu: Any) -> None:
     assert values(found["sfu_signaling_http_sessions_replaced"]) == {("whip",): 0, ("whep",): 1}
     requests = values(found["sfu_signaling_http_requests"])
     assert requests == {("whip", "2xx"): 5, ("whep", "4xx"): 1}
+
+
+def test_what_is_recorded_is_summed_over_engines() -> None:
+    samples = scrape(Metrics(FakeSfu(engine(0), engine(1, scale=2)), Stats()))
+    values = {
+        (sample.name, sample.labels.get("cause")): sample.value
+        for name, found in samples.items()
+        if name.startswith("witness_capture")
+        for sample in found
+    }
+    assert values["witness_capture_packets_total", None] == 30
+    assert values["witness_capture_dropped_packets_total", None] == 3
+    assert values["witness_capture_gaps_total", "disk_full"] == 3
+    assert values["witness_capture_missing_packets_total", "crash"] == 3
+    assert values["witness_capture_failing_tracks", None] == 2
+    assert values["witness_capture_lag_seconds", None] == 0.25

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from loadtest.errors import LoadtestError
 from sfu._media import MediaError
+from witness.bench.capture import CaptureOptions, capture_text, measure_capture
 from witness.bench.cores import CoresOptions, measure_cores
 from witness.bench.forward import ForwardOptions, measure_forwarding
 from witness.bench.isolation import IsolationOptions, measure_isolation
@@ -17,7 +18,7 @@ from witness.bench.report import cores_text, forward_text, isolation_text, write
 from witness.errors import BenchError
 from witness.runner import run_until_complete
 
-__all__ = ["Output", "run_cores", "run_forward", "run_isolation"]
+__all__ = ["Output", "run_capture", "run_cores", "run_forward", "run_isolation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,16 @@ def run_cores(options: CoresOptions, output: Output) -> int:
         BenchError: it could not be measured.
     """
     _print(_measure(measure_cores(options, Progress())), cores_text, output)
+    return 0
+
+
+def run_capture(options: CaptureOptions, output: Output) -> int:
+    """``witness bench capture``.
+
+    Raises:
+        BenchError: it could not be measured.
+    """
+    _print(_measure(measure_capture(options, Progress())), capture_text, output)
     return 0
 
 

@@ -126,7 +126,7 @@ class ServerProcess:
 
 @contextlib.asynccontextmanager
 async def server_process(
-    *, cpus: Sequence[int], engines: int, settings: Mapping[str, float] | None = None
+    *, cpus: Sequence[int], engines: int, settings: Mapping[str, float | str] | None = None
 ) -> AsyncIterator[ServerProcess]:
     """Runs a server on loopback for as long as the block lasts.
 
@@ -134,7 +134,7 @@ async def server_process(
         cpus: all its threads are bound to these; empty for any.
         engines: media threads.
         settings: resume_window_s and heartbeat_s, where they are not the defaults; with
-            wide_links an estimate has no upper bound.
+            wide_links an estimate has no upper bound; recording: a directory for it.
 
     Raises:
         BenchError: it does not start.

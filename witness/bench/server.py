@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from recorder.config import RecordingConfig
 from sfu.config import SfuConfig
 from signaling.config import (
     Algorithm,
@@ -66,6 +67,7 @@ def _settings(options: Mapping[str, Any]) -> Settings:
             **links,
         ),
         sfu=SfuConfig(max_rooms=_MANY),
+        recording=RecordingConfig(directory=options.get("recording")),
         signaling=SignalingConfig(
             resume_window_s=options.get("resume_window_s", 60.0),
             web=WebConfig(heartbeat_s=options.get("heartbeat_s", 20.0)),
@@ -116,6 +118,22 @@ def _carry_out(
             }  # fmt: skip
         case "counters":
             return {"engines": [_counters(engine.snapshot()) for engine in server.engines]}
+        case "record":
+            assert server.recording is not None
+            for room in server.hub.sfu.rooms.values():
+                server.recording.record(room)
+        case "unrecord":
+            for room in server.hub.sfu.rooms.values():
+                room.stop_capture()
+        case "captured":
+            # Figures are those of about a second ago; so is the rate that is made of them.
+            stats = [engine.snapshot().capture for engine in server.engines]
+            known = [item for item in stats if item is not None]
+            return {
+                "bytes": sum(item.written_bytes for item in known),
+                "dropped": sum(item.dropped for item in known),
+                "at_s": time.monotonic(),
+            }
         case "block":
             _block(seconds)
         case "collect":
