@@ -101,8 +101,9 @@ def seal(
 ) -> Sealed:
     """Makes the package of a session whose recording has stopped.
 
-    Holes in the timeline that nobody declared are declared first, in the session's log, with
-    cause ``unknown``.
+    A recording that broke off with its server, and was finished by the next start, is stopped
+    where it broke off. Holes in the timeline that nobody declared are declared first, in the
+    session's log, with cause ``unknown``.
 
     Args:
         place: the session's directory.
@@ -151,6 +152,11 @@ def _declare_holes(place: Path) -> None:
         ) from None
     with log:
         timeline = derive_timeline(read_events(place, log.session))
+        if timeline.state is State.INTERRUPTED:
+            # The server was gone and nobody went on: the recording ends where it broke off.
+            ended = {"interrupted": True}
+            log.append("recording.stopped", ended, at=timeline.to_us, durable=True)
+            timeline = derive_timeline(read_events(place, log.session))
         if timeline.state is not State.STOPPED:
             raise SealError(
                 "the recording of session {session} has not been stopped ({state})",

@@ -69,6 +69,20 @@ def test_a_running_recording_is_not_sealed(office: Office, tmp_path: Path) -> No
         office.seal(place, tmp_path / "s1.zip")
 
 
+def test_a_recording_that_broke_off_is_stopped_where_it_did(office: Office, tmp_path: Path) -> None:
+    place = record(tmp_path, "s1")
+    log = (place / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (place / "events.jsonl").write_bytes(b"".join(log[:-1]))
+    with EventLog.open(place) as events:
+        events.append("recording.recovered", {}, at=30_000_000)
+    sealed = office.seal(place, tmp_path / "s1.zip")
+    stopped = [e for e in read_events(place, read_session(place)) if e.type == "recording.stopped"]
+    assert [(event.at_us, event.payload) for event in stopped] == [
+        (30_000_000, {"interrupted": True})
+    ]
+    assert sealed.missing_us == 0
+
+
 @pytest.mark.parametrize("what", ["changed", "missing", "link", "open", "exists", "log"])
 def test_what_does_not_agree_is_refused_and_leaves_nothing(
     office: Office, tmp_path: Path, what: str
