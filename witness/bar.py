@@ -33,9 +33,11 @@ class Bar:
         self._is_done = done >= total
         left_s = (now_s - self._started_s) * (total - done) / max(done, 1)
         full = _WIDTH * done // max(total, 1)
-        text = t("{percent} %, {left} s left").format(
-            percent=100 * done // max(total, 1), left=f"{left_s:.0f}"
-        )
+        text = "0 %"
+        if done:
+            text = t("{percent} %, {left} s left").format(
+                percent=100 * done // max(total, 1), left=f"{left_s:.0f}"
+            )
         end = "\n" if self._is_done else ""
         bar = "█" * full + "·" * (_WIDTH - full)
         sys.stderr.write(f"\r{self._step}{bar}  {text}\x1b[K{end}")
