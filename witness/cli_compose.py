@@ -30,6 +30,13 @@ def add_compose(to: "Commands") -> None:
         ),
     )
     parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("configuration file (default: $WITNESS_CONFIG, else built-in defaults)"),
+    )
+    parser.add_argument(
         "session", type=Path, metavar=t("SESSION"), help=t("directory of the session")
     )
     parser.add_argument(
@@ -64,7 +71,10 @@ def add_compose(to: "Commands") -> None:
         help=t("text over every picture (default: that the film is derived)"),
     )
     parser.add_argument(
-        "--key", type=Path, metavar=t("FILE"), help=t("key of encrypted capture files")
+        "--key",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("key of encrypted capture files (default: recording.key_file)"),
     )
     parser.add_argument(
         "--film-only", action="store_true", help=t("leave out the files of single tracks")

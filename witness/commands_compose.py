@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from witness import os_errors
 from witness.bar import Bar
+from witness.config_load import load_settings
 from witness.errors import ComposeError, UsageError
 from witness.i18n import language, marked, of_error, t
 
@@ -35,7 +36,6 @@ def compose(arguments: argparse.Namespace) -> int:
     from recorder.compose.layout import Layout
     from recorder.compose.session import compose_session
     from recorder.playback.opening import open_recording
-    from recorder.playback.sealed import read_key
 
     lang = arguments.lang or language(os.environ)
     place: Path = arguments.session
@@ -50,7 +50,7 @@ def compose(arguments: argparse.Namespace) -> int:
     bars = _Bars(arguments.json or not sys.stderr.isatty())
     with _said():
         composed = compose_session(
-            open_recording(place, lang, None if arguments.key is None else read_key(arguments.key)),
+            open_recording(place, lang, _key(arguments)),
             out,
             options,
             tracks=not arguments.film_only,
@@ -61,6 +61,18 @@ def compose(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(_text(composed) + "\n")
     return 0
+
+
+def _key(arguments: argparse.Namespace) -> bytes | None:
+    """The key that was named, or the configured one; none where nothing is encrypted."""
+    from recorder.playback.sealed import read_key
+
+    if not any(arguments.session.glob("tracks/*/*.enc")):
+        return None
+    given = arguments.config or os.environ.get("WITNESS_CONFIG") or None
+    settings = load_settings(None if given is None else Path(given), os.environ)
+    path = arguments.key or settings.recording.key_file
+    return None if path is None else read_key(path)
 
 
 def _zone(name: str | None) -> tzinfo | None:

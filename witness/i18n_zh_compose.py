@@ -28,7 +28,9 @@ COMPOSE: dict[str, str] = {
     "text over every picture (default: that the film is derived)": (
         "覆盖在每个画面上的水印（默认说明影片由录制合成）"
     ),
-    "key of encrypted capture files": "加密采集文件的密钥",
+    "key of encrypted capture files (default: recording.key_file)": (
+        "加密采集文件的密钥（默认为 recording.key_file）"
+    ),
     "leave out the files of single tracks": "不写出各轨道的文件",
     # What it says.
     "reading the packets": "读取数据包",

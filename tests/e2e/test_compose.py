@@ -22,7 +22,10 @@ pytestmark = [
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
 async def test_a_recorded_call_becomes_files(
-    is_encrypted: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    is_encrypted: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = tmp_path / "key"
     key.write_bytes(bytes(range(32)))
@@ -37,7 +40,7 @@ async def test_a_recorded_call_becomes_files(
     (place,) = directory.iterdir()
     out = tmp_path / "out"
     given = ["compose", str(place), "--out", str(out), "--json"]
-    given += ["--key", str(key)] if is_encrypted else []
+    monkeypatch.setenv("WITNESS_RECORDING__KEY_FILE", str(key))
     assert await asyncio.to_thread(main, given) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["tracks"]) == 4
