@@ -1,6 +1,7 @@
 """Recorded calls over real sockets: files others can open, and what a killed server leaves."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import random
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -19,7 +21,7 @@ from recorder.log import Event, read_events
 from recorder.recovery import recover_all
 from recorder.session_file import SessionFile, read_session
 from recorder.timeline import derive_timeline
-from tests.e2e.scene import Scene, scene, settings, until
+from tests.e2e.scene import Scene, frames, scene, settings, until
 from tests.witness.test_process import join, running
 
 pytestmark = [pytest.mark.net, pytest.mark.timeout(120)]
@@ -120,6 +122,51 @@ async def test_an_encrypted_recording_shows_nothing(tmp_path: Path) -> None:
     assert files
     assert not list(place.glob("tracks/*/*.pcapng"))
     assert all(b"participant" not in path.read_bytes() for path in files)
+
+
+@contextlib.contextmanager
+def small_disk(place: Path) -> Iterator[None]:
+    """A file system of 400 KiB, where this process may mount one."""
+    options = ["-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    if subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
+        pytest.skip("can't mount file systems here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+async def test_a_full_disk_is_a_gap_and_the_call_does_not_notice(tmp_path: Path) -> None:
+    with small_disk(tmp_path):
+        async with scene(settings(recording=recorded(tmp_path))) as made:
+            await _call(made, 0)
+            await _until_failing(made, lambda count: count > 0)
+            before = frames(made.people[0], "video")
+            await asyncio.sleep(1)
+            assert frames(made.people[0], "video") > before + 5
+            remount = ["mount", "-o", "remount,size=64m", str(tmp_path)]
+            subprocess.run(remount, check=True)  # noqa: ASYNC221
+            await _until_failing(made, lambda count: count == 0)
+            await asyncio.sleep(1)
+        ((place, _, events),) = sessions(tmp_path)
+        check_files(place, events)
+        gaps = [item.payload for item in events if item.type == "gap.declared"]
+        full = [gap for gap in gaps if gap["cause"] == "disk_full"]
+        assert full
+        assert all(gap["packets"] > 0 for gap in full)
+        kinds = [event.type for event in events]
+        assert "alert.raised" in kinds
+        assert "alert.ended" in kinds
+        for track in derive_timeline(events).tracks.values():
+            assert not track.undeclared
+
+
+async def _until_failing(made: Scene, wanted: Callable[[float], bool]) -> None:
+    for _ in range(300):
+        if wanted((await made.metrics())["witness_capture_failing_tracks"]):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("no such number of failing tracks")
 
 
 @pytest.mark.parametrize("seed", range(3))

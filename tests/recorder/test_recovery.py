@@ -1,0 +1,131 @@
+"""What a killed server left, cut and closed: every place a file can be torn at."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from recorder.digests import digests_of
+from recorder.log import Event, EventLog, read_events
+from recorder.recovery import recover_all, recover_session
+from recorder.session_file import read_session, write_session
+
+STARTED_NS = 1_700_000_000_000_000_000
+
+
+def block(kind: int, body: bytes) -> bytes:
+    body += bytes(-len(body) % 4)
+    size = len(body) + 12
+    return struct.pack("<II", kind, size) + body + struct.pack("<I", size)
+
+
+def packet(at_us: int, content: bytes = b"abcde") -> bytes:
+    head = struct.pack("<IIIII", 0, at_us >> 32, at_us & 0xFFFFFFFF, len(content), len(content))
+    return block(6, head + content)
+
+
+HEADER = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)) + block(1, bytes(8))
+
+
+def session(tmp_path: Path, *files: tuple[str, bytes], opened: bool = True) -> Path:
+    write_session(tmp_path, session="s1", room="r", started_ns=STARTED_NS)
+    place = tmp_path / "s1"
+    folder = place / "tracks" / "t1"
+    folder.mkdir(parents=True)
+    for name, data in files:
+        (folder / name).write_bytes(data)
+    with EventLog.open(place, wall_ns=lambda: STARTED_NS) as log:
+        log.append("recording.started", {}, at=0)
+        if opened:
+            log.append("track.opened", {"track": "t1"}, at=1_000)
+    return place
+
+
+def events(place: Path, kind: str) -> list[Event]:
+    return [item for item in read_events(place, read_session(place)) if item.type == kind]
+
+
+def test_a_file_torn_anywhere_keeps_its_whole_packets(tmp_path: Path) -> None:
+    whole = HEADER + packet(5_000) + packet(25_000)
+    last = packet(45_000)
+    for cut in range(len(last)):
+        base = tmp_path / str(cut)
+        base.mkdir()
+        place = session(base, ("000001.pcapng.part", whole + last[:cut]))
+        found = recover_session(place)
+        assert found is not None
+        assert (found.tracks, found.cut_bytes, found.removed) == (1, cut, 0)
+        assert (place / "tracks/t1/000001.pcapng").read_bytes() == whole
+        (segment,) = events(place, "segment.closed")
+        expected = {"from_us": 5_000, "to_us": 25_000, "packets": 2, "bytes": len(whole)}
+        assert expected.items() <= segment.payload.items()
+        assert digests_of(whole).to_json().items() <= segment.payload.items()
+        (gap,) = events(place, "gap.declared")
+        assert (gap.payload["from_us"], gap.payload["to_us"]) == (25_000, 1_025_000)
+        assert gap.payload["cause"] == "crash"
+        assert len(events(place, "track.closed")) == 1
+        assert recover_session(place) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        HEADER,
+        HEADER[:-1],
+        b"no capture at all, but long enough to hold a block",
+        packet(1),
+        HEADER + block(6, bytes(20))[:-1] + b"x",
+        HEADER + struct.pack("<II", 6, 13) + bytes(32),
+        HEADER + struct.pack("<II", 6, 0) + bytes(32),
+        HEADER + struct.pack("<II", 6, 1 << 31) + bytes(32),
+        HEADER + HEADER + packet(1),
+        b"WITNESS\x01" + bytes(20),
+    ],
+)
+def test_a_file_without_a_packet_is_removed(tmp_path: Path, data: bytes) -> None:
+    place = session(tmp_path, ("000001.pcapng.part", data))
+    found = recover_session(place)
+    assert found is not None
+    assert (found.removed, found.closed) == (1, [])
+    assert list((place / "tracks/t1").iterdir()) == []
+    assert events(place, "segment.closed") == []
+
+
+def test_an_encrypted_file_keeps_its_whole_frames(tmp_path: Path) -> None:
+    frame = (40).to_bytes(4, "big") + bytes(40)
+    header = b"WITNESS\x01" + bytes(75)
+    for cut in (0, 3, 4, 43):
+        base = tmp_path / str(cut)
+        base.mkdir()
+        place = session(base, ("000001.pcapng.enc.part", header + 2 * frame + frame[:cut]))
+        found = recover_session(place)
+        assert found is not None
+        assert found.cut_bytes == cut
+        assert (place / "tracks/t1/000001.pcapng.enc").read_bytes() == header + 2 * frame
+        (segment,) = events(place, "segment.closed")
+        assert segment.payload["packets"] is None
+        assert segment.payload["from_us"] <= segment.payload["to_us"]
+
+
+def test_a_finished_file_the_log_does_not_know_is_told(tmp_path: Path) -> None:
+    place = session(tmp_path, ("000001.pcapng", HEADER + packet(7)), opened=False)
+    found = recover_session(place)
+    assert found is not None
+    assert found.closed == ["t1/000001.pcapng"]
+    assert len(events(place, "track.opened")) == len(events(place, "track.closed")) == 1
+
+
+def test_a_name_given_twice_by_a_kill_between_link_and_unlink_is_one_file(tmp_path: Path) -> None:
+    place = session(tmp_path, ("000001.pcapng", HEADER + packet(7)))
+    path = place / "tracks/t1/000001.pcapng"
+    path.with_name(path.name + ".part").hardlink_to(path)
+    assert recover_session(place) is not None
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_session_somebody_writes_is_left_alone(tmp_path: Path) -> None:
+    place = session(tmp_path, ("000001.pcapng.part", HEADER + packet(7)))
+    with EventLog.open(place):
+        assert recover_all(tmp_path) == []
+    assert [item.session for item in recover_all(tmp_path)] == ["s1"]
