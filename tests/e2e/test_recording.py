@@ -133,7 +133,7 @@ def small_disk(place: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
+        subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
 
 
 async def test_a_full_disk_is_a_gap_and_the_call_does_not_notice(tmp_path: Path) -> None:
@@ -159,6 +159,21 @@ async def test_a_full_disk_is_a_gap_and_the_call_does_not_notice(tmp_path: Path)
         assert "alert.ended" in kinds
         for track in derive_timeline(events).tracks.values():
             assert not track.undeclared
+
+
+async def test_a_mount_that_vanished_is_not_replaced_by_the_disk_below(tmp_path: Path) -> None:
+    with small_disk(tmp_path):
+        subprocess.run(["mount", "-o", "remount,size=64m", str(tmp_path)], check=True)  # noqa: ASYNC221
+        async with scene(settings(recording=recorded(tmp_path))) as made:
+            await _call(made, 0)
+            subprocess.run(["umount", "-l", str(tmp_path)], check=True)  # noqa: ASYNC221
+            await _until_failing(made, lambda count: count == 4)
+            before = frames(made.people[0], "video")
+            await asyncio.sleep(1)
+            assert frames(made.people[0], "video") > before + 5
+            found = await made.metrics()
+            assert found['witness_capture_failures_total{cause="disk_error"}'] >= 4
+        assert not list(tmp_path.iterdir())  # noqa: ASYNC240
 
 
 async def _until_failing(made: Scene, wanted: Callable[[float], bool]) -> None:
