@@ -623,6 +623,10 @@ class Counters:
     retransmissions_in: int
     retransmissions_out: int
     retransmissions_missed: int
+    keyframes_repaired: int
+    """Of ``pli_received``: answered by repairing the keyframe that was under way."""
+    losses_untold: int
+    """Losses of publishers left out of congestion feedback: they don't come from the rate."""
     echoes_out: int
     """Packets of video sent again before a subscriber asked for them."""
     echoes_missed: int

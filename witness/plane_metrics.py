@@ -243,6 +243,16 @@ def _feedback(counters: Sequence[Counters]) -> Iterable[Metric]:
             sum(c.retransmissions_out for c in counters),
         ),
         CounterMetricFamily(
+            "sfu_keyframes_repaired",
+            "Keyframe requests answered by repairing the keyframe that was under way.",
+            sum(c.keyframes_repaired for c in counters),
+        ),
+        CounterMetricFamily(
+            "sfu_uplink_untold_losses",
+            "Losses of publishers left out of congestion feedback: they don't come from the rate.",
+            sum(c.losses_untold for c in counters),
+        ),
+        CounterMetricFamily(
             "sfu_rtx_echo_packets",
             "Packets of video sent again before they were asked for.",
             sum(c.echoes_out for c in counters),

@@ -60,6 +60,7 @@ def counters(scale: int = 1) -> SimpleNamespace:
         "pli_received", "retransmissions_in", "retransmissions_out", "retransmissions_missed",
         "dtls_handshakes", "dtls_failures", "room_panics", "events_dropped", "commands_rejected",
         "fillers_out", "padding_out", "echoes_out", "echoes_missed", "echoes_postponed",
+        "losses_untold", "keyframes_repaired",
         "receive_overflows", "red_packets_in", "audio_frames_recovered",
     )  # fmt: skip
     return SimpleNamespace(

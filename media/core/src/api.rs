@@ -592,6 +592,11 @@ pub struct EngineCounters {
     pub nack_received: u64,
     pub pli_sent: u64,
     pub pli_received: u64,
+    /// Of those, answered by repairing the keyframe that was under way.
+    pub keyframes_repaired: u64,
+    /// Losses of publishers left out of congestion feedback: they have nothing to do with the
+    /// rate.
+    pub losses_untold: u64,
     pub retransmissions_in: u64,
     pub retransmissions_out: u64,
     /// Packets of video sent again before a subscriber asked for them.

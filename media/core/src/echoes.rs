@@ -24,6 +24,8 @@ const MAX_AWAITED: usize = 4_096;
 const DEADLINE: Duration = Duration::from_millis(2_500);
 /// A picture nothing depends on is shown in its turn or not at all.
 const DEADLINE_OF_REST: Duration = Duration::from_millis(600);
+/// A keyframe is being repaired for so long; then another may do better.
+const REPAIR_TIME: Duration = Duration::from_millis(800);
 /// What the budget does not allow now is tried again after this.
 const POSTPONED: Duration = Duration::from_millis(20);
 
@@ -181,6 +183,27 @@ impl Echoes {
             }
         }
         id
+    }
+
+    /// The subscriber asks for a keyframe. If one is on its way to it, what is missing of it and
+    /// since is sent again at once instead; returns whether that is so.
+    pub(crate) fn hurry(&mut self, consumer: Key, now: Instant) -> bool {
+        let is_new = |flight: &&Flight| {
+            flight.consumer == consumer
+                && flight.weight == Weight::Keyframe
+                && now < flight.since + REPAIR_TIME
+        };
+        if !self.flights.iter().any(|flight| is_new(&flight) && flight.is_open(now)) {
+            return false;
+        }
+        let (first, copies) = (self.first, self.plan.copies);
+        for (index, flight) in self.flights.iter_mut().enumerate() {
+            if flight.consumer == consumer && flight.is_open(now) && flight.planned == 0 {
+                flight.planned = copies[flight.weight as usize] + 1;
+                self.due.push(Reverse((now, first + index as u64)));
+            }
+        }
+        true
     }
 
     /// What came before this packet of a subscription is of no use any more: a keyframe begins.
@@ -358,6 +381,23 @@ mod tests {
         }
         echoes.on_keyframe(key, SeqNo(0));
         assert_eq!(drain(&mut echoes, start + GAP), [0]);
+    }
+
+    #[test]
+    fn a_request_for_a_keyframe_hurries_the_one_on_its_way() {
+        let start = Instant::now();
+        let key = consumer();
+        let mut echoes = echoes(0);
+        assert!(!echoes.hurry(key, start), "there is none");
+        echoes.begin(key, SeqNo(1), Weight::Keyframe, start);
+        let arrived = echoes.begin(key, SeqNo(2), Weight::Keyframe, start);
+        echoes.begin(key, SeqNo(3), Weight::Base, start + ms(40));
+        echoes.forget(arrived);
+        assert!(echoes.hurry(key, start + ms(200)));
+        assert_eq!(drain(&mut echoes, start + ms(200)), [1, 3]);
+        assert!(!echoes.hurry(key, start + REPAIR_TIME), "another may do better");
+        echoes.forget(1);
+        assert!(!echoes.hurry(key, start + ms(300)), "it is there");
     }
 
     #[test]

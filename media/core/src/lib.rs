@@ -47,6 +47,7 @@ pub mod throttle;
 mod timers;
 pub mod transport;
 pub mod twcc;
+mod uplink;
 mod voice;
 pub mod window;
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::protect::requests::RequestPlan;
 use crate::rtp::SeqNo;
 
 /// How a lost packet is asked for.
@@ -100,6 +101,8 @@ struct Missing {
 #[derive(Debug, Clone)]
 pub struct NackGenerator {
     config: NackConfig,
+    /// Takes the place of what the configuration says of intervals and deadlines.
+    plan: Option<RequestPlan>,
     newest: Option<u64>,
     /// Sorted by sequence number; recovered ones stay until they are the oldest.
     missing: VecDeque<Missing>,
@@ -118,6 +121,7 @@ impl NackGenerator {
     pub fn new(config: NackConfig) -> NackGenerator {
         NackGenerator {
             config,
+            plan: None,
             newest: None,
             missing: VecDeque::new(),
             open: 0,
@@ -196,6 +200,12 @@ impl NackGenerator {
         if patience.is_some() {
             self.config.max_missing = self.config.max_missing.max(LEAST_MISSING_OF_PATIENT);
         }
+    }
+
+    /// Asks like this from now on.
+    pub fn set_plan(&mut self, plan: RequestPlan) {
+        self.config.deadline = plan.deadline;
+        self.plan = Some(plan);
     }
 
     /// When [`NackGenerator::poll`] has something to do; may lie in the past.
@@ -306,11 +316,19 @@ impl NackGenerator {
     /// Entries are sorted by sequence number and thereby by age.
     fn expire(&mut self, now: Instant) {
         let NackConfig { deadline, patience, .. } = self.config;
-        let last = deadline.max(patience);
-        while self.missing.front().is_some_and(|e| e.recovered || now >= e.since + last) {
+        let keyframe = self.newest_keyframe;
+        let outdated = self.plan.map_or(deadline, |plan| plan.outdated);
+        // Falls with age, so that what is over lies before what is not.
+        let deadline_of = |entry: &Missing| {
+            if entry.ext_seq < keyframe { outdated.min(deadline) } else { deadline }
+        };
+        let is_over = |entry: &Missing| {
+            entry.recovered || now >= entry.since + deadline_of(entry).max(patience)
+        };
+        while self.missing.front().is_some_and(is_over) {
             self.give_up_oldest();
         }
-        let late = self.missing.partition_point(|entry| now >= entry.since + deadline);
+        let late = self.missing.partition_point(|entry| now >= entry.since + deadline_of(entry));
         for index in 0..late {
             let entry = &mut self.missing[index];
             if !entry.recovered && !std::mem::replace(&mut entry.is_overdue, true) {
@@ -322,6 +340,9 @@ impl NackGenerator {
     }
 
     fn retry_interval(&self, round_trip: Option<Duration>) -> Duration {
+        if let Some(plan) = self.plan {
+            return plan.interval;
+        }
         round_trip.map_or(self.config.default_retry, |rtt| rtt * 11 / 10).max(self.config.min_retry)
     }
 
@@ -333,6 +354,7 @@ impl NackGenerator {
         is_held: impl Fn(u64) -> bool,
     ) {
         let (arrived, enough) = (self.arrived, self.config.reorder_packets);
+        let grows = self.plan.is_none_or(|plan| plan.grows);
         let mut unasked = None;
         let mut next: Option<Instant> = None;
         for entry in self.missing.iter_mut().filter(|entry| !entry.recovered) {
@@ -342,7 +364,7 @@ impl NackGenerator {
             } else if entry.due <= now || entry.requests == 0 && overtaken {
                 due.push(SeqNo(entry.ext_seq as u16));
                 // Each further request waits an eighth longer, up to twice the interval.
-                let growth = u32::from(entry.requests.min(8));
+                let growth = if grows { u32::from(entry.requests.min(8)) } else { 0 };
                 let wait = retry + retry * growth / 8;
                 entry.due = now + if entry.is_overdue { wait.max(OVERDUE_RETRY) } else { wait };
                 entry.requests = entry.requests.saturating_add(1);

@@ -38,6 +38,12 @@ const ENCODING_TIMEOUT: Duration = Duration::from_millis(1_500);
 const FIRST_GUESS_BPS: u64 = 150_000;
 /// How much more the next larger one is taken to cost.
 const GUESSED_STEP: u64 = 3;
+/// Beyond this loss on the way up all the publisher's bits go to the smallest picture, which fits
+/// one packet or two; below the second it ends.
+const SMALLEST_FROM: f64 = 0.5;
+const SMALLEST_UNTIL: f64 = 0.35;
+/// Weight of the loss of the last second each quarter of a second.
+const LOSS_WEIGHT: f64 = 0.3;
 /// An encoder that was just started sends little at first: for so long what it sends does not
 /// count if it is less than the first guess.
 const YOUNG: Duration = Duration::from_secs(3);
@@ -183,6 +189,10 @@ pub(crate) struct Producer {
     pub(crate) capture_paused: bool,
     patience: Option<Duration>,
     nack: bool,
+    /// Share lost on the way up, lately.
+    loss: f64,
+    /// All its bits go to the smallest picture.
+    only_smallest: bool,
 }
 
 /// Why parameters are refused.
@@ -247,6 +257,8 @@ impl Producer {
             capture_paused: false,
             patience: None,
             nack: false,
+            loss: 0.0,
+            only_smallest: false,
         };
         producer.update(parameters);
         producer
@@ -415,6 +427,7 @@ impl Producer {
 
     /// Measures the encodings. Returns whether one of several has fallen silent.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
+        self.measure_loss(now);
         let mut has_ended = false;
         for encoding in &mut self.encodings {
             encoding.meter.tick(now);
@@ -424,6 +437,25 @@ impl Producer {
             has_ended |= is_silent && std::mem::replace(&mut encoding.live, !is_silent);
         }
         has_ended && self.encodings.len() > 1
+    }
+
+    fn measure_loss(&mut self, now: Instant) {
+        let reports = self.encodings.iter_mut().filter(|encoding| encoding.live);
+        let ratio = reports.map(|encoding| encoding.reception.loss_ratio(now)).reduce(f64::max);
+        let Some(ratio) = ratio else { return };
+        self.loss += LOSS_WEIGHT * (ratio - self.loss);
+        let least = if self.only_smallest { SMALLEST_UNTIL } else { SMALLEST_FROM };
+        self.only_smallest = self.loss >= least;
+        // Keyframes are being repaired for a while; the next would be no smaller.
+        let pause = self.keyframe_interval.mul_f64(1.0 + 3.0 * self.loss);
+        for encoding in &mut self.encodings {
+            encoding.throttle.set_pause(pause);
+        }
+    }
+
+    /// Share of the packets lost on the way up, before repair, 0..=1.
+    pub(crate) fn loss(&self) -> f64 {
+        self.loss
     }
 
     /// Whether an encoding can be expected to send. The only one always can.
@@ -436,7 +468,7 @@ impl Producer {
     /// there, the smallest that is. Empty if nothing is there.
     pub(crate) fn ladder(&self, preferred: Layer, all: bool, ladder: &mut Vec<Rung>, now: Instant) {
         ladder.clear();
-        let wanted = usize::from(preferred.spatial);
+        let wanted = if self.only_smallest { 0 } else { usize::from(preferred.spatial) };
         let mut there = (0..self.encodings.len()).filter(|index| all || self.is_live(*index));
         let Some(smallest) = there.clone().next() else { return };
         let count = there.by_ref().take_while(|index| *index <= wanted.max(smallest)).count();

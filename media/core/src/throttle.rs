@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 pub struct KeyframeThrottle {
     interval: Duration,
+    /// The same after one that was answered.
+    pause: Duration,
+    is_answered: bool,
     waiting: bool,
     last_sent: Option<Instant>,
 }
@@ -14,7 +17,23 @@ pub struct KeyframeThrottle {
 impl KeyframeThrottle {
     /// `interval` is the shortest time between two requests.
     pub fn new(interval: Duration) -> KeyframeThrottle {
-        KeyframeThrottle { interval, waiting: false, last_sent: None }
+        KeyframeThrottle {
+            interval,
+            pause: interval,
+            is_answered: false,
+            waiting: false,
+            last_sent: None,
+        }
+    }
+
+    /// After a keyframe the next is asked for so long after the last request: on a lossy way it
+    /// is still being repaired.
+    pub fn set_pause(&mut self, pause: Duration) {
+        self.pause = pause.max(self.interval);
+    }
+
+    fn spacing(&self) -> Duration {
+        if self.is_answered { self.pause } else { self.interval }
     }
 
     /// Somebody needs a keyframe. [`KeyframeThrottle::poll`] says when to ask for it.
@@ -25,6 +44,7 @@ impl KeyframeThrottle {
     /// A keyframe arrived: everybody is served.
     pub fn on_keyframe(&mut self) {
         self.waiting = false;
+        self.is_answered = true;
     }
 
     /// Nobody waits any more.
@@ -39,8 +59,9 @@ impl KeyframeThrottle {
 
     /// Whether to send a request now. `true` counts as sent.
     pub fn poll(&mut self, now: Instant) -> bool {
-        let due = self.waiting && self.last_sent.is_none_or(|sent| now >= sent + self.interval);
+        let due = self.waiting && self.last_sent.is_none_or(|sent| now >= sent + self.spacing());
         if due {
+            self.is_answered = false;
             self.last_sent = Some(now);
         }
         due
@@ -49,7 +70,7 @@ impl KeyframeThrottle {
     /// When [`KeyframeThrottle::poll`] will next say `true`; may lie in the past.
     /// `None` also before the first request is sent: poll after each request.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.last_sent.filter(|_| self.waiting).map(|sent| sent + self.interval)
+        self.last_sent.filter(|_| self.waiting).map(|sent| sent + self.spacing())
     }
 }
 
@@ -122,6 +143,22 @@ mod tests {
         assert!(!throttle.poll(start + ms(100)));
         assert_eq!(throttle.next_timeout(), Some(start + INTERVAL));
         assert!(throttle.poll(start + INTERVAL));
+    }
+
+    #[test]
+    fn after_an_answer_the_next_request_waits_for_longer_where_it_is_lossy() {
+        let start = Instant::now();
+        let mut throttle = KeyframeThrottle::new(INTERVAL);
+        throttle.set_pause(ms(1_500));
+        throttle.request();
+        assert!(throttle.poll(start));
+        assert!(throttle.poll(start + INTERVAL), "a request or a keyframe was lost");
+        throttle.on_keyframe();
+        throttle.request();
+        assert_eq!(throttle.next_timeout(), Some(start + ms(2_000)));
+        assert!(!throttle.poll(start + ms(1_999)));
+        assert!(throttle.poll(start + ms(2_000)));
+        assert!(throttle.poll(start + ms(2_500)));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Counters {
     retransmissions_in: u64,
     retransmissions_out: u64,
     retransmissions_missed: u64,
+    keyframes_repaired: u64,
+    losses_untold: u64,
     echoes_out: u64,
     echoes_missed: u64,
     echoes_postponed: u64,
@@ -368,6 +370,8 @@ impl Counters {
         Ok(Counters {
             stages: stages.unbind(),
             unclassified: counters.unclassified(),
+            keyframes_repaired: counters.keyframes_repaired,
+            losses_untold: counters.losses_untold,
             echoes_out: counters.echoes_out,
             echoes_missed: counters.echoes_missed,
             echoes_postponed: counters.echoes_postponed,

@@ -35,7 +35,7 @@ use drain::Drain;
 use history::{Fate, SentHistory};
 use loss::{LossJudge, Tally, Verdict};
 use probe::{ProbeBounds, Prober};
-use queue::QueueDelay;
+pub(crate) use queue::QueueDelay;
 
 /// Time for the first feedback, and then for the first probes and their answers.
 const SETTLING_US: i64 = 1_500_000;

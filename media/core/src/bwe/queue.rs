@@ -61,7 +61,7 @@ impl Least {
 ///
 /// Times are those of sending, on our clock; only differences of the receiver's clock count.
 #[derive(Debug, Clone)]
-pub(super) struct QueueDelay {
+pub(crate) struct QueueDelay {
     base: Least,
     recent: Least,
     newest_us: i64,
@@ -79,14 +79,18 @@ impl Default for QueueDelay {
 
 impl QueueDelay {
     pub(super) fn on_packet(&mut self, packet: &Delivered) {
-        let delay = packet.arrival_us - packet.sent_us;
-        self.newest_us = self.newest_us.max(packet.sent_us);
+        self.add(packet.sent_us, packet.arrival_us - packet.sent_us);
+    }
+
+    /// Takes the one-way delay of a packet, from any offset.
+    pub(crate) fn add(&mut self, sent_us: i64, delay: i64) {
+        self.newest_us = self.newest_us.max(sent_us);
         self.base.add(self.newest_us, delay);
         self.recent.add(self.newest_us, delay);
     }
 
     /// The standing queue in µs; zero while unknown.
-    pub(super) fn standing_us(&self) -> i64 {
+    pub(crate) fn standing_us(&self) -> i64 {
         match (self.recent.least(), self.base.least()) {
             (Some(recent), Some(base)) => (recent - base).max(0),
             _ => 0,

@@ -9,7 +9,9 @@ use std::time::Duration;
 mod history;
 mod meter;
 mod offsets;
+pub mod requests;
 mod steering;
+pub mod uplink;
 pub mod video;
 
 pub use history::AudioHistory;

@@ -146,6 +146,21 @@ impl Room {
         schedule(cx, transport);
     }
 
+    /// Repairs the keyframe that is on its way to a subscriber who asks for one. Returns whether
+    /// there is one.
+    pub(super) fn hurry(&mut self, cx: &mut Cx, key: Key, consumer: Option<Key>) -> bool {
+        let (Some(transport), Some(consumer)) = (self.transports.get_mut(key), consumer) else {
+            return false;
+        };
+        let Some(echoes) = &mut transport.echoes else { return false };
+        let is_repaired = echoes.hurry(consumer, cx.now);
+        if is_repaired {
+            cx.shared.counters.keyframes_repaired += 1;
+            schedule(cx, transport);
+        }
+        is_repaired
+    }
+
     /// Sends the copies that are due, as far as the budget allows.
     pub(super) fn send_echoes(&mut self, cx: &mut Cx, key: Key) {
         loop {

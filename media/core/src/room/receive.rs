@@ -4,7 +4,7 @@ use crate::api::{DropReason, Event, ExtensionKind, LayerSwitchReason, MediaKind}
 use crate::capture::How;
 use crate::codec::{self, PayloadInfo};
 use crate::demux::PacketKind;
-use crate::ext::{AudioLevel, ExtensionMap, StreamId, transport_sequence};
+use crate::ext::{AbsSendTime, AudioLevel, ExtensionMap, StreamId, transport_sequence};
 use crate::ledger::Stage;
 use crate::reception::Arrival;
 use crate::remote::Remote;
@@ -41,6 +41,7 @@ pub(super) struct Elements {
     pub(super) rid: Option<StreamId>,
     pub(super) repaired_rid: Option<StreamId>,
     transport_sequence: Option<SeqNo>,
+    sent: Option<AbsSendTime>,
     audio_level: Option<AudioLevel>,
     passed: [Option<Passed>; MAX_PASSED],
     passed_count: usize,
@@ -60,7 +61,7 @@ impl Elements {
                 ExtensionKind::TransportCc => {
                     elements.transport_sequence = transport_sequence(data).ok();
                 }
-                ExtensionKind::AbsSendTime => {}
+                ExtensionKind::AbsSendTime => elements.sent = AbsSendTime::parse(data).ok(),
                 ExtensionKind::AudioLevel => {
                     elements.audio_level = AudioLevel::parse(data).ok();
                     elements.pass(kind, packet, data);
@@ -148,7 +149,7 @@ impl Room {
         };
         let elements = Elements::read(&header, datagram, &transport.extensions);
         if opened.is_fresh {
-            count_arrival(cx, transport, &elements);
+            count_arrival(cx, transport, &elements, len);
         }
         let stream = match opened.stream {
             Some(stream) => stream,
@@ -164,7 +165,7 @@ impl Room {
             if let Err(reason) = transport.adopt_stream(cx, remote, &header, protected_len) {
                 return cx.drop_packet(Stage::Rtp, reason);
             }
-            count_arrival(cx, transport, &elements);
+            count_arrival(cx, transport, &elements, len);
         }
         if !self.count_incoming(cx, stream, len) {
             return cx.drop_packet(Stage::Rtp, DropReason::UnknownSsrc);
@@ -333,9 +334,10 @@ impl Room {
 
 /// Notes the packet for the transport-wide congestion feedback.
 #[inline]
-fn count_arrival(cx: &mut Cx, transport: &mut Transport, elements: &Elements) {
+fn count_arrival(cx: &mut Cx, transport: &mut Transport, elements: &Elements, len: usize) {
     let Some(sequence) = elements.transport_sequence else { return };
     transport.twcc.on_packet(sequence, cx.now);
+    transport.uplink.on_packet(elements.sent, len, cx.now_us());
     if let Some(at) = transport.twcc.next_timeout() {
         transport.schedule(cx, TimerKind::Repair, at);
     }

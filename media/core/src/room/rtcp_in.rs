@@ -94,8 +94,11 @@ impl Room {
 
     fn on_keyframe_request(&mut self, cx: &mut Cx, key: Key, ssrc: u32) {
         cx.shared.counters.pli_received += 1;
-        let source = self
-            .consumer_by_ssrc(key, ssrc)
+        let consumer = self.consumer_by_ssrc(key, ssrc);
+        if self.hurry(cx, key, consumer) {
+            return;
+        }
+        let source = consumer
             .and_then(|consumer| self.consumers.get(consumer))
             .filter(|consumer| consumer.kind == MediaKind::Video && !consumer.paused)
             .and_then(|consumer| consumer.producer.zip(consumer.keyframe_encoding()));

@@ -2,7 +2,9 @@
 //! section 6.1), because not every remote side negotiates reduced size.
 
 use super::Room;
+use crate::api::MediaKind;
 use crate::producer::Producer;
+use crate::protect::requests;
 use crate::rtcp::{
     Pli, ReportBlock, SenderInfo, write_cnames, write_nack, write_pli, write_receiver_report,
     write_sender_report,
@@ -11,6 +13,7 @@ use crate::shared::Cx;
 use crate::table::Key;
 use crate::transport::Transport;
 use crate::twcc::TwccRecorder;
+use crate::uplink::next_stretch;
 
 /// The name under which we send feedback. No one synchronizes with it.
 const FEEDBACK_CNAME: &str = "witness";
@@ -142,9 +145,16 @@ impl Room {
         let Some(producer) = self.producers.get_mut(key) else { return };
         let Some(transport) = self.transports.get_mut(producer.transport) else { return };
         let rtt = transport.rtt.get();
+        let plan = (producer.kind == MediaKind::Video).then_some(rtt).flatten().map(|rtt| {
+            let back = transport.loss.loss().ratio;
+            requests::plan(rtt, producer.loss(), back)
+        });
         let Producer { encodings, consumers, .. } = producer;
         for (index, encoding) in encodings.iter_mut().enumerate() {
             let (Some(nack), Some(ssrc)) = (&mut encoding.nack, encoding.ssrc) else { continue };
+            if let Some(plan) = plan {
+                nack.set_plan(plan);
+            }
             let mut lost = std::mem::take(&mut cx.shared.scratch.lost);
             let voice = encoding.voice.as_deref();
             let is_held = |ext_seq| voice.is_some_and(|voice| voice.will_bring(ext_seq));
@@ -184,14 +194,23 @@ pub(super) fn send_congestion_feedback(cx: &mut Cx, transport: &mut Transport) {
     // Out of the transport while its reports are sent through it.
     let mut twcc = std::mem::replace(&mut transport.twcc, empty);
     while let Some(report) = twcc.poll(cx.now) {
-        let (mut base, mut rest) = (report.base, report.arrivals);
-        while !rest.is_empty() {
-            begin_feedback(cx, transport);
-            let out = &mut cx.shared.scratch.rtcp;
-            let written = transport.twcc_writer.write(out, ssrc, media_ssrc, base, rest);
-            transport.send_rtcp(cx);
-            base = base.add(written as u16);
-            rest = &rest[written.clamp(1, rest.len())..];
+        let arrivals = report.arrivals;
+        let mut hidden = transport.uplink.judge(arrivals, cx.now);
+        cx.shared.counters.losses_untold += u64::from(hidden);
+        let (mut from, mut count) = (0, 0);
+        while let Some(stretch) = next_stretch(arrivals, &mut from, &mut hidden, count) {
+            count += 1;
+            let mut base = report.base.add(stretch.start as u16);
+            let mut rest = &arrivals[stretch];
+            while !rest.is_empty() {
+                // One in each compound: browsers read the last one only.
+                begin_feedback(cx, transport);
+                let out = &mut cx.shared.scratch.rtcp;
+                let written = transport.twcc_writer.write(out, ssrc, media_ssrc, base, rest);
+                transport.send_rtcp(cx);
+                base = base.add(written as u16);
+                rest = &rest[written.clamp(1, rest.len())..];
+            }
         }
     }
     transport.twcc = twcc;

@@ -29,6 +29,7 @@ use crate::srtp::{MAX_OVERHEAD, SrtpContext, SrtpError};
 use crate::table::Key;
 use crate::timers::Deadline;
 use crate::twcc::TwccRecorder;
+use crate::uplink::Uplink;
 use dtls::DtlsAssociation;
 use ice::IceLite;
 use reach::Reach;
@@ -81,6 +82,8 @@ pub(crate) struct Transport {
     pub(crate) consumers: Vec<Key>,
     pub(crate) twcc: TwccRecorder,
     pub(crate) twcc_writer: TwccWriter,
+    /// The way of what the feedback is about.
+    pub(crate) uplink: Uplink,
     pub(crate) publisher_clock: PublisherClock,
     pub(crate) rtt: RttEstimate,
     /// SSRC under which we send feedback.
@@ -194,6 +197,7 @@ impl Transport {
             consumers: Vec::new(),
             twcc: TwccRecorder::new(shared.config.feedback_interval),
             twcc_writer: TwccWriter::default(),
+            uplink: Uplink::default(),
             publisher_clock: PublisherClock::default(),
             rtt: RttEstimate::default(),
             feedback_ssrc: shared.random.next_u32(),
