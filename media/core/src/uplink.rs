@@ -38,11 +38,6 @@ impl Uplink {
         self.queue.add(sent_us, now_us - sent_us);
     }
 
-    /// Share the way loses by itself.
-    pub(crate) fn inherent_loss(&self) -> f64 {
-        self.judge.inherent()
-    }
-
     /// How many of the lost packets of a report are not to be told.
     pub(crate) fn judge(&mut self, arrivals: &[Option<Duration>], now: Instant) -> u32 {
         let lost = arrivals.iter().filter(|arrival| arrival.is_none()).count() as u32;

@@ -1,6 +1,8 @@
 //! RTCP that is sent: reports and feedback, always as whole compound packets (RFC 3550,
 //! section 6.1), because not every remote side negotiates reduced size.
 
+use std::time::Duration;
+
 use super::Room;
 use crate::api::MediaKind;
 use crate::producer::Producer;
@@ -21,6 +23,8 @@ const FEEDBACK_CNAME: &str = "witness";
 const REPORTS_PER_COMPOUND: usize = 8;
 /// Receiver report blocks in one compound.
 const BLOCKS_PER_COMPOUND: usize = 24;
+/// Taken for the round trip until it is known.
+const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// Numbers in one NACK: four bytes each at worst.
 const LOST_PER_NACK: usize = 200;
 
@@ -145,9 +149,11 @@ impl Room {
         let Some(producer) = self.producers.get_mut(key) else { return };
         let Some(transport) = self.transports.get_mut(producer.transport) else { return };
         let rtt = transport.rtt.get();
-        let plan = (producer.kind == MediaKind::Video).then_some(rtt).flatten().map(|rtt| {
-            let back = transport.loss.loss().ratio;
-            requests::plan(rtt, producer.loss(), back)
+        let plan = (producer.kind == MediaKind::Video).then(|| {
+            let loss = producer.loss();
+            // Of who receives nothing the way down is not known: it may be as bad.
+            let back = if transport.has_fates { transport.loss.loss().ratio } else { loss };
+            requests::plan(rtt.unwrap_or(UNKNOWN_ROUND_TRIP), loss, back)
         });
         let Producer { encodings, consumers, .. } = producer;
         for (index, encoding) in encodings.iter_mut().enumerate() {

@@ -115,6 +115,7 @@ pub struct Track {
     next: SeqNo,
     rtx_next: SeqNo,
     cache: HashMap<u16, (usize, Vec<u8>)>,
+    resent_at: HashMap<u16, Instant>,
     pub plis: u64,
     pub nacked: u64,
     pub resent: u64,
@@ -307,6 +308,8 @@ pub struct Media {
     pub extensions: ExtensionMap,
     /// Sends sender reports.
     pub reports: bool,
+    /// A packet is sent again no sooner than this after the last time, as in Chromium.
+    pub resend_pause: Duration,
 }
 
 impl Media {
@@ -334,6 +337,7 @@ impl Media {
             last_reports: HashMap::new(),
             extensions: ExtensionMap::default(),
             reports: true,
+            resend_pause: Duration::ZERO,
         }
     }
 
@@ -351,6 +355,7 @@ impl Media {
             next: config.first,
             rtx_next: SeqNo(100),
             cache: HashMap::new(),
+            resent_at: HashMap::new(),
             plis: 0,
             nacked: 0,
             resent: 0,
@@ -658,6 +663,11 @@ impl Media {
                     };
                     for number in nack.lost() {
                         track.nacked += 1;
+                        let last = track.resent_at.get(&number.0);
+                        if last.is_some_and(|last| now < *last + self.resend_pause) {
+                            continue;
+                        }
+                        track.resent_at.insert(number.0, now);
                         resend(track, number, srtp, out, &mut self.transport_sequence);
                     }
                 }
