@@ -85,24 +85,26 @@ mod tests {
         text.chars().map(|sign| (sign == 'x').then_some(Duration::ZERO)).collect()
     }
 
-    fn stretches(text: &str, mut hidden: u32) -> Vec<Range<usize>> {
+    fn stretches(text: &str, mut hidden: u32) -> Vec<(usize, usize)> {
         let arrivals = arrivals(text);
         let (mut from, mut count) = (0, 0);
         std::iter::from_fn(|| {
             count += 1;
-            next_stretch(&arrivals, &mut from, &mut hidden, count - 1)
+            let stretch = next_stretch(&arrivals, &mut from, &mut hidden, count - 1)?;
+            Some((stretch.start, stretch.end))
         })
         .collect()
     }
 
     #[test]
     fn hidden_losses_lie_between_stretches() {
-        let table: [(&str, u32, &[Range<usize>]); 6] = [
-            ("xxx", 0, &[0..3]),
-            ("x-x", 0, &[0..3]),
-            ("x-x", 1, &[0..1, 2..3]),
-            ("--x-x-x", 3, &[2..3, 4..7]),
-            ("--x-x-x", 9, &[2..3, 4..5, 6..7]),
+        type Row = (&'static str, u32, &'static [(usize, usize)]);
+        let table: [Row; 6] = [
+            ("xxx", 0, &[(0, 3)]),
+            ("x-x", 0, &[(0, 3)]),
+            ("x-x", 1, &[(0, 1), (2, 3)]),
+            ("--x-x-x", 3, &[(2, 3), (4, 7)]),
+            ("--x-x-x", 9, &[(2, 3), (4, 5), (6, 7)]),
             ("", 3, &[]),
         ];
         for (text, hidden, expected) in table {
@@ -115,7 +117,7 @@ mod tests {
         let text = "x-".repeat(200) + "x";
         let found = stretches(&text, 200);
         assert_eq!(found.len(), MAX_STRETCHES as usize + 1);
-        let told: Vec<usize> = found.into_iter().flatten().collect();
+        let told: Vec<usize> = found.into_iter().flat_map(|(from, to)| from..to).collect();
         assert!((0..401).step_by(2).all(|index| told.contains(&index)));
         assert!(told.is_sorted());
     }

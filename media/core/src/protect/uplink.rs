@@ -141,6 +141,7 @@ impl UplinkJudge {
 
     fn hidden(&mut self, reported: Reported) -> u32 {
         let inherent = match self.inherent {
+            None if self.queued => 0.0,
             // Not a window yet: what to make of it is known a moment later.
             None => f64::from(reported.lost) / f64::from(reported.packets.max(1)),
             Some(inherent) => inherent,
@@ -321,7 +322,7 @@ mod tests {
         (0..100).for_each(|_| assert_eq!(judge.on_report(half, STEP, 80_000), 0));
         assert_eq!(judge.inherent(), 0.0);
         let mut first = UplinkJudge::default();
-        (0..20).for_each(|_| drop(first.on_report(half, STEP, 80_000)));
+        (0..20).for_each(|_| assert_eq!(first.on_report(half, STEP, 80_000), 0));
         assert_eq!(first.inherent(), 0.0, "from the start");
     }
 
