@@ -88,7 +88,7 @@ def _track(folder: Path, uploads: Uploads, key: bytes | None) -> CapturedTrack:
             name=str(about.get("name") or participant),
             role=str(about.get("role", "")),
             kind=kind,
-            codec=next(iter(formats.values()), str(about.get("codec", "")).lower()),
+            codec=next(iter(formats.values()), str(about.get("codec") or "").lower()),
             clock_rate=int(about.get("clock_rate") or _RATES[kind]),
             is_document=source in _DOCUMENTS,
             formats=formats,
