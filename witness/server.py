@@ -190,17 +190,22 @@ class WitnessServer:
         if sfu is not None:
             sfu.close()
             self._hub = None
-        stop_engines(self._engines)
-        if self._recording is not None:
-            if sfu is not None:
-                # The last files and gaps of all recordings.
-                for engine in self._engines:
-                    sfu.handle_events(engine)
-            await self._recording.stop()
-            self._recording = None
+        try:
+            stop_engines(self._engines)
+        finally:
+            await self._end_recordings(sfu)
         if self._engines:
             _LOG.info("server stopped")
         self._engines = ()
+
+    async def _end_recordings(self, sfu: Sfu | None) -> None:
+        """Takes over the last files and gaps of all recordings; engines have ended."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            if sfu is not None:
+                for engine in self._engines:
+                    sfu.handle_events(engine)
+            await recording.stop()
 
     def _tell_recording(self, room_id: str, session_id: str, state: RecordingState) -> None:
         if self._hub is not None:

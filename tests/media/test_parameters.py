@@ -29,7 +29,7 @@ def test_error_tree_has_one_root() -> None:
 
 
 def test_constants_are_fixed_and_ordered() -> None:
-    assert len(set(_media.DROP_REASONS)) == len(_media.DROP_REASONS) == 30
+    assert len(set(_media.DROP_REASONS)) == len(_media.DROP_REASONS) == 32
     assert len(set(_media.STAGES)) == len(_media.STAGES) == 12
     assert _media.DROP_REASONS[0] == "malformed"
     assert list(_media.FORWARD_DELAY_BOUNDS_S) == sorted(_media.FORWARD_DELAY_BOUNDS_S)
