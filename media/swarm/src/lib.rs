@@ -22,7 +22,9 @@ mod worker;
 pub use association::{Association, AssociationConfig, AssociationError};
 pub use histogram::DelayHistogram;
 pub use participant::Receiver;
-pub use path::{ClassCounters, NOT_UDP, OTHER_UDP, Path, PathConfig, PathCounters, RTCP, Steps};
+pub use path::{
+    ClassCounters, NOT_UDP, OTHER_UDP, Path, PathConfig, PathCounters, RTCP, Steps, class_of,
+};
 pub use raw::{RawLimit, measure_raw_limit};
 pub use stream::{StreamConfig, Traffic};
 pub use swarm::{Credentials, Remote, Report, Status, Swarm, SwarmConfig, SwarmError};

@@ -286,8 +286,8 @@ impl Worker {
     }
 }
 
-/// Where an IP packet is counted.
-fn class_of(packet: &[u8]) -> usize {
+/// Where an IP packet is counted: an index into [`PathCounters::classes`].
+pub fn class_of(packet: &[u8]) -> usize {
     let Some(datagram) = udp_payload(packet) else { return NOT_UDP };
     match datagram {
         [128..=191, 192..=223, ..] => RTCP,
@@ -318,6 +318,60 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn packets_are_counted_by_what_is_in_them() {
+        let ipv6 = |next: u8, payload: &[u8]| {
+            let mut packet = vec![0; 48];
+            (packet[0], packet[6]) = (0x60, next);
+            packet.extend(payload);
+            packet
+        };
+        let ipv4 = |words: u8, payload: &[u8]| {
+            let mut packet = vec![0; usize::from(words) * 4 + 8];
+            (packet[0], packet[9]) = (0x40 | words, 17);
+            packet.extend(payload);
+            packet
+        };
+        let table: [(&str, Vec<u8>, usize); 15] = [
+            ("nothing", vec![], NOT_UDP),
+            ("one byte", vec![0x45], NOT_UDP),
+            ("a header without its end", vec![0x45; 9], NOT_UDP),
+            ("neither version", vec![0x55; 60], NOT_UDP),
+            ("TCP", packet(6, 0), NOT_UDP),
+            ("no room for UDP's header", ipv4(5, &[])[..27].to_vec(), NOT_UDP),
+            ("options beyond the end", ipv4(15, &[])[..40].to_vec(), NOT_UDP),
+            ("an empty datagram", ipv4(5, &[]), OTHER_UDP),
+            ("a single byte of RTP", ipv4(5, &[0x80]), OTHER_UDP),
+            ("STUN", ipv4(5, &[0, 1]), OTHER_UDP),
+            ("RTP", ipv4(5, &[0x80, 111]), 111),
+            ("RTP with its marker, behind options", ipv4(6, &[0x90, 0x80 | 96]), 96),
+            ("RTCP", ipv4(5, &[0x80, 200]), RTCP),
+            ("RTP over IPv6", ipv6(17, &[0x80, 63]), 63),
+            ("ICMP of IPv6", ipv6(58, &[0x80, 63]), NOT_UDP),
+        ];
+        for (name, packet, class) in table {
+            assert_eq!(class_of(&packet), class, "{name}");
+        }
+    }
+
+    #[test]
+    fn mutations_of_packets_are_counted_somewhere() {
+        let mut seed = 1_u64;
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize
+        };
+        for _ in 0..50_000 {
+            let mut mutated = packet(17, 7);
+            for _ in 0..1 + next() % 4 {
+                let index = next() % mutated.len();
+                mutated[index] = next() as u8;
+            }
+            mutated.truncate(next() % (mutated.len() + 1));
+            assert!(class_of(&mutated) < CLASSES);
+        }
+    }
 
     /// An IPv4 packet of this protocol with a payload that begins like RTP and ends in a number.
     fn packet(protocol: u8, number: u32) -> Vec<u8> {
