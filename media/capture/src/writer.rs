@@ -78,7 +78,7 @@ impl fmt::Display for RecorderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RecorderError::Config(text) => f.write_str(text),
-            RecorderError::Io(error) => write!(f, "recording: {error}"),
+            RecorderError::Io(error) => error.fmt(f),
             RecorderError::Busy => f.write_str("too many tracks wait to be recorded"),
             RecorderError::Closed => f.write_str("the recorder has ended"),
         }
