@@ -24,11 +24,16 @@ __all__ = ["CapturePort", "OpenSession", "Sessions"]
 
 @dataclass(slots=True)
 class OpenSession:
-    """A session whose log is open for writing."""
+    """A session whose log is open for writing.
+
+    Attributes:
+        capturing: media are being written, or would be but for a pause.
+    """
 
     place: Path
     log: EventLog
     state: RecordingSession
+    capturing: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -176,28 +181,38 @@ class Sessions:
         try:
             yield
         finally:
-            for session in list(self._open.values()):
+            await self.close()
+
+    async def close(self) -> None:
+        """The server ends: so do its recordings."""
+        for session in list(self._open.values()):
+            async with session.lock:
                 if session.state.state in {State.RECORDING, State.PAUSED}:
-                    await self._capture.stop(session)
-                session.log.close()
-            self._open.clear()
+                    for draft in session.state.decide(Stop()):
+                        payload = {**draft.payload, "reason": "server_stopped"}
+                        session.state.apply(session.log.append(draft.type, payload))
+                await self._finish(session)
 
     async def _carry_out(self, session: OpenSession, command: Command) -> None:
         match command:
-            case Start():
+            case Resume() if session.capturing:
+                self._capture.pause(session, paused=False)
+            case Start() | Resume():
                 await self._start(session)
             case Pause():
                 self._capture.pause(session, paused=True)
-            case Resume():
-                self._capture.pause(session, paused=False)
             case Stop():
-                await self._capture.stop(session)
-                session.log.close()
-                self._open.pop(session.session_id, None)
+                await self._finish(session)
+
+    async def _finish(self, session: OpenSession) -> None:
+        await self._capture.stop(session)
+        await asyncio.to_thread(session.log.close)
+        self._open.pop(session.session_id, None)
 
     async def _start(self, session: OpenSession) -> None:
         try:
             self._capture.start(session)
+            session.capturing = True
         except RecorderError:
             # What was logged stays; the log says that it came to nothing.
             event = await asyncio.to_thread(
@@ -216,9 +231,6 @@ class Sessions:
             if session.state.state is State.STOPPED:
                 session.log.close()
                 return session
-            if session.state.state is State.INTERRUPTED:
-                self._capture.start(session)
-                self._capture.pause(session, paused=True)
             self._open[session_id] = session
         return session
 

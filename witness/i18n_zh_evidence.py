@@ -126,6 +126,8 @@ EVIDENCE: dict[str, str] = {
     "node {node} was recorded already: use re_record": "环节 {node} 已录制过：请用 re_record",
     "node {node} was not recorded yet: use next": "环节 {node} 尚未录制：请用 next",
     "the room has a session that has not been stopped": "该房间有尚未停止的会话",
+    "nobody is in the room": "房间里没有人",
+    "the room is being recorded already": "该房间已在录制",
     "{session} is no session id": "{session} 不是会话编号",
     "{path} belongs to session {session}": "{path} 属于会话 {session}",
     "session {session} exists already": "会话 {session} 已存在",

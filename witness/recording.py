@@ -181,6 +181,15 @@ class SessionRecording:
             _LOG.error("event log can't be closed", extra={"reason": str(error)})
 
 
+class CommandedRecording(SessionRecording):
+    """One whose start and end somebody commands: they are in the log already."""
+
+    def finished(self) -> None:
+        """All files are closed and told of."""
+        self._worker.submit(self.write_pending)
+        self._ended()
+
+
 class RecordingService:
     """All recordings of this server.
 
@@ -261,6 +270,38 @@ class RecordingService:
         _LOG.info("room is recorded", extra={"room_id": room.room_id, "session_id": session_id})
         self._tell(room.room_id, session_id, "on")
         return session_id
+
+    def record_session(
+        self, room: Room, place: Path, log: EventLog, finished: Callable[[], None]
+    ) -> SessionRecording:
+        """Writes a room's media for a session that is commanded elsewhere.
+
+        Args:
+            room: not being recorded.
+            place: the session's directory.
+            log: open; is not closed here.
+            finished: called when the last file is closed and told of.
+        """
+        recording: SessionRecording
+
+        def ended() -> None:
+            self._open.discard(recording)
+            finished()
+
+        recording = CommandedRecording(place, log, self._worker, ended)
+        self._open.add(recording)
+        room.start_capture(recording)
+        self._tell(room.room_id, log.session.session, "on")
+        return recording
+
+    async def flush(self, recording: SessionRecording) -> None:
+        """What a session's capture told is in its log when this returns, if the disk takes it."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._worker, recording.write_pending)
+
+    def tell(self, room_id: str, session_id: str, state: RecordingState) -> None:
+        """Tells a room how its recording is."""
+        self._tell(room_id, session_id, state)
 
     def pause(self, room: Room, paused: bool) -> None:
         """Pauses a room's recording, or goes on."""

@@ -34,6 +34,7 @@ from witness.loop_lag import LoopLag
 from witness.metrics import HttpCollector, Metrics
 from witness.preflight import Material, load_material
 from witness.recording import RecordingService, load_key
+from witness.sessions import SessionService
 
 __all__ = ["WitnessServer"]
 
@@ -66,6 +67,7 @@ class WitnessServer:
         self.metrics_url: str | None = None
         self._port = 0
         self._recording: RecordingService | None = None
+        self._sessions: SessionService | None = None
 
     @property
     def hub(self) -> Hub:
@@ -140,7 +142,9 @@ class WitnessServer:
             if self._recording is not None:
                 await self._recording.start()
             metrics = Metrics(hub.sfu, hub.stats)
-            app = build_app(hub, web_root=web_dir(), demo_key=demo_key)
+            app = build_app(
+                hub, web_root=web_dir(), demo_key=demo_key, sessions=self._make_sessions(hub)
+            )
             app.middlewares.insert(0, note_request)
             pages = AdminPages(hub, metrics, access)
             app.add_routes(pages.routes())
@@ -205,11 +209,19 @@ class WitnessServer:
             if sfu is not None:
                 for engine in self._engines:
                     sfu.handle_events(engine)
+            sessions, self._sessions = self._sessions, None
+            if sessions is not None:
+                await sessions.close()
             await recording.stop()
 
     def _tell_recording(self, room_id: str, session_id: str, state: RecordingState) -> None:
         if self._hub is not None:
             self._hub.recordings.set_state(room_id, session_id, state, system_clock())
+
+    def _make_sessions(self, hub: Hub) -> SessionService | None:
+        if self._recording is not None:
+            self._sessions = SessionService.of_rooms(hub.sfu.rooms, self._recording)
+        return self._sessions
 
     def _make_hub(self, verifier: TokenVerifier, fingerprint: str) -> Hub:
         if self.settings.recording.directory is not None:

@@ -1,14 +1,18 @@
 """Sessions of the recorder as signaling asks for them."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Mapping
+from typing import Any, Self, TypeVar
 
 from recorder.errors import RecorderError, SessionFileError, SessionStateError
 from recorder.session import Command, Mark, Next, Pause, ReRecord, Resume, Start, Stop
 from recorder.sessions import Sessions
+from sfu import Room
 from signaling.errors import ErrorCode, HttpCode
 from signaling.sessions import MarkCommand, NodeCommand, SessionCommand, SessionRefusedError
+from witness.recording import RecordingService
+from witness.room_capture import RoomCapturePort
 
 __all__ = ["SessionService"]
 
@@ -27,6 +31,38 @@ class SessionService:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def of_rooms(cls, rooms: Mapping[str, Room], recording: RecordingService) -> Self:
+        """Sessions of these rooms; one ends when its room does."""
+        service: Self
+
+        def ended(session_id: str) -> None:
+            service.end_soon(session_id)
+
+        port = RoomCapturePort(rooms, recording, ended)
+        service = cls(Sessions(recording.directory, port))
+        return service
+
+    def end_soon(self, session_id: str) -> None:
+        """Stops a session whose room has closed."""
+        task = asyncio.get_running_loop().create_task(self._end(session_id))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def close(self) -> None:
+        """Ends all recordings, because the server does."""
+        if self._ending:
+            await asyncio.wait(self._ending)
+        await self._sessions.close()
+
+    async def _end(self, session_id: str) -> None:
+        try:
+            await self._sessions.command(session_id, Stop(), "system")
+        except (RecorderError, OSError) as error:
+            extra = {"session_id": session_id, "reason": str(error)}
+            _LOG.error("session can't be stopped", extra=extra)
 
     async def create(self, room_id: str) -> dict[str, Any]:
         """A new session of a room."""
