@@ -3,6 +3,7 @@
 The recording itself is somebody else's: :class:`Completeness` is what this package asks of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -93,6 +94,11 @@ class Recordings:
     def is_offered(self) -> bool:
         """Whether this server records at all."""
         return self.completeness is not None
+
+    @property
+    def rooms(self) -> Mapping[str, object]:
+        """Rooms that are recorded, or were."""
+        return self._rooms
 
     def set_state(self, room_id: str, session_id: str, state: RecordingState, now: Instant) -> None:
         """A room's recording began, paused, went on or ended; everybody in it is told."""

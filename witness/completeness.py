@@ -83,10 +83,10 @@ class RecordingUploads:
 
     def state(self, session_id: str) -> Literal["recording", "open", "done"]:
         """See :class:`signaling.uploads.Uploads`."""
-        known = self._service.sessions.get(session_id)
-        if known is None:
+        state = self._service.state(session_id)
+        if state is None:
             raise UploadRefusedError(404, HttpCode.UNKNOWN_SESSION, "nothing more is wanted of it")
-        return known.state
+        return state
 
     def lost(
         self,

@@ -7,7 +7,7 @@ event loop only does sums.
 import asyncio
 import logging
 import multiprocessing
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -36,6 +36,9 @@ _BATCH: Final = 256
 
 _MARGIN_US: Final = 20_000_000
 """So much before and after its digest the packets of a chunk may lie."""
+
+_REMEMBERED: Final = 4_096
+"""Sessions of which it is remembered that they are done."""
 
 _WAITING_UPLOADS: Final = 64
 """Uploads that may wait for the worker; more are refused."""
@@ -113,8 +116,10 @@ class BackfillService:
         executor: Executor | None = None,
     ) -> None:
         self.sessions: dict[str, SessionBackfill] = {}
+        self._done: OrderedDict[str, dict[str, Counts]] = OrderedDict()
         self.refused: Counter[str] = Counter()
         self.examined = 0
+        self.backfilled = 0
         self.uploads_waiting = 0
         self._reader = reader
         self._window_us = int(window_s * 1_000_000)
@@ -145,6 +150,20 @@ class BackfillService:
         if known is not None and known.ended_us is None:
             known.ended_us = known.log.now_us()
             known.deadline_us = known.ended_us + self._window_us
+
+    def keep_done(self, session: str) -> None:
+        """Nothing more is wanted of a session; that and its figures are remembered for a while."""
+        known = self.sessions.pop(session)
+        self._done[session] = known.ledger.completeness()
+        if len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)
+
+    def state(self, session: str) -> Literal["recording", "open", "done"] | None:
+        """``None`` for a session nothing is known of."""
+        known = self.sessions.get(session)
+        if known is not None:
+            return known.state
+        return "done" if session in self._done else None
 
     def forget(self, session: str) -> None:
         """Nothing of the session is wanted any more."""
@@ -267,7 +286,7 @@ class BackfillService:
     def completeness(self, session: str) -> dict[str, Counts] | None:
         """Frames by kind; ``None`` for a session that isn't known."""
         known = self.sessions.get(session)
-        return known.ledger.completeness() if known else None
+        return known.ledger.completeness() if known else self._done.get(session)
 
     def lag_us(self) -> int:
         """Age of the oldest digest that was not compared with files yet."""
@@ -334,6 +353,7 @@ class BackfillService:
     ) -> None:
         account = known.ledger.tracks[track]
         known.ledger.filled(track, chunk.seq)
+        self.backfilled += 1
         from_us, to_us = account.span_us(chunk)
         payload = {
             "track": track,
