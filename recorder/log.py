@@ -146,6 +146,11 @@ class EventLog:
         with self._lock:
             return self._seq, self._head
 
+    @property
+    def is_closed(self) -> bool:
+        """Nothing can be appended any more."""
+        return self._file.closed
+
     def now_us(self) -> int:
         """The session clock, µs; it never goes back."""
         return (time.monotonic_ns() - self._zero_ns) // 1000

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -16,16 +16,61 @@ from prometheus_client.registry import Collector
 from recorder.backfill.ledger import Counts
 from recorder.backfill.service import BackfillService, Log
 from recorder.errors import RecorderError
-from recorder.log import EventLog, read_events
+from recorder.log import Event, EventLog, read_events
 from recorder.session_file import read_session
 from signaling.clock import Clock, system_clock
 from signaling.recording import Recordings, RecordingState
 
-__all__ = ["BackfillCollector", "GapFilling"]
+__all__ = ["BackfillCollector", "GapFilling", "LateLog"]
 
 _LOG = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
 _KINDS: Final = ("audio", "video")
+
+
+class LateLog:
+    """A session's log that is opened again when whoever recorded has closed it.
+
+    Uploads go on for a day after a recording's end.
+    """
+
+    def __init__(self, place: Path, log: EventLog) -> None:
+        self._place = place
+        self._log = log
+        self._own = False
+
+    def append(
+        self,
+        type: str,  # noqa: A002 - the field's name
+        payload: dict[str, Any],
+        *,
+        actor: str = "system",
+        at: int | None = None,
+        durable: bool = False,
+    ) -> Event:
+        """Writes one event.
+
+        Raises:
+            LogError: the log can't be opened, or the event not written.
+        """
+        if self._log.is_closed:
+            self._log = EventLog.open(self._place)
+            self._own = True
+        return self._log.append(type, payload, actor=actor, at=at, durable=durable)
+
+    def now_us(self) -> int:
+        """The session clock."""
+        return self._log.now_us()
+
+    def sync_if_due(self) -> None:
+        """What was appended goes to the disk."""
+        if self._own and not self._log.is_closed:
+            self._log.sync_if_due()
+
+    def close(self) -> None:
+        """Lets go of what was opened here."""
+        if self._own:
+            self._log.close()
 
 
 class GapFilling:
@@ -51,12 +96,19 @@ class GapFilling:
         self._clock = clock
         self._rooms: dict[str, str] = {}
         self._reopened: dict[str, EventLog] = {}
+        self._late: dict[str, LateLog] = {}
         self._task: asyncio.Task[None] | None = None
 
     # What happens to recordings.
 
-    def started(self, room_id: str, session_id: str, place: Path, log: Log) -> None:
-        """A room is recorded from now on, as this session, or again after a restart."""
+    def started(self, room_id: str, session_id: str, place: Path, log: EventLog | Log) -> None:
+        """A room is recorded from now on, as this session, or again after a restart.
+
+        Raises:
+            RecorderError: the session's files are not what they should be.
+        """
+        if isinstance(log, EventLog):
+            log = self._late[session_id] = LateLog(place, log)
         session = read_session(place)
         events = read_events(place, session) if (place / "events.jsonl").exists() else ()
         self._service.open(session_id, place, log, events)
@@ -113,6 +165,10 @@ class GapFilling:
             self._service.forget(place.name)
             log.close()
 
+    @property
+    def _logs(self) -> list[EventLog | LateLog]:
+        return [*self._reopened.values(), *self._late.values()]
+
     # Running.
 
     def start(self) -> None:
@@ -126,14 +182,15 @@ class GapFilling:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         self._service.close()
-        for log in self._reopened.values():
+        for log in self._logs:
             log.close()
         self._reopened.clear()
+        self._late.clear()
 
     async def tick(self) -> None:
         """One look at everything."""
         await self._service.tick()
-        for log in self._reopened.values():
+        for log in self._logs:
             log.sync_if_due()
         for room_id in list(self._recordings.rooms):
             self._recordings.ask(room_id)
@@ -143,7 +200,7 @@ class GapFilling:
 
     def _finish(self, session_id: str) -> None:
         self._service.keep_done(session_id)
-        log = self._reopened.pop(session_id, None)
+        log = self._reopened.pop(session_id, None) or self._late.pop(session_id, None)
         if log is not None:
             log.close()
         self._on_done(session_id)

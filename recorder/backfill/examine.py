@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from recorder.backfill.chunk import SaidChunk
 from recorder.backfill.form import Frame, digest_of
@@ -17,7 +18,13 @@ from recorder.rtp.frame import EncodedFrame
 from recorder.rtp.order import Ordered, Reorder
 from recorder.rtp.packet import parse_rtp
 
-__all__ = ["Examined", "Job", "captured_frames", "examine", "live_frames"]
+__all__ = ["PCAPNG", "Examined", "Job", "captured_frames", "examine", "live_frames"]
+
+PCAPNG: Final = "recorder.playback.pcapng:read_segment"
+"""Reads the files of the media plane."""
+
+_BUCKET_BITS: Final = 16
+_MAX_BUCKETS: Final = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +87,25 @@ def captured_frames(job: Job) -> dict[int, dict[int, bytes]]:
 
 def _by_ssrc(job: Job, result: Examined) -> dict[int, dict[int, bytes]]:
     frames: dict[int, dict[int, bytes]] = {}
+    wanted = _wanted(job)
     for frame in _frames(job, result):
+        if (frame.ssrc, frame.timestamp >> _BUCKET_BITS) not in wanted:
+            continue
         # A stream that jumped back in time may use a timestamp again: the first one counts.
         frames.setdefault(frame.ssrc, {}).setdefault(frame.timestamp, frame.data)
     return frames
+
+
+def _wanted(job: Job) -> set[tuple[int, int]]:
+    """Stretches of time in which frames of the chunks may be: only those are kept in memory."""
+    found = set()
+    for _, said in job.chunks:
+        last = (said.first_ts + (said.last_ts - said.first_ts) % 2**32) >> _BUCKET_BITS
+        for bucket in range(said.first_ts >> _BUCKET_BITS, last + 1):
+            found.add((said.ssrc, bucket % 2**16))
+            if len(found) > _MAX_BUCKETS:
+                return found
+    return found
 
 
 def _frames(job: Job, result: Examined) -> Iterator[EncodedFrame]:

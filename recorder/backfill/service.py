@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 _BATCH: Final = 256
 """Chunks of one examination."""
 
-_MARGIN_US: Final = 20_000_000
-"""So much before and after its digest the packets of a chunk may lie."""
+_MARGIN_US: Final = 6_000_000
+"""So much earlier or later than by its SSRC's clock the packets of a chunk may have come: repair
+takes 4 s. When it was said tells little: on a bad network digests take minutes."""
 
 _REMEMBERED: Final = 4_096
 """Sessions of which it is remembered that they are done."""
@@ -398,16 +399,18 @@ class BackfillService:
             known.log.append("gap.declared", payload, actor=actor)
 
     def _job(self, known: SessionBackfill, track: TrackLedger, chunks: Sequence[Chunk]) -> Job:
-        segments = known.segments.get(track.track, [])
-        # Frames were sent before their digest was said, and may have been repaired after it.
-        first = min(chunk.said_us - chunk.duration_us for chunk in chunks) - _MARGIN_US
-        last = max(chunk.said_us for chunk in chunks) + _MARGIN_US
-        near = [item.path for item in segments if item.to_us >= first and item.from_us <= last]
-        if chunks[0].late:
-            # Said after the call: nobody knows when it was sent.
-            near = [item.path for item in segments]
+        spans = [track.span_us(chunk) for chunk in chunks if chunk.said.ssrc in track.clocks]
+        files = [item.path for item in known.segments.get(track.track, [])]
+        if len(spans) == len(chunks):
+            first = min(start for start, _ in spans) - _MARGIN_US
+            last = max(end for _, end in spans) + _MARGIN_US
+            files = [
+                item.path
+                for item in known.segments.get(track.track, [])
+                if item.to_us >= first and item.from_us <= last
+            ]
         rows = tuple((chunk.seq, chunk.said) for chunk in chunks)
-        return Job(self._reader, track.codec, tuple(near), rows)
+        return Job(self._reader, track.codec, tuple(files), rows)
 
     def _note_segment(
         self, known: SessionBackfill, track: str, file: str, from_us: int, to_us: int
