@@ -102,9 +102,14 @@ class Recordings:
 
     def set_state(self, room_id: str, session_id: str, state: RecordingState, now: Instant) -> None:
         """A room's recording began, paused, went on or ended; everybody in it is told."""
+        members = self._roster.in_room(room_id)
+        if state == "off" and not members:
+            # Ended with its room: whoever comes later is in another one.
+            self.forget_room(room_id)
+            return
         recorded = _Recorded(session_id, state)
         self._rooms[room_id] = recorded
-        for member in self._roster.in_room(room_id):
+        for member in members:
             self._tell(member, recorded, now)
 
     def forget_room(self, room_id: str) -> None:

@@ -77,8 +77,8 @@ class Uploads(Completeness, Protocol):
         """
         ...
 
-    def state(self, session_id: str) -> Literal["recording", "open", "done"]:
-        """Whether uploads are still of use.
+    def state(self, session_id: str, participant_id: str) -> Literal["recording", "open", "done"]:
+        """Whether uploads of a participant are still of use.
 
         Raises:
             UploadRefusedError: no such session.
@@ -177,7 +177,7 @@ class UploadEndpoint:
         return bearer
 
     async def _wants(self, _: web.Request, bearer: UploadBearer) -> web.Response:
-        state = self._uploads.state(bearer.session_id)
+        state = self._uploads.state(bearer.session_id, bearer.participant_id)
         wanted, more = self._uploads.wanted(bearer.session_id, bearer.participant_id, _MAX_WANTED)
         chunks = [_wanted(item) for item in wanted]
         return web.json_response({"state": state, "chunks": chunks, "more": more})

@@ -81,9 +81,9 @@ class RecordingUploads:
             raise UploadRefusedError(401, ErrorCode.UNAUTHORIZED, str(error)) from error
         return UploadBearer(found.session, found.participant)
 
-    def state(self, session_id: str) -> Literal["recording", "open", "done"]:
+    def state(self, session_id: str, participant_id: str) -> Literal["recording", "open", "done"]:
         """See :class:`signaling.uploads.Uploads`."""
-        state = self._service.state(session_id)
+        state = self._service.state(session_id, participant_id)
         if state is None:
             raise UploadRefusedError(404, HttpCode.UNKNOWN_SESSION, "nothing more is wanted of it")
         return state

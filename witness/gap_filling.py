@@ -34,10 +34,10 @@ class LateLog:
     Uploads go on for a day after a recording's end.
     """
 
-    def __init__(self, place: Path, log: EventLog) -> None:
+    def __init__(self, place: Path, log: EventLog, *, own: bool = False) -> None:
         self._place = place
         self._log = log
-        self._own = False
+        self._own = own
 
     def append(
         self,
@@ -61,11 +61,6 @@ class LateLog:
     def now_us(self) -> int:
         """The session clock."""
         return self._log.now_us()
-
-    def sync_if_due(self) -> None:
-        """What was appended goes to the disk."""
-        if self._own and not self._log.is_closed:
-            self._log.sync_if_due()
 
     def close(self) -> None:
         """Lets go of what was opened here."""
@@ -95,7 +90,6 @@ class GapFilling:
         self._on_done = on_done
         self._clock = clock
         self._rooms: dict[str, str] = {}
-        self._reopened: dict[str, EventLog] = {}
         self._late: dict[str, LateLog] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -115,6 +109,10 @@ class GapFilling:
         self._rooms[room_id] = session_id
         self._tell(room_id, session_id, "on")
 
+    def is_known(self, room_id: str, session_id: str) -> bool:
+        """Whether :meth:`started` was called for it."""
+        return self._rooms.get(room_id) == session_id
+
     def paused(self, room_id: str) -> None:
         """Nothing is recorded for now."""
         self._tell(room_id, self._rooms[room_id], "paused")
@@ -126,7 +124,7 @@ class GapFilling:
     def segment_closed(
         self, session_id: str, track_id: str, file: str, from_us: int, to_us: int
     ) -> None:
-        """A file was closed; ``file`` is its path in the session's directory."""
+        """A file was closed; ``file`` is its name."""
         self._service.segment_closed(session_id, track_id, file, from_us, to_us)
 
     def stopped(self, room_id: str) -> None:
@@ -153,21 +151,19 @@ class GapFilling:
                 _LOG.warning(
                     "session not reopened", extra={"session": place.name, "error": str(error)}
                 )
-        return len(self._reopened)
+        return len(self._late)
 
     def _reopen(self, place: Path) -> None:
         log = EventLog.open(place)
-        known = self._service.open(place.name, place, log, read_events(place, log.session))
-        if known.state == "open":
-            self._reopened[place.name] = log
-        else:
+        late = LateLog(place, log, own=True)
+        known = self._service.open(place.name, place, late, read_events(place, log.session))
+        known.heard_us = known.ended_us or 0
+        late.close()
+        if known.ended_us is None or known.is_over:
             # Still to be resumed by whoever records, or complete.
             self._service.forget(place.name)
-            log.close()
-
-    @property
-    def _logs(self) -> list[EventLog | LateLog]:
-        return [*self._reopened.values(), *self._late.values()]
+        else:
+            self._late[place.name] = late
 
     # Running.
 
@@ -182,25 +178,25 @@ class GapFilling:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         self._service.close()
-        for log in self._logs:
+        for log in self._late.values():
             log.close()
-        self._reopened.clear()
         self._late.clear()
 
     async def tick(self) -> None:
         """One look at everything."""
         await self._service.tick()
-        for log in self._logs:
-            log.sync_if_due()
+        for log in self._late.values():
+            # Others may want to read or seal it.
+            log.close()
         for room_id in list(self._recordings.rooms):
             self._recordings.ask(room_id)
         for session_id, known in list(self._service.sessions.items()):
-            if known.state == "done" and not known.busy:
+            if known.is_over and not known.busy:
                 self._finish(session_id)
 
     def _finish(self, session_id: str) -> None:
         self._service.keep_done(session_id)
-        log = self._reopened.pop(session_id, None) or self._late.pop(session_id, None)
+        log = self._late.pop(session_id, None)
         if log is not None:
             log.close()
         self._on_done(session_id)

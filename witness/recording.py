@@ -35,6 +35,9 @@ _SYNC_S = 0.5
 _MAX_PENDING = 100_000
 """Events of a session that wait for a log that can't be written; then the oldest are lost."""
 
+Closed = Callable[[str, str, str, int, int], None]
+"""Is told ``(session_id, track_id, file, from_us, to_us)`` of every file that was closed."""
+
 Tell = Callable[[str, str, RecordingState], None]
 """Is told ``(room_id, session_id, state)``: on, paused, off."""
 
@@ -70,12 +73,18 @@ class SessionRecording:
     """
 
     def __init__(
-        self, place: Path, log: EventLog, worker: ThreadPoolExecutor, ended: Callable[[], None]
+        self,
+        place: Path,
+        log: EventLog,
+        worker: ThreadPoolExecutor,
+        ended: Callable[[], None],
+        closed: Closed = lambda *_: None,
     ) -> None:
         self.place = place
         self.log = log
         self._worker = worker
         self._ended = ended
+        self._closed = closed
         self._pending: deque[tuple[str, dict[str, Any], int]] = deque()
         self._wall_us = log.session.started_ns // 1000
         self._zero_ns = time.monotonic_ns() - log.now_us() * 1000
@@ -131,6 +140,8 @@ class SessionRecording:
                     "sm3": event.sm3,
                 }
                 self.note("segment.closed", track | segment, event.to_us)
+                name = self.log.session.session
+                self._closed(name, track_id, event.file, event.from_us, event.to_us)
             case "CaptureGap":
                 gap = {
                     "from_us": event.from_us,
@@ -196,13 +207,17 @@ class RecordingService:
     Args:
         config: with a directory.
         tell: told when a room's recording begins, pauses and ends.
+        closed: told of every file that was closed.
     """
 
-    def __init__(self, config: RecordingConfig, tell: Tell) -> None:
+    def __init__(
+        self, config: RecordingConfig, tell: Tell, closed: Closed = lambda *_: None
+    ) -> None:
         assert config.directory is not None
         self.config = config
         self.directory = config.directory
         self._tell = tell
+        self._closed = closed
         self._worker = ThreadPoolExecutor(1, "recording-log")
         self._sessions: dict[str, tuple[str, SessionRecording]] = {}
         self._open: set[SessionRecording] = set()
@@ -262,7 +277,8 @@ class RecordingService:
                 del self._sessions[room.room_id]
             self._tell(room.room_id, session_id, "off")
 
-        recording = SessionRecording(self.directory / session_id, log, self._worker, ended)
+        place = self.directory / session_id
+        recording = SessionRecording(place, log, self._worker, ended, self._closed)
         self._sessions[room.room_id] = (session_id, recording)
         self._open.add(recording)
         recording.note("recording.started", {})
@@ -288,7 +304,7 @@ class RecordingService:
             self._open.discard(recording)
             finished()
 
-        recording = CommandedRecording(place, log, self._worker, ended)
+        recording = CommandedRecording(place, log, self._worker, ended, self._closed)
         self._open.add(recording)
         room.start_capture(recording)
         self._tell(room.room_id, log.session.session, "on")
@@ -302,6 +318,10 @@ class RecordingService:
     def tell(self, room_id: str, session_id: str, state: RecordingState) -> None:
         """Tells a room how its recording is."""
         self._tell(room_id, session_id, state)
+
+    def of_session(self, session_id: str) -> SessionRecording | None:
+        """The recording of a session that is being written."""
+        return next((item for item in self._open if item.place.name == session_id), None)
 
     def pause(self, room: Room, paused: bool) -> None:
         """Pauses a room's recording, or goes on."""

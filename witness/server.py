@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from recorder.backfill.examine import PCAPNG
+from recorder.backfill.service import BackfillService
+from recorder.backfill.token import UploadTokens
 from sfu import Sfu, SfuListener
 from sfu._media import Certificate, Engine
 from sfu.addresses import host_addresses
@@ -22,10 +25,12 @@ from signaling.server import build_app
 from witness import os_errors
 from witness.admin import Access, AdminPages
 from witness.assets import web_dir
+from witness.completeness import RecordingUploads
 from witness.config import HttpLimits, Settings, socket_address, split_address
 from witness.descriptors import affordable, raise_limit
 from witness.engines import start_engines, stop_engines
 from witness.errors import StartError
+from witness.gap_filling import BackfillCollector, GapFilling
 from witness.gate import Gate
 from witness.guarded import note_request
 from witness.i18n import of_error, t
@@ -43,6 +48,8 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not
 _IDLE_POLL_S = 0.1
 _MACHINES = 64
 """Connections to ``metrics.listen``."""
+UPLOAD_WINDOW_S = 86_400.0
+"""How long after a recording's end uploads of what it lacks are waited for."""
 _FAREWELL_S = 2.0
 """Time for the last messages to reach clients when the server closes."""
 
@@ -68,12 +75,19 @@ class WitnessServer:
         self._port = 0
         self._recording: RecordingService | None = None
         self._sessions: SessionService | None = None
+        self._backfill: BackfillService | None = None
+        self._filling: GapFilling | None = None
 
     @property
     def hub(self) -> Hub:
         """Signaling; only while the server runs."""
         assert self._hub is not None
         return self._hub
+
+    @property
+    def backfill(self) -> BackfillService | None:
+        """The account of what was sent in recorded calls."""
+        return self._backfill
 
     @property
     def recording(self) -> RecordingService | None:
@@ -142,8 +156,13 @@ class WitnessServer:
             if self._recording is not None:
                 await self._recording.start()
             metrics = Metrics(hub.sfu, hub.stats)
+            uploads = await self._fill_gaps(hub, metrics)
             app = build_app(
-                hub, web_root=web_dir(), demo_key=demo_key, sessions=self._make_sessions(hub)
+                hub,
+                web_root=web_dir(),
+                demo_key=demo_key,
+                sessions=self._make_sessions(hub),
+                uploads=uploads,
             )
             app.middlewares.insert(0, note_request)
             pages = AdminPages(hub, metrics, access)
@@ -213,10 +232,47 @@ class WitnessServer:
             if sessions is not None:
                 await sessions.close()
             await recording.stop()
+        filling, self._filling = self._filling, None
+        if filling is not None:
+            await filling.stop()
 
     def _tell_recording(self, room_id: str, session_id: str, state: RecordingState) -> None:
-        if self._hub is not None:
+        if self._hub is None:
+            return
+        filling = self._filling
+        recording = self._recording.of_session(session_id) if self._recording else None
+        if filling is None:
             self._hub.recordings.set_state(room_id, session_id, state, system_clock())
+        elif state == "off":
+            filling.stopped(room_id)
+        elif state == "paused":
+            filling.paused(room_id)
+        elif filling.is_known(room_id, session_id):
+            filling.resumed(room_id)
+        elif recording is not None:
+            filling.started(room_id, session_id, recording.place, recording.log)
+
+    def _file_closed(
+        self, session_id: str, track_id: str, file: str, from_us: int, to_us: int
+    ) -> None:
+        if self._filling is not None:
+            self._filling.segment_closed(session_id, track_id, file, from_us, to_us)
+
+    async def _fill_gaps(self, hub: Hub, metrics: Metrics) -> RecordingUploads | None:
+        """Takes up what recordings lack; not where their files can't be read without a key."""
+        config = self.settings.recording
+        if config.directory is None or config.key_file is not None:
+            return None
+        service = BackfillService(PCAPNG, window_s=UPLOAD_WINDOW_S)
+        tokens = UploadTokens.at(config.directory)
+        uploads = RecordingUploads(service, tokens, UPLOAD_WINDOW_S)
+        hub.recordings.completeness = uploads
+        self._filling = GapFilling(service, hub.recordings)
+        await asyncio.to_thread(self._filling.recover, config.directory, UPLOAD_WINDOW_S)
+        metrics.registry.register(BackfillCollector(service))
+        self._backfill = service
+        self._filling.start()
+        return uploads
 
     def _make_sessions(self, hub: Hub) -> SessionService | None:
         if self._recording is not None:
@@ -225,7 +281,9 @@ class WitnessServer:
 
     def _make_hub(self, verifier: TokenVerifier, fingerprint: str) -> Hub:
         if self.settings.recording.directory is not None:
-            self._recording = RecordingService(self.settings.recording, self._tell_recording)
+            self._recording = RecordingService(
+                self.settings.recording, self._tell_recording, self._file_closed
+            )
 
         def make_sfu(listener: SfuListener) -> Sfu:
             return Sfu(

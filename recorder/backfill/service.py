@@ -38,6 +38,9 @@ _MARGIN_US: Final = 6_000_000
 """So much earlier or later than by its SSRC's clock the packets of a chunk may have come: repair
 takes 4 s. When it was said tells little: on a bad network digests take minutes."""
 
+_QUIET_US: Final = 3_600_000_000
+"""Clients that were heard of last so long ago have said all they had."""
+
 _REMEMBERED: Final = 4_096
 """Sessions of which it is remembered that they are done."""
 
@@ -78,6 +81,7 @@ class SessionBackfill:
         place: its directory.
         ended_us: when its recording ended, session clock; ``None`` while it runs.
         deadline_us: from when on what is missing is declared lost.
+        heard_us: when somebody spoke of it last.
     """
 
     session: str
@@ -89,13 +93,26 @@ class SessionBackfill:
     deadline_us: int | None = None
     uploaded_by: set[str] = field(default_factory=set)
     busy: bool = False
+    heard_us: int = 0
 
-    @property
-    def state(self) -> Literal["recording", "open", "done"]:
-        """``recording``, ``open`` or ``done``."""
+    def state_of(self, participant: str) -> Literal["recording", "open", "done"]:
+        """What a participant's uploads are: still recorded, wanted, or complete.
+
+        Complete is what the participant has said so far: others may yet say more.
+        """
         if self.ended_us is None:
             return "recording"
-        return "done" if self.ledger.is_settled else "open"
+        mine = (known for known in self.ledger.tracks.values() if known.participant == participant)
+        return "open" if any(known.open for known in mine) else "done"
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more can come, or nothing came for an hour though all is settled."""
+        if self.ended_us is None or self.deadline_us is None or not self.ledger.is_settled:
+            return False
+        now_us = self.log.now_us()
+        quiet_us = now_us - max(self.ended_us, self.heard_us)
+        return now_us >= self.deadline_us or quiet_us >= _QUIET_US
 
 
 class BackfillService:
@@ -140,7 +157,7 @@ class BackfillService:
         return made
 
     def segment_closed(self, session: str, track: str, file: str, from_us: int, to_us: int) -> None:
-        """A file of a track was closed."""
+        """A file of a track was closed; ``file`` is its name."""
         known = self.sessions.get(session)
         if known is not None:
             self._note_segment(known, track, file, from_us, to_us)
@@ -159,11 +176,11 @@ class BackfillService:
         if len(self._done) > _REMEMBERED:
             self._done.popitem(last=False)
 
-    def state(self, session: str) -> Literal["recording", "open", "done"] | None:
-        """``None`` for a session nothing is known of."""
+    def state(self, session: str, participant: str) -> Literal["recording", "open", "done"] | None:
+        """Of a participant's uploads; ``None`` for a session nothing is known of."""
         known = self.sessions.get(session)
         if known is not None:
-            return known.state
+            return known.state_of(participant)
         return "done" if session in self._done else None
 
     def forget(self, session: str) -> None:
@@ -191,7 +208,7 @@ class BackfillService:
         if not is_track_id(track):
             raise UnknownChunkError("{track} is no track", track=repr(track))
         late = late or known.ended_us is not None
-        now_us = known.log.now_us()
+        now_us = known.heard_us = known.log.now_us()
         made = known.ledger.accept(participant, track, codec, chunks, now_us, late=late)
         for payload in digest_payloads(track, codec, made, late=late):
             known.log.append("digest.batch", payload, actor=participant, at=now_us)
@@ -415,7 +432,7 @@ class BackfillService:
     def _note_segment(
         self, known: SessionBackfill, track: str, file: str, from_us: int, to_us: int
     ) -> None:
-        path = known.place / file
+        path = known.place / "tracks" / track / Path(file).name
         known.segments.setdefault(track, []).append(_Segment(path, from_us, to_us))
         account = known.ledger.tracks.get(track)
         if account is not None:

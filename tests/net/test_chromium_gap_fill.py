@@ -1,7 +1,9 @@
 """A recorded call over a network that loses 70 % both ways: nothing is missing in the end."""
 
 import logging
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path as FilePath
 
 import pytest
 
@@ -9,13 +11,10 @@ from loadtest.browser.browser import Browser
 from loadtest.browser.browser import until as until_page
 from loadtest.browser.call_page import CallPage
 from loadtest.netem.inside import inside
-from recorder.backfill.ledger import Counts
 from tests.e2e.stage import Stage, stage
-from tests.net.far import BROKEN_SOCKET, URL, far_settings, join_far, join_near
+from tests.net.far import BROKEN_SOCKET, URL, join_far, join_near
 from tests.net.namespaces import Path, browser_marks
-from tests.net.recorded import Recording, recording
-
-__all__ = ["recording"]
+from tests.net.recorded import Recorded, recording_settings
 
 log = logging.getLogger(__name__)
 pytestmark = browser_marks(400)
@@ -26,76 +25,65 @@ UPLOADED = "return document.documentElement.dataset.upload === 'done'"
 EXPECTED = [BROKEN_SOCKET, "ERR_"]
 
 
-def figures(recorded: Recording) -> dict[str, Counts]:
-    """Frames by kind of track."""
-    return recorded.service.completeness("s-1") or {}
-
-
 @pytest.fixture
 async def recorded(
-    path: Path, chromium: Browser, recording: Recording
-) -> AsyncIterator[tuple[Stage, Recording]]:
+    path: Path, chromium: Browser, tmp_path: FilePath
+) -> AsyncIterator[tuple[Stage, Recorded]]:
     """A server that records, at the far end of a path."""
     path.heal()
+    directory = tmp_path / "recordings"
     with inside(path.server):
-        async with stage(chromium, far_settings(), expected=EXPECTED) as made:
-            recording.begin(made.call)
-            try:
-                yield made, recording
-            finally:
-                path.heal()
-                await recording.end()
+        async with stage(chromium, recording_settings(directory), expected=EXPECTED) as made:
+            yield made, Recorded(made.call, directory)
+            path.heal()
 
 
-async def _call(path: Path, made: Stage, recorded: Recording, seconds: float) -> CallPage:
-    """A customer's call, most of which is lost."""
+async def _call(path: Path, made: Stage, recorded: Recorded, seconds: float) -> CallPage:
+    """A customer's call, most of which is lost; whoever saw it has left."""
     rm = await join_near(made)
-    recorded.record(made.call)
     customer = await join_far(made)
     await customer.shows(".pill-recording", "Recording")
     await made.call.hears_and_sees(rm)
     path.set_loss(LOSS_PERCENT)
-    began = recorded.log.now_us()
+    began = time.monotonic()
 
     async def lasted() -> bool:
-        return recorded.log.now_us() - began > seconds * 1e6
+        return time.monotonic() - began > seconds
 
     await until_page(lasted, "call", 10 * seconds)
-    log.info("captured at %d %% loss: %s", LOSS_PERCENT, figures(recorded))
+    log.info("captured at %d %% loss: %s", LOSS_PERCENT, recorded.figures)
+    await rm.leave()
     return customer
 
 
 async def test_chromium_fills_what_70_percent_of_loss_took(
-    path: Path, recorded: tuple[Stage, Recording]
+    path: Path, recorded: tuple[Stage, Recorded]
 ) -> None:
     made, recording = recorded
     customer = await _call(path, made, recording, CALL_S)
-    before = figures(recording)
+    before = recording.figures
     await customer.run("globalThis.witness.call.leave();")
     path.set_loss(0)
-    recording.stop(made.call)
     await customer.until(UPLOADED, "uploads")
-    found = figures(recording)
+    found = recording.figures
     log.info("with uploads: %s", found)
     assert before["audio"].ratio != 1
     assert found["audio"].ratio == 1
     assert found["video"].ratio >= 0.99
     assert found["audio"].sent >= 40 * CALL_S
-    assert not recording.service.refused
+    assert recording.refused == 0
 
 
 async def test_a_page_that_was_closed_goes_on_when_it_is_opened_again(
-    path: Path, recorded: tuple[Stage, Recording]
+    path: Path, recorded: tuple[Stage, Recorded]
 ) -> None:
     made, recording = recorded
     customer = await _call(path, made, recording, CALL_S / 2)
     await customer.go("about:blank")
     path.set_loss(0)
-    recording.stop(made.call)
     await customer.visit(URL, token="later")
     await customer.until(UPLOADED, "uploads")
-    found = figures(recording)
+    found = recording.figures
     assert found["audio"].ratio == found["video"].ratio == 1
     assert found["audio"].sent >= 40 * CALL_S / 2
-    stored = [event.payload for event in recording.logged("chunk.backfilled")]
-    assert sum(item["frames"] for item in stored) > 0
+    assert sum(item["frames"] for item in recording.logged("chunk.backfilled")) > 0

@@ -42,7 +42,7 @@ class Fake:
             raise UploadRefusedError(401, ErrorCode.UNAUTHORIZED, "not accepted")
         return TOKENS[token]
 
-    def state(self, session_id: str) -> Literal["recording", "open", "done"]:
+    def state(self, session_id: str, participant_id: str) -> Literal["recording", "open", "done"]:
         return "open"
 
     def accept_digests(

@@ -71,7 +71,7 @@ class Recorded:
     def close_file(self) -> None:
         file = FILE.format(track=self.track)
         write(self.place / file, self.sent.items)
-        payload = {"track": self.track, "file": file, "from_us": 0, "to_us": 10_000_000}
+        payload = {"track": self.track, "file": "000001.pcapng", "from_us": 0, "to_us": 10_000_000}
         self.log.append("segment.closed", payload)
         self.filling.segment_closed("s-1", self.track, file, 0, 10_000_000)
         self.clock.at_us = 10_000_000
@@ -127,11 +127,15 @@ async def test_what_was_lost_is_said_asked_for_uploaded_and_done(recorded: Recor
     states = [item["state"] for item in recorded.customer.take("recording")]
     assert states == ["on", "paused", "on", "off"]
     await recorded.filling.tick()
+    assert recorded.uploads.state("s-1", "customer-1") == "done"
+    assert not recorded.done, "others may yet say what they sent"
+    recorded.clock.at_us += 3_600_000_000
+    await recorded.filling.tick()
     assert recorded.done == ["s-1"]
-    assert recorded.uploads.state("s-1") == "done"
+    assert recorded.uploads.state("s-1", "customer-1") == "done"
     assert recorded.service.completeness("s-1")["audio"].ratio == 1  # type: ignore[index]
     with pytest.raises(UploadRefusedError):
-        recorded.uploads.state("s-2")
+        recorded.uploads.state("s-2", "customer-1")
 
 
 async def test_a_server_that_was_restarted_goes_on_taking_uploads(recorded: Recorded) -> None:
@@ -145,14 +149,14 @@ async def test_a_server_that_was_restarted_goes_on_taking_uploads(recorded: Reco
     filling = GapFilling(service, recorded.scene.hub.recordings)
     assert filling.recover(recorded.folder, 600) == 1
     uploads = RecordingUploads(service, UploadTokens.at(recorded.folder), 600)
-    assert uploads.state("s-1") == "open"
+    assert uploads.state("s-1", "customer-1") == "open"
     await filling.tick()
     wanted, _ = uploads.wanted("s-1", "customer-1", 10)
     assert len(wanted) == 3
     recorded.uploads = uploads
     await recorded.upload([{"seq": item.seq, "have": list(item.have)} for item in wanted])
     await filling.tick()
-    assert uploads.state("s-1") == "done"
+    assert uploads.state("s-1", "customer-1") == "done"
     await filling.stop()
 
 
@@ -166,7 +170,6 @@ def test_a_log_that_the_recorder_closed_is_opened_again_for_late_uploads(
     recorded.log.close()
     at_us = late.now_us()
     late.append("mark", {"n": 2}, actor="customer-1")
-    late.sync_if_due()
     assert late.now_us() >= at_us
     with pytest.raises(LogBusyError):
         EventLog.open(recorded.place)

@@ -250,13 +250,13 @@ async def test_after_the_window_what_is_missing_is_declared(
     if uploads:
         await case.put(next(iter(case.wanted())))
     case.service.ended("s1")
-    assert case.known.state == "open"
+    assert case.known.state_of("p1") == "open"
     case.clock.at_us += 59_000_000
     await case.service.tick()
     assert not case.events("gap.declared")
     case.clock.at_us += 1_000_000
     await case.service.tick()
-    assert case.known.state == "done"
+    assert case.known.state_of("p1") == "done"
     gaps = case.events("gap.declared")
     assert {gap["cause"] for gap in gaps} == {cause}
     assert len(gaps) + len(case.events("chunk.backfilled")) == len(case.sent.chunks)
@@ -298,7 +298,7 @@ async def test_digests_after_the_call_are_marked_late_and_found_all_the_same(
     assert [batch["late"] for batch in case.events("digest.batch")] == [False, True]
     case.clock.at_us += SETTLE_US
     await case.service.tick()
-    assert case.known.state == "done"
+    assert case.known.state_of("p1") == "done"
     assert case.ratio("audio") == 1
 
 
