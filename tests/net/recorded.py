@@ -19,7 +19,10 @@ def recording_settings(directory: Path) -> Settings:
     """A server in the namespaces that records every room, in files of two seconds."""
     directory.mkdir()
     recording = RecordingConfig(directory=directory, rooms=RecordedRooms.ALL, segment_seconds=2)
-    return far_settings().model_copy(update={"recording": recording})
+    settings = far_settings()
+    # A page that was closed keeps its place, and the room its recording, for no longer than this.
+    signaling = settings.signaling.model_copy(update={"resume_window_s": 10.0})
+    return settings.model_copy(update={"recording": recording, "signaling": signaling})
 
 
 class Recorded:
