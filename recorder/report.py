@@ -43,6 +43,7 @@ def render_report(manifest: dict[str, Any], timeline: Timeline) -> str:
             track["kind"],
             track["codec"],
             track["chunks"],
+            track["backfilled"],
             track["bytes"],
             _share(timeline, track["track"]),
         )
@@ -79,6 +80,7 @@ def render_report(manifest: dict[str, Any], timeline: Timeline) -> str:
                 "类型 / Kind",
                 "编码 / Codec",
                 "文件数 / Files",
+                "其中补传 / Uploaded",
                 "字节 / Bytes",
                 "完整度 / Complete",
             ],

@@ -7,11 +7,13 @@ with the number of segments, not with their size.
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from recorder.backfill.pending import Pending
+from recorder.backfill.store import FOLDER
 from recorder.canonical import canonical
 from recorder.digests import Digests, digests_of
 from recorder.errors import CanonicalError, LogBusyError, SealError
@@ -30,6 +32,9 @@ __all__ = ["DOCUMENTS", "Progress", "Sealed", "SealingOffice", "seal"]
 
 DOCUMENTS: Final = ("checks.jsonl", "consents.json", "flow.json", "policy.json")
 """Facts of the sale that are sealed with the media when the session's directory holds them."""
+
+_LAST_FILES: Final = 4
+"""Manifest, signatures, time-stamp, proof."""
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -60,7 +65,10 @@ class Sealed:
         path: the package.
         manifest: digests of ``manifest.json``.
         log_size: entries of the transparency log, this one included.
+        segments: files of media, those of uploaded frames included.
         missing_us: declared gaps of all tracks together.
+        backfilled: files of uploaded frames.
+        unsettled: chunks that were still waited for; declared with cause ``pending``.
     """
 
     path: Path
@@ -70,6 +78,8 @@ class Sealed:
     segments: int
     log_size: int
     missing_us: int
+    backfilled: int
+    unsettled: int
 
 
 @dataclass(slots=True)
@@ -89,6 +99,7 @@ class _Case:
     head: Digests
     timeline: Timeline
     tracks: list[_Track]
+    unsettled: int
 
 
 def seal(
@@ -97,6 +108,7 @@ def seal(
     office: SealingOffice,
     *,
     now_ns: int,
+    unsettled: bool = False,
     progress: Progress | None = None,
 ) -> Sealed:
     """Makes the package of a session whose recording has stopped.
@@ -110,18 +122,21 @@ def seal(
         out: the package; must not exist. Written beside itself as ``.part`` and renamed.
         office: keys, log and clock to seal with.
         now_ns: ns since 1970.
+        unsettled: also while uploads of what the recording lacks are awaited; what they would
+            bring is declared missing.
         progress: told of media that was read.
 
     Raises:
-        SealError: the recording runs still, or a file is not what the log says.
+        SealError: the recording runs still, uploads are awaited, or a file is not what the
+            log says.
         LogDamagedError: the event log was changed.
         SigningError, TimestampError, TransparencyError: see there.
         OSError: a file can't be read or written.
     """
     if out.exists():
         raise SealError("{path} exists already; packages are never replaced", path=out)
-    _declare_holes(place)
-    case = _read_case(place)
+    waiting = _declare_holes(place, unsettled=unsettled)
+    case = _read_case(place, waiting)
     part = out.with_name(f"{out.name}.part")
     try:
         with part.open("w+b") as file:
@@ -143,7 +158,8 @@ def seal(
     return sealed
 
 
-def _declare_holes(place: Path) -> None:
+def _declare_holes(place: Path, *, unsettled: bool) -> int:
+    """Says what nobody said; returns how many chunks are still waited for."""
     try:
         log = EventLog.open(place)
     except LogBusyError:
@@ -151,7 +167,8 @@ def _declare_holes(place: Path) -> None:
             "session {session} is being recorded: stop it first", session=place.name
         ) from None
     with log:
-        timeline = derive_timeline(read_events(place, log.session))
+        pending = Pending()
+        timeline = derive_timeline(_noted(read_events(place, log.session), pending.note))
         if timeline.state is State.INTERRUPTED:
             # The server was gone and nobody went on: the recording ends where it broke off.
             ended = {"interrupted": True}
@@ -163,44 +180,64 @@ def _declare_holes(place: Path) -> None:
                 session=place.name,
                 state=timeline.state.value,
             )
-        for track in timeline.tracks.values():
-            for from_us, to_us in track.undeclared:
-                payload = {
-                    "track": track.track,
-                    "from_us": from_us,
-                    "to_us": to_us,
-                    "cause": "unknown",
-                    "packets": None,
-                }
-                log.append("gap.declared", payload, durable=True)
+        if pending.count and not unsettled:
+            raise SealError(
+                "session {session} waits for {count} chunks that may still be uploaded:"
+                " seal it later, or now with --now",
+                session=place.name,
+                count=pending.count,
+            )
+        for payload in [
+            *(_unknown(track.track, hole) for track in timeline.tracks.values()
+              for hole in track.undeclared),
+            *pending.gaps((timeline.from_us or 0, timeline.to_us)),
+        ]:  # fmt: skip
+            log.append("gap.declared", payload, durable=True)
+        return pending.count
 
 
-def _read_case(place: Path) -> _Case:
+def _unknown(track: str, hole: tuple[int, int]) -> dict[str, Any]:
+    from_us, to_us = hole
+    times = {"from_us": from_us, "to_us": to_us}
+    return {"track": track, **times, "cause": "unknown", "packets": None}
+
+
+def _noted(events: Iterable[Event], note: Callable[[Event], None]) -> Iterator[Event]:
+    for event in events:
+        note(event)
+        yield event
+
+
+def _read_case(place: Path, unsettled: int) -> _Case:
     session = read_session(place)
     count, head = 0, session.digests
     tracks: dict[str, _Track] = {}
 
-    def watched() -> Iterator[Event]:
+    def note(event: Event) -> None:
         nonlocal count, head
-        for event in read_events(place, session):
-            count, head = event.seq, event.digest
-            if event.type == "segment.closed":
-                name = event.payload["track"]
-                track = tracks.setdefault(name, _Track(name, {}))
-                track.segments.append(event)
-            yield event
+        count, head = event.seq, event.digest
+        if event.type == "segment.closed" or _has_upload(event):
+            name = event.payload["track"]
+            tracks.setdefault(name, _Track(name, {})).segments.append(event)
 
-    timeline = derive_timeline(watched())
+    timeline = derive_timeline(_noted(read_events(place, session), note))
     for name in timeline.tracks:
         track = tracks.setdefault(name, _Track(name, {}))
-        track.about = _about_track(place / "tracks" / name / "track.json")
-        open_files = sorted((place / "tracks" / name).glob("*.part"))
+        folder = place / "tracks" / name
+        track.about = _about_track(folder / "track.json")
+        open_files = sorted(folder.glob("*.part"))
         if open_files:
             raise SealError(
                 "{path} was never closed: start the server once, it finishes what a crash left",
                 path=open_files[0],
             )
-    return _Case(place, session, count, head, timeline, [tracks[name] for name in sorted(tracks)])
+    ordered = [tracks[name] for name in sorted(tracks)]
+    return _Case(place, session, count, head, timeline, ordered, unsettled)
+
+
+def _has_upload(event: Event) -> bool:
+    """Whether an event tells of a file with uploaded frames."""
+    return event.type == "chunk.backfilled" and event.payload["file"] is not None
 
 
 def _about_track(path: Path) -> dict[str, Any]:
@@ -258,11 +295,11 @@ class _Sealing:
         }
         self._add("report.html", render_report(manifest, case.timeline).encode())
         manifest["files"] = self._files
+        if len(self._files) + _LAST_FILES > MAX_ENTRIES:
+            raise SealError("a package holds at most {count} files", count=MAX_ENTRIES)
         data = canonical(manifest)
         self._writer.add("manifest.json", [data])
         log_size = self._prove(data, package, sealed_at)
-        if len(self._writer.entries) > MAX_ENTRIES:
-            raise SealError("a package holds at most {count} files", count=MAX_ENTRIES)
         self._writer.finish()
         return Sealed(
             out,
@@ -272,6 +309,8 @@ class _Sealing:
             sum(len(track.segments) for track in case.tracks),
             log_size,
             sum(track["missing_us"] for track in gaps["tracks"]),
+            sum(track["backfilled"] for track in tracks),
+            case.unsettled,
         )
 
     def _prove(self, manifest: bytes, package: str, sealed_at: str) -> int:
@@ -303,7 +342,8 @@ class _Sealing:
         place = self._case.place / "tracks" / track.name
         merkle, lines = MerkleRoot(), []
         for number, event in enumerate(track.segments, 1):
-            name = Path(event.payload["file"]).name
+            folder = f"{FOLDER}/" if _has_upload(event) else ""
+            name = f"{folder}{Path(event.payload['file']).name}"
             path = f"media/{track.name}/{name}"
             self._copy_media(path, place / name, event)
             line = canonical(_chunk(number, path, event))
@@ -320,6 +360,7 @@ class _Sealing:
             "kind": track.about.get("kind", "unknown"),
             "codec": track.about.get("codec", "unknown"),
             "chunks": len(lines),
+            "backfilled": sum(_has_upload(event) for event in track.segments),
             "bytes": sum(event.payload["bytes"] for event in track.segments),
             "merkle": merkle.roots(),
         }
@@ -382,22 +423,15 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _chunk(number: int, path: str, event: Event) -> dict[str, Any]:
+    """The line of the index of a file."""
     payload = event.payload
+    own = ("chunk", "frames", "ssrc") if _has_upload(event) else ("segment", "packets")
+    keys = (*own, "bytes", "from_us", "to_us", "sha256", "sm3")
     try:
-        return {
-            "seq": number,
-            "segment": payload["segment"],
-            "file": path,
-            "bytes": payload["bytes"],
-            "packets": payload["packets"],
-            "from_us": payload["from_us"],
-            "to_us": payload["to_us"],
-            "sha256": payload["sha256"],
-            "sm3": payload["sm3"],
-            "source": payload.get("source", "live"),
-        }
+        line = {key: payload[key] for key in keys}
     except KeyError as error:
-        raise CanonicalError("segment.closed lacks {key}", key=str(error)) from None
+        raise CanonicalError("{type} lacks {key}", type=event.type, key=str(error)) from None
+    return {**line, "seq": number, "file": path, "source": payload.get("source", "live")}
 
 
 def _gaps(timeline: Timeline) -> dict[str, Any]:

@@ -128,7 +128,8 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
                 paused_us = None
             case "mark":
                 marks.append((event.at_us, str(event.payload.get("label", ""))))
-            case "track.opened":
+            case "track.opened" | "chunk.backfilled":
+                # Of what was uploaded, nothing need have arrived before.
                 name = event.payload["track"]
                 tracks.setdefault(name, TrackTimeline(name, event.at_us))
             case "track.closed" | "segment.closed" | "gap.declared":

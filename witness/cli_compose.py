@@ -37,7 +37,9 @@ def add_compose(to: "Commands") -> None:
         help=t("configuration file (default: $WITNESS_CONFIG, else built-in defaults)"),
     )
     parser.add_argument(
-        "session", type=Path, metavar=t("SESSION"), help=t("directory of the session")
+        "session",
+        metavar=t("SESSION"),
+        help=t("id of the session in recording.directory, or a directory"),
     )
     parser.add_argument(
         "--out",

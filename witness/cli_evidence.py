@@ -1,9 +1,9 @@
-"""How the commands of evidence are called: ``seal``, ``verify``, ``keys``, ``log``."""
+"""How ``recordings``, ``seal``, ``verify``, ``keys`` and ``log`` are called."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from witness import commands_evidence
+from witness import commands_evidence, recorded
 from witness.cli_common import add_command, add_commands
 from witness.i18n import t
 
@@ -16,10 +16,27 @@ if TYPE_CHECKING:
 
 def add_evidence(to: "Commands") -> None:
     """Declares the commands."""
+    _add_recordings(to)
     _add_seal(to)
     _add_verify(to)
     _add_keys(to)
     _add_log(to)
+
+
+def _add_recordings(to: "Commands") -> None:
+    parser = add_command(
+        to,
+        "recordings",
+        t("list the recorded sessions"),
+        recorded.recordings,
+        t(
+            "Lists the sessions in recording.directory: room, start, length, tracks, how much of"
+            " the time was captured, how much of what clients sent is there (uploads included),"
+            " and whether there is a package."
+        ),
+    )
+    _add_config_option(parser)
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
 
 
 def _add_seal(to: "Commands") -> None:
@@ -36,13 +53,20 @@ def _add_seal(to: "Commands") -> None:
     )
     _add_config_option(parser)
     parser.add_argument(
-        "session", type=Path, metavar=t("SESSION"), help=t("directory of the session")
+        "session",
+        metavar=t("SESSION"),
+        help=t("id of the session in recording.directory, or a directory"),
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar=t("FILE"),
         help=t("package to write (default: the session's id with .zip, here)"),
+    )
+    parser.add_argument(
+        "--now",
+        action="store_true",
+        help=t("don't wait for uploads: what they would bring is declared missing"),
     )
     parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
 

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from witness import os_errors
 from witness.bar import Bar
-from witness.config_load import load_settings
 from witness.errors import ComposeError, UsageError
 from witness.i18n import language, marked, of_error, t
+from witness.recorded import find_session, settings_of
 
 __all__ = ["compose"]
 
@@ -38,8 +38,9 @@ def compose(arguments: argparse.Namespace) -> int:
     from recorder.playback.opening import open_recording
 
     lang = arguments.lang or language(os.environ)
-    place: Path = arguments.session
-    out: Path = arguments.out or Path(f"{place.resolve().name}-files")
+    settings = settings_of(arguments.config)
+    place = find_session(arguments.session, settings.recording.directory)
+    out: Path = arguments.out or Path(f"{place.name}-files")
     options = FilmOptions(
         layout=Layout(arguments.layout),
         language=lang,
@@ -50,7 +51,7 @@ def compose(arguments: argparse.Namespace) -> int:
     bars = _Bars(arguments.json or not sys.stderr.isatty())
     with _said():
         composed = compose_session(
-            open_recording(place, lang, _key(arguments)),
+            open_recording(place, lang, _key(place, arguments.key or settings.recording.key_file)),
             out,
             options,
             tracks=not arguments.film_only,
@@ -63,16 +64,13 @@ def compose(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _key(arguments: argparse.Namespace) -> bytes | None:
-    """The key that was named, or the configured one; none where nothing is encrypted."""
+def _key(place: Path, path: Path | None) -> bytes | None:
+    """The key that was named or configured; none where nothing is encrypted."""
     from recorder.playback.sealed import read_key
 
-    if not any(arguments.session.glob("tracks/*/*.enc")):
+    if path is None or not any(place.glob("tracks/*/*.enc")):
         return None
-    given = arguments.config or os.environ.get("WITNESS_CONFIG") or None
-    settings = load_settings(None if given is None else Path(given), os.environ)
-    path = arguments.key or settings.recording.key_file
-    return None if path is None else read_key(path)
+    return read_key(path)
 
 
 def _zone(name: str | None) -> tzinfo | None:

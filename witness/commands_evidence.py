@@ -5,47 +5,43 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from witness import os_errors, version
+from witness import os_errors
 from witness.bar import Bar
-from witness.config_load import load_settings
 from witness.errors import EvidenceError, UsageError
 from witness.i18n import language, of_error, t
+from witness.recorded import find_session, settings_of
+from witness.sealing import given, office_of, seal_session
 
 __all__ = ["keys_init", "log_head", "seal", "verify"]
-
-if TYPE_CHECKING:
-    from recorder.config import EvidenceConfig
-    from recorder.seal import SealingOffice
 
 
 def seal(arguments: argparse.Namespace) -> int:
     """``witness seal``: makes a package, then checks it as anybody would."""
-    from recorder.seal import seal as make
-
-    config = _config(arguments)
-    place: Path = arguments.session
-    out: Path = arguments.out or Path(f"{place.resolve().name}.zip")
+    settings = settings_of(arguments.config)
+    given(settings.evidence.keys_directory, "keys_directory")
     with _said():
-        office = _office(config)
+        place = find_session(arguments.session, settings.recording.directory)
+        out: Path = arguments.out or Path(f"{place.name}.zip")
         progress = None if arguments.json or not sys.stderr.isatty() else Bar()
-        sealed = make(place.resolve(), out, office, now_ns=time.time_ns(), progress=progress)
-        code = _checked(out, config)
+        sealed, verdict = seal_session(
+            place, out, settings.evidence, unsettled=arguments.now, progress=progress
+        )
     told: dict[str, Any] = {
         "path": str(sealed.path),
         "package": sealed.package,
-        "session": place.resolve().name,
+        "session": place.name,
         "bytes": sealed.bytes,
         "segments": sealed.segments,
         "missing_us": sealed.missing_us,
         "log_size": sealed.log_size,
         "manifest": sealed.manifest.to_json(),
-        "verified": code == "",
+        "unsettled": sealed.unsettled,
+        "verified": not verdict.code,
     }
     if arguments.json:
         sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
@@ -59,10 +55,10 @@ def seal(arguments: argparse.Namespace) -> int:
             )
             + "\n"
         )
-    if code:
+    if verdict.code:
         raise EvidenceError(
             t("the package does not pass: {code}; see `witness verify {path}`").format(
-                code=code, path=out
+                code=verdict.code, path=out
             )
         )
     return 0
@@ -91,8 +87,8 @@ def keys_init(arguments: argparse.Namespace) -> int:
     from recorder.keys import init_keys
     from recorder.timestamp import make_local_authority
 
-    config = _config(arguments)
-    directory = _given(config.keys_directory, "keys_directory")
+    config = settings_of(arguments.config).evidence
+    directory = given(config.keys_directory, "keys_directory")
     with _said():
         made = init_keys(directory, name=arguments.name, days=arguments.days)
         if arguments.local_tsa:
@@ -107,53 +103,9 @@ def log_head(arguments: argparse.Namespace) -> int:
     from recorder.canonical import canonical
 
     with _said():
-        head = _office(_config(arguments)).log.head(arguments.from_size)
+        head = office_of(settings_of(arguments.config).evidence).log.head(arguments.from_size)
     sys.stdout.write(canonical(head).decode() + "\n")
     return 0
-
-
-def _config(arguments: argparse.Namespace) -> "EvidenceConfig":
-    given = arguments.config or os.environ.get("WITNESS_CONFIG") or None
-    return load_settings(None if given is None else Path(given), os.environ).evidence
-
-
-def _given(directory: Path | None, key: str) -> Path:
-    if directory is None:
-        text = t("evidence.{key} is not set: give it in the configuration or as {variable}")
-        variable = f"WITNESS_EVIDENCE__{key.upper()}"
-        raise EvidenceError(text.format(key=key, variable=variable))
-    return directory
-
-
-def _office(config: "EvidenceConfig") -> "SealingOffice":
-    from recorder.keys import KeyRing
-    from recorder.seal import SealingOffice
-    from recorder.timestamp import HttpAuthority, LocalAuthority, TimestampAuthority
-    from recorder.transparency import TransparencyLog
-
-    directory = _given(config.keys_directory, "keys_directory")
-    keys = KeyRing.load(directory)
-    authority: TimestampAuthority | None = None
-    if config.tsa_url is not None:
-        authority = HttpAuthority(config.tsa_url, config.tsa_timeout_s)
-    elif config.tsa_local:
-        authority = LocalAuthority(directory)
-    log = TransparencyLog(_given(config.log_directory, "log_directory"), keys)
-    return SealingOffice(keys, log, authority, f"witness/{version()}")
-
-
-def _checked(path: Path, config: "EvidenceConfig") -> str:
-    """The verifier's code; empty if all is well. Who stands behind a stamp isn't known here."""
-    from witness_verify import verify as check
-    from witness_verify.__main__ import certificates
-
-    directory = _given(config.keys_directory, "keys_directory")
-    names = ["seal-ed25519.crt", "seal-sm2.crt", *(["tsa.crt"] if config.tsa_local else [])]
-    trusted = [one for name in names for one in certificates(directory / name)]
-    with path.open("rb") as file:
-        result = check(file, trusted)
-    codes = [step.code for step in result.steps if step.code and step.code != "timestamp_unknown"]
-    return codes[0] if codes else ""
 
 
 @contextmanager

@@ -22,7 +22,61 @@ EVIDENCE: dict[str, str] = {
         "合为一个文件；无需本服务器即可用 `witness verify` 校验。"
     ),
     "SESSION": "会话",
-    "directory of the session": "会话所在目录",
+    "id of the session in recording.directory, or a directory": (
+        "recording.directory 中的会话编号，或会话所在目录"
+    ),
+    "don't wait for uploads: what they would bring is declared missing": (
+        "不等待补传：尚未补传的内容声明为缺失"
+    ),
+    "session {session} waits for {count} chunks that may still be uploaded: seal it later, or now"
+    " with --now": ("会话 {session} 仍有 {count} 个片段可能补传：请稍后封存，或用 --now 立即封存"),
+    # Sessions.
+    "list the recorded sessions": "列出已录制的会话",
+    "Lists the sessions in recording.directory: room, start, length, tracks, how much of the time"
+    " was captured, how much of what clients sent is there (uploads included), and whether there"
+    " is a package.": (
+        "列出 recording.directory 中的会话：房间、开始时间、时长、轨道数、已录制时间的比例、"
+        "终端所发内容（含补传）的比例，以及是否已封存。"
+    ),
+    "session": "会话",
+    "room": "房间",
+    "started (UTC)": "开始（UTC）",
+    "length": "时长",
+    "tracks": "轨道",
+    "captured": "已录制",
+    "sound sent": "所发声音",
+    "pictures sent": "所发画面",
+    "state": "状态",
+    "sealed": "已封存",
+    "yes": "是",
+    "no": "否",
+    "ready": "就绪",
+    "recording": "录制中",
+    "paused": "已暂停",
+    "interrupted": "已中断",
+    "stopped": "已停止",
+    "damaged": "已损坏",
+    "no sessions in {directory}": "{directory} 中没有会话",
+    "{name} is both {one} and {other}: give the path": (
+        "{name} 既可指 {one}，也可指 {other}：请给出路径"
+    ),
+    "several sessions begin with {name}: {names}": "多个会话以 {name} 开头：{names}",
+    "{name} is no directory of a session, and recording.directory is not set: give it in the"
+    " configuration or as WITNESS_RECORDING__DIRECTORY": (
+        "{name} 不是会话目录，且未设置 recording.directory：请在配置文件中或用"
+        " WITNESS_RECORDING__DIRECTORY 给出"
+    ),
+    "recording.directory is not set: give it in the configuration or as"
+    " WITNESS_RECORDING__DIRECTORY": (
+        "未设置 recording.directory：请在配置文件中或用 WITNESS_RECORDING__DIRECTORY 给出"
+    ),
+    "there is no session {name}: {directory} holds none": (
+        "没有会话 {name}：{directory} 中没有任何会话"
+    ),
+    "there is no session {name}; {directory} holds {names}": (
+        "没有会话 {name}；{directory} 中有 {names}"
+    ),
+    "{names} and {count} more": "{names} 及另外 {count} 个",
     "package to write (default: the session's id with .zip, here)": (
         "要写入的证据包（默认为当前目录下的“会话编号.zip”）"
     ),
@@ -119,7 +173,7 @@ EVIDENCE: dict[str, str] = {
     "{path} is not the file the event log tells of": "{path} 与事件日志所述的文件不符",
     "{path} changed while it was sealed": "{path} 在封存过程中被改动",
     "{path} is missing": "缺少 {path}",
-    "segment.closed lacks {key}": "segment.closed 缺少 {key}",
+    "{type} lacks {key}": "{type} 缺少 {key}",
     "{command} makes no sense while the recording is {state}": (
         "录制状态为 {state} 时不能执行 {command}"
     ),

@@ -22,7 +22,7 @@ _STEPS: Final = {
     "timestamp": ("第三方时间戳", "A third party's time-stamp"),
     "events": ("事件日志的链条", "The chain of events"),
     "media": ("媒体文件的摘要与 Merkle 根", "Digests of the media, Merkle roots"),
-    "client": ("客户端签名", "Signatures of the participants' devices"),
+    "client": ("终端在通话中给出的摘要", "What the participants' devices said they sent"),
     "timeline": ("时间线：媒体与已声明的缺口合起来完整", "Media and declared gaps cover the time"),
     "attempts": ("补录：被取代的记录都在", "Attempts: superseded ones are there"),
     "documents": ("流程、规则、授权与检查结果", "Flow, policy, consents, checks"),

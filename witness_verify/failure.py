@@ -41,6 +41,14 @@ CODES: Final = {
     "hole": ("存在未声明的缺口", "something is missing and was not declared"),
     "gaps": ("缺口清单与事件日志不符", "the list of gaps is not that of the event log"),
     "attempts": ("补录记录不连续", "attempts of a node are missing"),
+    "client": (
+        "终端声明发送过的内容既不在包内，也未声明缺失",
+        "what a device said it sent is neither here nor declared missing",
+    ),
+    "device": (
+        "媒体与终端在通话中给出的摘要不符",
+        "the media are not what a device said it sent",
+    ),
     "inclusion": ("不在透明日志中", "it is not in the transparency log"),
     "consistency": ("透明日志被改写过", "the transparency log was rewritten"),
     "head": ("与所给的日志头矛盾", "it contradicts the log head that was given"),

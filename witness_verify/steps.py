@@ -12,6 +12,7 @@ from witness_verify.asn1 import ED25519, SM2_SM3, Certificate, check_path, signe
 from witness_verify.container import Container
 from witness_verify.crypto import Digests
 from witness_verify.failure import Failure
+from witness_verify.frames import MAX_UPLOAD, Comparison, media_packets, uploaded_frames
 from witness_verify.merkle import Roots, consistent, included
 from witness_verify.stamp import check_stamp
 from witness_verify.story import MAX_LINE, Story
@@ -201,11 +202,11 @@ class _Check:
             raise Failure("chunk", "tracks")
         for told in tracks:
             name = values.text(told, "track")
-            roots, segments = Roots(), iter(self._story.tracks[name].segments)
+            roots, files = Roots(), iter(self._story.tracks[name].files)
             index = f"chunks/{name}.jsonl"
             for number, line in enumerate(self._box.lines(index, MAX_LINE), 1):
-                chunk, segment = values.parse(line, index), next(segments, None)
-                if segment is None or chunk != _chunk(number, name, segment):
+                chunk, file = values.parse(line, index), next(files, None)
+                if file is None or chunk != _chunk(number, *file):
                     raise Failure("chunk", f"{index}: {number}")
                 listed = self._files.get(chunk["file"], {})
                 same = ("bytes", "sha256", "sm3")
@@ -215,8 +216,8 @@ class _Check:
                 seen.add(chunk["file"])
                 size += chunk["bytes"]
                 roots.add(line)
-            if next(segments, None) is not None:
-                raise Failure("chunk", f"{index}: a segment is missing")
+            if next(files, None) is not None:
+                raise Failure("chunk", f"{index}: a file is missing")
             if values.digests(told, "merkle") != roots.hex():
                 raise Failure("merkle", name)
         extra = {name for name in self._files if _is_media(name)} - seen
@@ -225,8 +226,36 @@ class _Check:
         return Step("media", "pass", detail=f"{len(seen)} files, {size} bytes")
 
     def client(self) -> Step:
-        """Digests signed by the participants' own devices: format 1 has none."""
-        return Step("client", "absent")
+        """What the participants' devices said they sent, against what is here."""
+        devices = self._story.devices
+        if not devices.count:
+            return Step("client", "absent")
+        arrived, uploaded, lost, awaited = devices.close()
+        compared = sum(self._compare(track) for track in devices.tracks)
+        detail = f"{devices.count} chunks: {arrived} arrived, {uploaded} uploaded, {lost} lost"
+        detail += f", {awaited} awaited; {compared} compared"
+        return Step("client", "pass", detail=detail)
+
+    def _compare(self, track: str) -> int:
+        """Makes digests of a track again: of sound, and of chunks that were uploaded whole."""
+        found = self._story.tracks.get(track)
+        files = [name for kind, name, _ in found.files if kind == "segment.closed"] if found else []
+        plain = all(name.endswith(".pcapng") for name in files)
+        there = [one for one in self._story.devices.tracks[track].values() if one.end in _THERE]
+        sound = [one for one in there if one.codec == "opus" and plain]
+        whole = [one for one in there if one.codec != "opus" and one.uploaded == one.frames]
+        comparison = Comparison([*sound, *whole])
+        if sound:
+            for name in files:
+                for packet in media_packets(self._box.blocks(name)):
+                    comparison.packet(packet)
+        for one in there:
+            if one.file:
+                data = self._box.read(one.file, MAX_UPLOAD)
+                for timestamp, frame in uploaded_frames(data, one):
+                    comparison.frame(one.ssrc, timestamp, frame)
+        comparison.close()
+        return comparison.compared
 
     def timeline(self) -> Step:
         """Media and declared gaps cover the recording."""
@@ -344,6 +373,7 @@ class _Check:
                 raise Failure(code, name)
 
 
+_THERE: Final = {"arrived", "uploaded"}
 _PROOF: Final = {"format", "leaf", "index", "inclusion", "head", "anchor", "consistency"}
 
 
@@ -351,12 +381,11 @@ def _is_media(name: str) -> bool:
     return name.startswith("media/") and not name.endswith("/track.json")
 
 
-def _chunk(number: int, track: str, segment: dict[str, Any]) -> dict[str, Any]:
-    """The line of the index that a ``segment.closed`` event asks for."""
-    keys = ("segment", "bytes", "packets", "from_us", "to_us", "sha256", "sm3")
-    file = f"media/{track}/{segment['file'].rpartition('/')[2]}"
-    chunk = {key: segment.get(key) for key in keys}
-    return {**chunk, "seq": number, "file": file, "source": segment.get("source", "live")}
+def _chunk(number: int, kind: str, file: str, told: dict[str, Any]) -> dict[str, Any]:
+    """The line of the index that the event of a file asks for."""
+    own = ("segment", "packets") if kind == "segment.closed" else ("chunk", "frames", "ssrc")
+    chunk = {key: told.get(key) for key in (*own, "bytes", "from_us", "to_us", "sha256", "sm3")}
+    return {**chunk, "seq": number, "file": file, "source": told.get("source", "live")}
 
 
 def _pair(data: bytes) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from witness_verify import values
 from witness_verify.crypto import Digests
+from witness_verify.devices import Devices, file_of
 from witness_verify.failure import Failure
 
 __all__ = ["MAX_LINE", "Story", "Track"]
@@ -13,6 +14,7 @@ MAX_LINE: Final = 65_535
 MAX_EVENTS: Final = 1_000_000
 MAX_GAPS: Final = 200_000
 BORDER_US: Final = 100_000
+_OF_DEVICES: Final = {"digest.batch", "chunk.verified", "chunk.backfilled", "gap.declared"}
 _FIELDS: Final = {"actor", "at_us", "digest", "payload", "prev", "seq", "ts_server", "type"}
 
 
@@ -22,6 +24,7 @@ class Track:
     def __init__(self, opened_us: int) -> None:
         self.opened_us, self.closed_us = opened_us, -1
         self.segments: list[dict[str, Any]] = []
+        self.files: list[tuple[str, str, dict[str, Any]]] = []
         self.gaps: list[dict[str, Any]] = []
 
     def measure(self, start: int, end: int, pauses: list[tuple[int, int]]) -> tuple[int, int, int]:
@@ -68,6 +71,7 @@ class Story:
         self.pauses: list[tuple[int, int]] = []
         self.attempts: dict[str, int] = {}
         self.superseded = 0
+        self.devices = Devices()
         self._paused_us, self._gaps = -1, 0
         self._running: tuple[str, int] | None = None
 
@@ -112,21 +116,27 @@ class Story:
                 self._attempt(kind, payload)
             case "track.opened":
                 self.tracks.setdefault(values.text(payload, "track"), Track(at))
-            case "track.closed" | "segment.closed" | "gap.declared":
+            case "track.closed" | "segment.closed" | "gap.declared" | "chunk.backfilled":
                 track = self.tracks.setdefault(values.text(payload, "track"), Track(at))
                 if kind == "track.closed":
                     track.closed_us = at
                 else:
                     self._media(track, kind, payload)
+        if kind in _OF_DEVICES:
+            self.devices.take(kind, event)
 
     def _media(self, track: Track, kind: str, payload: dict[str, Any]) -> None:
-        closed = kind == "segment.closed"
         low, high = values.number(payload, "from_us"), values.number(payload, "to_us")
-        short = len(values.text(payload, "file" if closed else "cause")) <= 256
-        self._expect(low <= high and short, "event")
-        if closed:
-            track.segments.append(payload)
+        self._expect(low <= high, "event")
+        if kind != "gap.declared":
+            name = file_of(values.text(payload, "track"), kind, payload)
+            self._expect(len(name) <= 256, "event")
+            if kind == "segment.closed":
+                track.segments.append(payload)
+            if name:
+                track.files.append((kind, name, payload))
             return
+        self._expect(len(values.text(payload, "cause")) <= 256, "event")
         self._gaps += 1
         if self._gaps > MAX_GAPS:
             raise Failure("too_large", "gaps")

@@ -14,9 +14,11 @@ from recorder.backfill.examine import Job, captured_frames, live_frames
 from recorder.backfill.form import Frame, digest_of, pack, unpack
 from recorder.digests import Digests, digests_of
 
-__all__ = ["Stored", "fill", "is_track_id", "read_stored"]
+__all__ = ["FOLDER", "Stored", "fill", "is_track_id", "read_stored"]
 
 FOLDER: Final = "backfill"
+"""In a track's directory."""
+
 _TRACK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 

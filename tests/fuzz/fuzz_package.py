@@ -20,7 +20,7 @@ with instrumented("witness_verify"):
 _ROOT = Path(tempfile.mkdtemp(prefix="fuzz-package-"))
 _OFFICE = Office.made(_ROOT)
 _PACKAGE = _OFFICE.seal(
-    record(_ROOT, "s1", Shape(tracks=1, segments=1, bytes=10, gaps=1)), _ROOT / "s1.zip"
+    record(_ROOT, "s1", Shape(tracks=1, segments=1, bytes=10, gaps=1, uploads=4)), _ROOT / "s1.zip"
 ).path
 _FILES = unpacked(_PACKAGE)
 _TRUSTED = [one for path in _OFFICE.trust for one in load_pem(path.read_bytes())]

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from recorder.backfill.form import Frame, digest_of, pack
 from recorder.canonical import canonical
 from recorder.digests import digests_of
 from recorder.keys import KeyRing, init_keys
@@ -78,6 +79,7 @@ class Shape:
     pause: bool = False
     attempts: int = 2
     documents: bool = False
+    uploads: int = 0
 
 
 WHOLE = Shape()
@@ -113,6 +115,7 @@ def record(root: Path, name: str, shape: Shape = WHOLE, seed: int = 1) -> Path:
                 log.append("recording.paused", {}, actor="rm", at=at)
                 at += 5 * S
                 log.append("recording.resumed", {}, actor="rm", at=at)
+        upload(log, place, rng, shape.uploads)
         for number in range(shape.gaps):
             start = rng.randrange(0, end - S)
             payload = {
@@ -155,3 +158,43 @@ def close_segment(
         **digests_of(data).to_json(),
     }
     log.append("segment.closed", payload, at=span[1])
+
+
+def upload(log: EventLog, place: Path, rng: random.Random, count: int) -> None:
+    """Chunks of pictures: one after the other uploaded whole, in part, arrived, or lost."""
+    chunks = [
+        [Frame(90_000 * number + 3_600 * index, rng.randbytes(rng.randrange(1, 40)))
+         for index in range(3)]
+        for number in range(count)
+    ]  # fmt: skip
+    rows = [
+        [7, frames[0].timestamp, frames[-1].timestamp, 3, len(pack(frames)), digest_of(frames)]
+        for frames in chunks
+    ]
+    if rows:
+        said = {"track": "t0", "codec": "vp8", "from_seq": 5, "late": False, "chunks": rows}
+        log.append("digest.batch", said, actor="p-7f", at=S)
+    for seq, frames in enumerate(chunks, 5):
+        span = {"track": "t0", "from_us": (seq - 5) * S, "to_us": (seq - 4) * S}
+        match seq % 4:
+            case 0:
+                lost = {"cause": "evicted", "packets": 0, "frames": 3}
+                log.append("gap.declared", {**span, "chunk": seq, **lost}, at=S)
+            case 3:
+                log.append("chunk.verified", {**span, "chunks": [seq]}, at=S)
+            case rest:
+                data = pack(frames[: 3 if rest == 1 else 1])
+                path = place / "tracks/t0/backfill" / f"{seq}.frames"
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data)
+                payload = {
+                    **span,
+                    "chunk": seq,
+                    "ssrc": 7,
+                    "source": "backfill",
+                    "file": path.relative_to(place).as_posix(),
+                    "frames": 3 if rest == 1 else 1,
+                    "bytes": len(data),
+                    **digests_of(data).to_json(),
+                }
+                log.append("chunk.backfilled", payload, actor="p-7f", at=S)

@@ -104,7 +104,7 @@ def test_a_head_kept_elsewhere_tells_a_log_that_was_written_anew(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["seal", "nowhere"], "nowhere/session.json can't be read"),
+        (["seal", "nowhere"], "nowhere is no directory of a session, and recording.directory is"),
         (["keys", "init"], "keys already; they are never replaced"),
         (["keys", "init", "--name", "a/b"], "--name must be"),
         (["keys", "init", "--days", "0"], "--days must be"),

@@ -8,7 +8,7 @@ from witness_verify.asn1 import Certificate, load_pem
 
 SHAPES = [
     Shape(segments=2, bytes=1_500),
-    Shape(gaps=2, bytes=1_000),
+    Shape(gaps=2, bytes=1_000, uploads=4),
     Shape(tracks=3, pause=True, documents=True, bytes=800),
     Shape(tracks=1, segments=4, attempts=3, gaps=1, bytes=500),
 ]

@@ -137,7 +137,7 @@ def segments(rng: random.Random, stage: Stage) -> bytes:
     """Media exchanged, removed, inserted, or of another session; the manifest fitted to it."""
     path, other = rng.sample(stage.packages, 2)
     files = unpacked(path)
-    media = [name for name in files if name.endswith(".pcapng")]
+    media = [name for name in files if name.endswith((".pcapng", ".frames"))]
     first, second = rng.sample(media, 2)
     match rng.randrange(4):
         case 0:

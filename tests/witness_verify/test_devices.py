@@ -1,0 +1,311 @@
+"""What devices said they sent, against what is in a package."""
+
+import asyncio
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder import seal as sealing
+from recorder.backfill.examine import PCAPNG
+from recorder.backfill.service import BackfillService
+from recorder.digests import digests_of
+from recorder.errors import SealError
+from recorder.log import Event, EventLog, read_events
+from recorder.seal import SealingOffice, seal
+from recorder.session_file import read_session, write_session
+from tests.recorder.backfill.segments import Sent, send
+from tests.recorder.capture_files import capture_file
+from tests.recorder.evidence import Office
+from tests.witness_verify.tampering import unpacked
+from witness_verify import verify
+from witness_verify.asn1 import load_pem
+from witness_verify.steps import Step
+
+END_US = 5_000_000
+NOW_NS = 1_790_000_000 * 10**9
+Events = list[tuple[str, dict[str, Any], str, int]]
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    return Office.made(tmp_path_factory.mktemp("office"))
+
+
+class Clock:
+    """The log of a session whose clock stands where the test puts it."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log, self.at_us = log, 30_000_000
+
+    def append(self, type_: str, payload: dict[str, Any], **more: Any) -> Event:
+        return self._log.append(type_, payload, **{"at": self.at_us, **more})
+
+    def now_us(self) -> int:
+        return self.at_us
+
+
+async def record(root: Path, sent: Sent, *, fills: bool = True) -> Path:
+    """A recorded call of one track; what the network took is uploaded after it."""
+    write_session(root, session="s1", room="r", started_ns=NOW_NS)
+    place = root / "s1"
+    folder = place / "tracks/t1"
+    folder.mkdir(parents=True)
+    data = capture_file(sent.items)
+    (folder / "000001.pcapng").write_bytes(data)
+    service = BackfillService(PCAPNG, executor=ThreadPoolExecutor(1))
+    with EventLog.open(place) as log:
+        clock = Clock(log)
+        service.open("s1", place, clock)
+        log.append("recording.started", {}, at=0)
+        log.append("track.opened", {"track": "t1"}, at=0)
+        service.accept("s1", "p1", "t1", sent.codec, sent.chunks, late=False)
+        segment = {
+            "track": "t1", "segment": 1, "file": "000001.pcapng", "bytes": len(data),
+            "packets": len(sent.items), "from_us": 0, "to_us": END_US,
+            **digests_of(data).to_json(),
+        }  # fmt: skip
+        log.append("segment.closed", segment, at=END_US)
+        service.segment_closed("s1", "t1", "000001.pcapng", 0, END_US)
+        log.append("track.closed", {"track": "t1"}, at=END_US)
+        log.append("recording.stopped", {}, at=END_US)
+        service.ended("s1")
+        clock.at_us += 60_000_000
+        await service.tick()
+        for track, seq, have in service.wanted("s1", "p1", 100)[0] if fills else ():
+            await service.put("s1", "p1", track, seq, sent.missing(seq, have))
+    service.close()
+    return place
+
+
+def logged(place: Path) -> Events:
+    events = read_events(place, read_session(place))
+    return [(event.type, event.payload, event.actor, event.at_us) for event in events]
+
+
+def log_again(place: Path, events: Events) -> None:
+    """What whoever has the server could do: all of the log made anew."""
+    (place / "events.jsonl").unlink()
+    with EventLog.open(place) as log:
+        for type_, payload, actor, at_us in events:
+            log.append(type_, payload, actor=actor, at=at_us)
+
+
+def sealed(office: Office, place: Path, *, unsettled: bool = False) -> tuple[int, Step, Path]:
+    """Exit code and the devices' step of the package."""
+    out = place.parent / "s1.zip"
+    people = SealingOffice(office.keys, office.log, None, "witness/test")
+    made = seal(place, out, people, now_ns=time.time_ns(), unsettled=unsettled)
+    trusted = [one for path in office.trust for one in load_pem(path.read_bytes())]
+    with made.path.open("rb") as file:
+        result = verify(file, trusted)
+    step = next((one for one in result.steps if one.name == "client"), result.steps[-1])
+    return result.exit_code, step, out
+
+
+@pytest.mark.parametrize(("codec", "compared"), [("opus", 3), ("vp8", 0)])
+async def test_uploaded_frames_are_sealed_and_held_against_digests(
+    office: Office, tmp_path: Path, codec: str, compared: int
+) -> None:
+    place = await record(tmp_path, send(codec, seconds=3, loss=0.5))
+    code, step, out = sealed(office, place)
+    assert (code, step.outcome) == (0, "pass"), step
+    assert step.detail == (
+        f"3 chunks: 0 arrived, 3 uploaded, 0 lost, 0 awaited; {compared} compared"
+    )
+    files = unpacked(out)
+    index = [json.loads(line) for line in files["chunks/t1.jsonl"].splitlines()]
+    assert [line["source"] for line in index] == ["live", "backfill", "backfill", "backfill"]
+    for line in index[1:]:
+        kept = place / "tracks/t1/backfill" / Path(line["file"]).name
+        assert files[line["file"]] == kept.read_bytes()
+        assert line["frames"] > 0
+    (track,) = json.loads(files["manifest.json"])["tracks"]
+    assert (track["chunks"], track["backfilled"]) == (4, 3)
+
+
+async def test_all_that_arrived_is_compared_with_the_digests(
+    office: Office, tmp_path: Path
+) -> None:
+    place = await record(tmp_path, send("opus", seconds=3, loss=0))
+    code, step, _ = sealed(office, place)
+    assert code == 0
+    assert step.detail == "3 chunks: 3 arrived, 0 uploaded, 0 lost, 0 awaited; 3 compared"
+
+
+async def test_pictures_that_were_uploaded_whole_are_compared(
+    office: Office, tmp_path: Path
+) -> None:
+    place = await record(tmp_path, send("vp8", seconds=2, loss=1))
+    code, step, _ = sealed(office, place)
+    assert (code, step.detail.partition("; ")[2]) == (0, "2 compared")
+
+
+async def test_a_session_that_waits_for_uploads_is_sealed_only_when_asked_to(
+    office: Office, tmp_path: Path
+) -> None:
+    place = await record(tmp_path, send("opus", seconds=3, loss=0.5), fills=False)
+    with pytest.raises(SealError, match="waits for 3 chunks"):
+        sealed(office, place)
+    assert not [one for one in logged(place) if one[0] == "gap.declared"]
+    code, step, out = sealed(office, place, unsettled=True)
+    assert code == 1
+    assert step.detail == "3 chunks: 0 arrived, 0 uploaded, 0 lost, 3 awaited; 0 compared"
+    gaps = [payload for type_, payload, *_ in logged(place) if type_ == "gap.declared"]
+    assert [(gap["cause"], len(gap["chunks"])) for gap in gaps] == [("pending", 3)]
+    out.unlink()
+    assert sealed(office, place, unsettled=True)[0] == 1
+    assert len([one for one in logged(place) if one[0] == "gap.declared"]) == 1, "said once"
+
+
+def of(type_: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Events], None]:
+    """Changes the first event of a type."""
+
+    def apply(events: Events) -> None:
+        payload = next(payload for kind, payload, *_ in events if kind == type_)
+        change(payload)
+
+    return apply
+
+
+def without(type_: str) -> Callable[[Events], None]:
+    def apply(events: Events) -> None:
+        events.remove(next(event for event in events if event[0] == type_))
+
+    return apply
+
+
+def said_by_another(events: Events) -> None:
+    at = next(i for i, event in enumerate(events) if event[0] == "chunk.backfilled")
+    events[at] = (*events[at][:2], "p2", events[at][3])
+
+
+def twice(type_: str) -> Callable[[Events], None]:
+    def apply(events: Events) -> None:
+        events.append(next(event for event in events if event[0] == type_))
+
+    return apply
+
+
+def add(type_: str, **payload: Any) -> Callable[[Events], None]:
+    return lambda events: events.append((type_, {"track": "t1", **payload}, "p1", END_US))
+
+
+ROW = [1, 0, 9, 1, 9, "0" * 64]
+BATCH = {"codec": "opus", "from_seq": 1, "late": False}
+SPAN = {"from_us": 0, "to_us": 1, "cause": "network", "packets": None}
+
+
+def crowd(events: Events) -> None:
+    """More chunks at one time than there can be."""
+    add("digest.batch", chunks=[ROW] * 65, **BATCH)(events)
+    add("chunk.verified", chunks=list(range(1, 66)))(events)
+
+
+WRONG: dict[str, tuple[Callable[[Events], None], str]] = {
+    "a digest of which nothing became": (without("chunk.verified"), "client"),
+    "an upload left out": (without("chunk.backfilled"), "client"),
+    "a digest made up": (
+        of("digest.batch", lambda payload: payload["chunks"][0].__setitem__(5, "0" * 64)),
+        "device",
+    ),
+    "a frame more was said": (
+        of("digest.batch", lambda payload: payload["chunks"][0].__setitem__(3, 51)),
+        "device",
+    ),
+    "uploaded by somebody else": (said_by_another, "event"),
+    "arrived twice": (twice("chunk.verified"), "event"),
+    "said twice": (twice("digest.batch"), "event"),
+    "nobody said it": (add("chunk.verified", chunks=[4]), "event"),
+    "lost, nobody said it": (add("gap.declared", chunk=4, **SPAN), "event"),
+    "awaited, nobody said it": (add("gap.declared", chunks=[4], **SPAN), "event"),
+    "more frames than were said": (
+        of("chunk.backfilled", lambda payload: payload.__setitem__("frames", 90)),
+        "event",
+    ),
+    "fewer frames than the file has": (
+        of("chunk.backfilled", lambda payload: payload.__setitem__("frames", 1)),
+        "device",
+    ),
+    "no list": (add("digest.batch", chunks={}, **BATCH), "form"),
+    "no row": (add("digest.batch", chunks=[1], **BATCH), "form"),
+    "short row": (add("digest.batch", chunks=[[1]], **BATCH), "event"),
+    "negative": (add("digest.batch", chunks=[[-1, *ROW[1:]]], **BATCH), "event"),
+    "text for a number": (add("digest.batch", chunks=[["1", *ROW[1:]]], **BATCH), "event"),
+    "no digest": (add("digest.batch", chunks=[[*ROW[:5], "x"]], **BATCH), "event"),
+    "no numbers": (add("chunk.verified", chunks=["a"]), "form"),
+    "chunks at one time": (crowd, "too_large"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session with chunks that arrived and chunks that were uploaded."""
+    sent = send("opus", seconds=4, loss=0)
+    # The third second is lost in part.
+    first, last = sent.chunks[2][1].first_ts, sent.chunks[2][1].last_ts
+    lost = itertools.count()
+    sent.items = [
+        item
+        for item in sent.items
+        if (int.from_bytes(item.data[4:8], "big") - first) % 2**32 > (last - first) % 2**32
+        or next(lost) % 2
+    ]
+    return asyncio.run(record(tmp_path_factory.mktemp("whole"), sent))
+
+
+def copied(place: Path, to: Path) -> Path:
+    shutil.copytree(place, to / "s1")
+    return to / "s1"
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_accounts_that_do_not_add_up_are_refused(
+    office: Office, whole: Path, tmp_path: Path, name: str
+) -> None:
+    """The sealer's own account is wrong: its keys are right, and it seals what it likes."""
+    place = copied(whole, tmp_path)
+    change, code = WRONG[name]
+    events = json.loads(json.dumps(logged(place)))
+    change(events)
+    log_again(place, [tuple(event) for event in events])
+    out = sealed_without_checks(office, place, tmp_path / "s1.zip")
+    with out.open("rb") as file:
+        trusted = [one for path in office.trust for one in load_pem(path.read_bytes())]
+        result = verify(file, trusted)
+    assert result.code == code, result.steps
+
+
+def sealed_without_checks(office: Office, place: Path, out: Path) -> Path:
+    """Seals what the sealer itself would refuse."""
+    people = SealingOffice(office.keys, office.log, None, "witness/test")
+    with out.open("w+b") as file:
+        made = sealing._Sealing(
+            sealing._read_case(place, 0), sealing.PackageWriter(file), people, None
+        )
+        made.run(out, sealing.rfc3339(time.time_ns()))
+    return out
+
+
+async def test_sound_that_was_exchanged_with_its_log_is_found(
+    office: Office, tmp_path: Path
+) -> None:
+    """Whoever has the server writes other sound and a log that fits: the devices' digests don't."""
+    sent = send("opus", seconds=3, loss=0)
+    place = await record(tmp_path, sent)
+    forged = [*sent.items]
+    forged[40] = replace(forged[40], data=forged[40].data[:-1] + b"\x55")
+    data = capture_file(forged)
+    (place / "tracks/t1/000001.pcapng").write_bytes(data)
+    events = logged(place)
+    of("segment.closed", lambda payload: payload.update(digests_of(data).to_json()))(events)
+    log_again(place, events)
+    code, step, _ = sealed(office, place)
+    assert (code, step.code) == (2, "device")

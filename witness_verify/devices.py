@@ -1,0 +1,125 @@
+"""What the participants' devices said they sent, and what became of every second of it.
+
+A chunk is about a second of one stream. Its digest came during the call and stands in the event
+log; so whatever was uploaded later can be held against it.
+"""
+
+import re
+from typing import Any, Final
+
+from witness_verify import values
+from witness_verify.failure import Failure
+
+__all__ = ["Chunk", "Devices", "file_of"]
+
+MAX_CHUNKS: Final = 250_000
+_ROW: Final = 5
+
+
+class Chunk:
+    """What was said of a chunk, and its end: ``arrived``, ``uploaded`` or ``lost``.
+
+    ``file`` holds the ``uploaded`` frames of it that did not arrive, if there are any.
+    """
+
+    __slots__ = ("actor", "bytes", "codec", "end", "file", "first", "frames", "last", "sha256",
+                 "ssrc", "uploaded")  # fmt: skip
+
+    def __init__(self, actor: str, codec: str, row: list[Any]) -> None:
+        self.actor, self.codec, self.end, self.file, self.uploaded = actor, codec, "", "", 0
+        numbers = row[:_ROW]
+        whole = len(row) == _ROW + 1 and all(type(n) is int and n >= 0 for n in numbers)
+        if not whole or not re.fullmatch(r"[0-9a-f]{64}", str(row[_ROW])):
+            raise Failure("event", "digest.batch")
+        self.ssrc, self.first, self.last, self.frames, self.bytes = numbers
+        self.sha256 = str(row[_ROW])
+
+    def holds(self, timestamp: int) -> bool:
+        """Whether an RTP timestamp lies in it."""
+        return bool((timestamp - self.first) % 2**32 <= (self.last - self.first) % 2**32)
+
+
+class Devices:
+    """The account of all chunks, as the log tells it."""
+
+    def __init__(self) -> None:
+        self.tracks: dict[str, dict[int, Chunk]] = {}
+        self.count = 0
+        self._pending: set[tuple[str, int]] = set()
+
+    def take(self, kind: str, event: dict[str, Any]) -> None:
+        """An event of a chunk; fails where it does not follow from those before."""
+        payload = values.mapping(event, "payload")
+        track, actor = values.text(payload, "track"), values.text(event, "actor")
+        match kind:
+            case "digest.batch":
+                self._say(track, actor, payload)
+            case "chunk.verified":
+                for seq in _numbers(payload):
+                    self._ends(track, seq, "arrived")
+            case "chunk.backfilled":
+                chunk = self._ends(track, values.number(payload, "chunk"), "uploaded")
+                chunk.file = file_of(track, kind, payload)
+                chunk.uploaded = values.number(payload, "frames")
+                sound = (0 < chunk.uploaded <= chunk.frames) if chunk.file else not chunk.uploaded
+                same = payload.get("ssrc") == chunk.ssrc and chunk.actor == actor
+                if not sound or not same or values.number(payload, "bytes") > chunk.bytes:
+                    raise Failure("event", kind)
+            case "gap.declared" if "chunk" in payload:
+                self._ends(track, values.number(payload, "chunk"), "lost")
+            case "gap.declared" if "chunks" in payload:
+                # Still awaited when it was sealed.
+                self._pending.update((track, self._known(track, n)) for n in _numbers(payload))
+
+    def close(self) -> tuple[int, int, int, int]:
+        """How many arrived, were uploaded, are declared lost, are declared to be awaited.
+
+        Fails on the first of which nothing is known.
+        """
+        ends = {"arrived": 0, "uploaded": 0, "lost": 0, "": 0}
+        for track, chunks in self.tracks.items():
+            for seq, chunk in chunks.items():
+                if not chunk.end and (track, seq) not in self._pending:
+                    raise Failure("client", f"{track}: {seq}")
+                ends[chunk.end] += 1
+        return ends["arrived"], ends["uploaded"], ends["lost"], ends[""]
+
+    def _say(self, track: str, actor: str, payload: dict[str, Any]) -> None:
+        rows, codec = payload.get("chunks"), values.text(payload, "codec")
+        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+            raise Failure("form", "chunks")
+        known = self.tracks.setdefault(track, {})
+        for seq, row in enumerate(rows, values.number(payload, "from_seq")):
+            if seq in known:
+                raise Failure("event", f"chunk {seq} was said before")
+            known[seq] = Chunk(actor, codec, row)
+        self.count += len(rows)
+        if self.count > MAX_CHUNKS:
+            raise Failure("too_large", "chunks")
+
+    def _known(self, track: str, seq: int) -> int:
+        if seq not in self.tracks.get(track, {}):
+            raise Failure("event", f"nobody spoke of chunk {seq}")
+        return seq
+
+    def _ends(self, track: str, seq: int, end: str) -> Chunk:
+        chunk = self.tracks.get(track, {})[self._known(track, seq)]
+        if chunk.end:
+            raise Failure("event", f"chunk {seq} was {chunk.end} before")
+        chunk.end = end
+        return chunk
+
+
+def file_of(track: str, kind: str, payload: dict[str, Any]) -> str:
+    """Where the file of an event lies in the package; empty if there is none."""
+    if kind == "chunk.backfilled" and payload.get("file", "") is None:
+        return ""
+    name = values.text(payload, "file").rpartition("/")[2]
+    return f"media/{track}/{'backfill/' if kind == 'chunk.backfilled' else ''}{name}"
+
+
+def _numbers(payload: dict[str, Any]) -> list[int]:
+    found = payload.get("chunks")
+    if not isinstance(found, list) or not all(type(one) is int for one in found):
+        raise Failure("form", "chunks")
+    return found

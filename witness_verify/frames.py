@@ -1,0 +1,117 @@
+"""Chunks held against what is in the package: uploaded frames, and captured packets of Opus."""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from witness_verify.devices import Chunk
+from witness_verify.failure import Failure
+
+__all__ = ["MAX_UPLOAD", "Comparison", "media_packets", "uploaded_frames"]
+
+MAX_UPLOAD: Final = 8 << 20
+_MAX_KEPT: Final = 64 << 20
+_MAX_BLOCK: Final = 1 << 20
+_MAX_TOGETHER: Final = 64
+_MEDIA_PORT: Final = 5_004
+
+
+class Comparison:
+    """Makes the digests of chunks again, and fails if one is not what was said.
+
+    Frames of a chunk are held until it is whole. More than 64 MiB are not held: what is left then
+    is not compared.
+    """
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._frames: dict[Chunk, dict[int, bytes]] = {one: {} for one in chunks}
+        self._places: dict[tuple[int, int], list[Chunk]] = {}
+        for one in self._frames:
+            last = one.first + min((one.last - one.first) % 2**32, 2**22)
+            for bucket in range(one.first >> 16, (last >> 16) + 1):
+                near = self._places.setdefault((one.ssrc, bucket % 2**16), [])
+                near.append(one)
+                if len(near) > _MAX_TOGETHER:
+                    raise Failure("too_large", "chunks at one time")
+        self._kept = self.compared = 0
+
+    def packet(self, data: bytes) -> None:
+        """A captured RTP packet, RFC 3550, section 5.1."""
+        if len(data) < 12:
+            return
+        timestamp, ssrc = struct.unpack_from("!II", data, 4)
+        start, end = 12 + 4 * (data[0] & 15), len(data)
+        if data[0] & 16 and start + 4 <= end:
+            start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+        end -= data[-1] if data[0] & 32 else 0
+        if start < end:
+            self.frame(ssrc, timestamp, data[start:end])
+
+    def frame(self, ssrc: int, timestamp: int, data: bytes) -> None:
+        """A frame; of several with one timestamp the first counts."""
+        for chunk in self._places.get((ssrc, timestamp >> 16), ()):
+            have = self._frames.get(chunk)
+            if have is None or timestamp in have or not chunk.holds(timestamp):
+                continue
+            have[timestamp] = data
+            self._kept += len(data)
+            if len(have) == chunk.frames:
+                self._compare(chunk, self._frames.pop(chunk))
+        if self._kept > _MAX_KEPT:
+            self._frames.clear()
+            self._kept = 0
+
+    def close(self) -> None:
+        """Fails if frames of a chunk are missing that is said to be here."""
+        for chunk, have in self._frames.items():
+            detail = f"{len(have)} of {chunk.frames} frames at {chunk.first}"
+            raise Failure("device", detail)
+
+    def _compare(self, chunk: Chunk, have: dict[int, bytes]) -> None:
+        made = hashlib.sha256()
+        for timestamp in sorted(have, key=lambda one: (one - chunk.first) % 2**32):
+            made.update(struct.pack("!II", timestamp, len(have[timestamp])) + have[timestamp])
+            self._kept -= len(have[timestamp])
+        if made.hexdigest() != chunk.sha256:
+            raise Failure("device", f"the chunk at {chunk.first}")
+        self.compared += 1
+
+
+def uploaded_frames(data: bytes, chunk: Chunk) -> Iterator[tuple[int, bytes]]:
+    """Frames of a file of a chunk: each after its timestamp and its length."""
+    at, found, last = 0, 0, -1
+    while at + 8 <= len(data):
+        timestamp, size = struct.unpack_from("!II", data, at)
+        behind = (timestamp - chunk.first) % 2**32
+        at += 8 + size
+        if size == 0 or at > len(data) or behind <= last or not chunk.holds(timestamp):
+            raise Failure("device", f"{chunk.file}: frame {found + 1}")
+        yield timestamp, data[at - size : at]
+        found, last = found + 1, behind
+    if at != len(data) or found != chunk.uploaded:
+        raise Failure("device", f"{chunk.file}: {found} frames")
+
+
+def media_packets(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """What went to the media port in a capture file: pcapng, little-endian, IPv4, UDP.
+
+    What is not understood is passed over.
+    """
+    data, at = b"", 0
+    for more in blocks:
+        data, at = data[at:] + more, 0
+        while at + 8 <= len(data):
+            kind, size = struct.unpack_from("<II", data, at)
+            if size < 12 or size > _MAX_BLOCK:
+                return
+            if at + size > len(data):
+                break
+            if kind == 6 and size >= 60:
+                (captured,) = struct.unpack_from("<I", data, at + 20)
+                packet = data[at + 28 : at + min(28 + captured, size - 4)]
+                start = 4 * (packet[0] & 15) if packet else 0
+                is_udp = len(packet) >= start + 8 > 27 and packet[0] >> 4 == 4 and packet[9] == 17
+                if is_udp and int.from_bytes(packet[start + 2 : start + 4], "big") == _MEDIA_PORT:
+                    yield packet[start + 8 :]
+            at += size
