@@ -21,7 +21,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(STAMPS)/build ## a call on this machine: server, two participants, a report (KEEP=1 stays up until Ctrl+C)
+demo: $(STAMPS)/build ## a call on this machine: server, two participants, a report, a sealed recording (KEEP=1 stays up until Ctrl+C)
 	@witness demo $(if $(filter-out 0,$(KEEP)),--keep) $(DEMO_ARGS)
 
 .PHONY: build

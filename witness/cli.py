@@ -128,11 +128,13 @@ def _add_demo(to: "Commands") -> None:
     parser = _add(
         to,
         "demo",
-        t("a call on this machine: server, two participants, a report"),
+        t("a call on this machine: server, two participants, a report, a sealed recording"),
         commands.demo,
         t(
             "Starts a server for this machine only, joins an RM and a customer who send real"
-            " sound and pictures, and reports what each of them received. Interrupted before the"
+            " sound and pictures, and reports what each of them received. Then it seals the"
+            " recording with keys made for this demonstration, verifies the package and says where"
+            " it lies; of a call up to 30 s it makes a film. Interrupted before the"
             " report it ends with code 130; with --keep, once the call is up, with code 0."
         ),
     )
@@ -150,6 +152,15 @@ def _add_demo(to: "Commands") -> None:
         default=20.0,
         metavar="N",
         help=t("length of the call before the report (default: 20)"),
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        metavar=t("DIRECTORY"),
+        help=t(
+            "where recordings stay, of the last five demonstrations"
+            " (default: ~/.local/share/witness/demo)"
+        ),
     )
     parser.add_argument("--json", action="store_true", help=t("print the report as JSON"))
 

@@ -71,6 +71,7 @@ def demo(arguments: argparse.Namespace) -> int:
             seconds=arguments.seconds,
             keep=arguments.keep,
             as_json=arguments.json,
+            directory=arguments.directory,
         )
     )
 

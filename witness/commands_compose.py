@@ -17,7 +17,7 @@ from witness.errors import ComposeError, UsageError
 from witness.i18n import language, marked, of_error, t
 from witness.recorded import find_session, settings_of
 
-__all__ = ["compose"]
+__all__ = ["compose", "said"]
 
 if TYPE_CHECKING:
     from recorder.compose.session import Composed
@@ -49,7 +49,7 @@ def compose(arguments: argparse.Namespace) -> int:
         watermark=arguments.watermark,
     )
     bars = _Bars(arguments.json or not sys.stderr.isatty())
-    with _said():
+    with said():
         composed = compose_session(
             open_recording(place, lang, _key(place, arguments.key or settings.recording.key_file)),
             out,
@@ -145,7 +145,7 @@ def _text(composed: "Composed") -> str:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
+def said() -> Iterator[None]:
     """Errors of the recorder, of the system and of the encoders, as one sentence."""
     import av
 

@@ -1,13 +1,15 @@
-"""``witness demo``: a server for this machine, two participants with real media, and a report."""
+"""``witness demo``: a server, two participants with real media, a report, and their recording."""
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
@@ -21,6 +23,7 @@ from sfu.addresses import host_addresses
 from sfu.config import SfuConfig
 from signaling.config import AuthConfig, SignalingConfig
 from witness.config import LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
+from witness.demo_archive import DemoArchive, default_directory
 from witness.demo_report import Line, problems, render_json, render_table
 from witness.errors import DemoError
 from witness.i18n import t
@@ -58,24 +61,39 @@ class DemoOptions:
     seconds: float = 20.0
     keep: bool = False
     as_json: bool = False
+    directory: Path | None = None
 
 
 def run(options: DemoOptions) -> int:
     """Runs the demonstration; returns the exit code.
 
     Raises:
-        DemoError: the call did not work; the text says what is missing.
+        DemoError: the call did not work, or its package does not pass; the text says why.
     """
-    return run_until_complete(_demo(options))
+    archive = DemoArchive.begin(options.directory or default_directory(os.environ))
+    lines = run_until_complete(_demo(options, archive))
+    made = archive.finish()
+    if lines and not made:
+        raise DemoError(t("nothing was recorded"))
+    if lines and options.as_json and not options.keep:
+        _print(render_json(lines, [], [one.to_json() for one in made]))
+    for one in made:
+        _say(options, "\n" + "\n".join(one.lines()))
+        if one.code:
+            text = t("the package does not pass: {code}; see `witness verify {path}`")
+            raise DemoError(text.format(code=one.code, path=one.package))
+    _say(options, t("everything of it lies in {path}").format(path=archive.place))
+    return 0
 
 
-async def _demo(options: DemoOptions) -> int:
+async def _demo(options: DemoOptions, archive: DemoArchive) -> list[Line]:
+    """The call; what everybody received, nothing if it was interrupted before the report."""
     configure_logging(LogConfig(level=LogLevel.WARNING))
     # A decoder that starts between two keyframes complains; it has what it needs a moment later.
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     # The report tells how many pictures were decoded; on a busy machine some are not.
     logging.getLogger("aiortc").setLevel(logging.ERROR)
-    server = WitnessServer(_settings(options.port))
+    server = WitnessServer(_settings(options.port, archive))
     await server.start()
     try:
         _say(options, t("server:      {url}").format(url=server.url))
@@ -90,7 +108,7 @@ async def _demo(options: DemoOptions) -> int:
         await server.stop()
 
 
-async def _call(url: str, options: DemoOptions) -> int:
+async def _call(url: str, options: DemoOptions) -> list[Line]:
     people: dict[str, Participant] = {}
     async with aiohttp.ClientSession() as session:
         try:
@@ -102,10 +120,13 @@ async def _call(url: str, options: DemoOptions) -> int:
             started_s = time.monotonic()
             await _wait(people, options, stop)
             if stop.is_set():
-                return 0
+                return []
             lines = await _lines(people, time.monotonic() - started_s)
             failures = _failures(people, lines)
-            _print_report(lines, failures, as_json=options.as_json)
+            if not options.as_json:
+                _print(f"\n{render_table(lines)}\n")
+            elif options.keep or failures:
+                _print(render_json(lines, failures))
             if options.keep and not failures:
                 _say(options, t("staying up; Ctrl+C ends it"))
                 await stop.wait()
@@ -115,7 +136,7 @@ async def _call(url: str, options: DemoOptions) -> int:
             await asyncio.gather(*(person.leave() for person in people.values()))
     if failures:
         raise DemoError("\n".join(failures))
-    return 0
+    return lines
 
 
 async def _join(url: str, session: aiohttp.ClientSession) -> dict[str, Participant]:
@@ -230,14 +251,16 @@ def _failures(people: dict[str, Participant], lines: list[Line]) -> list[str]:
     return broken + problems(lines, wanted)
 
 
-def _settings(preferred_port: int) -> Settings:
-    """Embedded defaults on loopback, with the demo key."""
+def _settings(preferred_port: int, archive: DemoArchive) -> Settings:
+    """Embedded defaults on loopback, with the demo key; every room is recorded."""
     return Settings(
         server=ServerConfig(port=_free_port(preferred_port), drain_s=0),
         # Not every browser uses loopback for media, so the other addresses are offered too.
         media=MediaConfig(listen=("0.0.0.0",)),  # noqa: S104
         sfu=SfuConfig(advertised_addresses=("127.0.0.1", *host_addresses()[:15])),
         signaling=SignalingConfig(auth=AuthConfig(demo_key=True)),
+        recording=archive.recording,
+        evidence=archive.evidence,
     )
 
 
@@ -261,8 +284,7 @@ def _stop_wish() -> asyncio.Event:
     return stop
 
 
-def _print_report(lines: list[Line], failures: list[str], *, as_json: bool) -> None:
-    text = render_json(lines, failures) if as_json else "\n" + render_table(lines) + "\n"
+def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -1,8 +1,9 @@
 """The demonstration's result: a table for people, JSON for machines, and the verdict."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from witness.i18n import marked, t
 from witness.table import render
@@ -71,9 +72,18 @@ def render_table(lines: Sequence[Line]) -> str:
     return render(rows, left={0, 1, 2, len(head) - 1})
 
 
-def render_json(lines: Sequence[Line], failures: Sequence[str]) -> str:
-    """One JSON object: ``received`` and ``problems``."""
-    data = {"received": [asdict(line) for line in lines], "problems": list(failures)}
+def render_json(
+    lines: Sequence[Line],
+    failures: Sequence[str],
+    evidence: Sequence[Mapping[str, Any]] | None = None,
+) -> str:
+    """One JSON object: ``received``, ``problems``, and ``evidence`` where the call was sealed."""
+    data: dict[str, Any] = {
+        "received": [asdict(line) for line in lines],
+        "problems": list(failures),
+    }
+    if evidence is not None:
+        data["evidence"] = list(evidence)
     return json.dumps(data, ensure_ascii=False, indent=2)
 
 

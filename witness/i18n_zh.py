@@ -39,14 +39,17 @@ CATALOGUE: dict[str, str] = {
         "运行服务器，直到收到 SIGTERM 或 SIGINT。此后不再接受新房间，进行中的通话可自行结束，"
         "最多等待 server.drain_s 秒；再次收到信号则立即结束。"
     ),
-    "a call on this machine: server, two participants, a report": (
-        "在本机演示一次通话：服务器、两位参与者和报告"
+    "a call on this machine: server, two participants, a report, a sealed recording": (
+        "在本机演示一次通话：服务器、两位参与者、报告和已封存的录制"
     ),
     "Starts a server for this machine only, joins an RM and a customer who send real sound and"
-    " pictures, and reports what each of them received. Interrupted before the report it ends with"
-    " code 130; with --keep, once the call is up, with code 0.": (
+    " pictures, and reports what each of them received. Then it seals the recording with keys made"
+    " for this demonstration, verifies the package and says where it lies; of a call up to 30 s it"
+    " makes a film. Interrupted before the report it ends with code 130; with --keep, once the call"
+    " is up, with code 0.": (
         "启动仅供本机使用的服务器，让客户经理和客户各一位加入并发送真实的声音和画面，"
-        "然后报告双方各收到了什么。在报告之前中断，退出码为 130；若用 --keep，"
+        "然后报告双方各收到了什么。随后用本次演示专用的密钥封存录制内容、校验证据包并给出其位置；"
+        "30 秒以内的通话还会生成影片。在报告之前中断，退出码为 130；若用 --keep，"
         "接通后中断的退出码为 0。"
     ),
     "stay up until Ctrl+C": "保持运行，直到按下 Ctrl+C",

@@ -30,6 +30,30 @@ EVIDENCE: dict[str, str] = {
     ),
     "session {session} waits for {count} chunks that may still be uploaded: seal it later, or now"
     " with --now": ("会话 {session} 仍有 {count} 个片段可能补传：请稍后封存，或用 --now 立即封存"),
+    # The demonstration.
+    "PASS": "通过",
+    "PASS WITH DECLARED GAPS": "通过，但有已声明的缺口",
+    "FAIL": "未通过",
+    "{seconds:.1f} s of all tracks together are declared missing": (
+        "各轨道合计有 {seconds:.1f} 秒已声明缺失"
+    ),
+    " ({text})": "（{text}）",
+    "recording:   {path}": "录制内容:   {path}",
+    "package:     {path}, {size:.1f} MiB": "证据包:     {path}，{size:.1f} MiB",
+    "verdict:     {verdict}": "校验结论:   {verdict}",
+    "check it:    {command}": "再次校验:   {command}",
+    "film:        {path}": "影片:       {path}",
+    "no film:     {reason}": "未生成影片: {reason}",
+    "make a film: {command}": "生成影片:   {command}",
+    "everything of it lies in {path}": "全部文件位于 {path}",
+    "nothing was recorded": "没有录制到任何内容",
+    "where recordings stay, of the last five demonstrations (default:"
+    " ~/.local/share/witness/demo)": (
+        "录制内容的存放目录，保留最近五次演示（默认: ~/.local/share/witness/demo）"
+    ),
+    "there is no home directory to keep the demonstration in: give --directory": (
+        "没有可存放演示内容的主目录：请给出 --directory"
+    ),
     # Sessions.
     "list the recorded sessions": "列出已录制的会话",
     "Lists the sessions in recording.directory: room, start, length, tracks, how much of the time"

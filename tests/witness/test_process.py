@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -236,10 +237,11 @@ async def test_personal_data_is_in_the_output_only_on_request(form: str, pii: st
     ],
 )
 async def test_interrupted_demo_that_was_to_stay_up_is_a_success(
-    arguments: list[str], text: str, expected: int
+    arguments: list[str], text: str, expected: int, tmp_path: Path
 ) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "witness", "demo", "--port", "0", *arguments,
+        "--directory", str(tmp_path),
         env=ENVIRONMENT, stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
     try:
@@ -256,8 +258,9 @@ async def test_interrupted_demo_that_was_to_stay_up_is_a_success(
     assert (code, errors) == (expected, "")
 
 
-async def test_demo_reports_what_everybody_received() -> None:
-    code, out, errors = await command("demo", "--seconds", "4", "--port", "0", "--json")
+async def test_demo_reports_what_everybody_received_and_seals_it(tmp_path: Path) -> None:
+    arguments = ("--seconds", "4", "--port", "0", "--json", "--directory", str(tmp_path))
+    code, out, errors = await command("demo", *arguments)
     assert code == 0, errors
     report = json.loads(out)
     assert report["problems"] == []
@@ -266,3 +269,17 @@ async def test_demo_reports_what_everybody_received() -> None:
     for line in received.values():
         assert line["frames"] > 0
         assert line["delay_s"] is None or 0 < line["delay_s"] < 5
+    (made,) = report["evidence"]
+    assert made["verdict"] in {"PASS", "PASS WITH DECLARED GAPS"}
+    assert made["package"] in errors
+    code, out, errors = await command("verify", made["package"], "--trust", *made["trust"])
+    assert (code, errors) == (made["exit"], "")
+    check_files(made, tmp_path)
+
+
+def check_files(made: dict[str, str | None], directory: Path) -> None:
+    session = Path(made["session"] or "")
+    assert session.parent.parent.parent == directory
+    assert len({path.parent.name for path in session.glob("tracks/*/*.pcapng")}) == 4
+    if made["film"] is not None:
+        assert Path(made["film"]).stat().st_size > 10_000
