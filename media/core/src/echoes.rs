@@ -80,6 +80,8 @@ pub(crate) struct Echoes {
     awaited: VecDeque<(SeqNo, u64)>,
     due: BinaryHeap<Reverse<(Instant, u64)>>,
     given_up: u64,
+    /// Subscriptions whose keyframe was hurried, and when.
+    hurried: Vec<(Key, Instant)>,
 }
 
 impl Echoes {
@@ -186,8 +188,8 @@ impl Echoes {
     }
 
     /// The subscriber asks for a keyframe. If one is on its way to it, what is missing of it and
-    /// since is sent again at once instead; returns whether that is so.
-    pub(crate) fn hurry(&mut self, consumer: Key, now: Instant) -> bool {
+    /// since is sent again at once instead, once in the time `every`; returns whether that is so.
+    pub(crate) fn hurry(&mut self, consumer: Key, every: Duration, now: Instant) -> bool {
         let is_new = |flight: &&Flight| {
             flight.consumer == consumer
                 && flight.weight == Weight::Keyframe
@@ -196,6 +198,11 @@ impl Echoes {
         if !self.flights.iter().any(|flight| is_new(&flight) && flight.is_open(now)) {
             return false;
         }
+        self.hurried.retain(|(_, at)| now < *at + every);
+        if self.hurried.iter().any(|(hurried, _)| *hurried == consumer) {
+            return true;
+        }
+        self.hurried.push((consumer, now));
         let (first, copies) = (self.first, self.plan.copies);
         for (index, flight) in self.flights.iter_mut().enumerate() {
             if flight.consumer == consumer && flight.is_open(now) && flight.planned == 0 {
@@ -257,6 +264,7 @@ impl Echoes {
         self.flights.capacity() * size_of::<Flight>()
             + self.awaited.capacity() * size_of::<(SeqNo, u64)>()
             + self.due.capacity() * size_of::<Reverse<(Instant, u64)>>()
+            + self.hurried.capacity() * size_of::<(Key, Instant)>()
     }
 
     fn get(&mut self, id: u64) -> Option<&mut Flight> {
@@ -388,16 +396,21 @@ mod tests {
         let start = Instant::now();
         let key = consumer();
         let mut echoes = echoes(0);
-        assert!(!echoes.hurry(key, start), "there is none");
+        let every = ms(50);
+        assert!(!echoes.hurry(key, every, start), "there is none");
         echoes.begin(key, SeqNo(1), Weight::Keyframe, start);
         let arrived = echoes.begin(key, SeqNo(2), Weight::Keyframe, start);
         echoes.begin(key, SeqNo(3), Weight::Base, start + ms(40));
         echoes.forget(arrived);
-        assert!(echoes.hurry(key, start + ms(200)));
+        assert!(echoes.hurry(key, every, start + ms(200)));
         assert_eq!(drain(&mut echoes, start + ms(200)), [1, 3]);
-        assert!(!echoes.hurry(key, start + REPAIR_TIME), "another may do better");
+        assert!(echoes.hurry(key, every, start + ms(249)), "it is being repaired");
+        assert_eq!(drain(&mut echoes, start + ms(249)), []);
+        assert!(echoes.hurry(key, every, start + ms(250)));
+        assert_eq!(drain(&mut echoes, start + ms(250)), [1, 3]);
+        assert!(!echoes.hurry(key, every, start + REPAIR_TIME), "another may do better");
         echoes.forget(1);
-        assert!(!echoes.hurry(key, start + ms(300)), "it is there");
+        assert!(!echoes.hurry(key, every, start + ms(350)), "it is there");
     }
 
     #[test]

@@ -100,8 +100,7 @@ impl NackResponder {
             self.too_soon += 1;
             return ResendDecision::TooSoon;
         }
-        let allowed = (self.sent.sum(now) as f64 * self.config.share) as u64;
-        if self.resent.sum(now) + bytes as u64 > allowed.max(self.config.floor_bytes) {
+        if !self.has_budget(bytes, now) {
             self.over_budget += 1;
             return ResendDecision::OverBudget;
         }
@@ -110,13 +109,21 @@ impl NackResponder {
         ResendDecision::Send
     }
 
-    /// The packet is sent again without a request: one that comes soon was made before.
-    pub fn note(&mut self, outgoing: u64, now: Instant) {
+    /// Whether so many bytes may be sent again now.
+    pub fn has_budget(&mut self, bytes: usize, now: Instant) -> bool {
+        let allowed = (self.sent.sum(now) as f64 * self.config.share) as u64;
+        self.resent.sum(now) + bytes as u64 <= allowed.max(self.config.floor_bytes)
+    }
+
+    /// The packet is sent again without a request: it counts as much as an answer, and a request
+    /// that comes soon was made before.
+    pub fn note(&mut self, outgoing: u64, bytes: usize, now: Instant) {
         if self.answers.is_empty() {
             self.answers = vec![None; self.config.remembered.max(1).next_power_of_two()];
         }
         let slot = outgoing as usize & (self.answers.len() - 1);
         self.answers[slot] = Some((outgoing, now));
+        self.resent.add(bytes as u64, now);
     }
 
     /// Sets [`ResendConfig::share`].
@@ -192,6 +199,20 @@ mod tests {
         let later = now + ms(1_000);
         assert_eq!(responder.request(500, 1_000, None, later), ResendDecision::Send);
         assert_eq!(responder.request(501, 1_000, None, later), ResendDecision::OverBudget);
+    }
+
+    #[test]
+    fn what_is_sent_unasked_is_charged_as_answers_are() {
+        let start = Instant::now();
+        let config = ResendConfig { share: 2.0, floor_bytes: 2_000, remembered: 64 };
+        let mut responder = NackResponder::new(config);
+        responder.note(7, 1_500, start);
+        assert_eq!(responder.request(7, 400, None, start + ms(9)), ResendDecision::TooSoon);
+        assert!(responder.has_budget(500, start) && !responder.has_budget(501, start));
+        assert_eq!(responder.request(8, 501, None, start), ResendDecision::OverBudget);
+        assert_eq!(responder.request(8, 500, None, start), ResendDecision::Send);
+        responder.on_sent(1_500, start);
+        assert!(responder.has_budget(1_000, start) && !responder.has_budget(1_001, start));
     }
 
     #[test]

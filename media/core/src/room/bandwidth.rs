@@ -1,6 +1,7 @@
 //! From feedback to the budget of a transport, and what the budget lets pass.
 
 use super::Room;
+use super::echo::LEAST_SHARE;
 use super::forward::{find_lost, write_rtx};
 use crate::api::{DropReason, ExtensionKind};
 use crate::bwe::{BandwidthEstimator, Bounds};
@@ -104,6 +105,7 @@ impl Room {
         self.flush(cx, key);
         let Some(transport) = self.transports.get_mut(key) else { return };
         transport.forget_estimate();
+        self.set_resend_share(key, LEAST_SHARE);
         self.end_thinning(key);
         self.allocate(cx, key);
     }
@@ -255,8 +257,8 @@ impl Transport {
     /// Sets what the pacer goes by.
     pub(crate) fn set_pacing(&mut self, cx: &Cx) {
         let Some(estimator) = &self.estimator else { return };
-        let budget_bps = estimator.pacing_bps(cx.now_us());
-        let rate_bps = budget_bps.map_or(0, |budget_bps| {
+        let paced_bps = estimator.pacing_bps(cx.now_us());
+        let rate_bps = paced_bps.map_or(0, |budget_bps| {
             let drains = estimator.estimate_bps() > Some(budget_bps);
             let paced = match estimator.knows_limit(cx.now_us()) {
                 true if drains => budget_bps,
@@ -265,7 +267,8 @@ impl Transport {
             };
             paced.max(estimator.probe_bps().unwrap_or(0))
         });
-        self.pacer.set_budget(budget_bps);
+        // What is sent again has to fit even what is only roughly known.
+        self.pacer.set_budget(paced_bps.or(estimator.budget_bps()));
         self.pacer.set_rate(rate_bps, cx.now);
     }
 

@@ -18,8 +18,15 @@ use crate::transport::Transport;
 
 /// A queue seen within this time may be what the losses come from.
 const QUEUE_MEMORY: Duration = Duration::from_secs(2);
-/// What may be sent again by request, in bytes sent, without loss.
-const LEAST_SHARE: f64 = 2.0;
+/// What may be sent again, asked for or not, in bytes sent for the first time: without loss, and
+/// where nothing is known of what the path takes.
+pub(super) const LEAST_SHARE: f64 = 2.0;
+/// And at most, whatever a subscriber says of its losses.
+const MOST_SHARE: f64 = 6.0;
+/// A keyframe on its way is hurried once in a round trip, and no more often than this.
+const LEAST_HURRY: Duration = Duration::from_millis(50);
+/// While the round trip is unknown.
+const DEFAULT_HURRY: Duration = Duration::from_millis(100);
 
 /// A packet is about to be sent for the first time. Returns its flight, zero if it has none.
 #[inline]
@@ -137,13 +144,22 @@ impl Room {
             (None, true) => transport.echoes = Some(Box::new(Echoes::new(plan))),
             (None, false) => return,
         }
-        let share = LEAST_SHARE * protection.price();
+        let share = match (&transport.echoes, transport.budget_bps) {
+            (Some(_), Some(_)) => (LEAST_SHARE * protection.price()).min(MOST_SHARE),
+            _ => LEAST_SHARE,
+        };
+        schedule(cx, transport);
+        self.set_resend_share(key, share);
+    }
+
+    /// Sets what may be sent again to a subscriber, in bytes sent for the first time.
+    pub(super) fn set_resend_share(&mut self, key: Key, share: f64) {
+        let Some(transport) = self.transports.get(key) else { return };
         for consumer in &transport.consumers {
             if let Some(consumer) = self.consumers.get_mut(*consumer) {
                 consumer.responder.set_share(share);
             }
         }
-        schedule(cx, transport);
     }
 
     /// Repairs the keyframe that is on its way to a subscriber who asks for one. Returns whether
@@ -152,8 +168,9 @@ impl Room {
         let (Some(transport), Some(consumer)) = (self.transports.get_mut(key), consumer) else {
             return false;
         };
+        let every = transport.rtt.get().map_or(DEFAULT_HURRY, |rtt| rtt.max(LEAST_HURRY));
         let Some(echoes) = &mut transport.echoes else { return false };
-        let is_repaired = echoes.hurry(consumer, cx.now);
+        let is_repaired = echoes.hurry(consumer, every, cx.now);
         if is_repaired {
             cx.shared.counters.keyframes_repaired += 1;
             schedule(cx, transport);
@@ -186,7 +203,8 @@ impl Room {
         let lost = find_lost(consumer, due.number, &self.producers, &self.transports);
         let Some(lost) = lost.filter(|lost| !lost.is_empty()) else { return false };
         let Some(transport) = self.transports.get_mut(key) else { return false };
-        if !transport.pacer.may_resend(lost.bytes.len(), cx.now) {
+        let len = lost.bytes.len();
+        if !transport.pacer.may_resend(cx.now) || !consumer.responder.has_budget(len, cx.now) {
             if let Some(echoes) = &mut transport.echoes {
                 echoes.postpone(due, cx.now);
             }
@@ -195,7 +213,8 @@ impl Room {
         }
         let written = write_rtx(cx, transport, consumer, &lost);
         let Some((lens, stamps, sequence)) = written else { return false };
-        consumer.responder.note(lost.outgoing, cx.now);
+        consumer.responder.note(lost.outgoing, len, cx.now);
+        transport.pacer.note_resent(len, cx.now);
         cx.ledger().made += 1;
         if transport.pacer.admits(cx.now) {
             let mut packet = std::mem::take(&mut cx.shared.scratch.packet);

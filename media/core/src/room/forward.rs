@@ -658,11 +658,12 @@ fn resend_rtx(
     lost: &Lost<'_>,
 ) -> Result<(), DropReason> {
     let (rtt, len) = (transport.rtt.get(), lost.bytes.len());
-    if !transport.pacer.may_resend(len, cx.now) {
+    if !transport.pacer.may_resend(cx.now) {
         consumer.responder.refuse();
         return Err(DropReason::OverBudget);
     }
     decided(consumer.responder.request(lost.outgoing, len, rtt, cx.now))?;
+    transport.pacer.note_resent(len, cx.now);
     let written = write_rtx(cx, transport, consumer, lost);
     let (lens, stamps, sequence) = written.ok_or(DropReason::TooLarge)?;
     let flight = echo::ask(cx, transport, consumer, key, lost);
