@@ -278,7 +278,7 @@ def describe(
             f"a=ice-ufrag:{ufrag}",
             f"a=ice-pwd:{password}",
             f"a=fingerprint:sha-256 {fingerprint}",
-            "a=setup:actpass",
+            "a=setup:active",
             f"a=mid:{mid}",
             *(
                 f"a=extmap:{number} {uri}"

@@ -454,6 +454,16 @@ class Event:
         def __new__(cls, producer: int, offsets: list[int], bitrate_bps: int | None) -> Self: ...
 
     @final
+    class UplinkFloor(Event):
+        """The rate a publisher's estimate of its way up shall stay above; none until this is told."""
+
+        __match_args__ = ("transport", "bitrate_bps")
+        transport: int
+        bitrate_bps: int | None
+        """``None``: it may fall."""
+        def __new__(cls, transport: int, bitrate_bps: int | None) -> Self: ...
+
+    @final
     class PlayoutDelay(Event):
         """How long a subscriber should hold an audio track back; zero until this is told."""
 

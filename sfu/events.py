@@ -38,6 +38,7 @@ class EventDispatch:
             "ProducerDemand": self._producer_demand,
             "ConsumerLayersChanged": self._consumer_layers_changed,
             "AudioProtection": self._audio_protection,
+            "UplinkFloor": self._uplink_floor,
             "PlayoutDelay": self._playout_delay,
             "AudioLevels": self._audio_levels,
             "ActiveSpeaker": self._active_speaker,
@@ -166,6 +167,12 @@ class EventDispatch:
             publication.settings.mid, tuple(event.offsets), event.bitrate_bps
         )
         self._registry.listener.audio_protection_changed(publication.owner, publication.protection)
+
+    def _uplink_floor(self, port: EnginePort, event: "Event.UplinkFloor") -> None:
+        participant = self._registry.transports.get(event.transport)
+        if participant is not None and participant.transport is not None:
+            participant.transport.floor_bps = event.bitrate_bps
+            self._registry.listener.uplink_floor_changed(participant)
 
     def _playout_delay(self, port: EnginePort, event: "Event.PlayoutDelay") -> None:
         subscription = self._registry.subscriptions.get(event.consumer)

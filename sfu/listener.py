@@ -52,6 +52,9 @@ class SfuListener(Protocol):
         Nothing until this is called; ``participant.audio_protections()`` has what holds.
         """
 
+    def uplink_floor_changed(self, participant: "Participant") -> None:
+        """``participant.uplink_floor_bps`` is what its browser's estimate shall stay above."""
+
     def playout_delay_changed(self, participant: "Participant", delay: PlayoutDelay) -> None:
         """How long ``participant`` should hold an audio track it receives.
 

@@ -237,6 +237,11 @@ class Participant:
         items = self.publishing.publications.values()
         return [(item.track, item.demand) for item in items if item.track.kind is Kind.VIDEO]
 
+    @property
+    def uplink_floor_bps(self) -> int | None:
+        """What the client's own estimate of its way up shall stay above; ``None``: it may fall."""
+        return self.transport.floor_bps if self.transport else None
+
     def audio_protections(self) -> list[AudioProtection]:
         """What the client should do about loss of its audio, where anything was said of it."""
         items = (item.protection for item in self.publishing.publications.values())

@@ -95,6 +95,7 @@ class Transport:
         lines: receiving m-lines by mid.
         ssrcs: numbers we send with.
         remote_ssrcs: numbers the client announced.
+        floor_bps: what the client's estimate of its way up shall stay above; ``None``: it may fall.
     """
 
     transport_id: int
@@ -110,6 +111,7 @@ class Transport:
     lines: dict[str, ReceivingLine] = field(default_factory=dict)
     ssrcs: set[int] = field(default_factory=set)
     remote_ssrcs: frozenset[int] = frozenset()
+    floor_bps: int | None = None
 
     @property
     def final(self) -> bool:

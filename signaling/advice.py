@@ -1,4 +1,4 @@
-"""Advice to clients against loss of audio: copies to send, how long to hold what comes."""
+"""Advice to clients against loss: what to send, how much, and how long to hold what comes."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +41,7 @@ class AudioAdvice:
     def remind(self, member: "Member") -> None:
         """A client came back and may have missed the last one."""
         for kind, notice in _present(member.participant).items():
-            if notice.tracks or kind in member.advice.given:
+            if notice.says_something or kind in member.advice.given:
                 self.changed(member, kind)
 
     def send(self, member: "Member", now: Instant) -> None:
@@ -50,7 +50,7 @@ class AudioAdvice:
         for kind, notice in _present(member.participant).items():
             if kind not in advice.due:
                 continue
-            (advice.given.add if notice.tracks else advice.given.discard)(kind)
+            (advice.given.add if notice.says_something else advice.given.discard)(kind)
             member.notify_volatile(notice)
         advice.due.clear()
         advice.not_before_s = now.steady_s + ADVICE_INTERVAL_S
@@ -66,7 +66,8 @@ def _protection(participant: "Participant") -> Protection:
             ProtectedLine(mid=item.mid, offsets=item.offsets, bitrate_bps=item.bitrate_bps)
             for item in participant.audio_protections()
             if item.offsets or item.bitrate_bps is not None
-        )
+        ),
+        floor_bps=participant.uplink_floor_bps,
     )
 
 

@@ -154,6 +154,10 @@ class Announcer:
         """Tells the publisher which copies to send."""
         self._advise(participant, Protection)
 
+    def uplink_floor_changed(self, participant: "Participant") -> None:
+        """Tells the publisher how low its estimate may fall."""
+        self._advise(participant, Protection)
+
     def playout_delay_changed(
         self,
         participant: "Participant",

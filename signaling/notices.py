@@ -463,12 +463,18 @@ class ProtectedLine(_Value):
 
 
 class Protection(ServerData):
-    """What a publisher should do about loss of its audio."""
+    """What a publisher should do about loss on its way up."""
 
     type = "protection"
     delivery = Delivery.SOCKET_NOTICE
 
     tracks: tuple[ProtectedLine, ...]
+    floor_bps: int | None = Field(default=None, ge=1)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.tracks) or self.floor_bps is not None
 
 
 class PlayoutLine(_Value):
@@ -485,6 +491,11 @@ class Playout(ServerData):
     delivery = Delivery.SOCKET_NOTICE
 
     tracks: tuple[PlayoutLine, ...]
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything to hold."""
+        return bool(self.tracks)
 
 
 class UploadInfo(_Value):

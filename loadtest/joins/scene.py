@@ -47,12 +47,13 @@ return {
 """
 _RECEIVED = """
 const peer = globalThis.witness?.call?.peer;
-const sums = { audio: 0, video: 0, carrier: null };
+const sums = { audio: {}, video: {}, carrier: null };
 if (!peer) return sums;
 const entries = [...(await peer.getStats()).values()];
 for (const entry of entries) {
   if (entry.type !== "inbound-rtp") continue;
-  sums[entry.kind] += entry[entry.kind === "video" ? "framesDecoded" : "packetsReceived"] ?? 0;
+  const { kind, ssrc, framesDecoded, packetsReceived } = entry;
+  sums[kind][ssrc] = (kind === "video" ? framesDecoded : packetsReceived) ?? 0;
 }
 const used = entries.map((entry) => entry.selectedCandidatePairId).find(Boolean);
 const pair = entries.find(({ id }) => id === used);
@@ -151,7 +152,7 @@ class _Joining:
             await page.close()
         return made
 
-    async def _join(self, page: CallPage, before: Mapping[str, float]) -> Try:
+    async def _join(self, page: CallPage, before: Mapping[str, Mapping[str, float]]) -> Try:
         made = Try()
         stalled = [await self._stalled_s(one) for one in (page, self._near)]
         await page.run(_CLICK)
@@ -163,8 +164,8 @@ class _Joining:
             now_s = time.monotonic() - started
             for name in ("socket", "joined", "connected"):
                 made.reached[name] = stages[name]
-            heard = min(far["audio"], near["audio"] - before["audio"]) >= _PACKETS
-            seen = min(far["video"], near["video"] - before["video"]) >= 1
+            heard = min(_more(page, "audio") for page in ((far, {}), (near, before))) >= _PACKETS
+            seen = min(_more(page, "video") for page in ((far, {}), (near, before))) >= 1
             made.carrier = far["carrier"] or made.carrier
             for name, is_there in (("heard", heard), ("seen", seen)):
                 if is_there and made.reached[name] is None:
@@ -184,3 +185,11 @@ class _Joining:
         await page.run("globalThis.witness?.call?.leave();")
         with contextlib.suppress(TimeoutError):
             await until(lambda: self._near.run(_ALONE), "end of the try", _LEAVE_S)
+
+
+def _more(
+    page: tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]], kind: str
+) -> float:
+    """What came since ``before``; what a page counted of somebody who left is gone from ``now``."""
+    now, before = (counts.get(kind, {}) for counts in page)
+    return sum(count - before.get(source, 0) for source, count in now.items())

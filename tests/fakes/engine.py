@@ -97,6 +97,11 @@ class Event:
         bitrate_bps: int | None = None
 
     @dataclass(frozen=True)
+    class UplinkFloor:
+        transport: int
+        bitrate_bps: int | None = None
+
+    @dataclass(frozen=True)
     class PlayoutDelay:
         consumer: int
         delay_ms: int

@@ -172,6 +172,8 @@ EVENTS: list[tuple[Event, tuple[object, ...]]] = [
     (Event.ConsumerStarted(3), (3,)),
     (Event.AudioProtection(2, [1, 17], 20000), (2, [1, 17], 20000)),
     (Event.AudioProtection(2, [], None), (2, [], None)),
+    (Event.UplinkFloor(1, 900_000), (1, 900_000)),
+    (Event.UplinkFloor(1, None), (1, None)),
     (Event.PlayoutDelay(3, 260), (3, 260)),
     (Event.AudioLevels(4, [(2, 30)]), (4, [(2, 30)])),
     (Event.ActiveSpeaker(4, None), (4, None)),

@@ -86,6 +86,22 @@ def test_protection_and_delay_reach_the_listener_with_the_mid(scene: Scene) -> N
     assert customer.audio_protections() == [AudioProtection("1")]
 
 
+def test_floor_of_a_way_up_belongs_to_its_transport(scene: Scene) -> None:
+    customer = scene.join("customer")
+    assert customer.uplink_floor_bps is None
+    publisher = Client()
+    publisher.add("video", "sendonly")
+    customer.negotiate(Offer(publisher.sdp))
+    scene.listener.take()
+    assert customer.transport is not None
+    transport = customer.transport.transport_id
+    scene.emit(Event.UplinkFloor(transport, 900_000), Event.UplinkFloor(transport + 1, 500_000))
+    assert scene.listener.take() == [("uplink_floor_changed", (customer,))]
+    assert customer.uplink_floor_bps == 900_000
+    scene.emit(Event.UplinkFloor(transport, None))
+    assert customer.uplink_floor_bps is None
+
+
 def test_events_of_tracks_that_are_gone_are_ignored(scene: Scene) -> None:
     scene.join("customer")
     scene.listener.take()

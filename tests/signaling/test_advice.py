@@ -38,7 +38,7 @@ def test_the_publisher_learns_the_copies_and_the_subscriber_the_delay() -> None:
     protect(scene, [1, 2, 4], 24_000)
     hold(scene, 320)
     line = {"mid": "0", "offsets": [1, 2, 4], "bitrate_bps": 24_000}
-    assert customer.take("protection") == [{"tracks": [line]}]
+    assert customer.take("protection") == [{"tracks": [line], "floor_bps": None}]
     assert rm.take("playout") == [{"tracks": [{"mid": "0", "delay_ms": 320}]}]
     assert customer.take("playout") == rm.take("protection") == []
     assert all("seq" not in frame for frame in [*rm.frames, *customer.frames])
@@ -51,7 +51,7 @@ def test_the_end_of_loss_is_told_too() -> None:
     scene.run(1)
     protect(scene, [])
     hold(scene, 0)
-    assert customer.take("protection")[-1] == {"tracks": []}
+    assert customer.take("protection")[-1] == {"tracks": [], "floor_bps": None}
     assert rm.take("playout")[-1] == {"tracks": []}
 
 
@@ -90,7 +90,7 @@ def test_whoever_comes_back_is_told_how_things_are_now() -> None:
     protect(scene, [])
     again = scene.resume(back, last_seq=back.last_seq)
     scene.run(ADVICE_INTERVAL_S)
-    assert again.take("protection") == [{"tracks": []}]
+    assert again.take("protection") == [{"tracks": [], "floor_bps": None}]
     again.ack()
     again.lose()
     quiet = scene.resume(again, last_seq=again.last_seq)
@@ -125,7 +125,7 @@ def test_a_new_media_connection_begins_without_advice() -> None:
     anew.clear()
     protect(scene, [1, 2])
     assert anew.take("protection") == [
-        {"tracks": [{"mid": "0", "offsets": [1, 2], "bitrate_bps": None}]}
+        {"tracks": [{"mid": "0", "offsets": [1, 2], "bitrate_bps": None}], "floor_bps": None}
     ]
 
 
@@ -138,6 +138,18 @@ def test_advice_about_what_is_gone_is_ignored() -> None:
     scene.emit(Event.PlayoutDelay(consumer, 100))
     scene.run(1)
     assert rm.take("playout") == rm.take("protection") == []
+
+
+def test_a_publisher_is_told_how_low_its_estimate_may_fall() -> None:
+    scene, _, customer = call()
+    (producer,) = scene.engine.producers.values()
+    transport = producer.transport
+    scene.emit(Event.UplinkFloor(transport, 900_000))
+    scene.run(1)
+    assert customer.take("protection") == [{"tracks": [], "floor_bps": 900_000}]
+    scene.emit(Event.UplinkFloor(transport, None))
+    scene.run(1)
+    assert customer.take("protection")[-1] == {"tracks": [], "floor_bps": None}
 
 
 def test_a_delay_beyond_what_browsers_take_is_cut() -> None:

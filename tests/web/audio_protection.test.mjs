@@ -296,6 +296,27 @@ test("nothing said of one media connection holds for the next", async () => {
   assert.equal(audio.jitterBufferTarget, null);
 });
 
+test("the floor holds while the server can be heard, or no queue fills", async () => {
+  const { subject, tick } = protection();
+  subject.onProtection({ tracks: [], floor_bps: 900_000 });
+  assert.equal(subject.floorBps, 900_000);
+  await tick({ up: 0.7, rtt: 0.04 });
+  await tick({ up: 0.7, rtt: 0.9 });
+  assert.equal(subject.floorBps, 900_000, "the server sees a queue itself");
+  await tick({ guided: false, up: 0.7, rtt: 0.9 });
+  assert.equal(subject.floorBps, null);
+  await tick({ guided: false, up: 0.7, rtt: 0.05 });
+  assert.equal(subject.floorBps, 900_000);
+  for (const floor of [null, 0, -1, "900000", 1e12, NaN, {}]) {
+    subject.onProtection({ tracks: [], floor_bps: 900_000 });
+    subject.onProtection({ tracks: [], floor_bps: floor });
+    assert.equal(subject.floorBps, null, String(floor));
+  }
+  subject.onProtection({ floor_bps: 500_000 });
+  subject.startOver();
+  assert.equal(subject.floorBps, null);
+});
+
 test("malformed advice is no advice", async () => {
   const malformed = [
     undefined, null, 5, "x", [], {}, { tracks: null }, { tracks: "0" }, { tracks: { length: 3 } },

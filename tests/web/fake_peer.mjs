@@ -8,6 +8,7 @@ export class FakePeer extends EventTarget {
   iceRestarts = 0;
   stats = new Map();
   offers = 0;
+  answers = [];
   /** Throws in `setRemoteDescription` while true. */
   refuseAnswer = false;
 
@@ -57,7 +58,8 @@ export class FakePeer extends EventTarget {
     for (const [index, transceiver] of this.transceivers.entries()) transceiver.mid ??= String(index);
   }
 
-  async setRemoteDescription() {
+  async setRemoteDescription({ sdp }) {
+    this.answers.push(sdp);
     if (this.refuseAnswer) throw new Error("refused");
     this.signalingState = "stable";
   }

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { WitnessError } from "../../web/sdk/errors.js";
 import { Media } from "../../web/sdk/media.js";
+import { withVideoFloor } from "../../web/sdk/sdp.js";
 import { FakePeer, fakeTrack } from "./fake_peer.mjs";
 import { settle } from "./virtual_clock.mjs";
 
@@ -257,4 +258,51 @@ test("sent audio passes through the worker where the server takes copies, and on
     await settle();
     assert.deepEqual(adopted, copied ? [peers[0].transceivers[0]] : []);
   }
+});
+
+const VIDEO = "v=0\r\nm=audio 9 UDP 111\r\na=rtpmap:111 opus/48000/2\r\na=recvonly\r\n" +
+  "m=video 9 UDP 96 97 98\r\na=recvonly\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n" +
+  "a=rtpmap:98 H264/90000\r\na=fmtp:98 packetization-mode=1\r\n" +
+  "m=video 9 UDP 96\r\na=sendonly\r\na=rtpmap:96 VP8/90000\r\n";
+
+test("a floor is written for every codec of sent video, and nowhere else", () => {
+  assert.equal(withVideoFloor(VIDEO, null), VIDEO);
+  const added = withVideoFloor(VIDEO, 900_000).split("\r\n").filter((line) => !VIDEO.split("\r\n").includes(line));
+  assert.deepEqual(added, ["a=fmtp:96 x-google-min-bitrate=900", "a=fmtp:98 packetization-mode=1;x-google-min-bitrate=900"]);
+  assert.equal(withVideoFloor("", 1), "");
+});
+
+test("a floor is applied with the answer in force, without the server, and with each later answer", async () => {
+  const parts = setup();
+  const { media, offers, peers } = parts;
+  parts.answer = () => ({ sdp: VIDEO, published: [], subscribed: [] });
+  media.setFloor(500_000);
+  await media.publish("camera", fakeTrack("video"), false);
+  media.setFloor(900_000);
+  await settle();
+  assert.equal(offers.length, 1);
+  const floors = () => peers.at(-1).answers.map((sdp) => /x-google-min-bitrate=(\d+)/.exec(sdp)?.[1] ?? null);
+  assert.deepEqual(floors(), ["500", "900"]);
+  await media.publish("screen", fakeTrack("video"), false);
+  media.setFloor(null);
+  media.setFloor(null);
+  await settle();
+  assert.deepEqual(floors(), ["500", "900", "900", null]);
+  assert.equal(peers[0].signalingState, "stable");
+  media.setFloor(700_000);
+  await media.rebuild();
+  assert.deepEqual(floors(), [null], "a new connection begins without");
+});
+
+test("a floor the browser refuses leaves the connection as it was", async () => {
+  const parts = setup();
+  const { media, offers, peers } = parts;
+  await media.publish("camera", fakeTrack("video"), false);
+  peers[0].refuseAnswer = true;
+  media.setFloor(900_000);
+  await settle();
+  assert.equal(peers[0].signalingState, "stable");
+  peers[0].refuseAnswer = false;
+  await media.publish("screen", fakeTrack("video"), false);
+  assert.equal(offers.length, 2);
 });

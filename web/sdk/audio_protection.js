@@ -30,12 +30,18 @@ const MAX_LINES = 64;
 const QUEUE_S = 0.5;
 /** Copies that are sent at most into a full queue. */
 const COPIES_IN_QUEUE = 3;
+/** More than any server has reason to ask for. */
+const MAX_FLOOR_BPS = 5_000_000;
 /** Samples without a packet after which a sender with a worker counts as stuck. */
 const STUCK_SAMPLES = 5;
 
 export class AudioProtection {
   /** Who decides at present. @type {"server" | "own"} */
   steering = "server";
+  /** What the browser's estimate of its way up shall stay above, bit/s. @type {number | null} */
+  floorBps = null;
+  /** @type {number | null} */
+  #floorWish = null;
   /** By mid. @type {Map<string, Applied>} */
   applied = new Map();
   /** @type {Map<string, Applied>} */
@@ -66,6 +72,8 @@ export class AudioProtection {
         mid, { offsets: usableOffsets(offsets), bitrateBps: Number.isFinite(bps) && bps > 0 ? Math.round(bps) : null },
       ]),
     );
+    const { floor_bps: floor } = /** @type {Record<string, any>} */ (data ?? {});
+    this.#floorWish = this.floorBps = Number.isFinite(floor) && floor > 0 && floor <= MAX_FLOOR_BPS ? floor : null;
   }
 
   /** @param {unknown} data Of the notice `playout`. */
@@ -77,6 +85,7 @@ export class AudioProtection {
   startOver() {
     for (const map of [this.#wishes, this.#delays, this.#followers, this.#previous, this.#sent, this.applied]) map.clear();
     this.#leastRttS = Infinity;
+    this.floorBps = this.#floorWish = null;
   }
 
   /**
@@ -93,6 +102,8 @@ export class AudioProtection {
     this.steering = guided ? "server" : "own";
     const present = new Map(entries.map((entry) => [entry.id, entry]));
     const queueing = this.#isQueueing(present);
+    // A server that can't be heard can't take it back either.
+    this.floorBps = guided || !queueing ? this.#floorWish : null;
     this.#measure(present, nowMs);
     for (const line of sending) this.#protect(line, guided, queueing, nowMs);
     this.#hold(receiving, guided, nowMs);

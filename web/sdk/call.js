@@ -459,6 +459,7 @@ export class Call extends Emitter {
         break;
       case "protection":
         this.#protectionOf(this.#media.peer).onProtection(data);
+        this.#media.setFloor(this.#protection.floorBps);
         break;
       case "playout":
         this.#protectionOf(this.#media.peer).onPlayout(data);
@@ -705,6 +706,7 @@ export class Call extends Emitter {
     }));
     const guided = this.#advised && this.#signal.silentMs < SILENT_MS;
     protection.tick({ nowMs: this.#clock.now(), guided, entries, sending, receiving });
+    this.#media.setFloor(protection.floorBps);
     // Nothing is sent on a line before its offer was answered.
     const isSettled = peer.signalingState === "stable" && this.#media.state === "connected";
     if (!protection.isStuck(entries, isSettled ? sending : [])) return;

@@ -4,7 +4,7 @@ import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
 import { NegotiationQueue } from "./negotiation.js";
 import { KIND_OF } from "./protocol.js";
-import { withAudioNack } from "./sdp.js";
+import { withAudioNack, withVideoFloor } from "./sdp.js";
 import { addSendingLine, applyDemand, encodingSizes, encodingsFor } from "./simulcast.js";
 
 /**
@@ -66,6 +66,10 @@ export class Media extends Emitter {
   /** What the server wants of each own track. @type {Map<string, import("./simulcast.js").EncodingDemand[]>} */
   #demand = new Map();
   #restart = false;
+  /** What the estimate of the way up shall stay above, as the server says, and as the peer connection was told. */
+  #floor = { wanted: /** @type {number | null} */ (null), applied: /** @type {number | null} */ (null) };
+  /** The answer in force, as the server sent it. */
+  #answer = "";
   /** Ends the negotiation under way, when its peer connection is dropped. */
   #abandon = () => {};
   #closed = false;
@@ -195,6 +199,32 @@ export class Media extends Emitter {
     }
   }
 
+  /**
+   * Keeps the browser's estimate of its way up above a rate.
+   *
+   * @param {number | null} bps Null: it may fall.
+   */
+  setFloor(bps) {
+    if (bps === this.#floor.wanted) return;
+    this.#floor.wanted = bps;
+    this.#queue.alone(() => this.#applyFloor());
+  }
+
+  /** The answer that is in force, once more and with the floor: nobody else has to know. */
+  async #applyFloor() {
+    const { peer } = this;
+    const floor = this.#floor.wanted;
+    if (!peer || !this.#answer || floor === this.#floor.applied) return;
+    try {
+      await setLocalOffer(peer, await peer.createOffer({}));
+      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(this.#answer, floor) });
+      if (peer === this.peer) this.#floor.applied = floor;
+    } catch {
+      // The next answer brings it.
+      if (peer.signalingState === "have-local-offer") await peer.setLocalDescription({ type: "rollback" }).catch(() => {});
+    }
+  }
+
   /** Finds new network paths for the same peer connection. */
   async restartIce() {
     if (!this.peer) return;
@@ -270,6 +300,8 @@ export class Media extends Emitter {
     this.#receivers = { audio: [], video: [] };
     this.#spare = [];
     this.#demand.clear();
+    this.#answer = "";
+    this.#floor = { wanted: null, applied: null };
     this.#restart = false;
     for (const transceiver of peer?.getTransceivers() ?? []) this.#red?.forget(transceiver.sender);
     for (const sending of this.sending.values()) sending.transceiver = null;
@@ -324,10 +356,15 @@ export class Media extends Emitter {
     });
     const answer = await this.#sendOffer({ sdp: peer.localDescription?.sdp ?? "", tracks });
     if (peer !== this.peer) return;
+    const floor = this.#floor.wanted;
     try {
-      await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(answer.sdp, floor) });
     } catch (error) {
       throw new WitnessError("bad_sdp", "the browser refused the answer", { cause: error });
+    }
+    if (peer === this.peer) {
+      this.#answer = answer.sdp;
+      this.#floor.applied = floor;
     }
     this.#learn(peer, answer);
   }

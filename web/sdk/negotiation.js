@@ -7,6 +7,8 @@ export class NegotiationQueue {
   #running = false;
   /** @type {{ resolve: () => void, reject: (error: unknown) => void }[]} */
   #waiting = [];
+  /** @type {(() => Promise<void>)[]} */
+  #tasks = [];
   #negotiate;
 
   /** @param {() => Promise<void>} negotiate Makes one offer and applies its answer. */
@@ -15,7 +17,7 @@ export class NegotiationQueue {
   }
 
   get idle() {
-    return !this.#running && this.#waiting.length === 0;
+    return !this.#running && this.#waiting.length + this.#tasks.length === 0;
   }
 
   /**
@@ -30,11 +32,27 @@ export class NegotiationQueue {
     return done;
   }
 
+  /**
+   * Runs something while no offer is outstanding.
+   *
+   * @param {() => Promise<void>} task Must not fail.
+   */
+  alone(task) {
+    this.#tasks.push(task);
+    if (!this.#running) void this.#run();
+  }
+
   async #run() {
     this.#running = true;
     // Callers of the same turn share one offer.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length + this.#tasks.length > 0) {
+      // An offer that is due has the newest answer anyway.
+      const task = this.#waiting.length === 0 ? this.#tasks.shift() : undefined;
+      if (task) {
+        await task();
+        continue;
+      }
       const served = this.#waiting;
       this.#waiting = [];
       try {

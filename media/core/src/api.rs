@@ -396,6 +396,13 @@ pub enum Event {
         /// Bit rate of the encoder with which copies fit, on both ways; `None`: as it likes.
         bitrate_bps: Option<u32>,
     },
+    /// The rate a publisher's own estimate of its way to us shall stay above, in bit/s: the way
+    /// loses packets whatever is sent, and its browser would take that for a narrow link. `None`:
+    /// it may fall. Only told when it changes; `None` until then.
+    UplinkFloor {
+        transport: TransportId,
+        bitrate_bps: Option<u32>,
+    },
     /// How long a subscriber should hold an audio track back so that copies of what was lost come
     /// in time; zero: as it likes. Only told when it changes; zero until then.
     PlayoutDelay {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::bwe::QueueDelay;
 use crate::ext::AbsSendTime;
-use crate::protect::uplink::{Reported, UplinkJudge};
+use crate::protect::floor::{Doubt, Floor};
+use crate::protect::uplink::{QUEUE_US, Reported, UplinkJudge};
 
 /// Steps of [`AbsSendTime`] in 64 s, after which it starts over.
 const STEPS: i64 = 1 << 24;
@@ -16,6 +17,7 @@ const MAX_STRETCHES: u32 = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Uplink {
     judge: UplinkJudge,
+    floor: Floor,
     queue: QueueDelay,
     /// Newest time of sending in steps, extended so that it never wraps.
     newest: Option<i64>,
@@ -46,6 +48,17 @@ impl Uplink {
         let elapsed = self.reported_at.replace(now).map_or(Duration::ZERO, |last| now - last);
         let reported = Reported { packets, lost, bytes };
         self.judge.on_report(reported, elapsed, self.queue.standing_us())
+    }
+
+    /// The rate the sender's estimate shall stay above, where it changed with the last report.
+    pub(crate) fn new_floor(&mut self, now: Instant) -> Option<Option<u32>> {
+        let doubt = match self.queue.standing_us() > QUEUE_US {
+            true => Doubt::Queue,
+            false if self.judge.is_doubtful() => Doubt::Loss,
+            false => Doubt::None,
+        };
+        let changed = self.floor.update(self.judge.inherent(), doubt, now);
+        changed.then(|| self.floor.bitrate_bps())
     }
 }
 

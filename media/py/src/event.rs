@@ -47,6 +47,10 @@ pub(crate) enum Event {
         offsets: Vec<u32>,
         bitrate_bps: Option<u32>,
     },
+    UplinkFloor {
+        transport: u64,
+        bitrate_bps: Option<u32>,
+    },
     PlayoutDelay {
         consumer: u64,
         delay_ms: u32,
@@ -160,6 +164,10 @@ impl Event {
                     "Event.AudioProtection(producer={producer}, offsets={offsets:?}, \
                      bitrate_bps={bitrate})"
                 )
+            }
+            Event::UplinkFloor { transport, bitrate_bps } => {
+                let bitrate = bitrate_bps.map_or("None".into(), |bps| bps.to_string());
+                format!("Event.UplinkFloor(transport={transport}, bitrate_bps={bitrate})")
             }
             Event::PlayoutDelay { consumer, delay_ms } => {
                 format!("Event.PlayoutDelay(consumer={consumer}, delay_ms={delay_ms})")
@@ -310,6 +318,9 @@ impl From<api::Event> for Event {
                 // Of bytes, Python would make `bytes`.
                 let offsets = offsets.into_iter().map(u32::from).collect();
                 Event::AudioProtection { producer, offsets, bitrate_bps }
+            }
+            api::Event::UplinkFloor { transport, bitrate_bps } => {
+                Event::UplinkFloor { transport, bitrate_bps }
             }
             api::Event::PlayoutDelay { consumer, delay_ms } => {
                 Event::PlayoutDelay { consumer, delay_ms }

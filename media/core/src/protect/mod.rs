@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+pub mod floor;
 mod history;
 mod meter;
 mod offsets;

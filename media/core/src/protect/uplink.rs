@@ -27,7 +27,7 @@ const FALL: f64 = 0.85;
 /// Without such a verdict, what is known of the way moves by no more than this share.
 const DRIFT: f64 = 0.2;
 /// A standing queue that says that the link is full, in µs.
-const QUEUE_US: i64 = 25_000;
+pub const QUEUE_US: i64 = 25_000;
 /// Weight of a window in what is believed.
 const WEIGHT: f64 = 0.15;
 /// A little more than what is known is left out: it is known with an error, and senders take a
@@ -123,6 +123,11 @@ impl UplinkJudge {
     /// Share of the packets the way loses by itself, as far as known.
     pub fn inherent(&self) -> f64 {
         self.inherent.unwrap_or(0.0)
+    }
+
+    /// Whether more is lost at present than the way is known to lose.
+    pub fn is_doubtful(&self) -> bool {
+        self.suspicion.is_some()
     }
 
     /// Takes the packets of one feedback that covers `elapsed` while a queue of `queue_us` stood.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Room;
-use crate::api::MediaKind;
+use crate::api::{Event, MediaKind};
 use crate::producer::Producer;
 use crate::protect::requests;
 use crate::rtcp::{
@@ -203,6 +203,9 @@ pub(super) fn send_congestion_feedback(cx: &mut Cx, transport: &mut Transport) {
         let arrivals = report.arrivals;
         let mut hidden = transport.uplink.judge(arrivals, cx.now);
         cx.shared.counters.losses_untold += u64::from(hidden);
+        if let Some(bitrate_bps) = transport.uplink.new_floor(cx.now) {
+            cx.shared.events.push(Event::UplinkFloor { transport: transport.id, bitrate_bps });
+        }
         let (mut from, mut count) = (0, 0);
         while let Some(stretch) = next_stretch(arrivals, &mut from, &mut hidden, count) {
             count += 1;

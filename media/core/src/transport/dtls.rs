@@ -13,8 +13,8 @@ use crate::certificate::Certificate;
 const BUFFER_LEN: usize = 2_048;
 
 /// First retransmission; the interval doubles up to the longest one.
-const FIRST_RETRANSMISSION: Duration = Duration::from_millis(150);
-const LONGEST_RETRANSMISSION: Duration = Duration::from_millis(400);
+const FIRST_RETRANSMISSION: Duration = Duration::from_millis(80);
+const LONGEST_RETRANSMISSION: Duration = Duration::from_millis(250);
 /// More than fit into any handshake timeout: the timeout decides.
 const RETRANSMISSIONS: usize = 1_000;
 
