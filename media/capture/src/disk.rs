@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A segment being written.
@@ -31,11 +31,11 @@ pub trait SegmentFile: Send {
 
 /// Where segments are made.
 pub trait Disk: Send + Sync {
-    /// Makes a new file in a directory; the directory exists.
+    /// Makes a new file; its directory is made, too, if it and the one above are missing at most.
     ///
     /// # Errors
     ///
-    /// What the system says; an existing file is one.
+    /// What the system says; an existing file is one, also one of the name it will have.
     fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>>;
 
     /// Whether a file that is being written can still be found under its name.
@@ -52,7 +52,7 @@ pub trait Disk: Send + Sync {
     /// What the system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Gives a finished file its name, for good.
+    /// Gives a finished file its name, for good. May be called again after an error.
     ///
     /// # Errors
     ///
@@ -87,11 +87,50 @@ impl LocalDisk {
     }
 }
 
+/// Whether two names are of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path| fs::symlink_metadata(path).map(|data| (data.dev(), data.ino()));
+    matches!((place(one), place(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Brings a directory's entries to the disk.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+impl LocalDisk {
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        let above = path.parent().ok_or(io::ErrorKind::NotFound)?;
+        if !above.starts_with(&self.root) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        for place in [above, path] {
+            // What was begun at the same time elsewhere is as good.
+            match fs::DirBuilder::new().mode(0o700).create(place) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => sync(place.parent().ok_or(io::ErrorKind::NotFound)?)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Disk for LocalDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
         self.check_mount()?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Box::new(LocalFile(file)))
+        if path.extension() == Some("part".as_ref()) && path.with_extension("").exists() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let file = match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_directory(path.parent().ok_or(error)?)?;
+                options.open(path)
+            }
+            done => done,
+        };
+        Ok(Box::new(LocalFile(file?)))
     }
 
     fn check(&self, path: &Path) -> io::Result<()> {
@@ -106,15 +145,20 @@ impl Disk for LocalDisk {
     fn finish(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check_mount()?;
         // A link refuses to replace what is there already; a rename would do it silently.
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         match fs::hard_link(from, to) {
             Ok(()) => fs::remove_file(from)?,
+            // An earlier attempt came so far, or further.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_same(from, to) => {
+                fs::remove_file(from)?;
+            }
+            Err(error) if is_gone(&error) && to.exists() => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
             // Not every file system has links.
             Err(_) if to.exists() => return Err(io::ErrorKind::AlreadyExists.into()),
             Err(_) => fs::rename(from, to)?,
         }
-        let directory = to.parent().ok_or(io::ErrorKind::NotFound)?;
-        File::open(directory)?.sync_all()
+        sync(to.parent().ok_or(io::ErrorKind::NotFound)?)
     }
 }
 
@@ -133,5 +177,65 @@ impl SegmentFile for LocalFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory that is removed in the end.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Place {
+            let path = std::env::temp_dir().join(format!("witness-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Place(path)
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn kind<T>(done: io::Result<T>) -> Option<io::ErrorKind> {
+        done.err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn a_directory_that_could_not_be_made_before_is_made_now() {
+        let place = Place::new("made");
+        let disk = LocalDisk::new(place.0.clone()).unwrap();
+        let path = place.0.join("s/tracks/t/000001.pcapng.part");
+        // A session that is gone is not begun again.
+        assert_eq!(kind(disk.create(&path)), Some(io::ErrorKind::NotFound));
+        fs::create_dir(place.0.join("s")).unwrap();
+        disk.create(&path).unwrap().write(b"x").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        let mode = fs::metadata(path.parent().unwrap()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let outside = Path::new("/nowhere/tracks/t/1.part");
+        assert_eq!(kind(disk.create(outside)), Some(io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn a_name_is_given_once_however_often_it_is_tried() {
+        let place = Place::new("named");
+        let disk = LocalDisk::new(place.0.clone()).unwrap();
+        let (part, path) = (place.0.join("1.pcapng.part"), place.0.join("1.pcapng"));
+        disk.create(&part).unwrap().write(b"one").unwrap();
+        // Killed between link and unlink.
+        fs::hard_link(&part, &path).unwrap();
+        for _ in 0..2 {
+            disk.finish(&part, &path).unwrap();
+            assert!(!part.exists());
+        }
+        assert_eq!(kind(disk.create(&part)), Some(io::ErrorKind::AlreadyExists));
+        fs::write(&part, b"another").unwrap();
+        assert_eq!(kind(disk.finish(&part, &path)), Some(io::ErrorKind::AlreadyExists));
+        assert_eq!(fs::read(&path).unwrap(), b"one");
     }
 }

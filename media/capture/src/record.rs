@@ -14,6 +14,7 @@ const STOP: u8 = 4;
 const CLOSE: u8 = 5;
 const REPORT: u8 = 6;
 const LOST: u8 = 7;
+const EMPTY: u8 = 8;
 
 /// Largest content of a record.
 pub(crate) const MAX_CONTENT: usize = 4_096;
@@ -120,6 +121,10 @@ pub(crate) fn push_mark(block: &mut Vec<u8>, at_ns: u64, capture: CaptureId, mar
         Mark::Resume => RESUME,
         Mark::Stop => STOP,
         Mark::Close => CLOSE,
+        Mark::Empty { encoding, instance, ext_seq } => {
+            (head.encoding, head.instance, head.number) = (encoding, instance, ext_seq);
+            EMPTY
+        }
         Mark::Report { encoding, instance, info } => {
             (head.encoding, head.instance, head.len) = (encoding, instance, 24);
             content[0..4].copy_from_slice(&info.ssrc.to_le_bytes());
@@ -178,6 +183,10 @@ fn kind_of<'a>(head: &Head, content: &'a [u8]) -> Option<Kind<'a>> {
         RESUME => Mark::Resume,
         STOP => Mark::Stop,
         CLOSE => Mark::Close,
+        EMPTY => {
+            let (encoding, instance, ext_seq) = (head.encoding, head.instance, head.number);
+            Mark::Empty { encoding, instance, ext_seq }
+        }
         REPORT => {
             let u32_at = |at: usize| Some(u32::from_le_bytes(*content.get(at..)?.first_chunk()?));
             let info = SenderInfo {
@@ -221,12 +230,14 @@ mod tests {
         };
         let report = Mark::Report { encoding: 1, instance: 3, info };
         push_packet(&mut block, 11, &packet);
-        for mark in [Mark::Begin, Mark::Pause, Mark::Resume, report, Mark::Stop, Mark::Close] {
+        let empty = Mark::Empty { encoding: 3, instance: 9, ext_seq: u64::MAX };
+        for mark in [Mark::Begin, Mark::Pause, Mark::Resume, report, Mark::Stop, Mark::Close, empty]
+        {
             push_mark(&mut block, 12, 8, mark);
         }
         push_lost(&mut block, (1, 13), 9, 4);
         let found: Vec<Record<'_>> = records(&block).collect();
-        assert_eq!(found.len(), 8);
+        assert_eq!(found.len(), 9);
         assert_eq!(
             found[0],
             Record {
@@ -243,7 +254,8 @@ mod tests {
         );
         assert_eq!(found[4].kind, Kind::Mark(report));
         assert_eq!(found[6].kind, Kind::Mark(Mark::Close));
-        assert_eq!(found[7].kind, Kind::Lost { packets: 4, since_ns: 1 });
+        assert_eq!(found[7].kind, Kind::Mark(empty));
+        assert_eq!(found[8].kind, Kind::Lost { packets: 4, since_ns: 1 });
     }
 
     #[test]

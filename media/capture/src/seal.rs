@@ -113,6 +113,18 @@ impl Sealer {
         &self.header
     }
 
+    /// How many frames there are.
+    pub(crate) fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// The last frame, in place of those after the first `frames`, which are not in the file.
+    /// Their numbers must not be sealed again; the last frame's nonce differs by its flag.
+    pub(crate) fn end_after(mut self, frames: u32, out: &mut Vec<u8>) {
+        self.frames = frames;
+        self.seal(&[], true, out);
+    }
+
     /// Appends frames with `content` to `out`. Without `is_last` nothing comes of no content.
     pub(crate) fn seal(&mut self, content: &[u8], is_last: bool, out: &mut Vec<u8>) {
         let mut rest = content;
@@ -147,7 +159,7 @@ impl Sealer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn sealed(parts: &[&[u8]]) -> Vec<u8> {
@@ -161,7 +173,8 @@ mod tests {
         out
     }
 
-    fn open(file: &[u8]) -> Option<Vec<u8>> {
+    /// The content of a file under the master key of these tests.
+    pub(crate) fn open(file: &[u8]) -> Option<Vec<u8>> {
         let header: [u8; HEADER_LEN] = *file.first_chunk()?;
         let mut key: [u8; 48] = header[28..76].try_into().ok()?;
         let nonce = Nonce::assume_unique_for_key(header[16..28].try_into().ok()?);
@@ -194,6 +207,18 @@ mod tests {
         for parts in [&[][..], &short, &[&long]] {
             assert_eq!(open(&sealed(parts)), Some(parts.concat()));
         }
+    }
+
+    #[test]
+    fn frames_that_could_not_be_written_leave_a_file_that_ends() {
+        let master = MasterKey::new(&[7; 32]).unwrap();
+        let mut sealer = Sealer::new(&master);
+        let mut file = sealer.header().to_vec();
+        sealer.seal(b"written", false, &mut file);
+        let frames = sealer.frames();
+        sealer.seal(b"lost", false, &mut Vec::new());
+        sealer.end_after(frames, &mut file);
+        assert_eq!(open(&file).as_deref(), Some(b"written".as_slice()));
     }
 
     #[test]

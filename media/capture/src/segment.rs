@@ -21,6 +21,10 @@ pub(crate) struct Segment {
     part: PathBuf,
     number: u32,
     sealer: Option<Sealer>,
+    /// Frames in the file.
+    frames: u32,
+    /// Something could not be written: nothing more is, but the end.
+    is_broken: bool,
     /// Blocks that are not in the file yet.
     pub(crate) buffer: Vec<u8>,
     /// Packets among them.
@@ -60,6 +64,8 @@ impl Segment {
             part,
             number,
             sealer: None,
+            frames: 0,
+            is_broken: false,
             buffer: Vec::with_capacity(64 << 10),
             buffered_packets: 0,
             buffered_since_us: None,
@@ -74,7 +80,11 @@ impl Segment {
         };
         if let Some(key) = key {
             let sealer = Sealer::new(key);
-            segment.append(sealer.header())?;
+            if let Err(error) = segment.append(sealer.header()) {
+                // Where it stays, the next one gets another number.
+                let _ = segment.discard();
+                return Err(error);
+            }
             segment.sealer = Some(sealer);
         }
         segment.buffer.extend_from_slice(header);
@@ -101,7 +111,7 @@ impl Segment {
     /// Hands the buffer to the system. After an error the file holds what it held before, or
     /// could not even be cut to that.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
+        if self.buffer.is_empty() || self.is_broken {
             return Ok(());
         }
         let buffer = std::mem::take(&mut self.buffer);
@@ -118,7 +128,9 @@ impl Segment {
         };
         self.buffer = buffer;
         self.buffer.clear();
+        self.is_broken = done.is_err();
         done?;
+        self.frames = self.sealer.as_ref().map_or(0, Sealer::frames);
         self.packets += std::mem::take(&mut self.buffered_packets);
         self.buffered_since_us = None;
         self.written_us = self.newest_us;
@@ -156,9 +168,9 @@ impl Segment {
     /// The file as it is becomes final: nothing more is written.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.flush()?;
-        if let Some(mut sealer) = self.sealer.take() {
+        if let Some(sealer) = self.sealer.take() {
             let mut last = Vec::new();
-            sealer.seal(&[], true, &mut last);
+            sealer.end_after(self.frames, &mut last);
             self.append(&last)?;
         }
         Ok(())
@@ -169,12 +181,29 @@ impl Segment {
         self.disk.remove(&self.part)
     }
 
-    /// Brings the ended file to the disk and gives it its name.
-    pub(crate) fn finish(mut self, to_us: u64) -> io::Result<ClosedSegment> {
+    /// Gives memory back that only writing needs.
+    pub(crate) fn free(&mut self) {
+        (self.buffer, self.sealed) = (Vec::new(), Vec::new());
+    }
+
+    /// Brings the ended file to the disk and gives it its name. What fails after the content is on
+    /// the disk is tried again as long as `may_retry` says so.
+    pub(crate) fn finish(
+        mut self,
+        to_us: u64,
+        mut may_retry: impl FnMut() -> bool,
+    ) -> io::Result<ClosedSegment> {
+        // An error of this is final: the system may have thrown the content away, and would say
+        // that all is well the next time.
         self.file.sync()?;
         let name = self.part.file_name().unwrap_or_default().to_string_lossy();
         let file = name.strip_suffix(PART).unwrap_or(&name).to_owned();
-        self.disk.finish(&self.part, &self.part.with_file_name(&file))?;
+        let path = self.part.with_file_name(&file);
+        while let Err(error) = self.disk.finish(&self.part, &path) {
+            if error.kind() == io::ErrorKind::AlreadyExists || !may_retry() {
+                return Err(error);
+            }
+        }
         Ok(ClosedSegment {
             number: self.number,
             file,

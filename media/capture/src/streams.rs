@@ -7,8 +7,9 @@ use crate::pcapng::MAX_STREAMS;
 
 /// Runs of missing packets of one stream that may still be filled.
 pub const MAX_HOLES: usize = 1_024;
-/// What is missing for so long does not come any more: the plane asks for 4 s.
-pub(crate) const FINAL_AFTER_US: u64 = 4_500_000;
+/// What is missing for so long does not come any more: the plane asks for 4 s, and answers to the last
+/// request take a way there and back over a bad network.
+pub(crate) const FINAL_AFTER_US: u64 = 6_000_000;
 /// Runs of missing packets less apart are one gap.
 const MERGE_US: u64 = 500_000;
 /// Streams remembered at a time; encodings times the lives of late packets.
@@ -36,6 +37,8 @@ struct Stream {
     number: u16,
     newest: Option<u64>,
     newest_us: u64,
+    /// What is missing before the next new packet is known already.
+    is_skipping: bool,
     /// Sorted by sequence number.
     holes: VecDeque<Hole>,
     /// Pushed out by newer ones.
@@ -46,7 +49,7 @@ impl Stream {
     fn on_packet(&mut self, ext_seq: u64, at_us: u64) {
         match self.newest {
             Some(newest) if ext_seq <= newest => return self.fill(ext_seq),
-            Some(newest) if ext_seq > newest + 1 => {
+            Some(newest) if ext_seq > newest + 1 && !self.is_skipping => {
                 let hole = Hole {
                     first: newest + 1,
                     last: ext_seq - 1,
@@ -61,6 +64,7 @@ impl Stream {
             self.final_holes.extend(self.holes.pop_front());
         }
         self.newest = Some(ext_seq);
+        self.is_skipping = false;
         self.newest_us = at_us;
     }
 
@@ -127,7 +131,7 @@ impl Streams {
     /// The next packets may follow on whatever: what is missing in between is known already.
     pub(crate) fn skip(&mut self) {
         for stream in &mut self.streams {
-            stream.newest = None;
+            stream.is_skipping = true;
         }
     }
 
@@ -138,6 +142,13 @@ impl Streams {
         let stream = &mut self.streams[position];
         stream.on_packet(ext_seq, at_us);
         stream.number
+    }
+
+    /// Takes a number nothing is recorded of.
+    pub(crate) fn on_empty(&mut self, key: (u8, u32), ext_seq: u64, at_us: u64) {
+        if let Some(position) = self.position(key) {
+            self.streams[position].on_packet(ext_seq, at_us);
+        }
     }
 
     /// The number of a stream.
@@ -172,6 +183,7 @@ impl Streams {
             number,
             newest: None,
             newest_us: 0,
+            is_skipping: false,
             holes: VecDeque::new(),
             final_holes: Vec::new(),
         });
@@ -266,7 +278,11 @@ mod tests {
     fn what_was_skipped_is_not_missing() {
         let mut streams = Streams::default();
         streams.on_packet(KEY, 1, 0);
+        streams.on_packet(KEY, 4, 0);
         streams.skip();
+        // One from before is late.
+        streams.on_packet(KEY, 2, 0);
+        streams.on_packet(KEY, 3, 0);
         streams.on_packet(KEY, 1_000, 1);
         streams.on_packet(KEY, 1_002, 2);
         assert_eq!(missing(&mut streams, u64::MAX), [(1, 2, 1)]);

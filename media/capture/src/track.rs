@@ -28,6 +28,8 @@ const IDLE_US: u64 = 1_000_000;
 const CHECK_US: u64 = 1_000_000;
 /// A track that ends so long after its last packet was silent because of the network.
 const SILENCE_US: u64 = 2_000_000;
+/// Names tried at once until one is free.
+const MAX_TAKEN: usize = 64;
 /// First wait after a failure; doubled by each further one.
 const FIRST_RETRY_US: u64 = 1_000_000;
 const LONGEST_RETRY_US: u64 = 30_000_000;
@@ -37,7 +39,7 @@ const LONGEST_RETRY_US: u64 = 30_000_000;
 pub struct TrackSpec {
     /// The track.
     pub capture: CaptureId,
-    /// An existing directory of its own.
+    /// A directory of its own.
     pub directory: PathBuf,
     /// Written into every file as the name of the interface.
     pub name: String,
@@ -150,9 +152,10 @@ impl Track {
             self.declare(gap(since_us, at_us, Cause::Network, None), counters, out);
         }
         let key = (packet.encoding, packet.instance);
-        let stream = self.streams.on_packet(key, packet.ext_seq, at_us);
-        self.last_us = self.last_us.max(at_us);
-        if !self.ready(at_us, counters, out) {
+        let seen_us = self.seen_us(at_us);
+        let stream = self.streams.on_packet(key, packet.ext_seq, seen_us);
+        self.last_us = self.last_us.max(seen_us);
+        if !self.ready(seen_us, counters, out) {
             if let Some(failure) = &mut self.failure {
                 failure.packets += 1;
             }
@@ -167,10 +170,15 @@ impl Track {
         };
         let Some(segment) = &mut self.segment else { return };
         pcapng::push_rtp(&mut segment.buffer, &info, packet.bytes);
-        segment.on_packet(at_us);
+        segment.on_packet(seen_us);
         if segment.buffer.len() >= FLUSH_BYTES {
             self.flush(at_us, counters, out);
         }
+    }
+
+    /// The time of the session a packet counts for: one that comes during a pause was sent before.
+    fn seen_us(&self, at_us: u64) -> u64 {
+        self.paused_since.map_or(at_us, |since_us| at_us.min(since_us))
     }
 
     /// Takes a sender report.
@@ -195,6 +203,10 @@ impl Track {
             Mark::Report { encoding, instance, info } => {
                 self.on_report(at_us, (encoding, instance), &info);
             }
+            Mark::Empty { encoding, instance, ext_seq } => {
+                let seen_us = self.seen_us(at_us);
+                self.streams.on_empty((encoding, instance), ext_seq, seen_us);
+            }
             Mark::Begin => self.streams.begin(),
             Mark::Pause => {
                 if self.paused_since.is_none() {
@@ -210,7 +222,11 @@ impl Track {
     }
 
     fn resume(&mut self, at_us: u64, counters: &Counters, out: &mut Vec<Done>) {
-        let Some(since_us) = self.paused_since.take() else { return };
+        let Some(since_us) = self.paused_since else { return };
+        // What came late of the time before the pause.
+        self.end_segment(at_us, since_us, counters, out);
+        self.covered_us = None;
+        self.paused_since = None;
         self.streams.skip();
         self.last_us = self.last_us.max(at_us);
         if self.is_open {
@@ -261,10 +277,26 @@ impl Track {
         out: &mut Vec<Done>,
     ) {
         self.streams.skip();
+        if packets == 0 {
+            return;
+        }
         self.end_segment(at_us, since_us, counters, out);
         self.covered_us = None;
         self.last_us = self.last_us.max(at_us);
         self.declare(gap(since_us, at_us, Cause::DiskSlow, Some(packets)), counters, out);
+    }
+
+    /// The writer died: all that can still be said.
+    pub(crate) fn on_dead(&mut self, at_us: u64, message: &str, out: &mut Vec<Done>) {
+        let (capture, cause) = (self.spec.capture, Cause::Crash);
+        let message = message.to_owned();
+        out.push(Done::Event(CaptureEvent::WriteFailed { capture, cause, message }));
+        if self.is_open {
+            let since_us = self.failure.map_or(self.last_us, |failure| failure.since_us);
+            let gap = gap(since_us, at_us, cause, None);
+            out.push(Done::Event(CaptureEvent::GapDeclared { capture, gap }));
+        }
+        out.push(Done::Event(CaptureEvent::Closed { capture, at_us }));
     }
 
     /// Does what is due at `now_us`.
@@ -278,7 +310,7 @@ impl Track {
             let end_us = self.last_us;
             self.end_segment(now_us, end_us, counters, out);
             // If nothing was lost until the next packet, nothing was sent.
-            self.covered_us = Some(end_us);
+            self.covered_us = self.paused_since.is_none().then_some(end_us);
         } else if is_old {
             self.flush(now_us, counters, out);
         }
@@ -308,21 +340,31 @@ impl Track {
             return false;
         }
         let from_us = self.covered_us.take().unwrap_or(at_us);
-        match self.create(from_us) {
+        match self.create_next(from_us) {
             Ok(segment) => {
-                self.number += 1;
                 self.segment = Some(segment);
                 self.checked_us = at_us;
                 true
             }
             Err(error) => {
-                if error.kind() == io::ErrorKind::AlreadyExists {
-                    self.number += 1;
-                }
                 self.fail((from_us, at_us), 0, &error, counters, out);
                 false
             }
         }
+    }
+
+    /// Makes the next segment, past files that are there already.
+    fn create_next(&mut self, from_us: u64) -> io::Result<Segment> {
+        for _ in 0..MAX_TAKEN {
+            let done = self.create(from_us);
+            let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+            if !done.as_ref().err().is_some_and(is_taken) {
+                self.number += u32::from(done.is_ok());
+                return done;
+            }
+            self.number += 1;
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     fn create(&self, from_us: u64) -> io::Result<Segment> {
@@ -405,7 +447,8 @@ impl Track {
         let (first_us, lost) = before.unwrap_or((since_us, 0));
         self.failure = Some(Failure {
             since_us: first_us,
-            cause,
+            // What comes after may be a consequence.
+            cause: self.failure.map_or(cause, |failure| failure.cause),
             packets: lost + packets,
             retry_us: at_us + wait_us,
             wait_us,
@@ -426,7 +469,8 @@ impl Track {
         }
     }
 
-    fn hand_on(&self, segment: Segment, to_us: u64, out: &mut Vec<Done>) {
+    fn hand_on(&self, mut segment: Segment, to_us: u64, out: &mut Vec<Done>) {
+        segment.free();
         let (capture, segment) = (self.spec.capture, Box::new(segment));
         out.push(Done::Segment { capture, segment, to_us });
     }

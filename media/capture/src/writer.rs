@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{
@@ -24,7 +25,7 @@ use crate::stats::{RecorderStats, add};
 use crate::track::{Common, Done, Incoming, Track, TrackSpec};
 
 /// Finished segments and reports between the two threads.
-pub const CLOSING: usize = 1_024;
+pub const CLOSING: usize = 256;
 /// Events kept until they are drained.
 pub const EVENTS: usize = 16_384;
 /// Tracks announced and not yet seen by the writer.
@@ -34,6 +35,9 @@ const ANNOUNCED: usize = 4_096;
 const POLL: Duration = Duration::from_millis(20);
 /// Between two looks at what is due.
 const TICK: Duration = Duration::from_millis(100);
+/// Waits before a finished file's name is tried again.
+const NAME_RETRIES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(750)];
 /// How long [`Recorder::join`] waits for the disk.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A track announced for so long without being captured is forgotten when it closes; this bounds how
@@ -125,7 +129,7 @@ impl RecorderControl {
 /// The threads, and the news of their end.
 struct Running {
     ended: Receiver<()>,
-    threads: [JoinHandle<()>; 2],
+    threads: [JoinHandle<bool>; 2],
 }
 
 /// A running recorder.
@@ -161,7 +165,7 @@ impl Recorder {
             is_abandoned: Arc::clone(&is_abandoned),
             notify,
         };
-        let writer = Writer {
+        let mut writer = Writer {
             common: Common { disk, key: config.key, segment_us: config.segment.as_micros() as u64 },
             exchange: Arc::clone(&exchange),
             announced,
@@ -174,14 +178,22 @@ impl Recorder {
             .spawn(move || {
                 let _end = end;
                 lower_priority();
-                closer.run(&finished);
+                let done = catch_unwind(AssertUnwindSafe(|| closer.run(&finished)));
+                if done.is_err() {
+                    closer.exchange.end();
+                }
+                done.is_ok()
             })
             .map_err(io)?;
         let writing = thread::Builder::new()
             .name("recorder-write".into())
             .spawn(move || {
                 lower_priority();
-                writer.run(anchor, &done);
+                let ran = catch_unwind(AssertUnwindSafe(|| writer.run(anchor, &done)));
+                if ran.is_err() {
+                    writer.die(anchor.ns(Instant::now()), &done);
+                }
+                ran.is_ok()
             })
             .map_err(io)?;
         let control = RecorderControl { exchange, events, announce };
@@ -195,7 +207,8 @@ impl Recorder {
     }
 
     /// Waits until all files are closed, for at most ten seconds; call it after the [`Intake`] was
-    /// dropped. Returns whether that came to pass. Events can be drained afterwards.
+    /// dropped. Returns whether that came to pass: neither if the disk took longer, nor if one of the
+    /// threads died. Events can be drained afterwards.
     pub fn join(&self) -> bool {
         let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(running) = slot.take() else { return true };
@@ -206,8 +219,9 @@ impl Recorder {
                 false
             }
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                running.threads.into_iter().for_each(|thread| drop(thread.join()));
-                true
+                // Both are waited for.
+                let ended = running.threads.map(|thread| thread.join().unwrap_or(false));
+                ended == [true; 2]
             }
         }
     }
@@ -248,7 +262,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, anchor: MonotonicAnchor, done: &SyncSender<Done>) {
+    fn run(&mut self, anchor: MonotonicAnchor, done: &SyncSender<Done>) {
         let mut ticked = Instant::now();
         loop {
             // Looked at before the blocks: what is there then is the last.
@@ -261,6 +275,8 @@ impl Writer {
                 self.hand_on(done);
             }
             if is_last {
+                let rest = self.exchange.take_rest();
+                self.process(&rest);
                 break;
             }
             if !found {
@@ -268,6 +284,22 @@ impl Writer {
             }
         }
         self.finish(anchor.ns(Instant::now()));
+        self.hand_on(done);
+    }
+
+    /// It has died: nothing more is taken, and every track says so.
+    fn die(&mut self, now_ns: u64, done: &SyncSender<Done>) {
+        self.exchange.end();
+        self.welcome();
+        let counters = &self.exchange.counters;
+        for track in self.tracks.values_mut() {
+            add(&counters.failures[Cause::Crash as usize], 1);
+            let now_us = track.us(now_ns);
+            track.on_dead(now_us, "the recorder has died: see the log", &mut self.out);
+        }
+        // Its open files keep what the system has of them: the next start finishes them.
+        self.tracks.clear();
+        counters.tracks.store(0, Ordering::Relaxed);
         self.hand_on(done);
     }
 
@@ -365,12 +397,21 @@ struct Closer {
 
 impl Closer {
     fn run(&self, finished: &Receiver<Done>) {
+        // While the disk fails all the time, the next files need not wait for it, too.
+        let mut is_failing = false;
         while let Ok(done) = finished.recv() {
             match done {
                 Done::Event(event) => self.report(event),
                 Done::Segment { capture, segment, to_us } => {
                     let (from_us, packets) = (segment.from_us, segment.packets());
-                    match segment.finish(to_us) {
+                    let mut waits = NAME_RETRIES.iter();
+                    let may_retry = || {
+                        let wait = waits.next().filter(|_| !is_failing);
+                        wait.inspect(|wait| thread::sleep(**wait)).is_some()
+                    };
+                    let ended = segment.finish(to_us, may_retry);
+                    is_failing = ended.is_err();
+                    match ended {
                         Ok(segment) => {
                             add(&self.exchange.counters.segments, 1);
                             self.report(CaptureEvent::SegmentClosed { capture, segment });

@@ -12,7 +12,7 @@ use crate::api::{
     ProducerParameters, ProducerStats,
 };
 use crate::cache::{CacheConfig, PacketCache};
-use crate::capture::CaptureId;
+use crate::capture::{CaptureId, Withheld};
 use crate::clock::SenderReports;
 use crate::codec::PayloadInfo;
 use crate::layers::demand::Demand;
@@ -69,6 +69,8 @@ pub(crate) struct Encoding {
     pub(crate) audible_from: u64,
     /// The next new packet is the first after such a time.
     pub(crate) resumes: bool,
+    /// What of it is not for the recording.
+    pub(crate) withheld: Withheld,
     /// Media arrived lately.
     live: bool,
     /// When it last began to be.
@@ -115,6 +117,7 @@ impl Encoding {
             voice: None,
             audible_from: 0,
             resumes: false,
+            withheld: Withheld::default(),
             live: false,
             began_at: None,
             meter: LayerMeter::default(),
@@ -279,6 +282,7 @@ impl Producer {
         let mut defaults = self.defaults(&parameters.codecs, nack);
         let mut previous = std::mem::take(&mut self.encodings);
         let keeps_nack = self.nack == nack;
+        let is_withheld = self.is_withheld();
         self.encodings = parameters
             .encodings
             .iter()
@@ -296,7 +300,11 @@ impl Producer {
                     }
                     None => {
                         defaults.instance += 1;
-                        Encoding::new(wanted, &defaults)
+                        let mut encoding = Encoding::new(wanted, &defaults);
+                        if is_withheld {
+                            encoding.withheld.pause(None);
+                        }
+                        encoding
                     }
                 }
             })
@@ -323,6 +331,7 @@ impl Producer {
     pub(crate) fn restart_encoding(&mut self, index: usize, ssrc: u32) {
         self.next_instance += 1;
         let defaults = self.defaults(&self.codecs, self.nack);
+        let is_withheld = self.is_withheld();
         let Some(encoding) = self.encodings.get_mut(index) else { return };
         if encoding.ssrc == Some(ssrc) {
             return;
@@ -339,6 +348,9 @@ impl Producer {
         retired.extend(encoding.ssrc);
         *encoding = Encoding::new(&parameters, &defaults);
         encoding.retired_ssrcs = retired;
+        if is_withheld {
+            encoding.withheld.pause(None);
+        }
     }
 
     /// The codec of a payload type that carries media, with or without copies.
@@ -361,6 +373,11 @@ impl Producer {
     /// Whether the publisher can be asked for copies.
     pub(crate) fn has_red(&self) -> bool {
         self.codecs.iter().any(|codec| codec.red_payload_type.is_some())
+    }
+
+    /// Whether nothing of it is for the recording now.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.paused || self.capture_paused
     }
 
     /// Asks for lost packets for so long, whatever players wait for; `None`: as long as they do.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use media_core::api::Command;
 use media_core::capture::{CaptureId, CaptureSink, Captured, How, Mark};
 use media_core::netem::{Loss, NetemConfig};
-use media_core::rtp::RtpHeader;
+use media_core::rtp::{OutgoingHeader, RtpHeader};
 use support::media::TrackConfig;
 use support::simulcast::{PRODUCER, demands, simulcast, wish};
 use support::{World, good_network};
@@ -76,8 +76,17 @@ fn missing(taken: &[Taken]) -> Vec<u64> {
 }
 
 fn kinds(tape: &Tape) -> Vec<Mark> {
-    let is_event = |mark: &&Mark| !matches!(mark, Mark::Report { .. });
+    let is_event = |mark: &&Mark| !matches!(mark, Mark::Report { .. } | Mark::Empty { .. });
     tape.marks.iter().map(|(_, mark)| mark).filter(is_event).copied().collect()
+}
+
+/// Numbers that were told to have nothing to record.
+fn empty(tape: &Tape) -> Vec<u64> {
+    let number = |mark: &Mark| match mark {
+        Mark::Empty { ext_seq, .. } => Some(*ext_seq),
+        _ => None,
+    };
+    tape.marks.iter().filter_map(|(_, mark)| number(mark)).collect()
 }
 
 #[test]
@@ -196,4 +205,100 @@ fn without_a_recorder_nothing_can_be_captured() {
     world.execute(Command::CloseCapture { capture: 1 });
     world.run(s(1));
     assert_eq!(world.failures().len(), 2);
+}
+
+/// Packets of padding alone, as some browsers probe with.
+fn send_padding(world: &mut World) {
+    let client = world.client(0);
+    let track = &mut client.media.tracks[0];
+    let header = OutgoingHeader {
+        marker: false,
+        payload_type: track.config.payload_type,
+        sequence_number: track.next,
+        timestamp: 0,
+        ssrc: track.config.ssrc,
+    };
+    track.next = track.next.next();
+    let mut padding = vec![0; 100];
+    padding[99] = 100;
+    let (header_len, mut packet) = support::media::assemble(&header, &Default::default(), &padding);
+    packet[0] |= 0x20;
+    client.send_rtp(header_len, packet);
+}
+
+#[test]
+fn padding_is_told_as_numbers_that_do_not_come() {
+    let mut world = World::pair();
+    world.publish(0, 11, TrackConfig::video(2_000, 2_001));
+    let tape = record(&mut world, 11, 5);
+    world.run(s(2));
+    for _ in 0..5 {
+        send_padding(&mut world);
+        world.run(Duration::from_millis(100));
+    }
+    world.run(s(1));
+    let tape = tape.lock().unwrap();
+    assert_eq!(missing(&tape.packets[&5]).len(), 5);
+    assert_eq!(missing(&tape.packets[&5]), empty(&tape));
+}
+
+#[test]
+fn what_was_sent_in_a_pause_stays_out_and_what_was_sent_before_it_gets_in() {
+    let tracks = [(TrackConfig::video(2_000, 2_001), true), (TrackConfig::audio(1_000), false)];
+    for (track, is_repaired) in tracks {
+        for muted in [false, true] {
+            let pause = |paused| match muted {
+                true => Command::SetProducerPaused { producer: 11, paused },
+                false => Command::PauseCapture { producer: 11, paused },
+            };
+            let mut world = World::pair();
+            world.publish(0, 11, track.clone());
+            let tape = record(&mut world, 11, 5);
+            world.run(s(2));
+            let lossy = NetemConfig { loss: Loss::Random(0.6), ..good_network() };
+            world.set_network(0, lossy.clone(), lossy.clone());
+            world.run(s(1));
+            let first = world.client(0).media.tracks[0].next.0;
+            world.execute(pause(true));
+            world.set_network(0, good_network(), good_network());
+            world.run(s(2));
+            world.set_network(0, lossy.clone(), lossy);
+            world.run(s(2));
+            let next = world.client(0).media.tracks[0].next.0;
+            // What was under way has arrived.
+            world.run(Duration::from_millis(100));
+            world.execute(pause(false));
+            world.set_network(0, good_network(), good_network());
+            world.run(s(5));
+            let tape = tape.lock().unwrap();
+            let is_within = |number: &u64| *number as u16 >= first && (*number as u16) < next;
+            let numbers: Vec<u64> = tape.packets[&5].iter().map(|taken| taken.ext_seq).collect();
+            let inside = numbers.iter().filter(|number| is_within(number)).count();
+            // What was under way when the pause began had been sent before.
+            assert!(inside <= 3, "{inside} of the pause were taken");
+            let before = missing(&tape.packets[&5]);
+            let lost = before.iter().filter(|number| (**number as u16) < first).count();
+            assert!(
+                lost <= 10 || !is_repaired,
+                "{lost} of before the pause are missing: {before:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_was_sent_before_the_recording_began_is_not_in_it() {
+    let mut world = World::pair();
+    world.publish(0, 11, TrackConfig::video(2_000, 2_001));
+    world.run(s(2));
+    let lossy = NetemConfig { loss: Loss::Random(0.75), ..good_network() };
+    world.set_network(0, lossy.clone(), lossy);
+    world.run(s(1));
+    let next = world.client(0).media.tracks[0].next.0;
+    let tape = record(&mut world, 11, 5);
+    world.set_network(0, good_network(), good_network());
+    world.run(s(3));
+    let tape = tape.lock().unwrap();
+    let oldest = tape.packets[&5].iter().map(|taken| taken.ext_seq as u16).min();
+    assert!(oldest >= Some(next - 1), "{oldest:?} is in it, {next} was the next");
 }

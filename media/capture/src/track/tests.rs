@@ -155,7 +155,7 @@ impl Scene {
         for done in self.out.drain(..) {
             match done {
                 Done::Segment { segment, to_us, .. } => {
-                    segments.push(segment.finish(to_us).unwrap())
+                    segments.push(segment.finish(to_us, || false).unwrap())
                 }
                 Done::Event(CaptureEvent::GapDeclared { gap, .. }) => gaps.push(gap),
                 Done::Event(event) => {
@@ -277,7 +277,7 @@ fn lost_packets_are_a_gap_of_the_network_when_they_do_not_come() {
     scene.next += 50;
     scene.talk(2 * SECOND, 3 * SECOND);
     scene.packet(3 * SECOND, 60);
-    scene.talk(3 * SECOND, 8 * SECOND);
+    scene.talk(3 * SECOND, 9 * SECOND);
     let (_, gaps, _) = scene.happened();
     let kinds: Vec<_> = gaps.iter().map(|g| (g.from_us, g.to_us, g.cause, g.packets)).collect();
     assert_eq!(kinds, [(980_000, 2 * SECOND, Cause::Network, Some(49))]);
@@ -366,4 +366,142 @@ fn a_closed_track_says_so_once() {
     scene.mark(0, Mark::Close);
     assert_eq!(scene.happened().2, ["Closed"]);
     assert!(scene.track.is_closed);
+}
+
+#[test]
+fn a_sealed_file_can_be_opened_to_its_end_although_the_disk_was_full() {
+    let mut scene = Scene::with_key(Some(MasterKey::new(&[7; 32]).unwrap()));
+    scene.talk(0, 3 * SECOND);
+    let used = scene.disk.files.lock().unwrap().values().map(Vec::len).sum::<usize>();
+    scene.disk.set(Faults { space: Some(used + 1_000), ..Faults::default() });
+    scene.talk(3 * SECOND, 9 * SECOND);
+    let (segments, _, _) = scene.happened();
+    let files = scene.disk.files.lock().unwrap();
+    let file = &files[Path::new("/t/000001.pcapng.enc")];
+    assert_eq!(segments[0].bytes, file.len() as u64);
+    let content = crate::seal::tests::open(file).expect("it ends with a last frame");
+    assert!(content.len() > 150 * 100, "{}", content.len());
+}
+
+#[test]
+fn a_full_disk_is_the_cause_and_keeps_no_empty_files_when_they_are_sealed() {
+    let mut scene = Scene::with_key(Some(MasterKey::new(&[1; 32]).unwrap()));
+    scene.disk.set(Faults { space: Some(0), ..Faults::default() });
+    scene.talk(0, 40 * SECOND);
+    scene.mark(40 * SECOND, Mark::Close);
+    let (_, gaps, _) = scene.happened();
+    assert_eq!(gaps.iter().map(|gap| gap.cause).collect::<Vec<_>>(), [Cause::DiskFull]);
+    assert_eq!(scene.disk.names(), [""; 0]);
+}
+
+#[test]
+fn names_that_are_taken_are_passed_over_at_once() {
+    let mut scene = Scene::new();
+    for number in 1..=5 {
+        let path = format!("/t/{number:06}.pcapng.part");
+        scene.disk.files.lock().unwrap().insert(path.into(), Vec::new());
+    }
+    scene.talk(0, SECOND);
+    scene.mark(SECOND, Mark::Close);
+    let (segments, gaps, _) = scene.happened();
+    assert_eq!((segments[0].number, segments[0].packets, gaps), (6, 50, vec![]));
+}
+
+#[test]
+fn a_name_that_is_refused_is_tried_again() {
+    for (retries, is_named) in [(0, false), (1, false), (2, true)] {
+        let mut scene = Scene::new();
+        scene.talk(0, SECOND);
+        scene.mark(SECOND, Mark::Close);
+        let finish = Some(io::ErrorKind::Other);
+        scene.disk.set(Faults { finish, ..Faults::default() });
+        let mut left = retries;
+        for done in scene.out.drain(..) {
+            let Done::Segment { segment, to_us, .. } = done else { continue };
+            let may_retry = || {
+                left -= 1;
+                if left == 0 && is_named {
+                    scene.disk.set(Faults::default());
+                }
+                left >= 0
+            };
+            assert_eq!(segment.finish(to_us, may_retry).is_ok(), is_named, "{retries} retries");
+        }
+    }
+}
+
+#[test]
+fn a_track_whose_writer_died_says_so() {
+    let mut scene = Scene::new();
+    scene.talk(0, SECOND);
+    scene.track.on_dead(3 * SECOND, "died", &mut scene.out);
+    let (_, gaps, others) = scene.happened();
+    let found: Vec<_> = gaps.iter().map(|g| (g.cause, g.from_us, g.to_us)).collect();
+    assert_eq!(found, [(Cause::Crash, 980_000, 3 * SECOND)]);
+    assert_eq!(others, ["Opened", "WriteFailed", "Closed"]);
+}
+
+#[test]
+fn a_late_packet_after_a_lost_stretch_makes_no_gap() {
+    let mut scene = Scene::new();
+    for number in (0..100).filter(|number| *number != 50) {
+        scene.packet(number * 20_000, number);
+    }
+    scene.track.on_lost((2_000_000, 2_100_000), 5, &scene.counters, &mut scene.out);
+    // 50 comes by retransmission first, then the stream goes on.
+    scene.packet(2_110_000, 50);
+    scene.packet(2_120_000, 106);
+    scene.mark(2_200_000, Mark::Close);
+    let (_, gaps, _) = scene.happened();
+    assert_eq!(gaps.iter().map(|gap| gap.cause).collect::<Vec<_>>(), [Cause::DiskSlow]);
+}
+
+#[test]
+fn numbers_without_content_are_not_missing_and_what_is_lost_around_a_pause_is() {
+    let mut scene = Scene::new();
+    let empty = |ext_seq| Mark::Empty { encoding: 0, instance: 0, ext_seq };
+    scene.talk(0, SECOND);
+    scene.mark(SECOND, empty(50));
+    scene.mark(SECOND, empty(51));
+    scene.next += 2;
+    scene.talk(SECOND, 2 * SECOND);
+    // 10 packets are lost just before the pause, 5 just after it; it spans 100 packets.
+    scene.next += 10;
+    scene.mark(2 * SECOND, Mark::Pause);
+    scene.mark(2 * SECOND + 20_000, empty(scene.next));
+    scene.next += 100;
+    scene.mark(4 * SECOND, Mark::Resume);
+    scene.mark(4 * SECOND, empty(scene.next - 1));
+    scene.next += 5;
+    scene.talk(4 * SECOND + 100_000, 5 * SECOND);
+    scene.mark(5 * SECOND, Mark::Close);
+    let (_, gaps, _) = scene.happened();
+    let found: Vec<_> = gaps.iter().map(|g| (g.cause, g.from_us, g.to_us, g.packets)).collect();
+    let expected = [
+        (Cause::Paused, 2 * SECOND, 4 * SECOND, None),
+        (Cause::Network, 1_980_000, 2 * SECOND, Some(10)),
+        (Cause::Network, 4 * SECOND, 4_100_000, Some(5)),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_comes_late_in_a_pause_is_of_the_time_before() {
+    let mut scene = Scene::new();
+    scene.talk(0, SECOND);
+    scene.next += 1;
+    scene.talk(SECOND, 2 * SECOND);
+    scene.mark(2 * SECOND, Mark::Pause);
+    scene.packet(3 * SECOND, 50);
+    scene.track.tick(4 * SECOND, &scene.counters, &mut scene.out);
+    scene.mark(20 * SECOND, Mark::Resume);
+    scene.talk(20 * SECOND, 21 * SECOND);
+    scene.mark(21 * SECOND, Mark::Close);
+    let (segments, gaps, _) = scene.happened();
+    let second = SECOND;
+    assert_eq!(
+        ranges(&segments),
+        [(0, 2 * second), (2 * second, 2 * second), (20 * second, 21 * second)]
+    );
+    assert_eq!(gaps.iter().map(|gap| gap.cause).collect::<Vec<_>>(), [Cause::Paused]);
 }

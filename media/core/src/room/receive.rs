@@ -233,6 +233,7 @@ impl Room {
             return cx.drop_packet(Stage::Media, DropReason::UnknownSsrc);
         };
         let Some(codec) = producer.codec(header.payload_type) else {
+            self.capture_unknown(cx, stream, header.sequence_number);
             return cx.drop_packet(Stage::Media, DropReason::UnknownPayloadType);
         };
         let is_audio = producer.kind == MediaKind::Audio;
@@ -271,6 +272,7 @@ impl Room {
             }
         }
         let Ok(recovered) = taken else {
+            self.capture_nothing(cx, stream, ext_seq);
             return cx.drop_packet(Stage::Media, DropReason::Malformed);
         };
         if received.arrival == Arrival::Duplicate {
@@ -283,6 +285,7 @@ impl Room {
         let payload = header.payload(bytes);
         if payload.is_empty() {
             cx.ledger().empty_in += 1;
+            self.capture_nothing(cx, stream, ext_seq);
             return self.skip(cx, stream, ext_seq);
         }
         let mut can_start = true;
@@ -301,6 +304,20 @@ impl Room {
         let has_begun = producer.on_media(stream.encoding, &info, (header.timestamp, len), now);
         let is_one_of_several = producer.encodings.len() > 1;
         if is_muted {
+            // What was sent before is for the recording all the same.
+            let packet = Packet {
+                bytes,
+                header,
+                elements,
+                encoding: stream.encoding,
+                ext_seq,
+                info,
+                is_key,
+                can_start,
+                is_late: true,
+            };
+            let how = if is_repair { How::Retransmitted } else { How::Original };
+            self.capture(cx, stream.producer, &packet, how);
             return cx.drop_packet(Stage::Media, DropReason::ProducerPaused);
         }
         if !producer.started {

@@ -112,7 +112,7 @@ pub struct Track {
     started: Instant,
     pub frames: u64,
     pub packets: u64,
-    next: SeqNo,
+    pub next: SeqNo,
     rtx_next: SeqNo,
     cache: HashMap<u16, (usize, Vec<u8>)>,
     resent_at: HashMap<u16, Instant>,
