@@ -3,6 +3,11 @@
 A file that was being written ends in ``.part``. Of it stays every whole block (of an encrypted
 one every whole frame); the rest is at most what came in the last second. Nothing that was written
 is ever removed but that torn end, and files without a single packet.
+
+After ``recording.stopped`` a log may still tell how the media of before ends: ``segment.closed``,
+``gap.declared`` and ``track.closed`` of tracks that were open then, ``recording.recovered``, and
+what fills gaps. A track that was closed before stays as it is: what its ``.part`` holds was
+declared missing, and nothing is added to it behind the back of who sealed the recording.
 """
 
 import os
@@ -25,7 +30,8 @@ _PLAIN: Final = ".pcapng"
 _SEALED_HEADER: Final = 83
 _MAGIC: Final = b"WITNESS\x01"
 _LAST: Final = 1 << 31
-_MAX_FRAME: Final = (1 << 20) + 16
+_TAG: Final = 16
+_MAX_FRAME: Final = (1 << 20) + _TAG
 _MAX_BLOCK: Final = 1 << 20
 _SECTION: Final = 0x0A0D0D0A
 _PACKET: Final = 6
@@ -104,20 +110,23 @@ def recover_session(place: Path) -> Recovered | None:
     session = read_session(place)
     known: dict[str, _Known] = {}
     with EventLog.open(place) as log:
-        is_stopped = False
+        stopped_us: int | None = None
         for event in read_events(place, session):
-            is_stopped |= event.type == "recording.stopped"
+            if event.type == "recording.stopped":
+                stopped_us = event.at_us
             _note(known, event)
         found = Recovered(session.session)
         tracks = place / "tracks"
         folders = sorted(tracks.iterdir()) if tracks.is_dir() else []
         for folder in folders:
             track = known.setdefault(folder.name, _Known())
+            if stopped_us is not None and track.is_closed:
+                continue
             _finish(log, folder, track, found, session.started_ns)
         for name, track in known.items():
             if track.opened and not track.is_closed:
                 found.tracks += 1
-                _close(log, name, track)
+                _close(log, name, track, stopped_us)
         if not (found.closed or found.cut_bytes or found.removed or found.tracks):
             return None
         payload = {
@@ -166,7 +175,7 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
             file.truncate(content.size)
             os.fsync(file.fileno())
         os.utime(part, ns=(written_ns, written_ns))
-        part.rename(path)
+        _give_name(part, path)
     _sync_directory(folder)
     for path in sorted(folder.iterdir()):
         if path.name.endswith((_PLAIN, _SEALED)) and path.name not in track.files:
@@ -179,8 +188,30 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
             found.closed.append(f"{folder.name}/{path.name}")
 
 
-def _close(log: EventLog, name: str, track: _Known) -> None:
+def _give_name(part: Path, path: Path) -> None:
+    """Names a finished file; where the name is taken, the next free number is its own."""
+    # Nothing else writes here: what is free stays free.
+    if path.exists():
+        kind = path.name[path.name.index(".") :]
+        taken = (item.name.split(".")[0] for item in path.parent.iterdir())
+        number = max(int(name) for name in taken if name.isdecimal()) + 1
+        path = path.with_name(f"{number:06}{kind}")
+    try:
+        # A link refuses to replace what is there; a rename would do it silently.
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Not every file system has links.
+        part.rename(path)
+    else:
+        part.unlink()
+
+
+def _close(log: EventLog, name: str, track: _Known, stopped_us: int | None) -> None:
     to_us = track.last_us + _AT_MOST_LOST_US
+    if stopped_us is not None:
+        to_us = max(track.last_us, min(to_us, stopped_us))
     gap = {"from_us": track.last_us, "to_us": to_us, "cause": "crash", "packets": None}
     log.append("gap.declared", {"track": name, **gap}, at=to_us)
     log.append("track.closed", {"track": name}, at=to_us)
@@ -248,7 +279,7 @@ def _whole_frames(file: BinaryIO) -> _Content:
     content.size = _SEALED_HEADER
     while len(head := file.read(4)) == 4:
         size = int.from_bytes(head, "big") & ~_LAST
-        if size > _MAX_FRAME or len(file.read(size)) != size:
+        if not _TAG <= size <= _MAX_FRAME or len(file.read(size)) != size:
             break
         content.size += 4 + size
         # Frames with a packet: the first one holds at least the file's beginning.

@@ -6,6 +6,7 @@ import binascii
 import contextlib
 import json
 import logging
+import os
 import secrets
 import time
 from collections import deque
@@ -88,6 +89,8 @@ class SessionRecording:
         self._pending: deque[tuple[str, dict[str, Any], int]] = deque()
         self._wall_us = log.session.started_ns // 1000
         self._zero_ns = time.monotonic_ns() - log.now_us() * 1000
+        self._unmade: dict[Path, bytes] = {}
+        self._refused: set[Path] = set()
         self.lost_events = 0
         self.is_failing = False
 
@@ -100,18 +103,13 @@ class SessionRecording:
         self._worker.submit(self.write_pending)
 
     def open_track(self, track: CapturedTrack) -> CaptureFiles | None:
-        """Makes the directory of a track."""
+        """Says where a track is written. Its directory is made by this service's thread, or by
+        the recorder's, whichever comes first; both try until they can.
+        """
         about = _about(track)
         folder = self.place / "tracks" / track.track.track_id
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / "track.json").write_bytes(canonical(about))
-        except OSError as error:
-            # The plane tries again until the files can be made, and says what is missing.
-            _LOG.warning(
-                "track directory can't be made",
-                extra={"track_id": track.track.track_id, "reason": error.strerror},
-            )
+        self._unmade[folder] = canonical(about)
+        self._worker.submit(self.write_pending)
         clock = {"wall_us": str(self._wall_us), "session": self.log.session.session}
         return CaptureFiles(
             directory=folder,
@@ -172,6 +170,7 @@ class SessionRecording:
 
     def write_pending(self) -> None:
         """Writes what waits, as far as the disk takes it; on the service's thread."""
+        self._make_tracks()
         try:
             while self._pending:
                 kind, payload, at_us = self._pending[0]
@@ -183,6 +182,23 @@ class SessionRecording:
             if not self.is_failing:
                 _LOG.error("event log can't be written", extra={"reason": str(error)})
             self.is_failing = True
+
+    def _make_tracks(self) -> None:
+        for folder, about in list(self._unmade.items()):
+            try:
+                _make_track(folder, about)
+            except OSError as error:
+                if folder not in self._refused:
+                    self._refused.add(folder)
+                    _LOG.warning(
+                        "track directory can't be made",
+                        extra={"track_id": folder.name, "reason": error.strerror},
+                    )
+                continue
+            self._refused.discard(folder)
+            # Unless it was said anew meanwhile.
+            if self._unmade.get(folder) is about:
+                del self._unmade[folder]
 
     def _close(self) -> None:
         self.write_pending()
@@ -354,6 +370,31 @@ class RecordingService:
             await asyncio.sleep(_SYNC_S)
             for recording in self._open:
                 self._worker.submit(recording.write_pending)
+
+
+def _make_track(folder: Path, about: bytes) -> None:
+    """Makes a track's directory and its ``track.json``, so that a power failure leaves both.
+
+    The session's directory exists: one that was removed is not begun again.
+    """
+    for place in (folder.parent, folder):
+        place.mkdir(mode=0o700, exist_ok=True)
+        _sync_directory(place.parent)
+    new = folder / "track.json.new"
+    with new.open("wb") as file:
+        file.write(about)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(folder / "track.json")
+    _sync_directory(folder)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _about(track: CapturedTrack) -> dict[str, Any]:

@@ -6,6 +6,7 @@ are passed over.
 """
 
 import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
@@ -17,6 +18,8 @@ from recorder.playback.sealed import SealedFile
 from recorder.playback.source import CapturedPacket, Item
 
 __all__ = ["MEDIA_PORT", "read_items", "read_segment"]
+
+_LOG = logging.getLogger(__name__)
 
 MEDIA_PORT: Final = 5_004
 
@@ -52,8 +55,11 @@ def read_segment(path: Path, key: bytes | None = None) -> Iterator[Item]:
             return
         if key is None:
             raise RecordingError("{path} is encrypted; give its key with --key", path=path)
-        with io.BufferedReader(SealedFile(file, key, str(path)), 1 << 18) as content:
+        sealed = SealedFile(file, key, str(path))
+        with io.BufferedReader(sealed, 1 << 18) as content:
             yield from read_items(content, str(path))
+        if sealed.is_cut:
+            _LOG.warning("encrypted file has no last frame", extra={"path": str(path)})
 
 
 def read_items(file: BinaryIO, name: str) -> Iterator[Item]:

@@ -1,7 +1,8 @@
 """Reads encrypted capture files: frames of AES-256-GCM under a key of the file's own.
 
 The file's key is wrapped with the recording's master key; frames can neither be changed, moved nor
-cut off unnoticed. A file that a crash cut short has no last frame: what is there can be read.
+cut off unnoticed. A file that a crash cut short has no last frame: what is there can be read, and
+``is_cut`` says so.
 """
 
 import base64
@@ -46,6 +47,9 @@ def read_key(path: Path) -> bytes:
 class SealedFile(io.RawIOBase):
     """The content of an encrypted file, from its start on, frame by frame.
 
+    Attributes:
+        is_cut: it was read to an end that is not a last frame: a crash, or somebody, cut it short.
+
     Raises:
         RecordingError: it is no such file, another key is needed, or it was changed.
     """
@@ -69,6 +73,7 @@ class SealedFile(io.RawIOBase):
         self._number = 0
         self._content = b""
         self._is_over = False
+        self.is_cut = False
 
     def readable(self) -> bool:
         """It is."""
@@ -88,7 +93,7 @@ class SealedFile(io.RawIOBase):
 
         head = self._file.read(_LENGTH.size)
         if not head:
-            self._is_over = True
+            self._is_over = self.is_cut = True
             return b""
         length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
         is_last, length = bool(length & _LAST), length & ~_LAST

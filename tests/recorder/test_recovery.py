@@ -108,6 +108,53 @@ def test_an_encrypted_file_keeps_its_whole_frames(tmp_path: Path) -> None:
         assert segment.payload["from_us"] <= segment.payload["to_us"]
 
 
+def test_no_frame_is_shorter_than_its_tag(tmp_path: Path) -> None:
+    frame = (40).to_bytes(4, "big") + bytes(40)
+    header = b"WITNESS\x01" + bytes(75)
+    torn = header + frame + (15).to_bytes(4, "big") + bytes(15)
+    place = session(tmp_path, ("000001.pcapng.enc.part", torn))
+    found = recover_session(place)
+    assert found is not None
+    assert found.cut_bytes == 19
+    assert (place / "tracks/t1/000001.pcapng.enc").read_bytes() == header + frame
+
+
+def test_a_torn_file_never_takes_the_place_of_a_finished_one(tmp_path: Path) -> None:
+    finished, torn = HEADER + packet(7), HEADER + packet(8)
+    place = session(tmp_path, ("000001.pcapng", finished), ("000001.pcapng.part", torn))
+    found = recover_session(place)
+    assert found is not None
+    folder = place / "tracks/t1"
+    assert (folder / "000001.pcapng").read_bytes() == finished
+    assert (folder / "000002.pcapng").read_bytes() == torn
+    assert found.closed == ["t1/000001.pcapng", "t1/000002.pcapng"]
+    assert [item.payload["segment"] for item in events(place, "segment.closed")] == [1, 2]
+
+
+def test_after_the_stop_only_tracks_that_were_open_are_finished(tmp_path: Path) -> None:
+    data = HEADER + packet(7_000)
+    for is_closed in (True, False):
+        base = tmp_path / str(is_closed)
+        base.mkdir()
+        place = session(base, ("000001.pcapng.part", data))
+        with EventLog.open(place, wall_ns=lambda: STARTED_NS) as log:
+            if is_closed:
+                log.append("track.closed", {"track": "t1"}, at=8_000)
+            log.append("recording.stopped", {}, at=9_000)
+        found = recover_session(place)
+        names = [path.name for path in (place / "tracks/t1").iterdir()]
+        if is_closed:
+            assert found is None
+            assert names == ["000001.pcapng.part"]
+            assert events(place, "segment.closed") == []
+            continue
+        assert found is not None
+        assert names == ["000001.pcapng"]
+        (gap,) = events(place, "gap.declared")
+        assert (gap.payload["from_us"], gap.payload["to_us"]) == (7_000, 9_000)
+        assert len(events(place, "track.closed")) == 1
+
+
 def test_a_finished_file_the_log_does_not_know_is_told(tmp_path: Path) -> None:
     place = session(tmp_path, ("000001.pcapng", HEADER + packet(7)), opened=False)
     found = recover_session(place)

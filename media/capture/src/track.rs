@@ -405,7 +405,8 @@ impl Track {
     /// The segment cannot be written to any more: what is in it stays, what is not is lost.
     fn give_up(&mut self, at_us: u64, error: &io::Error, counters: &Counters, out: &mut Vec<Done>) {
         let Some(mut segment) = self.segment.take() else { return };
-        let since_us = segment.buffered_since_us.unwrap_or(at_us);
+        // From what is there last, as all gaps.
+        let since_us = segment.written_us;
         let packets = segment.buffered_packets;
         if segment.packets() > 0 {
             // A sealed file may lack its last frame then; its digest is known all the same.

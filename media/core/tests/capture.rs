@@ -256,13 +256,13 @@ fn what_was_sent_in_a_pause_stays_out_and_what_was_sent_before_it_gets_in() {
             let tape = record(&mut world, 11, 5);
             world.run(s(2));
             let lossy = NetemConfig { loss: Loss::Random(0.6), ..good_network() };
-            world.set_network(0, lossy.clone(), lossy.clone());
+            world.set_network(0, lossy, lossy);
             world.run(s(1));
             let first = world.client(0).media.tracks[0].next.0;
             world.execute(pause(true));
             world.set_network(0, good_network(), good_network());
             world.run(s(2));
-            world.set_network(0, lossy.clone(), lossy);
+            world.set_network(0, lossy, lossy);
             world.run(s(2));
             let next = world.client(0).media.tracks[0].next.0;
             // What was under way has arrived.
@@ -292,7 +292,7 @@ fn what_was_sent_before_the_recording_began_is_not_in_it() {
     world.publish(0, 11, TrackConfig::video(2_000, 2_001));
     world.run(s(2));
     let lossy = NetemConfig { loss: Loss::Random(0.75), ..good_network() };
-    world.set_network(0, lossy.clone(), lossy);
+    world.set_network(0, lossy, lossy);
     world.run(s(1));
     let next = world.client(0).media.tracks[0].next.0;
     let tape = record(&mut world, 11, 5);

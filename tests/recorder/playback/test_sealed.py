@@ -49,7 +49,11 @@ def test_an_encrypted_file_reads_as_what_it_was_made_of(tmp_path: Path) -> None:
 
 
 def test_what_a_crash_left_can_be_read() -> None:
-    assert opened(sealed([b"one", b"two"], is_whole=False)) == b"onetwo"
+    for is_whole in (True, False):
+        file = SealedFile(io.BytesIO(sealed([b"one", b"two"], is_whole=is_whole)), MASTER, "x.enc")
+        assert not file.is_cut
+        assert file.readall() == b"onetwo"
+        assert file.is_cut is not is_whole
 
 
 def test_every_change_is_noticed() -> None:
