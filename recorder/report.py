@@ -117,7 +117,7 @@ def _table(head: list[str], rows: list[Any]) -> str:
 def _share(timeline: Timeline, name: str) -> str:
     track = timeline.tracks[name]
     expected = sum(end - start for start, end in track.expected)
-    captured = sum(end - start for start, end in track.captured)
+    captured = sum(end - start for start, end in [*track.captured, *track.uploaded])
     return "unknown" if expected == 0 else f"{100 * captured / expected:.2f} %"
 
 

@@ -45,6 +45,8 @@ class TrackTimeline:
         expected: when it was open and the recording ran, pauses included.
         captured: what is in files and in no gap.
         missing: what is declared to be missing.
+        uploads: when what was uploaded later was sent.
+        uploaded: what is declared to be missing live, and was uploaded.
         undeclared: what is in neither.
     """
 
@@ -56,6 +58,8 @@ class TrackTimeline:
     expected: list[Range] = field(default_factory=list)
     captured: list[Range] = field(default_factory=list)
     missing: list[Range] = field(default_factory=list)
+    uploads: list[Range] = field(default_factory=list)
+    uploaded: list[Range] = field(default_factory=list)
     undeclared: list[Range] = field(default_factory=list)
 
 
@@ -128,11 +132,10 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
                 paused_us = None
             case "mark":
                 marks.append((event.at_us, str(event.payload.get("label", ""))))
-            case "track.opened" | "chunk.backfilled":
-                # Of what was uploaded, nothing need have arrived before.
+            case "track.opened":
                 name = event.payload["track"]
                 tracks.setdefault(name, TrackTimeline(name, event.at_us))
-            case "track.closed" | "segment.closed" | "gap.declared":
+            case "track.closed" | "segment.closed" | "gap.declared" | "chunk.backfilled":
                 _note(tracks, event)
     if now_us is not None and session.state is not State.STOPPED:
         to_us = max(to_us, now_us)
@@ -145,11 +148,13 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
 
 def _note(tracks: dict[str, TrackTimeline], event: Played) -> None:
     payload = event.payload
-    # A gap may begin before the first packet opened the track.
+    # A gap may begin before the first packet opened the track; what is uploaded needs none.
     track = tracks.setdefault(payload["track"], TrackTimeline(payload["track"], event.at_us))
     match event.type:
         case "track.closed":
             track.closed_us = event.at_us
+        case "chunk.backfilled":
+            track.uploads.append((payload["from_us"], payload["to_us"]))
         case "segment.closed":
             track.segments.append(
                 SegmentRange(
@@ -172,6 +177,7 @@ def _cover(track: TrackTimeline, from_us: int | None, to_us: int, pauses: list[R
     missing = union(gaps, subtract(pauses, files))
     track.missing = intersect(missing, track.expected)
     track.captured = subtract(intersect(files, track.expected), gaps)
+    track.uploaded = intersect(track.missing, track.uploads)
     holes = subtract(subtract(track.expected, files), missing)
     track.undeclared = [(start, end) for start, end in holes if end - start > BORDER_US]
 
@@ -196,5 +202,6 @@ def _track_json(track: TrackTimeline) -> dict[str, Any]:
         "expected_us": length(track.expected),
         "captured_us": length(track.captured),
         "missing_us": length(track.missing),
+        "uploaded_us": length(track.uploaded),
         "undeclared": [list(item) for item in track.undeclared],
     }

@@ -260,24 +260,23 @@ class _Check:
     def timeline(self) -> Step:
         """Media and declared gaps cover the recording."""
         story, tracks = self._story, []
-        captured = total = lost = 0
+        captured = total = lost = later = 0
         for name in sorted(story.tracks):
             track = story.tracks[name]
-            expected, there, missing = track.measure(story.from_us, story.to_us, story.pauses)
-            tracks.append({"track": name, "expected_us": expected, "captured_us": there,
-                           "missing_us": missing, "gaps": track.gaps})  # fmt: skip
-            total, captured, lost = (
-                total + expected,
-                captured + there,
-                lost + missing + len(track.gaps),
-            )
+            measured = track.measure(story.from_us, story.to_us, story.pauses)
+            names = ("expected_us", "captured_us", "missing_us", "uploaded_us")
+            told = dict(zip(names, measured, strict=True))
+            tracks.append({"track": name, **told, "gaps": track.gaps})
+            total, captured = total + measured[0], captured + measured[1]
+            lost, later = lost + measured[2] + len(track.gaps), later + measured[3]
         expected_file = {"format": "witness-gaps/1", "tracks": tracks,
                          "pauses": [list(pause) for pause in story.pauses]}  # fmt: skip
         data = self._box.read("gaps.json", 64 << 20)
-        told = {"from_us": story.from_us, "to_us": story.to_us}
-        if data != values.canonical(expected_file) or self._manifest.get("timeline") != told:
+        span = {"from_us": story.from_us, "to_us": story.to_us}
+        if data != values.canonical(expected_file) or self._manifest.get("timeline") != span:
             raise Failure("gaps")
         share = f"{100 * captured / total:.3f} %" if total else "0 us"
+        share += f" live, {100 * later / total:.3f} % uploaded" if later else ""
         return Step("timeline", "gaps" if lost or story.pauses else "pass", detail=share)
 
     def attempts(self) -> Step:

@@ -26,9 +26,15 @@ class Track:
         self.segments: list[dict[str, Any]] = []
         self.files: list[tuple[str, str, dict[str, Any]]] = []
         self.gaps: list[dict[str, Any]] = []
+        self.uploads: list[tuple[int, int]] = []
 
-    def measure(self, start: int, end: int, pauses: list[tuple[int, int]]) -> tuple[int, int, int]:
-        """µs expected, captured and missing by declaration; fails on a hole nobody declared."""
+    def measure(
+        self, start: int, end: int, pauses: list[tuple[int, int]]
+    ) -> tuple[int, int, int, int]:
+        """µs expected, captured, missing by declaration, and of these uploaded later.
+
+        Fails on a hole nobody declared.
+        """
         start = max(start, self.opened_us)
         end = end if self.closed_us < 0 else min(end, self.closed_us)
         borders = [(start, 0, 0), (end, 0, 0)]
@@ -36,28 +42,30 @@ class Track:
             [(one["from_us"], one["to_us"]) for one in self.segments],
             [(one["from_us"], one["to_us"]) for one in self.gaps],
             pauses,
+            self.uploads,
         )
         for kind, ranges in enumerate(spans):
             for low, high in ranges:
                 if low < high:
                     borders += [(low, 1, kind), (high, -1, kind)]
         borders.sort()
-        open_, at, hole = [0, 0, 0], start, 0
-        expected = captured = missing = 0
+        open_, at, hole = [0, 0, 0, 0], start, 0
+        expected = captured = missing = uploaded = 0
         for border, step, kind in borders:
             span = min(border, end) - at
             if span > 0:
-                file, gap, pause = (bool(count) for count in open_)
+                file, gap, pause, upload = (bool(count) for count in open_)
                 declared = gap or (pause and not file)
                 expected += span
                 missing += span if declared else 0
+                uploaded += span if declared and upload else 0
                 captured += span if file and not gap else 0
                 hole = 0 if file or declared else hole + span
                 if hole > BORDER_US:
                     raise Failure("hole", f"{at} us")
                 at += span
             open_[kind] += step
-        return expected, captured, missing
+        return expected, captured, missing, uploaded
 
 
 class Story:
@@ -133,6 +141,8 @@ class Story:
             self._expect(len(name) <= 256, "event")
             if kind == "segment.closed":
                 track.segments.append(payload)
+            else:
+                track.uploads.append((low, high))
             if name:
                 track.files.append((kind, name, payload))
             return

@@ -56,6 +56,19 @@ def test_a_segment_that_is_not_there_is_undeclared() -> None:
     assert mic.undeclared == [(8 * S, 12 * S)]
 
 
+def upload(track: str, from_us: int, to_us: int) -> Happened:
+    payload = {"track": track, "from_us": from_us, "to_us": to_us}
+    return Happened("chunk.backfilled", 30 * S, payload)
+
+
+def test_what_was_uploaded_is_told_apart_from_what_is_missing_still() -> None:
+    media = [segment("mic", 1, 0, 20 * S), gap("mic", 3 * S, 6 * S), gap("mic", 9 * S, 10 * S)]
+    mic = of_track(*media, upload("mic", 2 * S, 4 * S), upload("mic", 4 * S, 5 * S)).tracks["mic"]
+    assert mic.missing == [(3 * S, 6 * S), (9 * S, 10 * S)]
+    assert mic.uploaded == [(3 * S, 5 * S)]
+    assert mic.captured == [(0, 3 * S), (6 * S, 9 * S), (10 * S, 20 * S)]
+
+
 def test_declared_gaps_are_missing_and_not_captured() -> None:
     mic = of_track(segment("mic", 1, 0, 20 * S), gap("mic", 3 * S, 4 * S)).tracks["mic"]
     assert mic.missing == [(3 * S, 4 * S)]

@@ -52,7 +52,7 @@ class Clock:
         return self.at_us
 
 
-async def record(root: Path, sent: Sent, *, fills: bool = True) -> Path:
+async def record(root: Path, sent: Sent, *, fills: bool = True, gaps: bool = False) -> Path:
     """A recorded call of one track; what the network took is uploaded after it."""
     write_session(root, session="s1", room="r", started_ns=NOW_NS)
     place = root / "s1"
@@ -74,6 +74,9 @@ async def record(root: Path, sent: Sent, *, fills: bool = True) -> Path:
         }  # fmt: skip
         log.append("segment.closed", segment, at=END_US)
         service.segment_closed("s1", "t1", "000001.pcapng", 0, END_US)
+        gap = {"track": "t1", "from_us": 500_000, "to_us": 1_500_000, "cause": "network"}
+        if gaps:
+            log.append("gap.declared", {**gap, "packets": 20}, at=END_US)
         log.append("track.closed", {"track": "t1"}, at=END_US)
         log.append("recording.stopped", {}, at=END_US)
         service.ended("s1")
@@ -129,6 +132,22 @@ async def test_uploaded_frames_are_sealed_and_held_against_digests(
         assert line["frames"] > 0
     (track,) = json.loads(files["manifest.json"])["tracks"]
     assert (track["chunks"], track["backfilled"]) == (4, 3)
+
+
+async def test_a_gap_that_was_filled_stays_declared_and_says_so(
+    office: Office, tmp_path: Path
+) -> None:
+    place = await record(tmp_path, send("opus", seconds=3, loss=0.5), gaps=True)
+    code, step, out = sealed(office, place)
+    assert (code, step.outcome) == (1, "pass")
+    files = unpacked(out)
+    (track,) = json.loads(files["gaps.json"])["tracks"]
+    assert track["missing_us"] == track["uploaded_us"] == 1_000_000
+    assert [gap["cause"] for gap in track["gaps"]] == ["network"]
+    assert "100.00 %" in files["report.html"].decode()
+    with out.open("rb") as file:
+        steps = {one.name: one.detail for one in verify(file).steps}
+    assert steps["timeline"] == "80.000 % live, 20.000 % uploaded"
 
 
 async def test_all_that_arrived_is_compared_with_the_digests(

@@ -73,7 +73,8 @@ def test_uploads_are_found_by_the_log(tmp_path: Path) -> None:
     ]
     with EventLog.open(place) as log:
         log.append("digest.batch", {"track": "v", "codec": "vp8", "from_seq": 41, "chunks": rows})
-        filled = {"track": "v", "chunk": 41, "ssrc": 22, "from_us": 700_000, "file": file}
+        span = {"from_us": 700_000, "to_us": 800_000}
+        filled = {"track": "v", "chunk": 41, "ssrc": 22, **span, "file": file}
         log.append("chunk.backfilled", filled)
         log.append("chunk.verified", {"track": "v", "chunks": [41, 42]})
     (source,) = open_recording(place).sources
