@@ -56,7 +56,7 @@ class CaptureFiles:
     """Where a track is written.
 
     Attributes:
-        directory: exists, and is this track's own.
+        directory: this track's own; made when it is missing, in a session that is there.
         name: of the interface in the files.
         description: of the same, for people.
         about: JSON, part of every file.

@@ -89,7 +89,8 @@ pub trait CaptureSink: Send {
     /// Takes one packet, or counts it as dropped.
     fn packet(&mut self, at: Instant, packet: &Captured<'_>);
 
-    /// Takes a mark. Marks are never dropped and keep their place among packets.
+    /// Takes a mark. Marks keep their place among packets and are never dropped, but [`Mark::Report`]
+    /// and [`Mark::Empty`] where there is no room.
     fn mark(&mut self, at: Instant, capture: CaptureId, mark: Mark);
 
     /// When [`CaptureSink::handle_timeout`] must be called next, at the latest.
