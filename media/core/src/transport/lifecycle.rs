@@ -8,9 +8,19 @@ use super::stun::{Check, MAX_STUN_LEN};
 use super::{MAX_SENT_SSRCS, SrtpPair, Transport};
 use crate::api::{CloseReason, DropReason, Event, TransportState};
 use crate::ledger::Stage;
-use crate::remote::Remote;
+use crate::remote::{Protocol, Remote};
 use crate::shared::{Cx, TimerKind};
 use crate::srtp::SrtpKeys;
+
+/// Checks of which no answer arrives.
+const LOST_ANSWERS: f64 = 0.2;
+const MAX_ANSWERS: f64 = 5.0;
+
+/// How often a check is answered over a way that loses `ratio`: all but a fifth of the answers are
+/// to arrive. A browser that misses a handful in a row sends no media until one comes.
+fn answers(ratio: f64) -> u32 {
+    (LOST_ANSWERS.ln() / ratio.clamp(0.01, 0.9).ln()).ceil().clamp(1.0, MAX_ANSWERS) as u32
+}
 
 /// How a connectivity check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +73,21 @@ impl Transport {
             return;
         }
         if let Ok(len) = check.write_success(remote.address, password, &mut answer) {
-            self.answer(cx, local, remote, &answer[..len]);
+            for _ in 0..self.answer_copies(remote) {
+                self.answer(cx, local, remote, &answer[..len]);
+            }
         }
         self.adopt(cx, (local, remote), generation, check.nominates());
         self.on_alive(cx);
         if self.state == TransportState::New {
             self.connect(cx);
+        }
+    }
+
+    fn answer_copies(&self, remote: Remote) -> u32 {
+        match remote.protocol {
+            Protocol::Udp => answers(self.loss.loss().ratio.max(self.audio_loss.loss().ratio)),
+            Protocol::Tcp => 1,
         }
     }
 
@@ -308,5 +327,18 @@ impl Transport {
         self.srtp = None;
         self.next_report = None;
         self.set_state(cx, state, reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_repeated_where_they_get_lost() {
+        let table = [(0.0, 1), (0.1, 1), (0.2, 1), (0.3, 2), (0.5, 3), (0.7, 5), (1.0, 5)];
+        for (ratio, expected) in table {
+            assert_eq!(answers(ratio), expected, "{ratio}");
+        }
     }
 }
