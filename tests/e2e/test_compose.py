@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from recorder.compose.fonts import CANDIDATES
+from recorder.summary import session_places
 from tests.e2e.scene import scene, settings
 from tests.e2e.test_recording import recorded
 from witness.cli import main
@@ -37,9 +38,10 @@ async def test_a_recorded_call_becomes_files(
         await made.hears_and_sees(rm)
         await made.hears_and_sees(customer)
         await asyncio.sleep(2)
-    (place,) = directory.iterdir()
+    (place,) = session_places(directory)
     out = tmp_path / "out"
-    given = ["compose", str(place), "--out", str(out), "--json"]
+    given = ["compose", place.name, "--out", str(out), "--json"]
+    monkeypatch.setenv("WITNESS_RECORDING__DIRECTORY", str(directory))
     monkeypatch.setenv("WITNESS_RECORDING__KEY_FILE", str(key))
     assert await asyncio.to_thread(main, given) == 0
     told = json.loads(capsys.readouterr().out)
