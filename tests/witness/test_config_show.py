@@ -14,6 +14,7 @@ from witness.config import LogConfig, LogFormat, LogLevel, MediaConfig, ServerCo
 from witness.config_file import ConfigFile, parse_config
 from witness.config_load import merge_settings
 from witness.config_reference import effective_yaml, reference_yaml
+from witness.demo_archive import DemoArchive
 
 FULL = {
     "server": {
@@ -47,7 +48,7 @@ def again(shown: Settings) -> Settings:
     "shown",
     [
         Settings(),
-        demo._settings(0),
+        demo._settings(0, DemoArchive(Path("/demo"))),
         merge_settings(ConfigFile(values=FULL), {}),
         merge_settings(parse_config(reference_yaml().encode(), "reference"), {}),
     ],
