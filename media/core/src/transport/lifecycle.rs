@@ -86,7 +86,11 @@ impl Transport {
 
     fn answer_copies(&self, remote: Remote) -> u32 {
         match remote.protocol {
-            Protocol::Udp => answers(self.loss.loss().ratio.max(self.audio_loss.loss().ratio)),
+            Protocol::Udp => answers(match &self.estimator {
+                // A full link is not to be filled further.
+                Some(estimator) => estimator.inherent_loss(),
+                None => self.loss.loss().ratio.max(self.audio_loss.loss().ratio),
+            }),
             Protocol::Tcp => 1,
         }
     }
