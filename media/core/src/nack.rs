@@ -112,7 +112,8 @@ pub struct NackGenerator {
     /// `arrived_before` of the oldest packet never asked for.
     unasked: Option<u32>,
     next_due: Option<Instant>,
-    newest_keyframe: u64,
+    /// First packet of the newest keyframe, and its timestamp.
+    keyframe: Option<(u64, u32)>,
     outcome: NackOutcome,
 }
 
@@ -128,7 +129,7 @@ impl NackGenerator {
             arrived: 0,
             unasked: None,
             next_due: None,
-            newest_keyframe: 0,
+            keyframe: None,
             outcome: NackOutcome::default(),
         }
     }
@@ -151,8 +152,18 @@ impl NackGenerator {
 
     /// A picture that needs none before it starts at `ext_seq`: what was lost before it does
     /// not call for a keyframe any more. It is still asked for, others may have use for it.
-    pub fn on_keyframe(&mut self, ext_seq: u64) {
-        self.newest_keyframe = self.newest_keyframe.max(ext_seq);
+    /// Parameter sets in packets of their own say so before the picture of the same `timestamp`
+    /// does: they belong to it.
+    pub fn on_keyframe(&mut self, ext_seq: u64, timestamp: u32) {
+        self.keyframe = match self.keyframe {
+            Some((first, known)) if known == timestamp => Some((first.min(ext_seq), timestamp)),
+            Some((first, _)) if first > ext_seq => self.keyframe,
+            _ => Some((ext_seq, timestamp)),
+        };
+    }
+
+    fn newest_keyframe(&self) -> u64 {
+        self.keyframe.map_or(0, |(first, _)| first)
     }
 
     /// Appends the packets to ask for now to `due` and gives up those past the deadline.
@@ -254,7 +265,7 @@ impl NackGenerator {
             return;
         }
         if count > self.config.max_missing as u64 {
-            self.give_up_all(count);
+            self.give_up_all(count, now);
             return;
         }
         while self.missing.len() + count as usize > self.config.max_missing {
@@ -277,13 +288,15 @@ impl NackGenerator {
         self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
     }
 
-    fn give_up_all(&mut self, beyond: u64) {
+    fn give_up_all(&mut self, beyond: u64, now: Instant) {
         let overdue = self.missing.iter().filter(|e| !e.recovered && e.is_overdue).count();
         self.outcome.given_up += (self.open - overdue) as u64 + beyond;
         self.outcome.needs_keyframe = self.config.keyframe_on_loss;
         self.missing.clear();
         self.open = 0;
         self.trim();
+        // Nothing is asked for, but that is to be told: a keyframe may be needed.
+        self.next_due = Some(now);
     }
 
     fn give_up_oldest(&mut self) {
@@ -299,7 +312,7 @@ impl NackGenerator {
     fn give_up(&mut self, ext_seq: u64) {
         self.outcome.given_up += 1;
         self.outcome.needs_keyframe |=
-            self.config.keyframe_on_loss && ext_seq >= self.newest_keyframe;
+            self.config.keyframe_on_loss && ext_seq >= self.newest_keyframe();
     }
 
     /// Removes recovered packets from the old end.
@@ -316,7 +329,7 @@ impl NackGenerator {
     /// Entries are sorted by sequence number and thereby by age.
     fn expire(&mut self, now: Instant) {
         let NackConfig { deadline, patience, .. } = self.config;
-        let keyframe = self.newest_keyframe;
+        let keyframe = self.newest_keyframe();
         let outdated = self.plan.map_or(deadline, |plan| plan.outdated);
         // Falls with age, so that what is over lies before what is not.
         let deadline_of = |entry: &Missing| {

@@ -11,7 +11,7 @@ use crate::protect::uplink::{QUEUE_US, Reported, UplinkJudge};
 /// Steps of [`AbsSendTime`] in 64 s, after which it starts over.
 const STEPS: i64 = 1 << 24;
 /// Stretches one report is cut into at most: each goes as a packet of its own.
-const MAX_STRETCHES: u32 = 32;
+const MAX_STRETCHES: u32 = 8;
 
 /// The way up of one transport.
 #[derive(Debug, Default)]

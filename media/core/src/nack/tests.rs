@@ -116,10 +116,28 @@ fn losses_before_a_keyframe_need_no_other() {
     for ext_seq in [9, 11, 13] {
         generator.on_packet(ext_seq, now);
     }
-    generator.on_keyframe(11);
+    generator.on_keyframe(11, 90);
     generator.on_packet(12, now);
     let (_, outcome) = poll(&mut generator, now + ms(1_000), 40);
     assert_eq!(outcome, NackOutcome { given_up: 1, needs_keyframe: false });
+}
+
+#[test]
+fn what_lies_between_parameter_sets_and_their_picture_is_needed() {
+    let now = Instant::now();
+    for keyframes in [[(10, 90), (12, 90)], [(12, 90), (10, 90)]] {
+        let mut generator = NackGenerator::new(NackConfig::video());
+        for ext_seq in [9, 10, 12] {
+            generator.on_packet(ext_seq, now);
+        }
+        for (ext_seq, timestamp) in keyframes {
+            generator.on_keyframe(ext_seq, timestamp);
+        }
+        // A late one of an older keyframe.
+        generator.on_keyframe(3, 80);
+        let (_, outcome) = poll(&mut generator, now + ms(1_000), 40);
+        assert_eq!(outcome, NackOutcome { given_up: 1, needs_keyframe: true });
+    }
 }
 
 #[test]
@@ -128,11 +146,13 @@ fn a_jump_beyond_the_list_is_given_up_at_once() {
     let mut generator = NackGenerator::new(NackConfig::video());
     generator.on_packet(9, now);
     generator.on_packet(11, now);
-    generator.on_packet(12 + 1_025, now);
-    assert_eq!((generator.missing(), generator.next_timeout()), (0, None));
-    let (due, outcome) = poll(&mut generator, now + ms(20), 40);
+    let later = now + ms(5);
+    generator.on_packet(12 + 1_025, later);
+    assert_eq!((generator.missing(), generator.next_timeout()), (0, Some(later)));
+    let (due, outcome) = poll(&mut generator, later, 40);
     assert_eq!(due, []);
     assert_eq!(outcome, NackOutcome { given_up: 1_026, needs_keyframe: true });
+    assert_eq!(generator.next_timeout(), None);
 }
 
 #[test]

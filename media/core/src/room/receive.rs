@@ -295,7 +295,7 @@ impl Room {
             can_start = info.keyframe_start;
             if can_start {
                 if let Some(nack) = &mut encoding.nack {
-                    nack.on_keyframe(ext_seq);
+                    nack.on_keyframe(ext_seq, header.timestamp);
                 }
                 producer.on_keyframe(stream.encoding, header.timestamp);
             }
