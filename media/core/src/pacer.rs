@@ -69,8 +69,6 @@ impl Stamps {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Retransmission,
-    /// Sent again before it was asked for.
-    Echo,
     Video,
 }
 
@@ -144,6 +142,10 @@ impl Budget {
 
 fn bits_in(rate_bps: u64, time: Duration) -> i64 {
     (u128::from(rate_bps) * time.as_nanos() / 1_000_000_000) as i64
+}
+
+fn bits_time(bits: i64, rate_bps: u64) -> Duration {
+    Duration::from_secs_f64(bits as f64 / rate_bps as f64)
 }
 
 impl Pacer {
@@ -259,7 +261,7 @@ impl Pacer {
         self.queued_bytes += packet.len();
         self.was_long |= self.is_long();
         match queued.class {
-            Class::Retransmission | Class::Echo => self.retransmissions.push_back(queued),
+            Class::Retransmission => self.retransmissions.push_back(queued),
             Class::Video => self.video.push_back(queued),
         }
         true
@@ -308,12 +310,19 @@ impl Pacer {
         if self.is_empty() {
             return None;
         }
-        let missing_bits = 1 - self.credit_bits.min(1);
         let wait = match self.rate_bps {
             0 => Duration::ZERO,
-            rate => Duration::from_secs_f64(missing_bits as f64 / rate as f64),
+            rate_bps => bits_time(1 - self.credit_bits.min(1), rate_bps),
         };
         Some(now + wait)
+    }
+
+    /// When a packet could leave behind all that waits.
+    pub(crate) fn next_vacancy(&self, now: Instant) -> Instant {
+        match self.rate_bps {
+            0 => now,
+            rate_bps => now + self.delay() + bits_time(1 - self.credit_bits.min(1), rate_bps),
+        }
     }
 
     /// Whether so much waits that video is to be thinned.

@@ -135,7 +135,6 @@ impl Room {
                 match queued.class {
                     Class::Video => consumer.on_sent(cx, sent, &forwarded, packet),
                     Class::Retransmission => consumer.on_resent(cx, sent),
-                    Class::Echo => consumer.on_echoed(cx, sent),
                 }
             } else {
                 cx.drop_packet(Stage::Send, DropReason::ConsumerGone);

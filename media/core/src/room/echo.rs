@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::Room;
-use super::forward::{Lost, enqueue, find_lost, write_rtx};
+use super::forward::{Lost, find_lost, write_rtx};
 use super::receive::Packet;
 use crate::api::MediaKind;
 use crate::consumer::Consumer;
-use crate::echoes::{Due, Echoes, Plan};
-use crate::pacer::{Class, Queued};
+use crate::echoes::{Due, Echoes, POSTPONED, Plan};
 use crate::protect::LinkLoss;
 use crate::protect::video::{LEAST_LOSS, Weight};
 use crate::rtp::SeqNo;
@@ -23,10 +22,12 @@ const QUEUE_MEMORY: Duration = Duration::from_secs(2);
 pub(super) const LEAST_SHARE: f64 = 2.0;
 /// And at most, whatever a subscriber says of its losses.
 const MOST_SHARE: f64 = 6.0;
+/// Copies that wait for others to leave are looked at no more often.
+const LEAST_HOLD: Duration = Duration::from_millis(1);
 /// A keyframe on its way is hurried once in a round trip, and no more often than this.
 const LEAST_HURRY: Duration = Duration::from_millis(50);
 /// While the round trip is unknown.
-const DEFAULT_HURRY: Duration = Duration::from_millis(100);
+const DEFAULT_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// A packet is about to be sent for the first time. Returns its flight, zero if it has none.
 #[inline]
@@ -56,16 +57,15 @@ fn follow(
 ) -> u64 {
     let Some(echoes) = &mut transport.echoes else { return 0 };
     if packet.can_start && !packet.is_late {
-        echoes.on_keyframe(key, number);
+        echoes.on_keyframe(key, number, packet.header.timestamp);
     }
     let weight = match packet.info.temporal_layer {
         _ if packet.is_key => Weight::Keyframe,
         None | Some(0) => Weight::Base,
         Some(_) => Weight::Rest,
     };
-    let flight = echoes.begin(key, number, weight, cx.now);
+    let flight = echoes.begin(key, number, weight, packet.header.timestamp, cx.now);
     cx.shared.counters.echoes_missed += echoes.take_given_up();
-    schedule(cx, transport);
     flight
 }
 
@@ -81,9 +81,16 @@ pub(super) fn ask(
         return 0;
     }
     let Some(echoes) = &mut transport.echoes else { return 0 };
-    let flight = echoes.ask(key, lost.number, cx.now);
-    schedule(cx, transport);
-    flight
+    echoes.ask(key, lost.number, cx.now)
+}
+
+/// There was no room for a packet of a flight: it goes as a copy, later.
+#[cold]
+pub(super) fn defer(cx: &mut Cx, transport: &mut Transport, flight: u64) {
+    if let Some(echoes) = &mut transport.echoes {
+        echoes.defer(flight, cx.now);
+        schedule(cx, transport);
+    }
 }
 
 fn schedule(cx: &mut Cx, transport: &mut Transport) {
@@ -100,7 +107,8 @@ impl Room {
         fates.measure(&mut transport.loss);
         transport.has_fates = true;
         if let Some(echoes) = &mut transport.echoes {
-            echoes.on_fates(fates, cx.now);
+            let round_trip = transport.rtt.get().unwrap_or(DEFAULT_ROUND_TRIP);
+            echoes.on_fates(fates, round_trip, cx.now);
         }
         self.protect_video(cx, key);
     }
@@ -168,7 +176,7 @@ impl Room {
         let (Some(transport), Some(consumer)) = (self.transports.get_mut(key), consumer) else {
             return false;
         };
-        let every = transport.rtt.get().map_or(DEFAULT_HURRY, |rtt| rtt.max(LEAST_HURRY));
+        let every = transport.rtt.get().unwrap_or(DEFAULT_ROUND_TRIP).max(LEAST_HURRY);
         let Some(echoes) = &mut transport.echoes else { return false };
         let is_repaired = echoes.hurry(consumer, every, cx.now);
         if is_repaired {
@@ -178,11 +186,21 @@ impl Room {
         is_repaired
     }
 
-    /// Sends the copies that are due, as far as the budget allows.
+    /// Sends the copies that are due, as far as the budget allows, behind all that waits.
     pub(super) fn send_echoes(&mut self, cx: &mut Cx, key: Key) {
         loop {
             let Some(transport) = self.transports.get_mut(key) else { return };
             let Some(echoes) = &mut transport.echoes else { return };
+            if echoes.next_timeout().is_none_or(|at| at > cx.now) {
+                return;
+            }
+            if !transport.pacer.admits(cx.now) {
+                return echoes.hold(transport.pacer.next_vacancy(cx.now).max(cx.now + LEAST_HOLD));
+            }
+            if !transport.pacer.may_resend(cx.now) {
+                cx.shared.counters.echoes_postponed += 1;
+                return echoes.hold(cx.now + POSTPONED);
+            }
             let Some(due) = echoes.pop(cx.now) else { return };
             if !self.send_echo(cx, key, due)
                 && let Some(transport) = self.transports.get_mut(key)
@@ -200,40 +218,26 @@ impl Room {
         let Some(consumer) = consumer.filter(|c| !c.paused && c.encoding.is_some()) else {
             return false;
         };
-        let lost = find_lost(consumer, due.number, &self.producers, &self.transports);
-        let Some(lost) = lost.filter(|lost| !lost.is_empty()) else { return false };
         let Some(transport) = self.transports.get_mut(key) else { return false };
-        let len = lost.bytes.len();
-        if !transport.pacer.may_resend(cx.now) || !consumer.responder.has_budget(len, cx.now) {
+        if !consumer.responder.has_budget(1, cx.now) {
             if let Some(echoes) = &mut transport.echoes {
                 echoes.postpone(due, cx.now);
             }
             cx.shared.counters.echoes_postponed += 1;
             return true;
         }
+        let lost = find_lost(consumer, due.number, &self.producers, &self.transports);
+        let Some(lost) = lost.filter(|lost| !lost.is_empty()) else { return false };
+        let Some(transport) = self.transports.get_mut(key) else { return false };
         let written = write_rtx(cx, transport, consumer, &lost);
-        let Some((lens, stamps, sequence)) = written else { return false };
-        consumer.responder.note(lost.outgoing, len, cx.now);
-        transport.pacer.note_resent(len, cx.now);
+        let Some((lens, stamps, _)) = written else { return false };
+        consumer.responder.note(lost.outgoing, lost.bytes.len(), cx.now);
+        transport.pacer.note_resent(lost.bytes.len(), cx.now);
         cx.ledger().made += 1;
-        if transport.pacer.admits(cx.now) {
-            let mut packet = std::mem::take(&mut cx.shared.scratch.packet);
-            let sent = transport.send_followed(cx, &mut packet, (lens, stamps), due.id);
-            cx.shared.scratch.packet = packet;
-            consumer.on_echoed(cx, sent);
-            return true;
-        }
-        let queued = Queued {
-            class: Class::Echo,
-            consumer: due.consumer,
-            lens,
-            stamps,
-            sequence,
-            payload_len: 0,
-            flight: due.id,
-            bytes: Vec::new(),
-        };
-        enqueue(cx, transport, queued);
+        let mut packet = std::mem::take(&mut cx.shared.scratch.packet);
+        let sent = transport.send_followed(cx, &mut packet, (lens, stamps), due.id);
+        cx.shared.scratch.packet = packet;
+        consumer.on_echoed(cx, sent);
         true
     }
 }

@@ -482,6 +482,9 @@ fn forward_to(
             bytes: Vec::new(),
         };
         let is_dropped = !enqueue(cx, transport, queued);
+        if is_dropped {
+            echo::defer(cx, transport, flight);
+        }
         if transport.pacer.is_long() {
             relieve(cx, transport, consumer, key);
         }
@@ -514,7 +517,7 @@ fn relieve(cx: &mut Cx, transport: &mut Transport, consumer: &mut Consumer, key:
 
 /// Lets the packet in the scratch buffer wait. Returns whether there was room.
 #[cold]
-pub(super) fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
+fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
     let len = queued.lens.1;
     let has_room = transport.pacer.push(queued, &cx.shared.scratch.packet[..len]);
     if !has_room {
@@ -684,7 +687,9 @@ fn resend_rtx(
         flight,
         bytes: Vec::new(),
     };
-    enqueue(cx, transport, queued);
+    if !enqueue(cx, transport, queued) {
+        echo::defer(cx, transport, flight);
+    }
     Ok(())
 }
 

@@ -325,14 +325,19 @@ impl Transport {
     ) -> SentRtp {
         let number = self.estimator.as_ref().map(|estimator| estimator.next_number());
         let sent = self.send_media(cx, packet, lens, stamps);
-        if flight > 0
-            && sent.is_sent
-            && stamps.number_at > 0
-            && let (Some(echoes), Some(number)) = (&mut self.echoes, number)
-        {
-            echoes.on_sent(flight, number);
+        if flight > 0 && sent.is_sent {
+            self.follow_sent(cx, flight, number.filter(|_| stamps.number_at > 0));
         }
         sent
+    }
+
+    #[cold]
+    fn follow_sent(&mut self, cx: &mut Cx, flight: u64, number: Option<SeqNo>) {
+        let Some(echoes) = &mut self.echoes else { return };
+        echoes.on_sent(flight, number, cx.now);
+        if let Some(at) = echoes.next_timeout() {
+            self.schedule(cx, TimerKind::Pace, at);
+        }
     }
 
     /// The first packet that feedback can be about was sent.
