@@ -141,12 +141,8 @@ def _transport_step(remote: RemoteDescription, transport: Transport | None) -> T
 
 
 def _setup(remote: RemoteDescription, transport: Transport | None, step: TransportStep) -> str:
-    """Our DTLS side: the client's where we may choose (RFC 8842, section 5.3).
-
-    Browsers double the time between repetitions, we don't: on a lossy path the side that speaks
-    first, and whose hello is one packet instead of two, had better be ours.
-    """
-    ours = "passive" if remote.setup == "active" else "active"
+    """Our DTLS side: the server's where we may choose, for the server picks the SRTP profile."""
+    ours = "active" if remote.setup == "passive" else "passive"
     if step in (TransportStep.KEEP, TransportStep.RESTART) and transport is not None:
         if remote.setup != "actpass" and ours != transport.setup:
             raise SdpError("a=setup changed; offer actpass")

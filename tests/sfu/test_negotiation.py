@@ -50,7 +50,7 @@ def test_the_first_offer_makes_a_transport_and_producers(scene: Scene) -> None:
     names = scene.engine.names()
     assert names == ["create_room", "create_transport", "set_extensions"] + ["add_producer"] * 2
     (transport,) = scene.engine.transports.values()
-    assert transport.arguments["dtls_role"] == "client"
+    assert transport.arguments["dtls_role"] == "server"
     assert transport.arguments["remote_fingerprints"][0][0] == "sha-256"
     assert transport.extensions["mid"] == 4
     audio, video = scene.engine.producers.values()
@@ -72,7 +72,7 @@ def test_the_answer_is_ice_lite_bundled_and_complete(scene: Scene) -> None:
         assert "a=candidate:1 1 udp 2130706431 192.0.2.10 3478 typ host" in rows
         assert "a=candidate:2 1 udp 2130706175 2001:db8::10 3478 typ host" in rows
         assert "a=end-of-candidates" in rows
-        assert "a=setup:active" in rows
+        assert "a=setup:passive" in rows
         assert "a=rtcp-mux" in rows
         assert "a=rtcp-rsize" in rows
         assert "a=recvonly" in rows
@@ -104,7 +104,7 @@ def test_the_sending_line_names_the_track_and_its_ssrcs(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("setup", "answered", "role"),
     [
-        ("actpass", "active", "client"),
+        ("actpass", "passive", "server"),
         ("active", "passive", "server"),
         ("passive", "active", "client"),
     ],
@@ -337,13 +337,13 @@ def test_new_ice_credentials_restart_ice(scene: Scene) -> None:
     assert f"a=ice-ufrag:{arguments['local_ufrag']}\r\n" not in before
 
 
-@pytest.mark.parametrize("setup", ["passive", "actpass"])
+@pytest.mark.parametrize("setup", ["active", "actpass"])
 def test_the_dtls_role_stays_what_it_was(scene: Scene, setup: str) -> None:
     participant = scene.join("a")
     scene.call(participant)
     scene.clients[participant].setup = setup
-    assert "a=setup:active\r\n" in scene.call(participant).sdp
-    scene.clients[participant].setup = "active"
+    assert "a=setup:passive\r\n" in scene.call(participant).sdp
+    scene.clients[participant].setup = "passive"
     with pytest.raises(SdpError, match="a=setup changed"):
         scene.call(participant)
 
