@@ -18,6 +18,7 @@ from struct import Struct
 from typing import Any, BinaryIO, Final
 
 from recorder.digests import Digester
+from recorder.durable import sync_directory
 from recorder.errors import LogBusyError
 from recorder.log import Event, EventLog, read_events
 from recorder.session_file import read_session
@@ -176,7 +177,7 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
             os.fsync(file.fileno())
         os.utime(part, ns=(written_ns, written_ns))
         _give_name(part, path)
-    _sync_directory(folder)
+    sync_directory(folder)
     for path in sorted(folder.iterdir()):
         if path.name.endswith((_PLAIN, _SEALED)) and path.name not in track.files:
             if not track.opened:
@@ -285,11 +286,3 @@ def _whole_frames(file: BinaryIO) -> _Content:
         # Frames with a packet: the first one holds at least the file's beginning.
         content.packets += 1
     return content
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ from typing import Final
 
 from recorder.canonical import canonical
 from recorder.digests import Digests, digests_of
+from recorder.durable import sync_directory
 from recorder.errors import SessionFileError
 
 __all__ = ["SESSION_ID", "SessionFile", "is_session_id", "read_session", "rfc3339", "write_session"]
@@ -76,7 +77,7 @@ def write_session(directory: Path, *, session: str, room: str, started_ns: int) 
         file.flush()
         os.fsync(file.fileno())
     for parent in (place, directory):
-        _sync_directory(parent)
+        sync_directory(parent)
     return SessionFile(session, room, started_ns, digests_of(data))
 
 
@@ -110,11 +111,3 @@ def read_session(place: Path) -> SessionFile:
             "{path} belongs to session {session}", path=path, session=found.session
         )
     return found
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from typing import Any
 
 from recorder.canonical import canonical
 from recorder.config import RecordedRooms, RecordingConfig
+from recorder.durable import sync_directory
 from recorder.errors import LogWriteError, RecorderError
 from recorder.log import EventLog
 from recorder.recovery import recover_all
@@ -379,22 +380,14 @@ def _make_track(folder: Path, about: bytes) -> None:
     """
     for place in (folder.parent, folder):
         place.mkdir(mode=0o700, exist_ok=True)
-        _sync_directory(place.parent)
+        sync_directory(place.parent)
     new = folder / "track.json.new"
     with new.open("wb") as file:
         file.write(about)
         file.flush()
         os.fsync(file.fileno())
     new.replace(folder / "track.json")
-    _sync_directory(folder)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(folder)
 
 
 def _about(track: CapturedTrack) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from recorder.backfill.errors import BodyError, IncompleteError, MismatchError
 from recorder.backfill.examine import Job, captured_frames, live_frames
 from recorder.backfill.form import Frame, digest_of, pack, unpack
 from recorder.digests import Digests, digests_of
+from recorder.durable import sync_directory
 
 __all__ = ["FOLDER", "Stored", "fill", "is_track_id", "read_stored"]
 
@@ -110,11 +111,7 @@ def _write(place: Path, track: str, seq: int, packed: bytes) -> str:
         os.fsync(file.fileno())
     part.rename(path)
     for directory in (folder, folder.parent):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(directory)
     return _relative(place, path)
 
 
