@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from witness import commands, os_errors
 from witness.cli_bench import add_bench
-from witness.cli_common import add_command, add_commands
+from witness.cli_common import add_command, add_commands, add_config
 from witness.cli_compose import add_compose
 from witness.cli_evidence import add_evidence
 from witness.cli_loadtest import add_loadtest
@@ -84,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     health = _add(
         commands_, "health", t("say whether the server on this machine is alive"), commands.health
     )
-    _add_config_option(health)
+    add_config(health)
     _add(commands_, "version", t("print the version"), commands.show_version)
     return parser
 
@@ -99,16 +99,6 @@ def _add(
     return add_command(to, name, text, run, more or text[:1].upper() + text[1:] + t("."))
 
 
-def _add_config_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-c",
-        "--config",
-        type=Path,
-        metavar=t("FILE"),
-        help=t("configuration file (default: $WITNESS_CONFIG, else built-in defaults)"),
-    )
-
-
 def _add_serve(to: "Commands") -> None:
     parser = _add(
         to,
@@ -121,7 +111,7 @@ def _add_serve(to: "Commands") -> None:
             " them at once."
         ),
     )
-    _add_config_option(parser)
+    add_config(parser)
 
 
 def _add_demo(to: "Commands") -> None:
@@ -177,7 +167,7 @@ def _add_token(to: "Commands") -> None:
             " key."
         ),
     )
-    _add_config_option(parser)
+    add_config(parser)
     parser.add_argument("--room", required=True, metavar="ID", help=t("room id"))
     parser.add_argument(
         "--role",
@@ -269,11 +259,11 @@ def _add_config(to: "Commands") -> None:
         metavar=t("FILE"),
         help=t("file to check (default: $WITNESS_CONFIG)"),
     )
-    _add_config_option(check)
+    add_config(check)
     show = _add(
         actions, "show", t("print the settings in force, secrets hidden"), commands.config_show
     )
-    _add_config_option(show)
+    add_config(show)
     _add(
         actions,
         "reference",

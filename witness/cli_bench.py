@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands_bench
-from witness.cli_common import add_command, add_commands
+from witness.cli_common import add_command, add_commands, add_json
 from witness.i18n import t
 from witness.parser import LocalParser
 
@@ -54,7 +54,7 @@ def _add_compose(actions: "Commands") -> None:
     )
     parser.add_argument("--seconds", type=float, help=t("length of the call (default: 120)"))
     parser.add_argument("--quick", action="store_true", help=t("a call of 30 s"))
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    add_json(parser)
 
 
 def _add_forward(actions: "Commands") -> None:
@@ -77,7 +77,7 @@ def _add_forward(actions: "Commands") -> None:
 def _add_common(parser: LocalParser) -> None:
     parser.add_argument("--rooms", type=int, help=t("three-party rooms under load"))
     parser.add_argument("--seconds", type=float, help=t("length of one measurement"))
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    add_json(parser)
 
 
 def _add_rounds(parser: LocalParser) -> None:

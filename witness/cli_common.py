@@ -8,7 +8,7 @@ from witness.commands import Command
 from witness.i18n import t
 from witness.parser import LocalParser
 
-__all__ = ["add_command", "add_commands", "add_report"]
+__all__ = ["add_command", "add_commands", "add_config", "add_json", "add_report", "add_session"]
 
 if TYPE_CHECKING:
     # argparse has no public name for what add_subparsers() returns.
@@ -31,9 +31,35 @@ def add_command(
     return parser
 
 
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Which configuration: ``--config``."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("configuration file (default: $WITNESS_CONFIG, else built-in defaults)"),
+    )
+
+
+def add_session(parser: argparse.ArgumentParser) -> None:
+    """Which configuration, and which recorded session of it."""
+    add_config(parser)
+    parser.add_argument(
+        "session",
+        metavar=t("SESSION"),
+        help=t("id of the session in recording.directory, or a directory"),
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+
+
 def add_report(parser: LocalParser) -> None:
     """How the result of a measurement is shown: ``--json``, ``--html``."""
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    add_json(parser)
     parser.add_argument(
         "--html", type=Path, metavar=t("FILE"), help=t("write a page with plots to look at")
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands_compose
-from witness.cli_common import add_command
+from witness.cli_common import add_command, add_json, add_session
 from witness.i18n import t
 
 __all__ = ["add_compose"]
@@ -29,18 +29,7 @@ def add_compose(to: "Commands") -> None:
             " is what `witness seal` makes."
         ),
     )
-    parser.add_argument(
-        "-c",
-        "--config",
-        type=Path,
-        metavar=t("FILE"),
-        help=t("configuration file (default: $WITNESS_CONFIG, else built-in defaults)"),
-    )
-    parser.add_argument(
-        "session",
-        metavar=t("SESSION"),
-        help=t("id of the session in recording.directory, or a directory"),
-    )
+    add_session(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -81,4 +70,4 @@ def add_compose(to: "Commands") -> None:
     parser.add_argument(
         "--film-only", action="store_true", help=t("leave out the files of single tracks")
     )
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    add_json(parser)

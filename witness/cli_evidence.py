@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands_evidence, recorded
-from witness.cli_common import add_command, add_commands
+from witness.cli_common import add_command, add_commands, add_config, add_json, add_session
 from witness.i18n import t
 
 __all__ = ["add_evidence"]
 
 if TYPE_CHECKING:
     from witness.cli_common import Commands
-    from witness.parser import LocalParser
 
 
 def add_evidence(to: "Commands") -> None:
@@ -35,8 +34,8 @@ def _add_recordings(to: "Commands") -> None:
             " and whether there is a package."
         ),
     )
-    _add_config_option(parser)
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    add_config(parser)
+    add_json(parser)
 
 
 def _add_seal(to: "Commands") -> None:
@@ -51,12 +50,7 @@ def _add_seal(to: "Commands") -> None:
             " `witness verify` checks without this server."
         ),
     )
-    _add_config_option(parser)
-    parser.add_argument(
-        "session",
-        metavar=t("SESSION"),
-        help=t("id of the session in recording.directory, or a directory"),
-    )
+    add_session(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -68,7 +62,7 @@ def _add_seal(to: "Commands") -> None:
         action="store_true",
         help=t("don't wait for uploads: what they would bring is declared missing"),
     )
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    add_json(parser)
 
 
 def _add_verify(to: "Commands") -> None:
@@ -98,7 +92,7 @@ def _add_verify(to: "Commands") -> None:
         metavar=t("FILE"),
         help=t("head of the transparency log that was kept elsewhere"),
     )
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    add_json(parser)
     parser.add_argument(
         "--lang",
         choices=("zh", "en"),
@@ -120,7 +114,7 @@ def _add_keys(to: "Commands") -> None:
             " have your own authority certify the keys."
         ),
     )
-    _add_config_option(init)
+    add_config(init)
     init.add_argument(
         "--name", default="witness", metavar=t("NAME"), help=t("name in the certificates")
     )
@@ -148,7 +142,7 @@ def _add_log(to: "Commands") -> None:
             " before it was taken back, exchanged or put in (`witness verify --head`)."
         ),
     )
-    _add_config_option(head)
+    add_config(head)
     head.add_argument(
         "--from",
         dest="from_size",
@@ -156,14 +150,4 @@ def _add_log(to: "Commands") -> None:
         default=0,
         metavar="N",
         help=t("prove that it grew out of the log's first N entries"),
-    )
-
-
-def _add_config_option(parser: "LocalParser") -> None:
-    parser.add_argument(
-        "-c",
-        "--config",
-        type=Path,
-        metavar=t("FILE"),
-        help=t("configuration file (default: $WITNESS_CONFIG, else built-in defaults)"),
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands_loadtest
-from witness.cli_common import add_command, add_commands, add_report
+from witness.cli_common import add_command, add_commands, add_json, add_report
 from witness.i18n import t
 from witness.parser import LocalParser
 
@@ -83,7 +83,7 @@ def _add_swarm(actions: "Commands") -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help=t("in place of the profile's seed"))
     parser.add_argument("--quick", action="store_true", help=t("two rooms, 5 s"))
-    parser.add_argument("--json", action="store_true", help=t("print the result as JSON"))
+    add_json(parser)
 
 
 def _add_soak(actions: "Commands") -> None:

@@ -44,11 +44,8 @@ def weaknet(arguments: argparse.Namespace) -> int:
     from witness.netem_profiles import load_profile
     from witness.weaknet import run
 
-    profile = load_profile(arguments.profile)
-    if arguments.seed is not None:
-        profile = profile.model_copy(update={"seed": arguments.seed})
     plan = Plan(
-        profile=profile,
+        profile=load_profile(arguments.profile, arguments.seed),
         direction=Direction(arguments.direction),
         traffic=Traffic(arguments.traffic),
         transport=Transport(arguments.transport),
@@ -75,11 +72,8 @@ def join(arguments: argparse.Namespace) -> int:
     from witness.joins import run
     from witness.netem_profiles import load_profile
 
-    profile = load_profile(arguments.profile)
-    if arguments.seed is not None:
-        profile = profile.model_copy(update={"seed": arguments.seed})
     plan = JoinPlan(
-        profile=profile,
+        profile=load_profile(arguments.profile, arguments.seed),
         direction=Direction(arguments.direction),
         traffic=Traffic(arguments.traffic),
         transport=Transport(arguments.transport),
@@ -94,19 +88,15 @@ def swarm(arguments: argparse.Namespace) -> int:
     """``witness loadtest swarm``."""
     if arguments.rooms is not None and not 1 <= arguments.rooms <= _MAX_SWARM_ROOMS:
         raise UsageError(t("--rooms must be 1 to {most}").format(most=_MAX_SWARM_ROOMS))
-    if arguments.seconds is not None and not 1 <= arguments.seconds <= 3_600:
-        raise UsageError(t("--seconds must be 1 to 3600"))
+    _check_seconds(arguments)
     _check_seed(arguments)
     from loadtest.crowd import CrowdPlan
     from loadtest.netem.profile import Direction
     from witness.crowd import run
     from witness.netem_profiles import load_profile
 
-    profile = load_profile(arguments.profile)
-    if arguments.seed is not None:
-        profile = profile.model_copy(update={"seed": arguments.seed})
     plan = CrowdPlan(
-        profile=profile,
+        profile=load_profile(arguments.profile, arguments.seed),
         direction=Direction(arguments.direction),
         rooms=arguments.rooms or (2 if arguments.quick else 5),
         seconds=arguments.seconds or (5.0 if arguments.quick else 30.0),
@@ -149,9 +139,13 @@ def matrix(arguments: argparse.Namespace) -> int:
     )
 
 
-def _check_length(arguments: argparse.Namespace) -> None:
+def _check_seconds(arguments: argparse.Namespace) -> None:
     if arguments.seconds is not None and not 1 <= arguments.seconds <= 3_600:
         raise UsageError(t("--seconds must be 1 to 3600"))
+
+
+def _check_length(arguments: argparse.Namespace) -> None:
+    _check_seconds(arguments)
     if arguments.runs is not None and not 1 <= arguments.runs <= _MAX_RUNS:
         raise UsageError(t("--runs must be 1 to {most}").format(most=_MAX_RUNS))
 

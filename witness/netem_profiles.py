@@ -19,11 +19,12 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load_profile(name: str) -> Profile:
+def load_profile(name: str, seed: int | None = None) -> Profile:
     """Reads a profile.
 
     Args:
         name: of one that comes with the program, or a YAML file.
+        seed: instead of the profile's own.
 
     Raises:
         ConfigError: the file is wrong; every mistake has its place.
@@ -38,7 +39,7 @@ def load_profile(name: str) -> Profile:
     profile, problems = sift(file, Profile)
     if problems or profile is None:
         raise ConfigError(problems)
-    return profile
+    return profile if seed is None else profile.model_copy(update={"seed": seed})
 
 
 def _listed(items: Iterable[str]) -> str:
