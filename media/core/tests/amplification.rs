@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use media_core::api::{ExtensionId, ExtensionKind, MediaKind};
+use media_core::api::MediaKind;
 use media_core::netem::{Loss, NetemConfig};
 use media_core::rtcp::{self, ReportBlock};
 use media_core::rtp::SeqNo;
@@ -36,13 +36,7 @@ struct Lies {
 fn call(has_feedback: bool) -> World {
     let mut world = World::pair();
     if has_feedback {
-        let ids = [(ExtensionKind::Mid, 9), (ExtensionKind::TransportCc, 5)];
-        let ids = ids.map(|(kind, id)| ExtensionId { kind, id });
-        world.set_extensions(1, &ids);
-        let media = &mut world.client(1).media;
-        media.set_extensions(&ids);
-        let recorder = media_core::twcc::TwccRecorder::new(Duration::from_millis(100));
-        media.twcc = Some((recorder, Default::default()));
+        world.feed_back(1);
     }
     world.client(1).tolerates_replays = true;
     world.client(1).media.sends_nacks = false;

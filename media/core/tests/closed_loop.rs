@@ -11,8 +11,6 @@ use support::media::TrackConfig;
 use support::simulcast::*;
 use support::{World, good_network};
 
-/// From demand to what it changes: a message on the WebSocket, and an encoder that starts.
-const PUBLISHER_DELAY: Duration = Duration::from_millis(300);
 const SUBSCRIBER_TRANSPORT: u64 = 101;
 const STEP: Duration = Duration::from_millis(50);
 
@@ -32,38 +30,24 @@ fn link(rate_bps: u64) -> NetemConfig {
 /// A call of one publisher with three encodings and speech, and one subscriber.
 struct Call {
     world: World,
-    /// What the publisher was told so far, and when.
-    told: Vec<(Instant, Vec<bool>)>,
+    publisher: SlowPublisher,
 }
 
 impl Call {
     fn new() -> Call {
         let mut world = simulcast(3, 1, 1);
-        let ids = [(ExtensionKind::Mid, 9), (ExtensionKind::TransportCc, 5)];
-        let ids = ids.map(|(kind, id)| ExtensionId { kind, id });
-        world.set_extensions(1, &ids);
-        let media = &mut world.client(1).media;
-        media.set_extensions(&ids);
-        let recorder = media_core::twcc::TwccRecorder::new(Duration::from_millis(100));
-        media.twcc = Some((recorder, Default::default()));
-        world.client(1).tolerates_replays = true;
+        world.feed_back(1);
         world.publish(0, 12, TrackConfig::audio(9_500));
         world.subscribe(1, 31, 12, MediaKind::Audio, 9_000);
         world.set_network(1, link(20_000_000), link(20_000_000));
-        Call { world, told: Vec::new() }
+        Call { world, publisher: SlowPublisher::default() }
     }
 
     fn run(&mut self, time: Duration) {
         let end = self.world.now + time;
         while self.world.now < end {
             self.world.run(STEP);
-            let now = self.world.now;
-            let news = demands(&self.world).into_iter().skip(self.told.len());
-            self.told.extend(news.map(|wanted| (now, wanted)));
-            let known = |(at, _): &&(Instant, Vec<bool>)| *at + PUBLISHER_DELAY <= now;
-            if let Some((_, wanted)) = self.told.iter().rev().find(known) {
-                follow_demand(&mut self.world, wanted);
-            }
+            self.publisher.follow(&mut self.world);
         }
     }
 

@@ -8,15 +8,13 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use media_core::api::{ExtensionId, ExtensionKind, MediaKind};
+use media_core::api::MediaKind;
 use media_core::netem::{Loss, NetemConfig};
 use support::media::{Got, TrackConfig};
 use support::simulcast::*;
 use support::{Datagram, Endpoint, PUBLISHER_EXTENSIONS, World, good_network};
 
 const STEP: Duration = Duration::from_millis(50);
-/// From demand to what it changes: a message on the WebSocket, and an encoder that starts.
-const PUBLISHER_DELAY: Duration = Duration::from_millis(300);
 /// What voice and picture wait for, as long as anything is lost.
 const PLAYOUT: Duration = Duration::from_millis(340);
 /// Later than this after it was taken, nobody looks at a picture.
@@ -48,7 +46,7 @@ enum Bad {
 /// One publisher of two sizes in two temporal layers and of speech, and one subscriber.
 struct Call {
     world: World,
-    told: Vec<(Instant, Vec<bool>)>,
+    publisher: SlowPublisher,
     asked_at: Instant,
 }
 
@@ -56,14 +54,7 @@ impl Call {
     /// Who only publishes (WHIP) says nothing of the way down.
     fn new(speaks_both_ways: bool) -> Call {
         let mut world = simulcast(2, 2, 1);
-        let ids = [(ExtensionKind::Mid, 9), (ExtensionKind::TransportCc, 5)];
-        let ids = ids.map(|(kind, id)| ExtensionId { kind, id });
-        world.set_extensions(1, &ids);
-        let media = &mut world.client(1).media;
-        media.set_extensions(&ids);
-        let recorder = media_core::twcc::TwccRecorder::new(Duration::from_millis(100));
-        media.twcc = Some((recorder, Default::default()));
-        world.client(1).tolerates_replays = true;
+        world.feed_back(1);
         world.publish(0, 12, TrackConfig::audio(9_500));
         world.subscribe(1, 31, 12, MediaKind::Audio, 9_000);
         if speaks_both_ways {
@@ -77,20 +68,14 @@ impl Call {
         }
         world.client(0).media.resend_pause = Duration::from_millis(40);
         let asked_at = world.now;
-        Call { world, told: Vec::new(), asked_at }
+        Call { world, publisher: SlowPublisher::default(), asked_at }
     }
 
     fn run(&mut self, time: Duration) {
         let end = self.world.now + time;
         while self.world.now < end {
             self.world.run(STEP);
-            let now = self.world.now;
-            let news = demands(&self.world).into_iter().skip(self.told.len());
-            self.told.extend(news.map(|wanted| (now, wanted)));
-            let known = |(at, _): &&(Instant, Vec<bool>)| *at + PUBLISHER_DELAY <= now;
-            if let Some((_, wanted)) = self.told.iter().rev().find(known) {
-                follow_demand(&mut self.world, wanted);
-            }
+            self.publisher.follow(&mut self.world);
             self.ask_for_keyframe();
         }
     }

@@ -186,6 +186,18 @@ impl World {
         self.execute(Command::SetExtensions { transport, extensions: extensions.to_vec() });
     }
 
+    /// A subscriber that reports what arrived by transport-wide numbers, and takes replays.
+    pub fn feed_back(&mut self, index: usize) {
+        let ids = [(ExtensionKind::Mid, 9), (ExtensionKind::TransportCc, 5)];
+        let ids = ids.map(|(kind, id)| ExtensionId { kind, id });
+        self.set_extensions(index, &ids);
+        let client = self.client(index);
+        client.tolerates_replays = true;
+        client.media.set_extensions(&ids);
+        let recorder = media_core::twcc::TwccRecorder::new(Duration::from_millis(100));
+        client.media.twcc = Some((recorder, Default::default()));
+    }
+
     /// Two connected participants in room 1; the second has subscriber extension ids.
     pub fn pair() -> World {
         World::pair_with(test_config())

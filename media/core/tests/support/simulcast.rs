@@ -1,6 +1,6 @@
 //! A publisher with several encodings of one picture, and what its subscribers must see.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use media_core::api::{Command, EncodingParameters, Event, Layer, LayerWish, MediaKind};
 use media_core::rtp::SeqNo;
@@ -165,6 +165,29 @@ pub fn follow_demand(world: &mut World, wanted: &[bool]) {
             track.restart(now);
         }
         track.active = *wanted;
+    }
+}
+
+/// From demand to what it changes: a message on the WebSocket, and an encoder that starts.
+const PUBLISHER_DELAY: Duration = Duration::from_millis(300);
+
+/// A publisher that follows demand as late as a browser does.
+#[derive(Default)]
+pub struct SlowPublisher {
+    /// What it was told so far, and when.
+    told: Vec<(Instant, Vec<bool>)>,
+}
+
+impl SlowPublisher {
+    /// Hears what was demanded meanwhile, and does what it was told long enough ago.
+    pub fn follow(&mut self, world: &mut World) {
+        let now = world.now;
+        let news = demands(world).into_iter().skip(self.told.len());
+        self.told.extend(news.map(|wanted| (now, wanted)));
+        let known = |(at, _): &&(Instant, Vec<bool>)| *at + PUBLISHER_DELAY <= now;
+        if let Some((_, wanted)) = self.told.iter().rev().find(known) {
+            follow_demand(world, wanted);
+        }
     }
 }
 
