@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from recorder.canonical import canonical
 from recorder.digests import Digests, digests_of
 from recorder.durable import sync_directory
 from recorder.errors import SessionFileError
+from recorder.sale import Sale
 
 __all__ = ["SESSION_ID", "SessionFile", "is_session_id", "read_session", "rfc3339", "write_session"]
 
@@ -30,12 +31,14 @@ class SessionFile:
         room: the room that is recorded.
         started_ns: when the session clock was zero, ns since 1970 by the server's clock.
         digests: of the file, where the event log's chain begins.
+        sale: order and customer, as far as they were told.
     """
 
     session: str
     room: str
     started_ns: int
     digests: Digests
+    sale: Sale = field(default_factory=Sale)
 
 
 def is_session_id(text: str) -> bool:
@@ -49,7 +52,9 @@ def rfc3339(at_ns: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ns // 1_000_000 % 1000:03}Z"
 
 
-def write_session(directory: Path, *, session: str, room: str, started_ns: int) -> SessionFile:
+def write_session(
+    directory: Path, *, session: str, room: str, started_ns: int, sale: Sale | None = None
+) -> SessionFile:
     """Makes the directory of a session (mode 0700) with its ``session.json``, both synced.
 
     Raises:
@@ -58,7 +63,7 @@ def write_session(directory: Path, *, session: str, room: str, started_ns: int) 
     """
     if not is_session_id(session):
         raise SessionFileError("{session} is no session id", session=repr(session))
-    place = directory / session
+    place, about = directory / session, sale or Sale()
     try:
         place.mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -70,6 +75,7 @@ def write_session(directory: Path, *, session: str, room: str, started_ns: int) 
             "session": session,
             "started_at": rfc3339(started_ns),
             "version": 1,
+            **about.to_json(),
         }
     )
     with (place / _NAME).open("xb") as file:
@@ -78,7 +84,7 @@ def write_session(directory: Path, *, session: str, room: str, started_ns: int) 
         os.fsync(file.fileno())
     for parent in (place, directory):
         sync_directory(parent)
-    return SessionFile(session, room, started_ns, digests_of(data))
+    return SessionFile(session, room, started_ns, digests_of(data), about)
 
 
 def read_session(place: Path) -> SessionFile:
@@ -103,6 +109,7 @@ def read_session(place: Path) -> SessionFile:
             str(value["room"]),
             int(value["clock"]["unix_ns"]),
             digests_of(data),
+            Sale.from_json(value),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise SessionFileError("{path} does not describe a session", path=path) from None

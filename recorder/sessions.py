@@ -15,8 +15,15 @@ from typing import Any, Protocol
 
 from recorder.errors import RecorderError, SessionFileError, SessionStateError
 from recorder.log import EventLog, read_events
+from recorder.sale import Sale
 from recorder.session import Command, Pause, RecordingSession, Resume, Start, State, Stop
-from recorder.session_file import is_session_id, read_session, rfc3339, write_session
+from recorder.session_file import (
+    SessionFile,
+    is_session_id,
+    read_session,
+    rfc3339,
+    write_session,
+)
 from recorder.timeline import derive_timeline
 
 __all__ = ["CapturePort", "OpenSession", "Sessions"]
@@ -92,8 +99,12 @@ class Sessions:
         self._open: dict[str, OpenSession] = {}
         self._opening = asyncio.Lock()
 
-    async def create(self, room: str) -> dict[str, Any]:
+    async def create(self, room: str, sale: Sale | None = None) -> dict[str, Any]:
         """A new session of a room, ready to start.
+
+        Args:
+            room: what is recorded.
+            sale: order and customer; they become part of ``session.json``.
 
         Raises:
             SessionStateError: the room has a session that has not been stopped.
@@ -105,7 +116,12 @@ class Sessions:
             now_ns = self._wall_ns()
             name = f"s-{rfc3339(now_ns)[:10].replace('-', '')}-{secrets.token_hex(4)}"
             await asyncio.to_thread(
-                write_session, self._directory, session=name, room=room, started_ns=now_ns
+                write_session,
+                self._directory,
+                session=name,
+                room=room,
+                started_ns=now_ns,
+                sale=sale,
             )
             session = await self._opened(name)
         return _view(session)
@@ -250,9 +266,7 @@ class Sessions:
 def _view(session: OpenSession) -> dict[str, Any]:
     running = session.state.running
     return {
-        "session_id": session.session_id,
-        "room": session.room,
-        "started_at": rfc3339(session.log.session.started_ns),
+        **_about(session.log.session),
         "state": session.state.state.value,
         "node": None if running is None else running.node,
         "attempt": None if running is None else running.attempt,
@@ -263,12 +277,19 @@ def _read_view(place: Path) -> dict[str, Any]:
     session = read_session(place)
     state = RecordingSession.replayed(read_events(place, session))
     return {
-        "session_id": session.session,
-        "room": session.room,
-        "started_at": rfc3339(session.started_ns),
+        **_about(session),
         "state": state.state.value,
         "node": None,
         "attempt": None,
+    }
+
+
+def _about(session: SessionFile) -> dict[str, Any]:
+    return {
+        "session_id": session.session,
+        "room": session.room,
+        "started_at": rfc3339(session.started_ns),
+        **session.sale.to_json(),
     }
 
 

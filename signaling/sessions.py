@@ -13,8 +13,15 @@ from signaling.clock import Clock
 from signaling.errors import ErrorCode, HttpCode, RefusedError
 from signaling.origin import is_local
 from signaling.problem import problem
+from signaling.sale import Customer, Order
 
-__all__ = ["RecordedSessions", "SessionCommand", "SessionEndpoint", "SessionRefusedError"]
+__all__ = [
+    "NewSession",
+    "RecordedSessions",
+    "SessionCommand",
+    "SessionEndpoint",
+    "SessionRefusedError",
+]
 
 BODY_TIMEOUT_S: Final = 10.0
 _MAX_BODY: Final = 4_096
@@ -52,6 +59,8 @@ class NewSession(_Strict):
     """Body of ``POST /v1/sessions``."""
 
     room: Annotated[str, Field(min_length=1, max_length=64)]
+    order: Order | None = None
+    customer: Customer | None = None
 
 
 SessionCommand = Annotated[PlainCommand | MarkCommand | NodeCommand, Field(discriminator="command")]
@@ -79,7 +88,7 @@ class SessionRefusedError(Exception):
 class RecordedSessions(Protocol):
     """What records. Every method raises :class:`SessionRefusedError`."""
 
-    async def create(self, room_id: str) -> dict[str, Any]:
+    async def create(self, wanted: NewSession) -> dict[str, Any]:
         """A new session of a room."""
         ...
 
@@ -157,7 +166,7 @@ class SessionEndpoint:
         wanted = await _body(request, _NEW)
         if wanted.room != identity.room_id:
             raise SessionRefusedError(403, ErrorCode.FORBIDDEN, "the token is for another room")
-        return 201, await self._sessions.create(wanted.room)
+        return 201, await self._sessions.create(wanted)
 
     async def _describe(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
         return 200, await self._sessions.describe(request.match_info["session"])
@@ -186,6 +195,9 @@ async def _body(request: web.Request, model: TypeAdapter[Model]) -> Model:
     except TimeoutError:
         raise SessionRefusedError(408, ErrorCode.TIMEOUT, "the body took too long") from None
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
         detail = f"wrong or missing: {where or 'body'}"
+        if first["type"] == "value_error":
+            detail += f": {first['ctx']['error']}"
         raise SessionRefusedError(400, ErrorCode.BAD_MESSAGE, detail) from None

@@ -6,11 +6,18 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Self, TypeVar
 
 from recorder.errors import RecorderError, SessionFileError, SessionStateError
+from recorder.sale import Sale
 from recorder.session import Command, Mark, Next, Pause, ReRecord, Resume, Start, Stop
 from recorder.sessions import Sessions
 from sfu import Room
 from signaling.errors import ErrorCode, HttpCode
-from signaling.sessions import MarkCommand, NodeCommand, SessionCommand, SessionRefusedError
+from signaling.sessions import (
+    MarkCommand,
+    NewSession,
+    NodeCommand,
+    SessionCommand,
+    SessionRefusedError,
+)
 from witness.recording import RecordingService
 from witness.room_capture import RoomCapturePort
 
@@ -64,9 +71,9 @@ class SessionService:
             extra = {"session_id": session_id, "reason": str(error)}
             _LOG.error("session can't be stopped", extra=extra)
 
-    async def create(self, room_id: str) -> dict[str, Any]:
+    async def create(self, wanted: NewSession) -> dict[str, Any]:
         """A new session of a room."""
-        return await _answered(self._sessions.create(room_id))
+        return await _answered(self._sessions.create(wanted.room, _sale(wanted)))
 
     def room_of(self, session_id: str) -> str:
         """The room a session belongs to."""
@@ -86,6 +93,12 @@ class SessionService:
     async def timeline(self, session_id: str) -> dict[str, Any]:
         """What was recorded when, and what is missing."""
         return await _answered(self._sessions.timeline(session_id))
+
+
+def _sale(wanted: NewSession) -> Sale:
+    order = {} if wanted.order is None else wanted.order.model_dump()
+    customer = wanted.customer
+    return Sale(**order, customer=None if customer is None else customer.crm_customer_id)
 
 
 def _meant(command: SessionCommand) -> Command:

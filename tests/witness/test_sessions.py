@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from recorder.session_file import read_session
 from recorder.sessions import Sessions
 from sfu.model import Role
 from signaling.auth import MintingKey, TokenVerifier, mint_token
@@ -111,6 +112,53 @@ async def test_what_is_refused_says_why(
         made = (await post(client, "/v1/sessions", {"room": "sale-1"}))[1]["session_id"]
         got, told = await post(client, f"/v1/sessions/{made}{path}", body, **who)
         assert (got, told["code"]) == (status, code)
+
+
+SALE = {
+    "order": {
+        "order_no": "PO-2026-1142",
+        "product_code": "L-20",
+        "product_class": "insurance_life",
+        "contract_end": "2046-11-22",
+    },
+    "customer": {"crm_customer_id": "c-7f3a"},
+}
+
+
+async def test_order_and_customer_are_part_of_the_session(tmp_path: Path) -> None:
+    async with served(tmp_path) as client:
+        status, made = await post(client, "/v1/sessions", {"room": "sale-1", **SALE})
+        assert (status, made["order"], made["customer"]) == (201, SALE["order"], SALE["customer"])
+        told = (await get(client, f"/v1/sessions/{made['session_id']}"))[1]
+        assert told["customer"] == SALE["customer"]
+        found = read_session(tmp_path / made["session_id"]).sale
+        assert (found.order_no, found.customer) == ("PO-2026-1142", "c-7f3a")
+        assert found.to_json() == SALE
+
+
+NO_SALE: list[tuple[dict[str, Any], str]] = [
+    ({"order": {}}, "order.order_no"),
+    ({"order": {"order_no": "a b"}}, "order.order_no"),
+    ({"order": {"order_no": "x" * 65}}, "order.order_no"),
+    ({"order": {"order_no": "1", "product_class": "Life"}}, "order.product_class"),
+    ({"order": {"order_no": "1", "contract_end": "2026-02-30"}}, "no day of the calendar"),
+    ({"order": {"order_no": "1", "contract_end": 20260101}}, "order.contract_end"),
+    ({"order": {"order_no": "11010519491231002X"}}, "an identity number is no reference"),
+    ({"order": {"order_no": "1", "amount": 5}}, "order.amount"),
+    ({"customer": {"crm_customer_id": "13800138000"}}, "a telephone number is no reference"),
+    ({"customer": {"crm_customer_id": "李雷"}}, "customer.crm_customer_id"),
+    ({"customer": "c-1"}, "customer"),
+]
+
+
+@pytest.mark.parametrize(("sale", "said"), NO_SALE)
+async def test_what_is_no_reference_is_refused(
+    sale: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    async with served(tmp_path) as client:
+        status, told = await post(client, "/v1/sessions", {"room": "sale-1", **sale})
+        assert (status, told["code"]) == (400, "bad_message")
+        assert said in told["detail"]
 
 
 async def test_sessions_of_nobody_and_of_others_are_unknown(tmp_path: Path) -> None:

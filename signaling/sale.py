@@ -1,0 +1,81 @@
+"""What a session is about, as whoever opens it says: an order and a customer, by reference.
+
+Names, identity numbers and telephone numbers have no place here; what looks like one is refused,
+because references end up in indexes, addresses and logs of other systems.
+"""
+
+import re
+from datetime import date
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+__all__ = ["Customer", "Order", "Reference"]
+
+_IDENTITY: Final = re.compile(r"\d{17}[\dXx]")
+_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECKS: Final = "10X98765432"
+_MOBILE: Final = re.compile(r"(?:86)?1[3-9]\d{9}")
+
+
+def _is_identity_number(text: str) -> bool:
+    """Whether it is a resident identity number (GB 11643): a day of birth and a check digit."""
+    if not _IDENTITY.fullmatch(text):
+        return False
+    try:
+        date(int(text[6:10]), int(text[10:12]), int(text[12:14]))
+    except ValueError:
+        return False
+    rest = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, text, strict=False)) % 11
+    return _CHECKS[rest] == text[17].upper()
+
+
+def _no_identity(text: str) -> str:
+    if _is_identity_number(text):
+        raise ValueError("an identity number is no reference; give a pseudonymous id")
+    return text
+
+
+def _no_telephone(text: str) -> str:
+    if _MOBILE.fullmatch(text):
+        raise ValueError("a telephone number is no reference; give a pseudonymous id")
+    return text
+
+
+def _a_day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("no day of the calendar; write YYYY-MM-DD") from None
+    return text
+
+
+Reference = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"),
+    AfterValidator(_no_identity),
+]
+"""Names something in the bank's own systems."""
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_a_day)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Order(_Strict):
+    """The order or contract; its class and the day its contract ends decide how long the
+    recording is kept.
+    """
+
+    order_no: Reference
+    product_code: Reference | None = None
+    product_class: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] | None = None
+    contract_end: Day | None = None
+
+
+class Customer(_Strict):
+    """The customer, by the pseudonymous id that the bank's CRM gave."""
+
+    crm_customer_id: Annotated[Reference, AfterValidator(_no_telephone)]
