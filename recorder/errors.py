@@ -13,13 +13,16 @@ Each carries ``template`` and ``values``, so that whoever shows it can say it in
     ├── SealError              the session can't be sealed as it is
     ├── TimestampError         the time-stamp authority gave no usable answer
     ├── TransparencyError      the transparency log is damaged or busy
+    ├── FlowError              a flow is not of the form it must have
     └── SessionStateError      the command makes no sense in the state the session is in
+        └── UnknownNodeError   the session's flow has no such node
 """
 
 from typing import LiteralString
 
 __all__ = [
     "CanonicalError",
+    "FlowError",
     "LogBusyError",
     "LogDamagedError",
     "LogError",
@@ -31,6 +34,7 @@ __all__ = [
     "SigningError",
     "TimestampError",
     "TransparencyError",
+    "UnknownNodeError",
 ]
 
 
@@ -74,6 +78,14 @@ class LogWriteError(LogError):
 
 class SessionStateError(RecorderError):
     """An illegal transition; nothing has changed."""
+
+
+class UnknownNodeError(SessionStateError):
+    """A command names a node that the session's flow doesn't have."""
+
+
+class FlowError(RecorderError):
+    """What was given as a flow is none."""
 
 
 class SigningError(RecorderError):

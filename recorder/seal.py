@@ -17,6 +17,7 @@ from recorder.backfill.store import FOLDER
 from recorder.canonical import canonical
 from recorder.digests import Digests, digests_of
 from recorder.errors import CanonicalError, LogBusyError, SealError
+from recorder.flow import FLOW_FILE
 from recorder.keys import KeyRing
 from recorder.log import Event, EventLog, read_events
 from recorder.merkle import MerkleRoot
@@ -26,12 +27,18 @@ from recorder.session import State
 from recorder.session_file import SessionFile, read_session, rfc3339
 from recorder.timeline import Timeline, derive_timeline
 from recorder.timestamp import TimestampAuthority
+from recorder.transcript import TRANSCRIPT_FILE, close_transcript, is_closed
 from recorder.transparency import TransparencyLog
 
 __all__ = ["DOCUMENTS", "Progress", "Sealed", "SealingOffice", "seal"]
 
-DOCUMENTS: Final = ("checks.jsonl", "consents.json", "flow.json", "policy.json")
+DOCUMENTS: Final = (
+    "checks.jsonl", "consents.json", FLOW_FILE, "policy.json", TRANSCRIPT_FILE,
+)  # fmt: skip
 """Facts of the sale that are sealed with the media when the session's directory holds them."""
+
+_LOGGED: Final = frozenset({"flow.given", "transcript.closed"})
+"""Events that hold the digests of a document."""
 
 _LAST_FILES: Final = 4
 """Manifest, signatures, time-stamp, proof."""
@@ -99,6 +106,7 @@ class _Case:
     head: Digests
     timeline: Timeline
     tracks: list[_Track]
+    documents: dict[str, Digests]
     unsettled: int
 
 
@@ -193,6 +201,8 @@ def _declare_holes(place: Path, *, unsettled: bool) -> int:
             *pending.gaps((timeline.from_us or 0, timeline.to_us)),
         ]:  # fmt: skip
             log.append("gap.declared", payload, durable=True)
+        if (place / TRANSCRIPT_FILE).is_file() and not is_closed(place):
+            close_transcript(place, log)
         return pending.count
 
 
@@ -212,6 +222,7 @@ def _read_case(place: Path, unsettled: int) -> _Case:
     session = read_session(place)
     count, head = 0, session.digests
     tracks: dict[str, _Track] = {}
+    documents: dict[str, Digests] = {}
 
     def note(event: Event) -> None:
         nonlocal count, head
@@ -219,6 +230,9 @@ def _read_case(place: Path, unsettled: int) -> _Case:
         if event.type == "segment.closed" or _has_upload(event):
             name = event.payload["track"]
             tracks.setdefault(name, _Track(name, {})).segments.append(event)
+        elif event.type in _LOGGED:
+            told = event.payload
+            documents[told["file"]] = Digests(told["sha256"], told["sm3"])
 
     timeline = derive_timeline(_noted(read_events(place, session), note))
     for name in timeline.tracks:
@@ -232,7 +246,7 @@ def _read_case(place: Path, unsettled: int) -> _Case:
                 path=open_files[0],
             )
     ordered = [tracks[name] for name in sorted(tracks)]
-    return _Case(place, session, count, head, timeline, ordered, unsettled)
+    return _Case(place, session, count, head, timeline, ordered, documents, unsettled)
 
 
 def _has_upload(event: Event) -> bool:
@@ -402,9 +416,14 @@ class _Sealing:
         for name in DOCUMENTS:
             source = self._case.place / name
             there[name.partition(".")[0]] = name if source.is_file() else "unknown"
-            if source.is_file():
-                with _opened(source) as file:
-                    self._note(self._writer.add(name, blocks_of(file)))
+            expected = self._case.documents.get(name)
+            if not source.is_file() and expected is None:
+                continue
+            with _opened(source) as file:
+                entry = self._writer.add(name, blocks_of(file))
+            self._note(entry)
+            if expected is not None and entry.digests != expected:
+                raise SealError("{path} is not the file the event log tells of", path=source)
         return there
 
     def _add(self, path: str, data: bytes) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol, Self
 
-from recorder.errors import SessionStateError
+from recorder.errors import SessionStateError, UnknownNodeError
 
 __all__ = [
     "Attempt",
@@ -140,6 +140,8 @@ class RecordingSession:
         self.attempts: list[Attempt] = []
         self._latest: dict[str, Attempt] = {}
         self._running: Attempt | None = None
+        self._nodes: tuple[str, ...] | None = None
+        self._final: frozenset[str] = frozenset()
 
     @classmethod
     def replayed(cls, events: Iterable[Played]) -> Self:
@@ -175,6 +177,7 @@ class RecordingSession:
                 return [Draft("mark", {"label": label})]
             case Next(node):
                 self._expect("next", {State.RECORDING})
+                self._expect_node(node)
                 if node in self._latest:
                     raise SessionStateError(
                         "node {node} was recorded already: use re_record", node=node
@@ -182,8 +185,13 @@ class RecordingSession:
                 return [*self._ended("next"), _started(node, 1, None)]
             case ReRecord(node):
                 self._expect("re_record", {State.RECORDING})
+                self._expect_node(node)
                 if node not in self._latest:
                     raise SessionStateError("node {node} was not recorded yet: use next", node=node)
+                if node in self._final:
+                    raise SessionStateError(
+                        "the flow doesn't let node {node} be recorded again", node=node
+                    )
                 before = self._latest[node].attempt
                 return [*self._ended("re_record"), _started(node, before + 1, before)]
             case Stop():
@@ -202,6 +210,9 @@ class RecordingSession:
                     self.state = State.INTERRUPTED
             case "recording.stopped":
                 self.state = State.STOPPED
+            case "flow.given":
+                self._nodes = tuple(event.payload["nodes"])
+                self._final = frozenset(event.payload["final"])
             case "attempt.started":
                 self._begin(event)
             case "attempt.ended":
@@ -224,6 +235,15 @@ class RecordingSession:
                 "{command} makes no sense while the recording is {state}",
                 command=command,
                 state=self.state.value,
+            )
+
+    def _expect_node(self, node: str) -> None:
+        """Without a flow every node is known."""
+        if self._nodes is not None and node not in self._nodes:
+            raise UnknownNodeError(
+                "the session's flow has no node {node}; it has {nodes}",
+                node=node,
+                nodes=", ".join(self._nodes),
             )
 
     def _ended(self, reason: str) -> list[Draft]:

@@ -7,13 +7,14 @@ writes the media is a :class:`CapturePort`.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from recorder.errors import RecorderError, SessionFileError, SessionStateError
+from recorder.flow import Flow, read_flow, write_flow
 from recorder.log import EventLog, read_events
 from recorder.sale import Sale
 from recorder.session import Command, Pause, RecordingSession, Resume, Start, State, Stop
@@ -25,6 +26,7 @@ from recorder.session_file import (
     write_session,
 )
 from recorder.timeline import derive_timeline
+from recorder.transcript import Spoken, append_lines, close_transcript
 
 __all__ = ["CapturePort", "OpenSession", "Sessions"]
 
@@ -98,13 +100,17 @@ class Sessions:
         self._wall_ns = wall_ns
         self._open: dict[str, OpenSession] = {}
         self._opening = asyncio.Lock()
+        self._writing = asyncio.Lock()
 
-    async def create(self, room: str, sale: Sale | None = None) -> dict[str, Any]:
+    async def create(
+        self, room: str, sale: Sale | None = None, flow: Flow | None = None
+    ) -> dict[str, Any]:
         """A new session of a room, ready to start.
 
         Args:
             room: what is recorded.
             sale: order and customer; they become part of ``session.json``.
+            flow: the nodes that commands may name; any without one.
 
         Raises:
             SessionStateError: the room has a session that has not been stopped.
@@ -123,7 +129,14 @@ class Sessions:
                 started_ns=now_ns,
                 sale=sale,
             )
+            if flow is not None:
+                await asyncio.to_thread(write_flow, self._place(name), flow)
             session = await self._opened(name)
+            if flow is not None:
+                event = await asyncio.to_thread(
+                    session.log.append, "flow.given", flow.given(), durable=True
+                )
+                session.state.apply(event)
         return _view(session)
 
     def room_of(self, session_id: str) -> str:
@@ -181,6 +194,34 @@ class Sessions:
         session = self._open.get(session_id)
         now_us = None if session is None else session.log.now_us()
         return await asyncio.to_thread(_read_timeline, self._place(session_id), now_us)
+
+    async def append_transcript(
+        self, session_id: str, lines: Sequence[Spoken], *, final: bool, actor: str
+    ) -> dict[str, Any]:
+        """Adds what was said to a session's transcript, while it runs or after it.
+
+        Args:
+            session_id: of which session.
+            lines: appended in this order, on the disk when this returns.
+            final: nothing more will come: the transcript's digests are logged, and seal takes it.
+            actor: what heard it.
+
+        Returns:
+            ``{"session_id", "bytes", "closed"}``.
+
+        Raises:
+            SessionFileError: there is no such session.
+            SessionStateError: the transcript is closed, or would become too long.
+            LogBusyError: another process has the session's log open.
+            LogWriteError, OSError: the disk refused.
+        """
+        place = self._place(session_id)
+        session = self._open.get(session_id)
+        async with self._writing if session is None else session.lock:
+            # It may have been stopped while this waited.
+            log = None if session is None or session.log.is_closed else session.log
+            size = await asyncio.to_thread(_transcribe, place, log, lines, final, actor)
+        return {"session_id": session_id, "bytes": size, "closed": final}
 
     def sync(self) -> None:
         """Called at least twice a second: what was logged is on the disk a second later.
@@ -263,6 +304,19 @@ class Sessions:
         return self._directory / session_id
 
 
+def _transcribe(
+    place: Path, log: EventLog | None, lines: Sequence[Spoken], final: bool, actor: str
+) -> int:
+    read_session(place)
+    size = append_lines(place, lines)
+    if final and log is not None:
+        close_transcript(place, log, actor)
+    elif final:
+        with EventLog.open(place) as opened:
+            close_transcript(place, opened, actor)
+    return size
+
+
 def _view(session: OpenSession) -> dict[str, Any]:
     running = session.state.running
     return {
@@ -270,6 +324,7 @@ def _view(session: OpenSession) -> dict[str, Any]:
         "state": session.state.state.value,
         "node": None if running is None else running.node,
         "attempt": None if running is None else running.attempt,
+        "flow": _flow_view(session.place),
     }
 
 
@@ -281,6 +336,7 @@ def _read_view(place: Path) -> dict[str, Any]:
         "state": state.state.value,
         "node": None,
         "attempt": None,
+        "flow": _flow_view(place),
     }
 
 
@@ -291,6 +347,14 @@ def _about(session: SessionFile) -> dict[str, Any]:
         "started_at": rfc3339(session.started_ns),
         **session.sale.to_json(),
     }
+
+
+def _flow_view(place: Path) -> dict[str, Any] | None:
+    flow = read_flow(place)
+    if flow is None:
+        return None
+    nodes = [{"code": node.code, "title": node.title.to_json()} for node in flow.nodes]
+    return {"id": flow.id, "version": flow.version, "nodes": nodes}
 
 
 def _read_timeline(place: Path, now_us: int | None) -> dict[str, Any]:

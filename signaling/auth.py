@@ -7,7 +7,7 @@ anywhere.
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -146,10 +146,26 @@ class TokenVerifier:
         Raises:
             UnauthorizedError: not accepted; the text doesn't say why, ``cause`` does.
         """
+        return _identity(self.claims(token, now_unix_s=now_unix_s, local=local))
+
+    def claims(
+        self,
+        token: str,
+        *,
+        now_unix_s: float,
+        local: bool,
+        audience: str = AUDIENCE,
+        required: Sequence[str] = _REQUIRED,
+    ) -> Mapping[str, Any]:
+        """What a token says whose signature and times are good; all of it still to be checked.
+
+        Raises:
+            UnauthorizedError: not accepted.
+        """
         key = self._key_for(token, local=local)
-        claims = _signed_claims(token, key)
+        claims = _signed_claims(token, key, audience, required)
         self._check_times(claims, now_unix_s)
-        return _identity(claims)
+        return claims
 
     def _key_for(self, token: str, *, local: bool) -> VerificationKey:
         try:
@@ -279,9 +295,11 @@ def _shared_secret(config: KeyConfig, secret: str) -> VerificationKey:
     return VerificationKey(config.kid, config.algorithm, secret.encode())
 
 
-def _signed_claims(token: str, key: VerificationKey) -> Mapping[str, Any]:
+def _signed_claims(
+    token: str, key: VerificationKey, audience: str, required: Sequence[str]
+) -> Mapping[str, Any]:
     options: Any = {
-        "require": list(_REQUIRED),
+        "require": list(required),
         "verify_exp": False,
         "verify_nbf": False,
         "verify_iat": False,
@@ -290,7 +308,7 @@ def _signed_claims(token: str, key: VerificationKey) -> Mapping[str, Any]:
     }
     try:
         return jwt.decode(
-            token, key.key, algorithms=[key.algorithm.value], audience=AUDIENCE, options=options
+            token, key.key, algorithms=[key.algorithm.value], audience=audience, options=options
         )
     except jwt.MissingRequiredClaimError:
         raise UnauthorizedError("claim_missing") from None

@@ -58,6 +58,7 @@ class HttpCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNKNOWN_SESSION = "unknown_session"
     WRONG_STATE = "wrong_state"
+    UNKNOWN_NODE = "unknown_node"
     NOTHING_PUBLISHED = "nothing_published"
     NOT_ACCEPTABLE = "not_acceptable"
     PRECONDITION_FAILED = "precondition_failed"

@@ -14,6 +14,7 @@ from signaling.errors import ErrorCode, HttpCode, RefusedError
 from signaling.origin import is_local
 from signaling.problem import problem
 from signaling.sale import Customer, Order
+from signaling.staff import StaffGate, StaffIdentity, StaffRole
 
 __all__ = [
     "NewSession",
@@ -25,6 +26,9 @@ __all__ = [
 
 BODY_TIMEOUT_S: Final = 10.0
 _MAX_BODY: Final = 4_096
+_MAX_LARGE_BODY: Final = 65_536
+"""Of what carries a flow or a transcript."""
+_MAX_LINES: Final = 256
 _READERS: Final = frozenset({Role.RM, Role.SUPERVISOR})
 _WRITERS: Final = frozenset({Role.RM})
 
@@ -61,11 +65,21 @@ class NewSession(_Strict):
     room: Annotated[str, Field(min_length=1, max_length=64)]
     order: Order | None = None
     customer: Customer | None = None
+    flow: dict[str, Any] | None = None
+
+
+class TranscriptLines(_Strict):
+    """Body of ``POST /v1/sessions/{id}/transcript``."""
+
+    lines: Annotated[list[dict[str, Any]], Field(max_length=_MAX_LINES)]
+    final: bool = False
 
 
 SessionCommand = Annotated[PlainCommand | MarkCommand | NodeCommand, Field(discriminator="command")]
 _COMMAND: Final[TypeAdapter[SessionCommand]] = TypeAdapter(SessionCommand)
 _NEW: Final = TypeAdapter(NewSession)
+_TRANSCRIPT: Final = TypeAdapter(TranscriptLines)
+_DETECTORS: Final = frozenset({StaffRole.DETECTOR})
 Model = TypeVar("Model")
 
 
@@ -108,6 +122,12 @@ class RecordedSessions(Protocol):
         """What was recorded when, and what is missing."""
         ...
 
+    async def transcribe(
+        self, session_id: str, lines: list[dict[str, Any]], *, final: bool, actor: str
+    ) -> dict[str, Any]:
+        """Adds lines to a session's transcript."""
+        ...
+
 
 Handler = Callable[[web.Request, Identity], Awaitable[tuple[int, dict[str, Any]]]]
 
@@ -119,6 +139,7 @@ class SessionEndpoint:
         self._sessions = sessions
         self._verifier = verifier
         self._clock = clock
+        self._staff = StaffGate(verifier, clock)
 
     def routes(self) -> list[web.RouteDef]:
         """All addresses."""
@@ -128,6 +149,7 @@ class SessionEndpoint:
             web.get(one, self._guarded(self._describe, _READERS)),
             web.post(f"{one}/commands", self._guarded(self._command, _WRITERS)),
             web.get(f"{one}/timeline", self._guarded(self._timeline, _READERS)),
+            web.post(f"{one}/transcript", self._transcribe),
         ]
 
     def _guarded(
@@ -163,7 +185,7 @@ class SessionEndpoint:
         return identity
 
     async def _create(self, request: web.Request, identity: Identity) -> tuple[int, dict[str, Any]]:
-        wanted = await _body(request, _NEW)
+        wanted = await _body(request, _NEW, _MAX_LARGE_BODY)
         if wanted.room != identity.room_id:
             raise SessionRefusedError(403, ErrorCode.FORBIDDEN, "the token is for another room")
         return 201, await self._sessions.create(wanted)
@@ -181,14 +203,35 @@ class SessionEndpoint:
     async def _timeline(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
         return 200, await self._sessions.timeline(request.match_info["session"])
 
+    def _detector(self, request: web.Request, session_id: str) -> StaffIdentity:
+        who = self._staff.identity(request, _DETECTORS)
+        if not who.may_see(self._sessions.room_of(session_id)):
+            raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such session")
+        return who
 
-async def _body(request: web.Request, model: TypeAdapter[Model]) -> Model:
+    async def _transcribe(self, request: web.Request) -> web.StreamResponse:
+        session_id = request.match_info["session"]
+        try:
+            who = self._detector(request, session_id)
+            sent = await _body(request, _TRANSCRIPT, _MAX_LARGE_BODY)
+            told = await self._sessions.transcribe(
+                session_id, sent.lines, final=sent.final, actor=who.subject
+            )
+        except SessionRefusedError as refused:
+            return problem(refused.status, refused.code, refused.detail)
+        except RefusedError as refused:
+            status = 403 if refused.code is ErrorCode.FORBIDDEN else 401
+            return problem(status, refused.code, refused.message)
+        return web.json_response(told, headers={"Cache-Control": "no-store"})
+
+
+async def _body(request: web.Request, model: TypeAdapter[Model], limit: int = _MAX_BODY) -> Model:
     # A page of another origin can't send this type without asking first, which is not answered.
     if request.content_type != "application/json":
         detail = "send application/json"
         raise SessionRefusedError(415, HttpCode.UNSUPPORTED_MEDIA_TYPE, detail)
-    if (request.content_length or 0) > _MAX_BODY:
-        raise SessionRefusedError(413, ErrorCode.TOO_LARGE, f"at most {_MAX_BODY} bytes")
+    if (request.content_length or 0) > limit:
+        raise SessionRefusedError(413, ErrorCode.TOO_LARGE, f"at most {limit} bytes")
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             return model.validate_json(await request.read())

@@ -30,6 +30,14 @@ EVIDENCE: dict[str, str] = {
     ),
     "session {session} waits for {count} chunks that may still be uploaded: seal it later, or now"
     " with --now": ("会话 {session} 仍有 {count} 个片段可能补传：请稍后封存，或用 --now 立即封存"),
+    # Flow and transcript.
+    "{where}: {reason}": "{where}：{reason}",
+    "the session's flow has no node {node}; it has {nodes}": (
+        "会话的流程中没有环节 {node}；已有：{nodes}"
+    ),
+    "the flow doesn't let node {node} be recorded again": "流程不允许补录环节 {node}",
+    "the transcript is closed": "转写文本已封存，不能再追加",
+    "a transcript has at most {bytes} bytes": "转写文本最多 {bytes} 字节",
     # The demonstration.
     "PASS": "通过",
     "PASS WITH DECLARED GAPS": "通过，但有已声明的缺口",

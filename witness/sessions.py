@@ -5,10 +5,21 @@ import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any, Self, TypeVar
 
-from recorder.errors import RecorderError, SessionFileError, SessionStateError
+from pydantic import ValidationError
+
+from recorder.errors import (
+    FlowError,
+    LogBusyError,
+    RecorderError,
+    SessionFileError,
+    SessionStateError,
+    UnknownNodeError,
+)
+from recorder.flow import parse_flow
 from recorder.sale import Sale
 from recorder.session import Command, Mark, Next, Pause, ReRecord, Resume, Start, Stop
 from recorder.sessions import Sessions
+from recorder.transcript import Spoken
 from sfu import Room
 from signaling.errors import ErrorCode, HttpCode
 from signaling.sessions import (
@@ -73,7 +84,11 @@ class SessionService:
 
     async def create(self, wanted: NewSession) -> dict[str, Any]:
         """A new session of a room."""
-        return await _answered(self._sessions.create(wanted.room, _sale(wanted)))
+        try:
+            flow = None if wanted.flow is None else parse_flow(wanted.flow)
+        except FlowError as error:
+            raise SessionRefusedError(400, ErrorCode.BAD_MESSAGE, str(error)) from error
+        return await _answered(self._sessions.create(wanted.room, _sale(wanted), flow))
 
     def room_of(self, session_id: str) -> str:
         """The room a session belongs to."""
@@ -93,6 +108,22 @@ class SessionService:
     async def timeline(self, session_id: str) -> dict[str, Any]:
         """What was recorded when, and what is missing."""
         return await _answered(self._sessions.timeline(session_id))
+
+    async def transcribe(
+        self, session_id: str, lines: list[dict[str, Any]], *, final: bool, actor: str
+    ) -> dict[str, Any]:
+        """Adds lines to a session's transcript."""
+        spoken = []
+        for number, line in enumerate(lines):
+            try:
+                spoken.append(Spoken.model_validate(line))
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_input=False)[0]
+                where = ".".join(["lines", str(number), *(str(part) for part in first["loc"])])
+                detail = f"{where}: {first['msg']}"
+                raise SessionRefusedError(400, ErrorCode.BAD_MESSAGE, detail) from error
+        added = self._sessions.append_transcript(session_id, spoken, final=final, actor=actor)
+        return await _answered(added)
 
 
 def _sale(wanted: NewSession) -> Sale:
@@ -121,6 +152,11 @@ async def _answered(answer: Awaitable[Told]) -> Told:
 
 
 def _refusal(error: RecorderError | OSError) -> SessionRefusedError:
+    if isinstance(error, UnknownNodeError):
+        return SessionRefusedError(422, HttpCode.UNKNOWN_NODE, str(error))
+    if isinstance(error, LogBusyError):
+        detail = "the session's log is being written: try again when its recording has stopped"
+        return SessionRefusedError(409, HttpCode.WRONG_STATE, detail)
     if isinstance(error, SessionStateError):
         return SessionRefusedError(409, HttpCode.WRONG_STATE, str(error))
     if isinstance(error, SessionFileError):

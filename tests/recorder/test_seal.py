@@ -35,6 +35,7 @@ def test_a_package_opens_with_ordinary_tools(office: Office, tmp_path: Path) -> 
         "consents": "consents.json",
         "flow": "unknown",
         "policy": "policy.json",
+        "transcript": "unknown",
     }
     assert "<script" not in report
     assert "双录证据包" in report

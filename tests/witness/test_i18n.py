@@ -21,6 +21,7 @@ CARRIERS = {
     "KeyMaterialError",
     "AddressError",
     "CanonicalError",
+    "FlowError",
     "LogBusyError",
     "LogDamagedError",
     "LogError",
@@ -33,6 +34,7 @@ CARRIERS = {
     "SigningError",
     "TimestampError",
     "TransparencyError",
+    "UnknownNodeError",
 }
 """Errors of packages that know no language; the command line translates their texts."""
 

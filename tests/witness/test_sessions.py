@@ -10,6 +10,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from recorder.digests import digests_of
+from recorder.log import read_events
+from recorder.playback.opening import open_recording
+from recorder.session import RecordingSession
 from recorder.session_file import read_session
 from recorder.sessions import Sessions
 from sfu.model import Role
@@ -17,6 +21,7 @@ from signaling.auth import MintingKey, TokenVerifier, mint_token
 from signaling.clock import system_clock
 from signaling.problem import problem_middleware
 from signaling.sessions import SessionEndpoint
+from signaling.staff import StaffRole, mint_staff_token
 from tests.recorder.test_sessions import FakeCapture
 from witness.sessions import SessionService
 
@@ -173,3 +178,92 @@ async def test_sessions_of_nobody_and_of_others_are_unknown(tmp_path: Path) -> N
             assert response.status == 415
         async with client.post("/v1/sessions", json={"room": "sale-1"}) as response:
             assert response.status == 401
+
+
+FLOW = {
+    "id": "fund-sale",
+    "version": "3",
+    "nodes": [
+        {"code": "consent", "title": {"zh": "录制同意"}, "re_record_allowed": False},
+        {"code": "risk", "title": {"zh": "风险揭示", "en": "Risk disclosure"}},
+    ],
+}
+
+
+async def test_commands_name_nodes_of_the_flow_that_was_given(tmp_path: Path) -> None:
+    async with served(tmp_path) as client:
+        status, made = await post(client, "/v1/sessions", {"room": "sale-1", "flow": FLOW})
+        assert (status, made["flow"]["nodes"][0]["title"]) == (201, {"zh": "录制同意"})
+        at = f"/v1/sessions/{made['session_id']}"
+        for body, answer in (
+            ({"command": "start"}, (200, None)),
+            ({"command": "next", "node": "riks"}, (422, "unknown_node")),
+            ({"command": "re_record", "node": "riks"}, (422, "unknown_node")),
+            ({"command": "next", "node": "consent"}, (200, None)),
+            ({"command": "re_record", "node": "consent"}, (409, "wrong_state")),
+            ({"command": "next", "node": "risk"}, (200, None)),
+            ({"command": "re_record", "node": "risk"}, (200, None)),
+            ({"command": "stop"}, (200, None)),
+        ):
+            status, told = await post(client, f"{at}/commands", body)
+            assert (status, told.get("code")) == answer, told
+        assert (await get(client, at))[1]["flow"] == made["flow"]
+    place = tmp_path / made["session_id"]
+    first = next(read_events(place, read_session(place)))
+    assert first.type == "flow.given"
+    assert first.payload["sha256"] == digests_of((place / "flow.json").read_bytes()).sha256
+    # Known again after a restart, from the log alone.
+    assert RecordingSession.replayed(read_events(place, read_session(place))).attempts
+    assert open_recording(place, "en").titles == {"consent": "录制同意", "risk": "Risk disclosure"}
+
+
+async def test_a_flow_that_is_none_makes_no_session(tmp_path: Path) -> None:
+    async with served(tmp_path) as client:
+        flow = FLOW | {"nodes": [{"code": "consent"}]}
+        status, told = await post(client, "/v1/sessions", {"room": "sale-1", "flow": flow})
+        assert (status, told["code"]) == (400, "bad_message")
+        assert "flow.nodes.0.title" in told["detail"]
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - after the server
+
+
+def staff(role: StaffRole = StaffRole.DETECTOR, **claims: Any) -> dict[str, str]:
+    now_s = time.time()
+    token = mint_staff_token(
+        KEY, role=role, now_unix_s=now_s, ttl_s=claims.pop("ttl_s", 60), **claims
+    )
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_a_detector_adds_to_the_transcript_until_it_is_closed(tmp_path: Path) -> None:
+    line = {"from_us": 0, "to_us": 1_000_000, "text": "我同意", "speaker": "customer-1"}
+    async with served(tmp_path) as client:
+        made = (await post(client, "/v1/sessions", {"room": "sale-1"}))[1]["session_id"]
+        at = f"/v1/sessions/{made}/transcript"
+
+        async def send(body: object, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+            async with client.post(at, json=body, headers=headers or staff()) as response:
+                return response.status, await response.json()
+
+        for headers, status, code in (
+            (bearer(), 401, "unauthorized"),
+            (bearer(Role.CUSTOMER), 401, "unauthorized"),
+            (bearer(Role.SUPERVISOR), 403, "forbidden"),
+            (staff(StaffRole.REVIEWER), 403, "forbidden"),
+            (staff(rooms=["sale-2"]), 404, "unknown_session"),
+            (staff(ttl_s=-1), 401, "token_expired"),
+            ({"Authorization": "Basic eDp5"}, 401, "unauthorized"),
+        ):
+            got, told = await send({"lines": [line]}, headers)
+            assert (got, told["code"]) == (status, code)
+        for body in ({}, {"lines": [1]}, {"lines": [line | {"to_us": 0}]}, {"lines": [line] * 257}):
+            assert (await send(body))[0] == 400, body
+        got, told = await send({"lines": [line]})
+        assert (got, told["closed"]) == (200, False)
+        for command in ("start", "stop"):
+            body = {"command": command}
+            assert (await post(client, f"/v1/sessions/{made}/commands", body))[0] == 200
+        assert (await send({"lines": [line], "final": True}, staff(rooms=["sale-1"])))[0] == 200
+        got, told = await send({"lines": [line]})
+        assert (got, told["code"]) == (409, "wrong_state")
+    *_, last = read_events(tmp_path / made, read_session(tmp_path / made))
+    assert (last.type, last.payload["lines"]) == ("transcript.closed", 2)
