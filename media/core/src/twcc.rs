@@ -9,8 +9,10 @@ use crate::rtp::{SeqNo, SeqUnwrapper};
 
 /// Packets whose arrival is remembered.
 const WINDOW: u64 = 1_024;
-/// Statuses in one feedback: at three bytes each it still fits an MTU of 1,200 bytes.
-const MAX_STATUSES: u64 = 360;
+/// Statuses in one report; what does not fit a packet is for the next, see `TwccWriter`.
+const MAX_STATUSES: u64 = WINDOW;
+/// More than this before the first arrival are not reported.
+const MAX_LEADING: u64 = 180;
 /// Feedback goes out before the interval is over once this many packets are waiting.
 const EARLY_STATUSES: u64 = 128;
 /// Largest distance of two arrivals that one feedback can express, in ticks (16 bits signed).
@@ -163,7 +165,7 @@ impl TwccRecorder {
         self.report.clear();
         let mut waiting = self.next..self.end;
         let Some(first) = waiting.find(|ext_seq| self.slot(*ext_seq).is_some()) else { return };
-        if first - self.next > MAX_STATUSES / 2 {
+        if first - self.next > MAX_LEADING {
             self.next = first;
         }
         let mut last: Option<(u32, u64)> = None;

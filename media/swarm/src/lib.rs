@@ -3,7 +3,7 @@
 //!
 //! What a server sees is real: connectivity checks with MESSAGE-INTEGRITY, a DTLS handshake, SRTP
 //! with the negotiated profile, valid VP8 and Opus framing, sender and receiver reports, and
-//! transport-wide feedback where it was negotiated. What arrives is counted by its readable
+//! transport-wide feedback where it was negotiated, as often as libwebrtc sends them. What arrives is counted by its readable
 //! header; one packet of [`SwarmConfig::sample`] is decrypted for the time it was sent at.
 //!
 //! All participants share a few sockets on the loopback network, where every address of
@@ -15,6 +15,7 @@ mod histogram;
 mod participant;
 mod path;
 mod raw;
+mod reports;
 mod stream;
 mod swarm;
 mod worker;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use media_core::api::ExtensionKind;
+use media_core::api::{ExtensionKind, MediaKind};
 use media_core::demux::{PacketKind, classify};
 use media_core::ext::{ExtensionMap, transport_sequence};
 use media_core::rtcp::{
@@ -15,14 +15,15 @@ use media_core::srtp::MAX_OVERHEAD;
 use media_core::twcc::TwccRecorder;
 
 use crate::association::{Association, AssociationError, Secured};
+use crate::reports::ReportTimer;
 use crate::stream::{self, Stream, StreamConfig, Traffic};
 
-/// Mean time between two compound reports (RFC 3550, section 6.2: what browsers do).
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Time between two transport-wide feedbacks of a browser at this rate.
-const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often feedback is looked for.
-const FEEDBACK_TICK: Duration = Duration::from_millis(50);
+/// Time between two transport-wide feedbacks. libwebrtc spends 5 % of what it believes it can send on
+/// them, 68 bytes each, at most each 50 ms: from 218 kb/s, and it starts with 300
+/// (`TransportSequenceNumberFeedbackGenerator::OnSendBandwidthEstimateChanged`).
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest wait for the next feedback or report while nothing is known to be due.
+const IDLE: Duration = Duration::from_millis(50);
 /// Streams counted; what comes beyond is counted without a report.
 const MAX_RECEIVED: usize = 64;
 const CNAME: &str = "swarm";
@@ -32,6 +33,7 @@ const CNAME: &str = "swarm";
 pub struct Receiver {
     /// The SSRC.
     pub ssrc: u32,
+    timer: ReportTimer,
     unwrapper: SeqUnwrapper,
     first: u64,
     /// Packets that arrived.
@@ -114,20 +116,19 @@ pub(crate) struct Participant {
     twcc_id: Option<u8>,
     twcc_sent: u16,
     twcc: TwccRecorder,
-    has_feedback: bool,
+    /// From the first numbered packet on.
+    next_feedback: Option<Instant>,
     twcc_writer: TwccWriter,
     ssrc: u32,
-    next_report: Instant,
     rtcp: Vec<u8>,
 }
 
 impl Participant {
-    /// `index` spreads the reports of many.
     pub(crate) fn new(
         (address, server): (IpAddr, SocketAddr),
         association: Association,
         extensions: ExtensionMap,
-        (index, now): (u32, Instant),
+        index: u32,
     ) -> Participant {
         Participant {
             address,
@@ -142,11 +143,11 @@ impl Participant {
             twcc_id: extensions.id(ExtensionKind::TransportCc),
             extensions,
             twcc_sent: 0,
-            twcc: TwccRecorder::new(FEEDBACK_INTERVAL),
-            has_feedback: false,
+            // Whatever has arrived is due when the participant's own clock says so.
+            twcc: TwccRecorder::new(Duration::ZERO),
+            next_feedback: None,
             twcc_writer: TwccWriter::default(),
             ssrc: 0x5000_0000 + index,
-            next_report: now + REPORT_INTERVAL.mul_f64(f64::from(index % 97) / 97.0),
             rtcp: Vec::with_capacity(2_048),
         }
     }
@@ -184,10 +185,10 @@ impl Participant {
     pub(crate) fn next_timeout(&self, now: Instant) -> Instant {
         let mut next = self.association.next_timeout();
         if self.is_connected() {
-            next = next.min(self.next_report);
-            if self.has_feedback {
-                next = next.min(now + FEEDBACK_TICK);
-            }
+            let sent = self.streams.iter().filter_map(Stream::next_report);
+            let received = self.receivers.iter().filter_map(|receiver| receiver.timer.next());
+            let due = sent.chain(received).chain(self.next_feedback).min();
+            next = next.min(due.unwrap_or(now + IDLE).min(now + IDLE));
         }
         next
     }
@@ -204,12 +205,11 @@ impl Participant {
         if !self.is_connected() {
             return;
         }
-        self.send_feedback(now, &mut send);
-        if self.next_report <= now {
-            self.next_report = now + REPORT_INTERVAL;
-            self.write_reports(now, wall);
-            self.send_rtcp(&mut send);
+        if let Some(due) = self.next_feedback.filter(|due| *due <= now) {
+            self.next_feedback = Some((due + FEEDBACK_INTERVAL).max(now));
+            self.send_feedback(now, &mut send);
         }
+        self.send_reports(now, wall, &mut send);
     }
 
     /// Writes and protects packet `position` of a burst into `out`; its length, or `None` while
@@ -257,7 +257,7 @@ impl Participant {
         if let Some(id) = self.twcc_id {
             let element = header.extensions(datagram).map_while(Result::ok).find(|e| e.id == id);
             if let Some(Ok(number)) = element.map(|element| transport_sequence(element.data)) {
-                self.has_feedback = true;
+                self.next_feedback.get_or_insert(now + FEEDBACK_INTERVAL);
                 self.twcc.on_packet(number, now);
             }
         }
@@ -277,7 +277,11 @@ impl Participant {
         let index = match known {
             Some(index) => index,
             None if self.receivers.len() < MAX_RECEIVED => {
-                self.receivers.push(Receiver { ssrc: header.ssrc, ..Receiver::default() });
+                let same = |stream: &&Stream| stream.config.payload_type == header.payload_type;
+                let kind = self.streams.iter().find(same).map(|stream| stream.config.kind);
+                let timer =
+                    ReportTimer::of_receiver(kind.unwrap_or(MediaKind::Video), header.ssrc, now);
+                self.receivers.push(Receiver { ssrc: header.ssrc, timer, ..Receiver::default() });
                 self.receivers.len() - 1
             }
             None => return,
@@ -318,46 +322,47 @@ impl Participant {
         }
     }
 
-    /// Sender reports of what is published, report blocks of what arrives.
-    fn write_reports(&mut self, now: Instant, wall: Duration) {
-        let blocks: Vec<ReportBlock> =
-            self.receivers.iter_mut().map(|receiver| receiver.report(now)).collect();
-        write_receiver_report(&mut self.rtcp, self.ssrc, &blocks);
-        let mut names = vec![(self.ssrc, CNAME)];
-        for stream in self.streams.iter().filter(|stream| stream.packets > 0) {
-            let info = SenderInfo {
-                ssrc: stream.config.ssrc,
-                ntp: NtpTime::from_unix(wall),
-                rtp_timestamp: stream.timestamp(now),
-                packet_count: stream.packets as u32,
-                octet_count: stream.payload_bytes as u32,
-            };
-            write_sender_report(&mut self.rtcp, &info, &[]);
-            names.push((info.ssrc, CNAME));
+    /// Each stream that is sent or received reports for itself, as libwebrtc's do: each has an RTCP
+    /// module of its own.
+    fn send_reports(&mut self, now: Instant, wall: Duration, send: &mut impl FnMut(&[u8])) {
+        let Participant { association, rtcp, .. } = self;
+        let Some(secured) = association.secured.as_mut() else { return };
+        for receiver in &mut self.receivers {
+            if receiver.timer.poll(now) {
+                write_receiver_report(rtcp, self.ssrc, &[receiver.report(now)]);
+                // The name is short.
+                let _ = write_cnames(rtcp, &[(self.ssrc, CNAME)]);
+                protect_and_send(secured, rtcp, send);
+            }
         }
-        // The name is short.
-        let _ = write_cnames(&mut self.rtcp, &names);
+        for stream in &mut self.streams {
+            if stream.poll_report(now) {
+                let info = SenderInfo {
+                    ssrc: stream.config.ssrc,
+                    ntp: NtpTime::from_unix(wall),
+                    rtp_timestamp: stream.timestamp(now),
+                    packet_count: stream.packets as u32,
+                    octet_count: stream.payload_bytes as u32,
+                };
+                write_sender_report(rtcp, &info, &[]);
+                let _ = write_cnames(rtcp, &[(info.ssrc, CNAME)]);
+                protect_and_send(secured, rtcp, send);
+            }
+        }
     }
 
+    /// Nothing but the feedback is in the packet, as libwebrtc sends it.
     fn send_feedback(&mut self, now: Instant, send: &mut impl FnMut(&[u8])) {
         let Some(secured) = self.association.secured.as_mut() else { return };
         while let Some(report) = self.twcc.poll(now) {
             let (mut base, mut rest) = (report.base, report.arrivals);
             while !rest.is_empty() {
-                write_receiver_report(&mut self.rtcp, self.ssrc, &[]);
-                let _ = write_cnames(&mut self.rtcp, &[(self.ssrc, CNAME)]);
                 let media = self.receivers.first().map_or(0, |receiver| receiver.ssrc);
                 let written = self.twcc_writer.write(&mut self.rtcp, self.ssrc, media, base, rest);
                 protect_and_send(secured, &mut self.rtcp, send);
                 base = base.add(written as u16);
                 rest = &rest[written.clamp(1, rest.len())..];
             }
-        }
-    }
-
-    fn send_rtcp(&mut self, send: &mut impl FnMut(&[u8])) {
-        if let Some(secured) = self.association.secured.as_mut() {
-            protect_and_send(secured, &mut self.rtcp, send);
         }
     }
 }

@@ -6,6 +6,8 @@ use media_core::api::{ExtensionKind, MediaKind};
 use media_core::ext::{ExtensionBuilder, ExtensionMap};
 use media_core::rtp::{OutgoingHeader, SeqNo};
 
+use crate::reports::ReportTimer;
+
 /// Marks payloads that carry a time.
 const MAGIC: [u8; 8] = *b"swarm\x01\x02\x03";
 /// Where the mark and the time are in the payload: behind every codec's own header.
@@ -77,6 +79,9 @@ pub(crate) struct Stream {
     pub(crate) is_silent: bool,
     pub(crate) packets: u64,
     pub(crate) payload_bytes: u64,
+    timer: ReportTimer,
+    /// When it reported last, and the bytes until then.
+    reported: (Instant, u64),
 }
 
 impl Stream {
@@ -99,9 +104,38 @@ impl Stream {
             level_id: map.id(ExtensionKind::AudioLevel).filter(|_| config.kind == MediaKind::Audio),
             needs_keyframe: config.kind == MediaKind::Video,
             is_silent: false,
+            timer: ReportTimer::of_sender(config.kind, config.ssrc),
+            reported: (now, 0),
             config,
             packets: 0,
             payload_bytes: 0,
+        }
+    }
+
+    /// When the next sender report is due; `None` before the first packet.
+    pub(crate) fn next_report(&self) -> Option<Instant> {
+        self.timer.next()
+    }
+
+    /// Whether a sender report is due; the next one is set then.
+    pub(crate) fn poll_report(&mut self, now: Instant) -> bool {
+        let (at, bytes) = self.reported;
+        if self.timer.next().is_none_or(|next| next > now) {
+            return false;
+        }
+        let elapsed = now.saturating_duration_since(at).as_secs_f64().max(1e-3);
+        let sent = self.payload_bytes - bytes;
+        self.timer.set_rate(self.config.kind, sent as f64 * 8e-3 / elapsed);
+        self.reported = (now, self.payload_bytes);
+        // Who sends nothing has nothing to report.
+        self.timer.poll(now) && sent > 0
+    }
+
+    /// Reports begin with the first packet.
+    pub(crate) fn start_reports(&mut self, now: Instant) {
+        if self.timer.next().is_none() {
+            self.reported = (now, 0);
+            self.timer.restart(now);
         }
     }
 

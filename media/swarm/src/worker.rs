@@ -170,7 +170,7 @@ impl Worker {
             Command::Connect { index, address, server, association, extensions, streams } => {
                 let association = Association::new(*association, now);
                 let mut participant =
-                    Participant::new((address, server), association, *extensions, (index, now));
+                    Participant::new((address, server), association, *extensions, index);
                 for stream in streams {
                     participant.publish(stream, now);
                 }
@@ -342,7 +342,9 @@ impl Worker {
         let socket = index % self.endpoints.len();
         let participant = &self.participants[index];
         let (source, server) = (Some(participant.address), participant.server);
-        let timestamp = participant.streams[stream].timestamp(Instant::now());
+        let now = Instant::now();
+        let timestamp = participant.streams[stream].timestamp(now);
+        self.participants[index].streams[stream].start_reports(now);
         for position in 0..traffic.burst {
             let place = (position, timestamp);
             let sent_at = unix_time();
