@@ -42,6 +42,7 @@ mod _media {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        media_heap::ask_for_huge_pages();
         let py = module.py();
         module.add("ParameterError", crate::errors::parameter_error(py)?)?;
         let reasons = DropReason::ALL.map(DropReason::as_str);
