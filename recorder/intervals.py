@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable
 
-__all__ = ["Range", "intersect", "length", "normalised", "subtract", "union"]
+__all__ = ["Range", "intersect", "joined", "length", "normalised", "subtract", "union"]
 
 Range = tuple[int, int]
 
 
 def normalised(ranges: Iterable[Range]) -> list[Range]:
     """Sorted, without empty ranges, those that touch or overlap made one."""
+    return joined(ranges, 0)
+
+
+def joined(ranges: Iterable[Range], apart: int) -> list[Range]:
+    """Like :func:`normalised`; those that are at most so far apart are made one, too."""
     merged: list[Range] = []
     for start, end in sorted(item for item in ranges if item[0] < item[1]):
-        if merged and start <= merged[-1][1]:
+        if merged and start <= merged[-1][1] + apart:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
             merged.append((start, end))
@@ -32,12 +37,12 @@ def subtract(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
         at = start
         while first < len(holes) and holes[first][1] <= at:
             first += 1
-        for hole_start, hole_end in holes[first:]:
-            if hole_start >= end:
-                break
-            if hole_start > at:
-                left.append((at, hole_start))
-            at = max(at, hole_end)
+        index = first
+        while index < len(holes) and holes[index][0] < end:
+            if holes[index][0] > at:
+                left.append((at, holes[index][0]))
+            at = max(at, holes[index][1])
+            index += 1
         if at < end:
             left.append((at, end))
     return left

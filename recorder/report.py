@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any, Final
 
-from recorder.timeline import Timeline
+from recorder.timeline import Gap, Timeline
 
 __all__ = ["render_report"]
 
@@ -50,11 +50,11 @@ def render_report(manifest: dict[str, Any], timeline: Timeline) -> str:
         for track in manifest["tracks"]
     ]
     gaps = [
-        (track.track, _clock(gap.from_us), _clock(gap.to_us), gap.cause)
+        (track.track, _clock(gap.from_us), _clock(gap.to_us), gap.cause, _filled(gap))
         for track in timeline.tracks.values()
         for gap in track.gaps
     ]
-    gaps += [("*", _clock(start), _clock(end), "paused") for start, end in timeline.pauses]
+    gaps += [("*", _clock(start), _clock(end), "paused", "") for start, end in timeline.pauses]
     attempts = [
         (
             attempt.node,
@@ -87,7 +87,10 @@ def render_report(manifest: dict[str, Any], timeline: Timeline) -> str:
             tracks,
         )
         + "<h2>已声明的缺口 / Declared gaps</h2>"
-        + _table(["轨道 / Track", "从 / From", "到 / To", "原因 / Cause"], gaps)
+        + _table(
+            ["轨道 / Track", "从 / From", "到 / To", "原因 / Cause", "补传 / Filled by uploads"],
+            gaps,
+        )
         + "<h2>环节与补录 / Nodes and attempts</h2>"
         + _table(
             [
@@ -117,8 +120,14 @@ def _table(head: list[str], rows: list[Any]) -> str:
 def _share(timeline: Timeline, name: str) -> str:
     track = timeline.tracks[name]
     expected = sum(end - start for start, end in track.expected)
-    captured = sum(end - start for start, end in [*track.captured, *track.uploaded])
+    captured = sum(end - start for start, end in [*track.captured, *track.filled])
     return "unknown" if expected == 0 else f"{100 * captured / expected:.2f} %"
+
+
+def _filled(gap: Gap) -> str:
+    if gap.is_filled:
+        return "全部补齐 / all of it"
+    return f"{gap.filled_us / 1e6:.3f} s" if gap.filled_us else "否 / no"
 
 
 def _clock(at_us: int) -> str:

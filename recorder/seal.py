@@ -73,7 +73,7 @@ class Sealed:
         manifest: digests of ``manifest.json``.
         log_size: entries of the transparency log, this one included.
         segments: files of media, those of uploaded frames included.
-        missing_us: declared gaps of all tracks together, without what was uploaded later.
+        missing_us: declared gaps of all tracks together, without what uploads filled.
         backfilled: files of uploaded frames.
         unsettled: chunks that were still waited for; declared with cause ``pending``.
     """
@@ -322,7 +322,7 @@ class _Sealing:
             self._writer.size,
             sum(len(track.segments) for track in case.tracks),
             log_size,
-            sum(track["missing_us"] - track["uploaded_us"] for track in gaps["tracks"]),
+            sum(track["missing_us"] for track in gaps["tracks"]),
             sum(track["backfilled"] for track in tracks),
             case.unsettled,
         )
@@ -455,9 +455,9 @@ def _chunk(number: int, path: str, event: Event) -> dict[str, Any]:
 
 def _gaps(timeline: Timeline) -> dict[str, Any]:
     told = timeline.to_json()["tracks"]
-    keys = ("track", "expected_us", "captured_us", "missing_us", "uploaded_us", "gaps")
+    keys = ("track", "expected_us", "captured_us", "filled_us", "missing_us", "missing", "gaps")
     return {
-        "format": "witness-gaps/1",
+        "format": "witness-gaps/2",
         "pauses": [list(item) for item in timeline.pauses],
         "tracks": [
             {key: track[key] for key in keys}

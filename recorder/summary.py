@@ -23,8 +23,10 @@ class Summary:
         state: of the recording; ``damaged`` where the log can't be trusted.
         length_us: from its start to its end so far, pauses included.
         tracks: how many.
-        captured: share of the tracks' time that is in files, pauses left out; ``None`` without
-            tracks.
+        captured: share of the tracks' time that was captured live, pauses left out; ``None``
+            without tracks.
+        filled: share of it that was missing and is there by uploads.
+        open_gaps: gaps of which uploads did not bring all.
         audio, video: shares of the frames that clients said they sent which the recording has,
             uploads included; ``None`` where nobody said.
         packages: identifiers of the packages that were made, oldest first.
@@ -38,6 +40,8 @@ class Summary:
     length_us: int = 0
     tracks: int = 0
     captured: float | None = None
+    filled: float | None = None
+    open_gaps: int = 0
     audio: float | None = None
     video: float | None = None
     packages: tuple[str, ...] = ()
@@ -53,6 +57,8 @@ class Summary:
             "length_us": self.length_us,
             "tracks": self.tracks,
             "captured": self.captured,
+            "filled": self.filled,
+            "open_gaps": self.open_gaps,
             "completeness": {"audio": self.audio, "video": self.video},
             "sealed": bool(self.packages),
             "packages": list(self.packages),
@@ -89,6 +95,7 @@ def summarise(place: Path) -> Summary:
     tracks = timeline.tracks.values()
     expected = sum(length(subtract(track.expected, timeline.pauses)) for track in tracks)
     captured = sum(length(subtract(track.captured, timeline.pauses)) for track in tracks)
+    filled = sum(length(subtract(track.filled, timeline.pauses)) for track in tracks)
     counts = facts.ledger.completeness()
     return Summary(
         session.session,
@@ -98,6 +105,8 @@ def summarise(place: Path) -> Summary:
         0 if timeline.from_us is None else timeline.to_us - timeline.from_us,
         len(timeline.tracks),
         captured / expected if expected else None,
+        filled / expected if expected else None,
+        sum(not gap.is_filled for track in tracks for gap in track.gaps),
         counts["audio"].ratio,
         counts["video"].ratio,
         tuple(facts.packages),

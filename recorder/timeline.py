@@ -1,14 +1,17 @@
 """What was recorded when, what is missing and why: derived from the event log alone.
 
-For every track: what is captured and what is declared missing don't overlap, and together they
-cover its time in the recording. Whatever they don't cover is ``undeclared`` and a fault.
+For every track: what was captured live, what uploads filled and what is declared missing don't
+overlap, and together they cover its time in the recording. Whatever they don't cover is
+``undeclared`` and a fault.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final
 
-from recorder.intervals import Range, intersect, length, normalised, subtract, union
+from recorder.intervals import Range, intersect, joined, length, normalised, subtract, union
 from recorder.session import Attempt, Played, RecordingSession, State
 
 __all__ = ["BORDER_US", "Gap", "SegmentRange", "Timeline", "TrackTimeline", "derive_timeline"]
@@ -27,14 +30,31 @@ class SegmentRange:
     to_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gap:
-    """A declared absence of media."""
+    """A declared absence of media.
+
+    Attributes:
+        is_final: a chunk that was said won't come, or is awaited: uploads of others don't fill it.
+        filled_us: how much of it is in the recording by now.
+    """
 
     track: str
     from_us: int
     to_us: int
     cause: str
+    is_final: bool = False
+    filled_us: int = 0
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether uploads brought all of it."""
+        return 0 < self.filled_us == self.to_us - self.from_us
+
+    def to_json(self) -> dict[str, Any]:
+        """As in ``gaps.json``."""
+        times = {"from_us": self.from_us, "to_us": self.to_us}
+        return {**times, "cause": self.cause, "filled_us": self.filled_us}
 
 
 @dataclass(slots=True)
@@ -44,10 +64,10 @@ class TrackTimeline:
     Attributes:
         expected: when it was open and the recording ran, pauses included.
         captured: what is in files and in no gap.
-        missing: what is declared to be missing.
-        uploads: when what was uploaded later was sent.
-        uploaded: what is declared to be missing live, and was uploaded.
-        undeclared: what is in neither.
+        complete: when chunks were sent of which everything is there by now, uploaded or arrived.
+        filled: what did not arrive live, and is there by now.
+        missing: what is declared to be missing, and is.
+        undeclared: what is in none of these.
     """
 
     track: str
@@ -57,9 +77,9 @@ class TrackTimeline:
     gaps: list[Gap] = field(default_factory=list)
     expected: list[Range] = field(default_factory=list)
     captured: list[Range] = field(default_factory=list)
+    complete: list[Range] = field(default_factory=list)
+    filled: list[Range] = field(default_factory=list)
     missing: list[Range] = field(default_factory=list)
-    uploads: list[Range] = field(default_factory=list)
-    uploaded: list[Range] = field(default_factory=list)
     undeclared: list[Range] = field(default_factory=list)
 
 
@@ -135,7 +155,10 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
             case "track.opened":
                 name = event.payload["track"]
                 tracks.setdefault(name, TrackTimeline(name, event.at_us))
-            case "track.closed" | "segment.closed" | "gap.declared" | "chunk.backfilled":
+            case (
+                "track.closed" | "segment.closed" | "gap.declared"
+                | "chunk.backfilled" | "chunk.verified"
+            ):  # fmt: skip
                 _note(tracks, event)
     if now_us is not None and session.state is not State.STOPPED:
         to_us = max(to_us, now_us)
@@ -154,7 +177,9 @@ def _note(tracks: dict[str, TrackTimeline], event: Played) -> None:
         case "track.closed":
             track.closed_us = event.at_us
         case "chunk.backfilled":
-            track.uploads.append((payload["from_us"], payload["to_us"]))
+            track.complete.append((payload["from_us"], payload["to_us"]))
+        case "chunk.verified":
+            track.complete += [(low, high) for low, high in payload.get("spans", ())]
         case "segment.closed":
             track.segments.append(
                 SegmentRange(
@@ -162,9 +187,9 @@ def _note(tracks: dict[str, TrackTimeline], event: Played) -> None:
                 )
             )
         case _:
-            track.gaps.append(
-                Gap(track.track, payload["from_us"], payload["to_us"], payload["cause"])
-            )
+            times = payload["from_us"], payload["to_us"]
+            is_final = "chunk" in payload or "chunks" in payload
+            track.gaps.append(Gap(track.track, *times, payload["cause"], is_final))
 
 
 def _cover(track: TrackTimeline, from_us: int | None, to_us: int, pauses: list[Range]) -> None:
@@ -174,12 +199,30 @@ def _cover(track: TrackTimeline, from_us: int | None, to_us: int, pauses: list[R
     track.expected = normalised([(max(track.opened_us, from_us), closed_us)])
     files = normalised((item.from_us, item.to_us) for item in track.segments)
     gaps = normalised((gap.from_us, gap.to_us) for gap in track.gaps)
-    missing = union(gaps, subtract(pauses, files))
-    track.missing = intersect(missing, track.expected)
+    paused = subtract(pauses, files)
+    final = [(gap.from_us, gap.to_us) for gap in track.gaps if gap.is_final]
+    filled = subtract(joined(track.complete, BORDER_US), union(final, paused))
+    declared = union(gaps, paused)
+    track.filled = intersect(intersect(gaps, filled), track.expected)
+    track.missing = subtract(intersect(declared, track.expected), track.filled)
     track.captured = subtract(intersect(files, track.expected), gaps)
-    track.uploaded = intersect(track.missing, track.uploads)
-    holes = subtract(subtract(track.expected, files), missing)
+    holes = subtract(subtract(track.expected, files), declared)
     track.undeclared = [(start, end) for start, end in holes if end - start > BORDER_US]
+    _fill(track.gaps, filled)
+
+
+def _fill(gaps: Sequence[Gap], filled: Sequence[Range]) -> None:
+    """How much of each gap lies in these ranges, which are in order and apart."""
+    starts = [start for start, _ in filled]
+    sums = [0, *accumulate(end - start for start, end in filled)]
+
+    def before(at_us: int) -> int:
+        index = bisect_right(starts, at_us)
+        behind = max(0, filled[index - 1][1] - at_us) if index else 0
+        return sums[index] - behind
+
+    for gap in gaps:
+        gap.filled_us = before(gap.to_us) - before(gap.from_us)
 
 
 def _track_json(track: TrackTimeline) -> dict[str, Any]:
@@ -196,12 +239,11 @@ def _track_json(track: TrackTimeline) -> dict[str, Any]:
             }
             for item in track.segments
         ],
-        "gaps": [
-            {"from_us": gap.from_us, "to_us": gap.to_us, "cause": gap.cause} for gap in track.gaps
-        ],
+        "gaps": [gap.to_json() for gap in track.gaps],
         "expected_us": length(track.expected),
         "captured_us": length(track.captured),
+        "filled_us": length(track.filled),
         "missing_us": length(track.missing),
-        "uploaded_us": length(track.uploaded),
+        "missing": [list(item) for item in track.missing],
         "undeclared": [list(item) for item in track.undeclared],
     }

@@ -30,8 +30,8 @@ def _add_recordings(to: "Commands") -> None:
         recorded.recordings,
         t(
             "Lists the sessions in recording.directory: room, start, length, tracks, how much of"
-            " the time was captured, how much of what clients sent is there (uploads included),"
-            " and whether there is a package."
+            " the time was captured live and how much uploads filled, gaps that are left, how much"
+            " of what clients sent is there (uploads included), and whether there is a package."
         ),
     )
     add_config(parser)

@@ -65,17 +65,19 @@ EVIDENCE: dict[str, str] = {
     # Sessions.
     "list the recorded sessions": "列出已录制的会话",
     "Lists the sessions in recording.directory: room, start, length, tracks, how much of the time"
-    " was captured, how much of what clients sent is there (uploads included), and whether there"
-    " is a package.": (
-        "列出 recording.directory 中的会话：房间、开始时间、时长、轨道数、已录制时间的比例、"
-        "终端所发内容（含补传）的比例，以及是否已封存。"
+    " was captured live and how much uploads filled, gaps that are left, how much of what clients"
+    " sent is there (uploads included), and whether there is a package.": (
+        "列出 recording.directory 中的会话：房间、开始时间、时长、轨道数、实时录制与补传补齐时间的"
+        "比例、剩余缺口数、终端所发内容（含补传）的比例，以及是否已封存。"
     ),
     "session": "会话",
     "room": "房间",
     "started (UTC)": "开始（UTC）",
     "length": "时长",
     "tracks": "轨道",
-    "captured": "已录制",
+    "captured": "实时录制",
+    "filled": "补传补齐",
+    "gaps left": "剩余缺口",
     "sound sent": "所发声音",
     "pictures sent": "所发画面",
     "state": "状态",

@@ -137,6 +137,7 @@ def recordings(arguments: argparse.Namespace) -> int:
 def _table(found: Sequence["Summary"]) -> str:
     head = [
         t("session"), t("room"), t("started (UTC)"), t("length"), t("tracks"), t("captured"),
+        t("filled"), t("gaps left"),
         t("sound sent"), t("pictures sent"), t("state"), t("sealed"),
     ]  # fmt: skip
     rows = [
@@ -147,6 +148,8 @@ def _table(found: Sequence["Summary"]) -> str:
             _clock(item.length_us),
             str(item.tracks),
             _share(item.captured),
+            _share(item.filled),
+            str(item.open_gaps),
             _share(item.audio),
             _share(item.video),
             t(_STATES[item.state]),
@@ -154,7 +157,7 @@ def _table(found: Sequence["Summary"]) -> str:
         ]
         for item in found
     ]
-    text = render([head, *rows], left={0, 1, 2, 8, 9})
+    text = render([head, *rows], left={0, 1, 2, 10, 11})
     problems = [
         f"{item.session}: {of_error(item.problem)}" for item in found if item.problem is not None
     ]

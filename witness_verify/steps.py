@@ -259,25 +259,25 @@ class _Check:
 
     def timeline(self) -> Step:
         """Media and declared gaps cover the recording."""
-        story, tracks = self._story, []
-        captured = total = lost = later = 0
-        for name in sorted(story.tracks):
-            track = story.tracks[name]
-            measured = track.measure(story.from_us, story.to_us, story.pauses)
-            names = ("expected_us", "captured_us", "missing_us", "uploaded_us")
-            told = dict(zip(names, measured, strict=True))
-            tracks.append({"track": name, **told, "gaps": track.gaps})
-            total, captured = total + measured[0], captured + measured[1]
-            lost, later = lost + measured[2] + len(track.gaps), later + measured[3]
-        expected_file = {"format": "witness-gaps/1", "tracks": tracks,
+        story, told = self._story, []
+        for name, track in sorted(story.tracks.items()):
+            account = track.account(story.from_us, story.to_us, story.pauses)
+            told.append({"track": name, **account})
+        expected_file = {"format": "witness-gaps/2", "tracks": told,
                          "pauses": [list(pause) for pause in story.pauses]}  # fmt: skip
         data = self._box.read("gaps.json", 64 << 20)
         span = {"from_us": story.from_us, "to_us": story.to_us}
         if data != values.canonical(expected_file) or self._manifest.get("timeline") != span:
             raise Failure("gaps")
-        share = f"{100 * captured / total:.3f} %" if total else "0 us"
-        share += f" live, {100 * later / total:.3f} % uploaded" if later else ""
-        return Step("timeline", "gaps" if lost or story.pauses else "pass", detail=share)
+        gaps = [gap for one in told for gap in one["gaps"]]
+        left = sum(not 0 < gap["filled_us"] == gap["to_us"] - gap["from_us"] for gap in gaps)
+        sums = {key: sum(one[f"{key}_us"] for one in told) for key in ("captured", "filled")}
+        total = sum(one["expected_us"] for one in told)
+        detail = f"{100 * sums['captured'] / total:.3f} % live" if total else "0 us"
+        detail += f", {100 * sums['filled'] / total:.3f} % uploaded" if sums["filled"] else ""
+        detail += f"; {len(gaps)} gaps, {len(gaps) - left} filled" if gaps else ""
+        missing = any(one["missing"] for one in told)
+        return Step("timeline", "gaps" if left or missing or story.pauses else "pass", "", detail)
 
     def attempts(self) -> Step:
         """Superseded attempts are all there; the events' step has counted them."""

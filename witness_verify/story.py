@@ -7,6 +7,7 @@ from witness_verify import values
 from witness_verify.crypto import Digests
 from witness_verify.devices import Devices, file_of
 from witness_verify.failure import Failure
+from witness_verify.spans import Range, common, joined, lengths, without
 
 __all__ = ["MAX_LINE", "Story", "Track"]
 
@@ -23,49 +24,33 @@ class Track:
 
     def __init__(self, opened_us: int) -> None:
         self.opened_us, self.closed_us = opened_us, -1
-        self.segments: list[dict[str, Any]] = []
         self.files: list[tuple[str, str, dict[str, Any]]] = []
         self.gaps: list[dict[str, Any]] = []
-        self.uploads: list[tuple[int, int]] = []
+        # Times: of segments, of gaps, of those for good, of chunks that are whole.
+        self.captured: list[Range] = []
+        self.declared: list[Range] = []
+        self.final: list[Range] = []
+        self.complete: list[Range] = []
 
-    def measure(
-        self, start: int, end: int, pauses: list[tuple[int, int]]
-    ) -> tuple[int, int, int, int]:
-        """µs expected, captured, missing by declaration, and of these uploaded later.
-
-        Fails on a hole nobody declared.
-        """
-        start = max(start, self.opened_us)
-        end = end if self.closed_us < 0 else min(end, self.closed_us)
-        borders = [(start, 0, 0), (end, 0, 0)]
-        spans = (
-            [(one["from_us"], one["to_us"]) for one in self.segments],
-            [(one["from_us"], one["to_us"]) for one in self.gaps],
-            pauses,
-            self.uploads,
-        )
-        for kind, ranges in enumerate(spans):
-            for low, high in ranges:
-                if low < high:
-                    borders += [(low, 1, kind), (high, -1, kind)]
-        borders.sort()
-        open_, at, hole = [0, 0, 0, 0], start, 0
-        expected = captured = missing = uploaded = 0
-        for border, step, kind in borders:
-            span = min(border, end) - at
-            if span > 0:
-                file, gap, pause, upload = (bool(count) for count in open_)
-                declared = gap or (pause and not file)
-                expected += span
-                missing += span if declared else 0
-                uploaded += span if declared and upload else 0
-                captured += span if file and not gap else 0
-                hole = 0 if file or declared else hole + span
-                if hole > BORDER_US:
-                    raise Failure("hole", f"{at} us")
-                at += span
-            open_[kind] += step
-        return expected, captured, missing, uploaded
+    def account(self, start: int, end: int, pauses: list[Range]) -> dict[str, Any]:
+        """What ``gaps.json`` has to say of it; fails on a hole nobody declared."""
+        closed = end if self.closed_us < 0 else min(end, self.closed_us)
+        expected = joined([(max(start, self.opened_us), closed)])
+        files, gaps = joined(self.captured), joined(self.declared)
+        paused = without(pauses, files)
+        # Chunks that won't come are missing, whatever other encodings of the time were uploaded.
+        there = without(joined(self.complete, BORDER_US), [*self.final, *paused])
+        filled = common(common(gaps, there), expected)
+        missing = without(common([*gaps, *paused], expected), filled)
+        for low, high in without(expected, [*files, *gaps, *paused]):
+            if high - low > BORDER_US:
+                raise Failure("hole", f"{low} us")
+        told = {"expected": expected, "filled": filled, "missing": missing,
+                "captured": without(common(files, expected), gaps)}  # fmt: skip
+        shares = {f"{key}_us": sum(b - a for a, b in value) for key, value in told.items()}
+        parts = zip(self.gaps, lengths(self.declared, there), strict=True)
+        listed = [{**gap, "filled_us": length} for gap, length in parts]
+        return {**shares, "missing": [list(one) for one in missing], "gaps": listed}
 
 
 class Story:
@@ -130,6 +115,9 @@ class Story:
                     track.closed_us = at
                 else:
                     self._media(track, kind, payload)
+            case "chunk.verified":
+                track = self.tracks.setdefault(values.text(payload, "track"), Track(at))
+                track.complete += _spans(payload)
         if kind in _OF_DEVICES:
             self.devices.take(kind, event)
 
@@ -140,9 +128,9 @@ class Story:
             name = file_of(values.text(payload, "track"), kind, payload)
             self._expect(len(name) <= 256, "event")
             if kind == "segment.closed":
-                track.segments.append(payload)
+                track.captured.append((low, high))
             else:
-                track.uploads.append((low, high))
+                track.complete.append((low, high))
             if name:
                 track.files.append((kind, name, payload))
             return
@@ -150,6 +138,9 @@ class Story:
         self._gaps += 1
         if self._gaps > MAX_GAPS:
             raise Failure("too_large", "gaps")
+        track.declared.append((low, high))
+        if "chunk" in payload or "chunks" in payload:
+            track.final.append((low, high))
         track.gaps.append({key: payload[key] for key in ("from_us", "to_us", "cause")})
 
     def _attempt(self, kind: str, payload: dict[str, Any]) -> None:
@@ -167,3 +158,13 @@ class Story:
     def _expect(self, holds: bool, code: str) -> None:
         if not holds:
             raise Failure(code)
+
+
+def _spans(payload: dict[str, Any]) -> list[Range]:
+    found = payload.get("spans", [])
+    if not isinstance(found, list) or len(found) > MAX_LINE:
+        raise Failure("form", "spans")
+    for one in found:
+        if not isinstance(one, list) or [type(n) for n in one] != [int, int] or one[0] > one[1]:
+            raise Failure("form", "spans")
+    return [(one[0], one[1]) for one in found]

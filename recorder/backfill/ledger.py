@@ -31,6 +31,12 @@ SETTLE_US: Final = 5_000_000
 PATIENCE_US: Final = 25_000_000
 """A track of which no file was closed for so long has nothing of the chunk."""
 
+_CLOCKS_US: Final = 2_000_000
+"""A chunk that seems to begin so much later than it was said has timestamps that jumped."""
+
+_NEAR: Final = 16
+"""Chunks of other SSRCs of a track between two of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -96,7 +102,19 @@ class TrackLedger:
         timestamp, at_us = known
         ticks = (chunk.said.first_ts - timestamp + 2**31) % 2**32 - 2**31
         from_us = at_us + ticks * 1_000_000 // CLOCK_RATES[chunk.codec]
-        return from_us, from_us + chunk.duration_us
+        after = self._after(chunk)
+        ticks += 0 if after is None else (after.said.first_ts - chunk.said.first_ts) % 2**32
+        next_us = at_us + ticks * 1_000_000 // CLOCK_RATES[chunk.codec]
+        is_next = after is not None and from_us < next_us <= after.said_us + _CLOCKS_US
+        return from_us, next_us if is_next else from_us + chunk.duration_us
+
+    def _after(self, chunk: Chunk) -> Chunk | None:
+        """What was sent next on the same SSRC, if nothing unsaid can lie between."""
+        for seq in range(chunk.seq + 1, chunk.seq + 1 + _NEAR):
+            found = self.chunks.get(seq)
+            if found is None or found.said.ssrc == chunk.said.ssrc:
+                return found
+        return None
 
     def advance(self) -> None:
         """Takes what is settled from what is open."""

@@ -26,6 +26,7 @@ from recorder.backfill.errors import (
 from recorder.backfill.examine import Examined, Job, examine
 from recorder.backfill.ledger import Counts, Ledger, TrackLedger, digest_payloads
 from recorder.backfill.store import Stored, fill, is_track_id
+from recorder.intervals import normalised
 
 __all__ = ["BackfillService", "BusyError", "Log", "SessionBackfill"]
 
@@ -356,6 +357,7 @@ class BackfillService:
                 "chunks": [chunk.seq for chunk in whole],
                 "from_us": min(start for start, _ in spans),
                 "to_us": max(end for _, end in spans),
+                "spans": [list(span) for span in normalised(spans)],
             }
             known.log.append("chunk.verified", payload)
         for chunk in changed:

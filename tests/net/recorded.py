@@ -1,18 +1,34 @@
-"""What a server that records says of a call."""
+"""What a server that records says of a call, and what becomes of the recording."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import av
+
+from recorder.backfill.form import unpack
 from recorder.backfill.ledger import Counts
+from recorder.compose.session import survey_all
 from recorder.config import RecordedRooms, RecordingConfig
 from recorder.log import read_events
+from recorder.playback.opening import open_recording
+from recorder.playback.remux import remux_track
 from recorder.session_file import read_session
 from tests.e2e.scene import Scene
 from tests.net.far import far_settings
+from tests.recorder.evidence import Office
 from witness.config import Settings
 from witness.server import WitnessServer
+from witness_verify import Result, verify
+from witness_verify.asn1 import load_pem
 
-__all__ = ["Recorded", "recording_settings"]
+__all__ = [
+    "Recorded",
+    "playable_frames",
+    "recording_settings",
+    "sealed_and_verified",
+    "uploaded_frames",
+]
 
 
 def recording_settings(directory: Path) -> Settings:
@@ -54,3 +70,34 @@ class Recorded:
         """Payloads of events of a type."""
         events = read_events(self.place, read_session(self.place))
         return [event.payload for event in events if event.type == type_]
+
+    def copied(self, to: Path) -> Path:
+        """The session as it lies on the disk; the server keeps its own."""
+        return Path(shutil.copytree(self.place, to / self.place.name))
+
+
+def sealed_and_verified(place: Path, root: Path) -> Result:
+    """What the verifier says of a session's package."""
+    office = Office.made(root / "office")
+    package = office.seal(place, root / f"{place.name}.zip").path
+    trusted = [one for path in office.trust for one in load_pem(path.read_bytes())]
+    with package.open("rb") as file:
+        return verify(file, trusted)
+
+
+def uploaded_frames(place: Path, track: str) -> list[bytes]:
+    """Frames that were uploaded of a track."""
+    files = sorted((place / "tracks" / track / "backfill").glob("*.frames"))
+    return [frame.data for file in files for frame in unpack(file.read_bytes())]
+
+
+def playable_frames(place: Path, out: Path) -> dict[str, list[bytes]]:
+    """Frames of the files that ``witness compose`` makes of the tracks, by track."""
+    recording, surveys = survey_all(open_recording(place))
+    found = {}
+    for source, survey in zip(recording.sources, surveys, strict=True):
+        made = remux_track(source, survey, out, epoch_us=0)
+        if made.file is not None:
+            with av.open(str(made.file)) as container:
+                found[made.track] = [bytes(one) for one in container.demux() if one.size]
+    return found

@@ -1,5 +1,6 @@
 """A recorded call over a network that loses 70 % both ways: nothing is missing in the end."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,13 @@ from loadtest.netem.inside import inside
 from tests.e2e.stage import Stage, stage
 from tests.net.far import BROKEN_SOCKET, URL, join_far, join_near
 from tests.net.namespaces import Path, browser_marks
-from tests.net.recorded import Recorded, recording_settings
+from tests.net.recorded import (
+    Recorded,
+    playable_frames,
+    recording_settings,
+    sealed_and_verified,
+    uploaded_frames,
+)
 
 log = logging.getLogger(__name__)
 pytestmark = browser_marks(400)
@@ -57,7 +64,7 @@ async def _call(path: Path, made: Stage, recorded: Recorded, seconds: float) -> 
 
 
 async def test_chromium_fills_what_70_percent_of_loss_took(
-    path: Path, recorded: tuple[Stage, Recorded]
+    path: Path, recorded: tuple[Stage, Recorded], tmp_path: FilePath
 ) -> None:
     made, recording = recorded
     customer = await _call(path, made, recording, CALL_S)
@@ -72,6 +79,30 @@ async def test_chromium_fills_what_70_percent_of_loss_took(
     assert found["video"].ratio >= 0.99
     assert found["audio"].sent >= 40 * CALL_S
     assert recording.refused == 0
+    await _is_sealed_whole(recording, tmp_path)
+
+
+async def _is_sealed_whole(recording: Recorded, root: FilePath) -> None:
+    """The package passes: gaps were filled, and files that play have what was uploaded."""
+
+    async def stopped() -> bool:
+        return bool(recording.logged("recording.stopped"))
+
+    await until_page(stopped, "the end of the recording", 30)
+    place = recording.copied(root)
+    result = await asyncio.to_thread(sealed_and_verified, place, root)
+    log.info("%s", {step.name: step.detail for step in result.steps})
+    played = await asyncio.to_thread(playable_frames, place, root)
+    kinds = {item["track"]: item["codec"] for item in recording.logged("digest.batch")}
+    for track, codec in kinds.items():
+        uploaded, there = uploaded_frames(place, track), set(played.get(track, ()))
+        brought = sum(frame in there for frame in uploaded)
+        log.info("%s %s: %d of %d uploaded frames play", codec, track, brought, len(uploaded))
+        assert brought >= (1 if codec == "opus" else 0.99) * len(uploaded)
+    assert sum(len(uploaded_frames(place, track)) for track in kinds) > 100
+    (timeline,) = (step for step in result.steps if step.name == "timeline")
+    assert "filled" in timeline.detail
+    assert result.exit_code == 0, [step for step in result.steps if step.outcome != "pass"]
 
 
 async def test_a_page_that_was_closed_goes_on_when_it_is_opened_again(

@@ -64,9 +64,38 @@ def upload(track: str, from_us: int, to_us: int) -> Happened:
 def test_what_was_uploaded_is_told_apart_from_what_is_missing_still() -> None:
     media = [segment("mic", 1, 0, 20 * S), gap("mic", 3 * S, 6 * S), gap("mic", 9 * S, 10 * S)]
     mic = of_track(*media, upload("mic", 2 * S, 4 * S), upload("mic", 4 * S, 5 * S)).tracks["mic"]
-    assert mic.missing == [(3 * S, 6 * S), (9 * S, 10 * S)]
-    assert mic.uploaded == [(3 * S, 5 * S)]
+    assert mic.filled == [(3 * S, 5 * S)]
+    assert mic.missing == [(5 * S, 6 * S), (9 * S, 10 * S)]
     assert mic.captured == [(0, 3 * S), (6 * S, 9 * S), (10 * S, 20 * S)]
+    assert [(one.filled_us, one.is_filled) for one in mic.gaps] == [(2 * S, False), (0, False)]
+
+
+def whole(track: str, *spans: Range) -> Happened:
+    payload = {"track": track, "chunks": [], "spans": [list(span) for span in spans]}
+    return Happened("chunk.verified", 30 * S, payload)
+
+
+def test_a_gap_is_filled_by_uploads_and_by_what_proved_to_have_arrived() -> None:
+    media = [segment("mic", 1, 0, 20 * S), gap("mic", 3 * S, 6 * S)]
+    tiny = BORDER_US // 2
+    around = [upload("mic", 2 * S, 4 * S), whole("mic", (4 * S + tiny, 8 * S))]
+    mic = of_track(*media, *around).tracks["mic"]
+    assert mic.gaps[0].is_filled
+    assert mic.missing == []
+    assert mic.filled == [(3 * S, 6 * S)]
+
+
+def lost(track: str, from_us: int, to_us: int) -> Happened:
+    payload = {**gap(track, from_us, to_us).payload, "chunk": 7, "cause": "evicted"}
+    return Happened("gap.declared", 30 * S, payload)
+
+
+def test_what_is_lost_for_good_is_not_filled_by_what_another_encoding_uploaded() -> None:
+    media = [segment("mic", 1, 0, 20 * S), gap("mic", 3 * S, 6 * S)]
+    mic = of_track(*media, upload("mic", 0, 20 * S), lost("mic", 4 * S, 5 * S)).tracks["mic"]
+    assert mic.filled == [(3 * S, 4 * S), (5 * S, 6 * S)]
+    assert mic.missing == [(4 * S, 5 * S)]
+    assert [one.filled_us for one in mic.gaps] == [2 * S, 0]
 
 
 def test_declared_gaps_are_missing_and_not_captured() -> None:
@@ -125,24 +154,49 @@ def test_sets_of_time_are_sets(first: list[Range], second: list[Range]) -> None:
     assert normalised(subtract(first, second)) == subtract(first, second)
 
 
-@given(files=RANGES, gaps=RANGES, pause=st.tuples(st.integers(0, 20), st.integers(20, 40)))
-def test_captured_and_missing_are_disjoint_and_with_undeclared_cover_the_timeline(
-    files: list[Range], gaps: list[Range], pause: Range
+@given(
+    files=RANGES,
+    gaps=RANGES,
+    uploads=RANGES,
+    proved=RANGES,
+    given_up=RANGES,
+    pause=st.tuples(st.integers(0, 20), st.integers(20, 40)),
+)
+def test_captured_filled_missing_and_undeclared_are_disjoint_and_cover_the_timeline(
+    files: list[Range],
+    gaps: list[Range],
+    uploads: list[Range],
+    proved: list[Range],
+    given_up: list[Range],
+    pause: Range,
 ) -> None:
     inner = [segment("mic", n, a * S, b * S) for n, (a, b) in enumerate(files, 1)]
     inner += [gap("mic", a * S, b * S) for a, b in gaps]
+    inner += [upload("mic", a * S, b * S) for a, b in uploads]
+    inner += [whole("mic", *((a * S, b * S) for a, b in proved))]
+    inner += [lost("mic", a * S, b * S) for a, b in given_up]
     inner += [
         Happened("recording.paused", pause[0] * S),
         Happened("recording.resumed", pause[1] * S),
     ]
     mic = of_track(*inner, until_us=40 * S).tracks["mic"]
-    assert not intersect(mic.captured, mic.missing)
-    assert not intersect(mic.undeclared, union(mic.captured, mic.missing))
-    assert union(mic.captured, mic.missing, mic.undeclared) == [(0, 40 * S)]
+    parts = [mic.captured, mic.filled, mic.missing, mic.undeclared]
+    assert union(*parts) == [(0, 40 * S)]
+    assert sum(length(part) for part in parts) == 40 * S
+    # What is filled was declared and is there; what is lost for good never counts as there.
+    there = union(*(((a * S, b * S) for a, b in one) for one in (uploads, proved)))
+    assert not subtract(mic.filled, there)
+    assert not intersect(mic.filled, [(a * S, b * S) for a, b in given_up])
+    for one in mic.gaps:
+        span = [(one.from_us, one.to_us)]
+        assert one.filled_us == length(intersect(mic.filled, span))
 
 
 def test_it_is_told_as_json() -> None:
     told = of_track(segment("mic", 1, 0, 20 * S), gap("mic", 0, S)).to_json()
     assert told["state"] == "stopped"
     assert told["tracks"][0]["captured_us"] == 19 * S
-    assert told["tracks"][0]["gaps"] == [{"from_us": 0, "to_us": S, "cause": "network"}]
+    assert told["tracks"][0]["gaps"] == [
+        {"from_us": 0, "to_us": S, "cause": "network", "filled_us": 0}
+    ]
+    assert told["tracks"][0]["missing"] == [[0, S]]

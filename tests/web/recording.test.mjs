@@ -122,6 +122,10 @@ test("chunks are told of in their order, with the digest of what was sent", asyn
   speak(2, 480_000);
   await turns(clock, 3000);
   assert.equal(facts().length, 3, "the last chunk is finished, nothing is logged in a pause");
+  await worker.handle({ recording: { state: "on", session: "s-1", access: ACCESS } });
+  speak(2, 960_000);
+  await turns(clock);
+  assert.equal(facts()[3].seq, UNIX_MS + 4, "a number is left out for what was sent in the pause");
 });
 
 test("of RED the primary is logged, of unknown tracks nothing", async () => {

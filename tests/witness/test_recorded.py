@@ -99,13 +99,13 @@ def test_sessions_are_listed_with_what_is_known_of_them(
     assert len(told) == 5
     assert told["s-20990101-aa"] | {"started_at": ""} == {
         "session": "s-20990101-aa", "room": "sale-1", "started_at": "", "state": "stopped",
-        "length_us": 35_000_000, "tracks": 2, "captured": 1.0,
+        "length_us": 35_000_000, "tracks": 2, "captured": 1.0, "filled": 0.0, "open_gaps": 0,
         "completeness": {"audio": None, "video": None},
         "sealed": True, "packages": [sealed.package], "problem": None,
     }  # fmt: skip
     uploaded = told["s-20990101-bb"]
     assert uploaded["completeness"] == {"audio": None, "video": 0.75}
-    assert uploaded["captured"] == 0.9
+    assert (uploaded["captured"], uploaded["filled"], uploaded["open_gaps"]) == (0.9, 0, 1)
     assert told["s-20260101-aa"]["state"] == "recording"
     assert told["s-20260101-bb"]["state"] == "ready"
     assert (told["s-20260102-cc"]["state"], told["s-20260102-cc"]["problem"]) == (

@@ -148,7 +148,7 @@ export class RecordingWorker {
   /** @param {RecordingState} recording */
   async #change(recording) {
     const before = this.#recording;
-    if (before && (recording.state !== "on" || recording.session !== before.session)) this.#flush();
+    if (before && (recording.state !== "on" || recording.session !== before.session)) this.#breakOff();
     this.#recording = recording;
     this.#scheduleTick();
     if (!recording.access) return;
@@ -186,6 +186,12 @@ export class RecordingWorker {
       for (const { log } of this.#lines.values()) log.tick(this.#clock.now());
       this.#scheduleTick();
     }, TICK_MS);
+  }
+
+  /** What is sent from now on isn't logged: a number that is left out says so. */
+  #breakOff() {
+    this.#flush();
+    for (const [track, next] of this.#next) this.#next.set(track, next + 1);
   }
 
   #flush() {

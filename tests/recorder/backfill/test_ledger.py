@@ -135,6 +135,22 @@ def test_a_chunk_has_its_place_in_time_also_where_timestamps_wrap() -> None:
     assert track.span_us(chunk) == (50_000_000, 51_000_000)
 
 
+def test_a_chunk_reaches_to_the_next_of_its_stream_if_nothing_unsaid_lies_between() -> None:
+    ledger = Ledger()
+    track_of = [(1, 7, 0), (2, 8, 0), (3, 7, 60_000), (4, 7, 180_000), (6, 7, 240_000)]
+    said = [(seq, SaidChunk(ssrc, at, at + 36_000, 11, 1, "0" * 64)) for seq, ssrc, at in track_of]
+    ledger.accept("p", V, "vp8", said, 9_000_000)
+    track = ledger.tracks[V]
+    track.clocks[7] = track.clocks[8] = (0, 5_000_000)
+    spans = [track.span_us(ledger.chunk(V, seq)) for seq, _, _ in track_of]
+    assert spans[0] == (5_000_000, 5_666_666), "to the next one, past that of another stream"
+    assert spans[1] == (5_000_000, 5_440_000), "nothing follows on its stream"
+    assert spans[2] == (5_666_666, 7_000_000), "the stream paused"
+    assert spans[3] == (7_000_000, 7_440_000), "the next number is not known"
+    ledger.accept("p", V, "vp8", [(7, said[0][1])], 9_000_000)
+    assert track.span_us(ledger.chunk(V, 6)) == (7_666_666, 8_106_666), "timestamps jumped back"
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["say", "whole", "lacking", "fill", "lose", "differs"]),
