@@ -52,6 +52,13 @@ class RecordingConfig(Section):
         " (AES-256-GCM), each under a key of its own that is wrapped with this one.",
     )
 
+    playback_directory: Path | None = Field(
+        default=None,
+        description="Directory of films made for the playback page and of the logs of who"
+        " watched what; `_playback` in `directory` if left out. It stays when recordings are"
+        " removed.",
+    )
+
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
         if self.directory is None and self.rooms is not RecordedRooms.NONE:
@@ -71,6 +78,12 @@ class EvidenceConfig(Section):
         default=None,
         description="Directory of the transparency log, which has one entry for each package."
         " Without one nothing is sealed.",
+    )
+    packages_directory: Path | None = Field(
+        default=None,
+        description="Directory of packages, each called as its session with `.zip`: `witness"
+        " seal` writes there, and the playback page finds them. Without one `witness seal` writes"
+        " where it is run.",
     )
     tsa_url: str | None = Field(
         default=None,

@@ -32,7 +32,7 @@ MAX_LINE: Final = 65_536
 """Bytes of a line at most, with its end."""
 
 _NAME: Final = "events.jsonl"
-_TORN_NAME: Final = "events.torn"
+_TORN: Final = ".torn"
 _TYPE: Final = re.compile(r"[a-z][a-z_]{0,31}(\.[a-z][a-z_]{0,31})*")
 _MAX_UNSYNCED_S: Final = 1.0
 
@@ -102,11 +102,24 @@ class EventLog:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, place: Path, *, wall_ns: Callable[[], int] = time.time_ns) -> Self:
+    def open(
+        cls,
+        place: Path,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        session: SessionFile | None = None,
+        name: str = _NAME,
+    ) -> Self:
         """Opens or begins the log of the session in a directory.
 
         The whole chain is read and checked. A last line without an end is what a crash leaves
         behind: it is moved to ``events.torn`` and the log says so (``log.recovered``).
+
+        Args:
+            place: of the log.
+            wall_ns: ns since 1970.
+            session: what the chain begins at, where its directory is another.
+            name: of the file.
 
         Raises:
             SessionFileError: the directory holds no session.
@@ -115,8 +128,9 @@ class EventLog:
             LogWriteError: the disk did not take what recovery had to write.
             OSError: the file can't be opened.
         """
-        session = read_session(place)
-        descriptor = os.open(place / _NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        session = session or read_session(place)
+        path = place / name
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
             try:
@@ -126,9 +140,9 @@ class EventLog:
                     "the event log of session {session} is being written by another process",
                     session=session.session,
                 ) from None
-            torn = _cut_torn_tail(place, file)
+            torn = _cut_torn_tail(path, file)
             last = (0, 0, session.digests)
-            for event in read_events(place, session):
+            for event in read_events(place, session, name):
                 last = (event.seq, max(event.at_us, last[1]), event.digest)
             log = cls(session, file, last, wall_ns)
             if torn is not None:
@@ -278,7 +292,7 @@ class EventLog:
         self._unsynced_since_s = None
 
 
-def read_events(place: Path, session: SessionFile) -> Iterator[Event]:
+def read_events(place: Path, session: SessionFile, name: str = _NAME) -> Iterator[Event]:
     """Reads and checks the log of a session's directory, event by event.
 
     Raises:
@@ -286,7 +300,7 @@ def read_events(place: Path, session: SessionFile) -> Iterator[Event]:
         OSError: the file can't be read.
     """
     prev, seq = session.digests, 0
-    with (place / _NAME).open("rb") as file:
+    with (place / name).open("rb") as file:
         while line := file.readline(MAX_LINE + 1):
             seq += 1
             event = parse_event(line, seq)
@@ -365,7 +379,7 @@ def _chained(event: Event) -> Event:
     )
 
 
-def _cut_torn_tail(place: Path, file: BinaryIO) -> TornTail | None:
+def _cut_torn_tail(path: Path, file: BinaryIO) -> TornTail | None:
     size = file.seek(0, os.SEEK_END)
     start = max(0, size - MAX_LINE)
     file.seek(start)
@@ -375,7 +389,7 @@ def _cut_torn_tail(place: Path, file: BinaryIO) -> TornTail | None:
         return None
     if len(torn) == MAX_LINE:
         raise LogDamagedError("the event log does not end in an event")
-    with (place / _TORN_NAME).open("ab") as kept:
+    with path.with_suffix(_TORN).open("ab") as kept:
         kept.write(torn + b"\n")
         kept.flush()
         os.fsync(kept.fileno())

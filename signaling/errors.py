@@ -59,6 +59,7 @@ class HttpCode(StrEnum):
     UNKNOWN_SESSION = "unknown_session"
     WRONG_STATE = "wrong_state"
     UNKNOWN_NODE = "unknown_node"
+    NO_VIEW = "no_view"
     NOTHING_PUBLISHED = "nothing_published"
     NOT_ACCEPTABLE = "not_acceptable"
     PRECONDITION_FAILED = "precondition_failed"

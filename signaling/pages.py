@@ -66,6 +66,8 @@ def find_pages(root: Path) -> dict[str, Path]:
                 found[prefix + relative.as_posix()] = path
     if "/index.html" in found:
         found["/"] = found["/app/"] = found["/index.html"]
+    if "/playback.html" in found:
+        found["/playback"] = found["/playback.html"]
     return found
 
 

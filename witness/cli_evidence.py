@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from witness import commands_evidence, recorded
 from witness.cli_common import add_command, add_commands, add_config, add_json, add_session
 from witness.i18n import t
+from witness.parser import LocalParser
 
 __all__ = ["add_evidence"]
 
@@ -36,6 +37,18 @@ def _add_recordings(to: "Commands") -> None:
     )
     add_config(parser)
     add_json(parser)
+    views = add_command(
+        parser.add_subparsers(title=t("commands"), metavar=t("COMMAND"), parser_class=LocalParser),
+        "views",
+        t("tell who watched a recording, when and why"),
+        recorded.views,
+        t(
+            "Checks the log of a recording's views and prints it: who, role, purpose, what was"
+            " fetched. Its last digest is to be compared with those in the server's log."
+        ),
+    )
+    add_session(views)
+    add_json(views)
 
 
 def _add_seal(to: "Commands") -> None:
@@ -55,7 +68,10 @@ def _add_seal(to: "Commands") -> None:
         "--out",
         type=Path,
         metavar=t("FILE"),
-        help=t("package to write (default: the session's id with .zip, here)"),
+        help=t(
+            "package to write (default: the session's id with .zip, in"
+            " evidence.packages_directory or here)"
+        ),
     )
     parser.add_argument(
         "--now",

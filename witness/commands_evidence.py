@@ -26,7 +26,8 @@ def seal(arguments: argparse.Namespace) -> int:
     given(settings.evidence.keys_directory, "keys_directory")
     with _said():
         place = find_session(arguments.session, settings.recording.directory)
-        out: Path = arguments.out or Path(f"{place.name}.zip")
+        folder = settings.evidence.packages_directory or Path()
+        out: Path = arguments.out or folder / f"{place.name}.zip"
         progress = None if arguments.json or not sys.stderr.isatty() else Bar()
         sealed, verdict = seal_session(
             place, out, settings.evidence, unsettled=arguments.now, progress=progress

@@ -30,6 +30,22 @@ EVIDENCE: dict[str, str] = {
     ),
     "session {session} waits for {count} chunks that may still be uploaded: seal it later, or now"
     " with --now": ("会话 {session} 仍有 {count} 个片段可能补传：请稍后封存，或用 --now 立即封存"),
+    # Views.
+    "tell who watched a recording, when and why": "查看谁在何时因何调阅了录像",
+    "Checks the log of a recording's views and prints it: who, role, purpose, what was fetched. Its"
+    " last digest is to be compared with those in the server's log.": (
+        "校验并列出一段录像的调阅记录：人员、角色、用途、所取内容。末行摘要可与服务器日志中的摘要比对。"
+    ),
+    "nobody has watched {session}": "无人调阅过 {session}",
+    "when (UTC)": "时间 (UTC)",
+    "who": "人员",
+    "role": "角色",
+    "purpose": "用途",
+    "fetched": "所取内容",
+    "note": "说明",
+    "the chain is whole: {count} lines, the last is {digest}": (
+        "记录链完整：共 {count} 行，末行摘要为 {digest}"
+    ),
     # Flow and transcript.
     "{where}: {reason}": "{where}：{reason}",
     "the session's flow has no node {node}; it has {nodes}": (
@@ -111,9 +127,8 @@ EVIDENCE: dict[str, str] = {
         "没有会话 {name}；{directory} 中有 {names}"
     ),
     "{names} and {count} more": "{names} 及另外 {count} 个",
-    "package to write (default: the session's id with .zip, here)": (
-        "要写入的证据包（默认为当前目录下的“会话编号.zip”）"
-    ),
+    "package to write (default: the session's id with .zip, in evidence.packages_directory or"
+    " here)": ("要写入的证据包（默认为 evidence.packages_directory 或当前目录下的“会话编号.zip”）"),
     "check an evidence package, offline": "离线校验证据包",
     "Checks a package step by step. Exit codes: 0 PASS, 1 PASS WITH DECLARED GAPS, 2 FAIL; what"
     " can't be checked is no pass.": (

@@ -14,7 +14,7 @@ from witness.errors import EvidenceError
 from witness.i18n import marked, of_error, t
 from witness.table import render
 
-__all__ = ["find_session", "recordings", "settings_of"]
+__all__ = ["find_session", "recordings", "settings_of", "views"]
 
 if TYPE_CHECKING:
     from recorder.summary import Summary
@@ -131,6 +131,66 @@ def recordings(arguments: argparse.Namespace) -> int:
         sys.stdout.write(_table(found) + "\n")
     else:
         sys.stdout.write(t("no sessions in {directory}").format(directory=directory) + "\n")
+    return 0
+
+
+def views(arguments: argparse.Namespace) -> int:
+    """``witness recordings views``."""
+    from recorder.errors import RecorderError
+    from recorder.session_file import is_session_id
+    from recorder.views import playback_place, read_views
+    from witness.playback import playback_directory
+
+    config = settings_of(arguments.config).recording
+    given = Path(arguments.session)
+    try:
+        # The log outlives the recording, which may have been removed.
+        own = playback_place(playback_directory(config), arguments.session)
+        is_known = is_session_id(arguments.session) and (own / "session.json").is_file()
+        place = own if is_known else None
+    except ValueError:
+        place = None
+    if place is None:
+        session = find_session(arguments.session, config.directory)
+        beside = (
+            config
+            if config.directory
+            else config.model_copy(update={"directory": given.resolve().parent})
+        )
+        place = playback_place(playback_directory(beside), session.name)
+        if not place.exists():
+            text = t("nobody has watched {session}")
+            sys.stdout.write("[]\n" if arguments.json else text.format(session=session.name) + "\n")
+            return 0
+    try:
+        session_file, found, last = read_views(place)
+    except RecorderError as error:
+        raise EvidenceError(of_error(error)) from error
+    if arguments.json:
+        told = {
+            "session": session_file.session,
+            "views": [view.to_json() for view in found],
+            "events": 0 if last is None else last.seq,
+            "head": None if last is None else last.digest.to_json(),
+        }
+        sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+        return 0
+    head = [t("when (UTC)"), t("who"), t("role"), t("purpose"), t("fetched"), t("note")]
+    rows = [
+        [
+            view.opened_at[:19].replace("T", " "),
+            view.who,
+            view.role,
+            view.purpose,
+            ", ".join(f"{what} {size / 2**20:.1f} MiB" for what, size in view.fetched.items()),
+            view.note,
+        ]
+        for view in found
+    ]
+    sys.stdout.write(render([head, *rows], left=set(range(len(head)))) + "\n")
+    if last is not None:
+        text = t("the chain is whole: {count} lines, the last is {digest}")
+        sys.stdout.write(text.format(count=last.seq, digest=last.digest.sha256) + "\n")
     return 0
 
 

@@ -21,6 +21,7 @@ from signaling.config import AuthConfig
 from signaling.hub import Hub
 from signaling.problem import problem_middleware
 from signaling.recording import RecordingState
+from signaling.recordings import RecordingsEndpoint
 from signaling.server import build_app
 from witness import os_errors
 from witness.admin import Access, AdminPages
@@ -37,6 +38,7 @@ from witness.i18n import of_error, t
 from witness.listener import Listener
 from witness.loop_lag import LoopLag
 from witness.metrics import HttpCollector, Metrics
+from witness.playback import PlaybackCollector, PlaybackLibrary
 from witness.preflight import Material, load_material
 from witness.recording import RecordingService, load_key
 from witness.sessions import SessionService
@@ -77,6 +79,7 @@ class WitnessServer:
         self._sessions: SessionService | None = None
         self._backfill: BackfillService | None = None
         self._filling: GapFilling | None = None
+        self._library: PlaybackLibrary | None = None
 
     @property
     def hub(self) -> Hub:
@@ -165,6 +168,7 @@ class WitnessServer:
                 uploads=uploads,
             )
             app.middlewares.insert(0, note_request)
+            self._show_recordings(hub, metrics, app)
             pages = AdminPages(hub, metrics, access)
             app.add_routes(pages.routes())
             hub.sfu.attach(asyncio.get_running_loop())
@@ -209,6 +213,9 @@ class WitnessServer:
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
+        library, self._library = self._library, None
+        if library is not None:
+            await library.close()
         sfu = self._hub.sfu if self._hub is not None else None
         if sfu is not None:
             sfu.close()
@@ -278,6 +285,22 @@ class WitnessServer:
         if self._recording is not None:
             self._sessions = SessionService.of_rooms(hub.sfu.rooms, self._recording)
         return self._sessions
+
+    def _show_recordings(self, hub: Hub, metrics: Metrics, app: web.Application) -> None:
+        """Adds what the playback page needs, where there is something to play."""
+        if self.settings.recording.directory is None:
+            return
+        library = PlaybackLibrary(self.settings.recording, self.settings.evidence, system_clock)
+        self._library = library
+        metrics.registry.register(PlaybackCollector(library))
+        endpoint = RecordingsEndpoint(
+            library,
+            hub.verifier,
+            system_clock,
+            secure=self.url.startswith("https:"),
+            allowed_origins=tuple(hub.config.web.allowed_origins),
+        )
+        app.add_routes(endpoint.routes())
 
     def _make_hub(self, verifier: TokenVerifier, fingerprint: str) -> Hub:
         if self.settings.recording.directory is not None:

@@ -17,8 +17,9 @@ from recorder.playback.uploads import SaidRange, UploadedFrame, Uploads
 from recorder.rtp.assembly import FORMATS
 from recorder.session_file import read_session
 from recorder.timeline import derive_timeline
+from recorder.transcript import TRANSCRIPT_FILE
 
-__all__ = ["CapturedTrack", "open_recording"]
+__all__ = ["CapturedTrack", "open_recording", "read_transcript"]
 
 _SEGMENT: Final = re.compile(r"\d{6,}\.pcapng(\.enc)?")
 _RATES: Final = {"audio": 48_000, "video": 90_000}
@@ -69,7 +70,7 @@ def open_recording(place: Path, language: str = "zh", key: bytes | None = None) 
         timeline,
         sources,
         titles=_titles(place / "flow.json", language),
-        transcript=_transcript(place / "transcript.jsonl"),
+        transcript=read_transcript(place),
     )
 
 
@@ -180,8 +181,14 @@ def _titles(path: Path, language: str) -> dict[str, str]:
     return titles
 
 
-def _transcript(path: Path) -> list[Line]:
-    """What was said, one JSON object a line: ``from_us``, ``to_us``, ``speaker``, ``text``."""
+def read_transcript(place: Path) -> list[Line]:
+    """What was said in a session, in order of time; empty without a transcript.
+
+    Raises:
+        RecordingError: a line is none of a transcript.
+        OSError: the file can't be read.
+    """
+    path = place / TRANSCRIPT_FILE
     if not path.is_file():
         return []
     lines: list[Line] = []

@@ -1,0 +1,312 @@
+"""Watching recordings over HTTP: ``/v1/recordings`` for reviewers, auditors and supervisors.
+
+Nothing of a recording is told before a purpose was given. Opening a view sets a cookie that is good
+for this recording's addresses only; with it a video element can ask for ranges, and no address,
+log or history ever holds what lets somebody in.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from signaling.auth import TokenVerifier
+from signaling.clock import Clock
+from signaling.errors import ErrorCode, HttpCode, RefusedError
+from signaling.origin import is_allowed_origin
+from signaling.problem import problem
+from signaling.sessions import SessionRefusedError
+from signaling.staff import VIEWERS, StaffGate, StaffIdentity
+
+__all__ = ["PURPOSES", "NewView", "RecordingLibrary", "RecordingsEndpoint", "Search", "ViewPass"]
+
+COOKIE: Final = "witness_view"
+BODY_TIMEOUT_S: Final = 10.0
+_MAX_BODY: Final = 8_192
+_TYPES: Final = {"film": "video/mp4", "package": "application/zip"}
+
+Purpose = Literal[
+    "review", "complaint", "dispute", "audit", "customer_request", "training", "other"
+]
+PURPOSES: Final[tuple[str, ...]] = (
+    "review", "complaint", "dispute", "audit", "customer_request", "training", "other",
+)  # fmt: skip
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Search(_Strict):
+    """Query of ``GET /v1/recordings``."""
+
+    q: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._:-]*$")] = ""
+    from_day: Day | None = None
+    to_day: Day | None = None
+    state: Literal["ready", "recording", "paused", "interrupted", "stopped", "damaged"] | None = (
+        None
+    )
+    before: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+class NewView(_Strict):
+    """Body of ``POST /v1/recordings/{id}/views``."""
+
+    purpose: Purpose
+    note: Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+
+    @model_validator(mode="after")
+    def _explained(self) -> "NewView":
+        if self.purpose == "other" and len(self.note.strip()) < 4:
+            raise ValueError("say in note what for")
+        return self
+
+
+class NewFilm(_Strict):
+    """Body of ``POST /v1/recordings/{id}/film``."""
+
+    language: Literal["zh", "en"] = "zh"
+
+
+class Nothing(_Strict):
+    """An empty object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPass:
+    """An open view.
+
+    Attributes:
+        token: for the cookie.
+        expires_s: Unix time.
+    """
+
+    view: str
+    token: str
+    session_id: str
+    who: StaffIdentity
+    purpose: str
+    expires_s: float
+
+
+class RecordingLibrary(Protocol):
+    """What holds recordings. Methods raise :class:`SessionRefusedError`."""
+
+    async def search(self, search: Search, who: StaffIdentity) -> dict[str, Any]:
+        """Recordings somebody may watch, newest first."""
+        ...
+
+    async def open_view(self, session_id: str, who: StaffIdentity, wanted: NewView) -> ViewPass:
+        """Logs who watches and why; nothing is shown before that is on the disk."""
+        ...
+
+    def view(self, session_id: str, token: str) -> ViewPass:
+        """The open view of a cookie."""
+        ...
+
+    async def describe(self, view: ViewPass) -> dict[str, Any]:
+        """What is drawn beside the film."""
+        ...
+
+    async def ask(self, view: ViewPass, work: str, language: str) -> dict[str, Any]:
+        """Has a film made, or the package verified; how far both are."""
+        ...
+
+    async def work(self, view: ViewPass) -> dict[str, Any]:
+        """How far film and verification are."""
+        ...
+
+    async def file(self, view: ViewPass, what: str, language: str) -> Path:
+        """The film or the package."""
+        ...
+
+    async def fetched(self, view: ViewPass, what: str, span: tuple[int, int], size: int) -> None:
+        """Logs what is about to be sent."""
+        ...
+
+
+Model = TypeVar("Model", bound=BaseModel)
+Handler = Callable[[web.Request, ViewPass], Awaitable[web.StreamResponse]]
+
+
+class RecordingsEndpoint:
+    """Serves recordings.
+
+    Args:
+        library: what holds them.
+        verifier: of tokens.
+        clock: both clocks.
+        secure: pages come by https, so cookies go by it only.
+        allowed_origins: of pages, besides the server's own.
+    """
+
+    def __init__(
+        self,
+        library: RecordingLibrary,
+        verifier: TokenVerifier,
+        clock: Clock,
+        *,
+        secure: bool,
+        allowed_origins: tuple[str, ...] = (),
+    ) -> None:
+        self._library = library
+        self._gate = StaffGate(verifier, clock)
+        self._clock = clock
+        self._secure = secure
+        self._origins = allowed_origins
+
+    def routes(self) -> list[web.RouteDef]:
+        """All addresses."""
+        one = "/v1/recordings/{session}"
+        return [
+            web.get("/v1/recordings", self._told(self._search)),
+            web.post(f"{one}/views", self._told(self._open)),
+            web.get(one, self._told(self._viewed(self._describe))),
+            web.get(f"{one}/work", self._told(self._viewed(self._work))),
+            web.post(f"{one}/film", self._told(self._viewed(self._make_film))),
+            web.post(f"{one}/verification", self._told(self._viewed(self._verify))),
+            web.get(f"{one}/film", self._told(self._viewed(self._film))),
+            web.get(f"{one}/package", self._told(self._viewed(self._package))),
+        ]
+
+    def _told(
+        self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except SessionRefusedError as refused:
+                headers = {"Retry-After": "10"} if refused.status in {429, 503} else None
+                return problem(refused.status, refused.code, refused.detail, headers=headers)
+            except RefusedError as refused:
+                status = 403 if refused.code is ErrorCode.FORBIDDEN else 401
+                return problem(status, refused.code, refused.message)
+
+        return serve
+
+    def _viewed(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            token = request.cookies.get(COOKIE, "")
+            return await handler(request, self._library.view(request.match_info["session"], token))
+
+        return serve
+
+    async def _search(self, request: web.Request) -> web.StreamResponse:
+        who = self._gate.identity(request, VIEWERS)
+        query = {"from_day" if key == "from" else "to_day" if key == "to" else key: value
+                 for key, value in request.query.items()}  # fmt: skip
+        try:
+            search = Search.model_validate(query)
+        except ValidationError as error:
+            raise _wrong(error) from None
+        return _json(await self._library.search(search, who))
+
+    async def _open(self, request: web.Request) -> web.StreamResponse:
+        who = self._gate.identity(request, VIEWERS)
+        wanted = await _body(request, NewView)
+        session_id = request.match_info["session"]
+        view = await self._library.open_view(session_id, who, wanted)
+        left_s = int(view.expires_s - self._clock().unix_s)
+        response = _json({"view": view.view, "expires_in_s": left_s}, status=201)
+        response.set_cookie(
+            COOKIE,
+            view.token,
+            path=f"/v1/recordings/{session_id}",
+            max_age=left_s,
+            httponly=True,
+            samesite="Strict",
+            secure=self._secure,
+        )
+        return response
+
+    async def _describe(self, _: web.Request, view: ViewPass) -> web.StreamResponse:
+        return _json(await self._library.describe(view))
+
+    async def _work(self, _: web.Request, view: ViewPass) -> web.StreamResponse:
+        return _json(await self._library.work(view))
+
+    async def _make_film(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
+        self._own_page(request)
+        wanted = await _body(request, NewFilm)
+        return _json(await self._library.ask(view, "film", wanted.language), status=202)
+
+    async def _verify(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
+        self._own_page(request)
+        await _body(request, Nothing)
+        return _json(await self._library.ask(view, "verification", ""), status=202)
+
+    async def _film(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
+        return await self._send(request, view, "film")
+
+    async def _package(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
+        return await self._send(request, view, "package")
+
+    async def _send(self, request: web.Request, view: ViewPass, what: str) -> web.StreamResponse:
+        language = "en" if request.query.get("lang") == "en" else "zh"
+        path = await self._library.file(view, what, language)
+        size = (await asyncio.to_thread(path.stat)).st_size
+        if request.method == "GET":
+            await self._library.fetched(view, what, _span(request, size), size)
+        name = f"{view.session_id}{path.suffix}"
+        kind = "attachment" if what == "package" else "inline"
+        return web.FileResponse(
+            path,
+            headers={
+                "Content-Type": _TYPES[what],
+                "Cache-Control": "private, no-store",
+                "Content-Disposition": f'{kind}; filename="{name}"',
+            },
+        )
+
+    def _own_page(self, request: web.Request) -> None:
+        origin = request.headers.get("Origin")
+        if not is_allowed_origin(origin, request.host, self._origins):
+            raise SessionRefusedError(403, ErrorCode.FORBIDDEN, "pages of this origin may not ask")
+
+
+def _span(request: web.Request, size: int) -> tuple[int, int]:
+    """Bytes that may be sent: the whole file where a condition decides."""
+    if "If-Range" in request.headers:
+        return 0, size
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
+    if match is None or match.groups() == ("", ""):
+        return 0, size
+    first, last = match.groups()
+    if not first:
+        return max(0, size - int(last[:18])), size
+    start = min(int(first[:18]), size)
+    return start, min(size, int(last[:18]) + 1) if last else size
+
+
+def _json(told: dict[str, Any], *, status: int = 200) -> web.Response:
+    headers = {"Cache-Control": "no-store"}
+    return web.json_response(told, status=status, headers=headers)
+
+
+def _wrong(error: ValidationError) -> SessionRefusedError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    return SessionRefusedError(400, ErrorCode.BAD_MESSAGE, f"{where}: {first['msg']}")
+
+
+async def _body(request: web.Request, model: type[Model]) -> Model:
+    # A page of another origin can't send this type without asking first, which is not answered.
+    if request.content_type != "application/json":
+        detail = "send application/json"
+        raise SessionRefusedError(415, HttpCode.UNSUPPORTED_MEDIA_TYPE, detail)
+    if (request.content_length or 0) > _MAX_BODY:
+        raise SessionRefusedError(413, ErrorCode.TOO_LARGE, f"at most {_MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return model.model_validate_json(await request.read())
+    except TimeoutError:
+        raise SessionRefusedError(408, ErrorCode.TIMEOUT, "the body took too long") from None
+    except ValidationError as error:
+        raise _wrong(error) from None

@@ -1,0 +1,320 @@
+"""Watching recordings over HTTP, from the request to the log of views."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from recorder.config import EvidenceConfig, RecordingConfig
+from recorder.views import playback_place, read_views
+from sfu.model import Role
+from signaling.auth import MintingKey, TokenVerifier
+from signaling.clock import Instant
+from signaling.problem import problem_middleware
+from signaling.recordings import COOKIE, RecordingsEndpoint
+from signaling.staff import StaffRole, mint_staff_token
+from tests.recorder.evidence import Office, Shape, record
+from tests.witness.test_sessions import KEY, bearer, staff
+from witness.playback import PlaybackLibrary
+from witness.playback_jobs import Jobs, JobsFullError
+
+pytestmark = pytest.mark.net
+
+WHY = {"purpose": "review", "note": ""}
+
+
+@dataclass
+class Place:
+    """A server with recordings."""
+
+    client: TestClient[Any, Any]
+    root: Path
+    library: PlaybackLibrary
+    ahead_s: float = 0
+
+    def clock(self) -> Instant:
+        return Instant(time.monotonic() + self.ahead_s, time.time() + self.ahead_s)
+
+    async def asked(
+        self, method: str, path: str, body: object = None, **more: Any
+    ) -> tuple[int, Any]:
+        more.setdefault("headers", {})
+        async with self.client.request(
+            method, f"/v1/recordings{path}", json=body, **more
+        ) as response:
+            return response.status, await response.json()
+
+    async def opened(self, name: str = "s1", role: StaffRole = StaffRole.REVIEWER) -> str:
+        status, told = await self.asked("POST", f"/{name}/views", WHY, headers=staff(role))
+        assert status == 201, told
+        return str(told["view"])
+
+
+@asynccontextmanager
+async def served(root: Path) -> AsyncIterator[Place]:
+    recordings = root / "recordings"
+    recordings.mkdir(exist_ok=True)
+    (root / "packages").mkdir(exist_ok=True)
+    recording = RecordingConfig(directory=recordings)
+    evidence = EvidenceConfig(
+        keys_directory=root / "office/keys",
+        log_directory=root / "office/log",
+        packages_directory=root / "packages",
+        tsa_local=True,
+    )
+    place: Place
+
+    def clock() -> Instant:
+        return place.clock()
+
+    library = PlaybackLibrary(recording, evidence, clock)
+    verifier = TokenVerifier([KEY.verification()], max_ttl_s=36_000, clock_skew_s=0)
+    app = web.Application(middlewares=[problem_middleware], client_max_size=65_536)
+    app.add_routes(RecordingsEndpoint(library, verifier, clock, secure=False).routes())
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with TestClient(TestServer(app), cookie_jar=jar) as client:
+        place = Place(client, root, library)
+        yield place
+        await library.close()
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    record(tmp_path / "recordings", "s1", Shape(gaps=1))
+    record(tmp_path / "recordings", "s2")
+    async with served(tmp_path) as made:
+        yield made
+
+
+def views(place: Place, name: str = "s1") -> list[dict[str, Any]]:
+    found = read_views(playback_place(place.root / "recordings/_playback", name))[1]
+    return [view.to_json() for view in found]
+
+
+WHO: list[tuple[dict[str, str], int, str]] = [
+    ({}, 401, "unauthorized"),
+    (bearer(Role.CUSTOMER), 401, "unauthorized"),
+    (bearer(Role.RM), 401, "unauthorized"),
+    (bearer(Role.EXPERT), 401, "unauthorized"),
+    (staff(StaffRole.DETECTOR), 403, "forbidden"),
+    (staff(StaffRole.AUDITOR, ttl_s=-1), 401, "token_expired"),
+    ({"Authorization": "Bearer x.y.z"}, 401, "unauthorized"),
+]
+
+
+@pytest.mark.parametrize(("headers", "status", "code"), WHO)
+async def test_who_may_not_watch_is_refused(
+    place: Place, headers: dict[str, str], status: int, code: str
+) -> None:
+    for method, path, body in (("GET", "", None), ("POST", "/s1/views", WHY)):
+        got, told = await place.asked(method, path, body, headers=headers)
+        assert (got, told["code"]) == (status, code)
+    assert not (place.root / "recordings/_playback").exists()
+
+
+async def test_those_who_may_find_what_is_theirs(place: Place) -> None:
+    everything = staff(StaffRole.AUDITOR)
+    status, told = await place.asked("GET", "?q=s&state=stopped&limit=1", headers=everything)
+    assert status == 200
+    assert (len(told["recordings"]), told["before"]) == (1, told["recordings"][0]["session"])
+    for headers in (staff(StaffRole.REVIEWER, rooms=["sale-9"]), bearer(Role.SUPERVISOR, "sale-9")):
+        assert (await place.asked("GET", "", headers=headers))[1]["recordings"] == []
+        status, told = await place.asked("POST", "/s1/views", WHY, headers=headers)
+        assert (status, told["code"]) == (404, "unknown_session")
+    for headers in (staff(StaffRole.REVIEWER, rooms=["sale-1"]), bearer(Role.SUPERVISOR)):
+        assert len((await place.asked("GET", "", headers=headers))[1]["recordings"]) == 2
+    for query in ("?state=x", "?limit=0", "?limit=x", "?from=yesterday", "?q=%00", "?owner=1"):
+        status, told = await place.asked("GET", query, headers=everything)
+        assert (status, told["code"]) == (400, "bad_message"), query
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"purpose": "curiosity"},
+        {"purpose": "other"},
+        {"purpose": "other", "note": "   "},
+        {"purpose": "review", "note": "x" * 501},
+        {"purpose": "review", "note": "\u0000"},
+        {"purpose": "review", "note": 1},
+        {"purpose": "review", "who": "somebody else"},
+        [],
+    ],
+)
+async def test_without_a_purpose_nothing_is_opened(place: Place, body: object) -> None:
+    status, told = await place.asked("POST", "/s1/views", body, headers=staff(StaffRole.AUDITOR))
+    assert (status, told["code"]) == (400, "bad_message")
+    assert not (place.root / "recordings/_playback").exists()
+
+
+async def test_without_a_view_nothing_is_shown(place: Place) -> None:
+    paths = [
+        ("GET", "/s1", None), ("GET", "/s1/work", None), ("GET", "/s1/film", None),
+        ("GET", "/s1/package", None), ("POST", "/s1/film", {}), ("POST", "/s1/verification", {}),
+    ]  # fmt: skip
+    for method, path, body in paths:
+        headers = staff(StaffRole.AUDITOR)
+        status, told = await place.asked(method, path, body, headers=headers)
+        assert (status, told["code"]) == (401, "no_view"), path
+    await place.opened("s2")
+    status, told = await place.asked("GET", "/s1", cookies={COOKIE: "guessed"})
+    assert (status, told["code"]) == (401, "no_view")
+
+
+async def test_a_view_shows_the_recording_for_an_hour(place: Place) -> None:
+    view = await place.opened()
+    status, told = await place.asked("GET", "/s1")
+    assert status == 200
+    assert (told["session_id"], told["viewer"]["purpose"]) == ("s1", "review")
+    assert told["films"]["zh"] == told["verification"] == {"state": "none"}
+    place.ahead_s = 3_601
+    assert (await place.asked("GET", "/s1"))[0] == 401
+    (logged,) = views(place)
+    assert (logged["view"], logged["role"], logged["purpose"]) == (view, "reviewer", "review")
+
+
+async def test_a_view_is_bound_to_its_recording_and_ends_with_the_token(place: Place) -> None:
+    headers = staff(StaffRole.AUDITOR, ttl_s=60)
+    async with place.client.post("/v1/recordings/s1/views", json=WHY, headers=headers) as response:
+        cookie = response.cookies[COOKIE]
+        told = await response.json()
+    assert told["expires_in_s"] <= 60
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (
+        True,
+        "Strict",
+        "/v1/recordings/s1",
+    )
+    status, _ = await place.asked("GET", "/s2", cookies={COOKIE: cookie.value})
+    assert status == 401
+    place.ahead_s = 61
+    assert (await place.asked("GET", "/s1"))[0] == 401
+
+
+async def test_unknown_recordings_are_unknown(place: Place) -> None:
+    for name in ("nowhere", "_playback", "s1%2f..%2fs2"):
+        status, told = await place.asked(
+            "POST", f"/{name}/views", WHY, headers=staff(StaffRole.AUDITOR)
+        )
+        assert (status, told["code"]) == (404, "unknown_session"), name
+
+
+async def test_every_range_of_the_film_is_logged_before_it_is_sent(place: Place) -> None:
+    await place.opened()
+    folder = playback_place(place.root / "recordings/_playback", "s1")
+    assert (await place.asked("GET", "/s1/film"))[0] == 404
+    film = bytes(range(256)) * 4
+    (folder / "film-zh.mp4").write_bytes(film)
+    (folder / "film-zh.json").write_text(json.dumps({"seconds": 30.0, "uploads": 0}))
+    for given, status, span in (
+        ({}, 200, (0, 1024)),
+        ({"Range": "bytes=100-199"}, 206, (100, 200)),
+        ({"Range": "bytes=1000-"}, 206, (1000, 1024)),
+        ({"Range": "bytes=-24"}, 206, (1000, 1024)),
+        ({"Range": "bytes=0-1,4-5"}, 416, None),
+        ({"Range": "bytes=5000-"}, 416, None),
+        ({"Range": "bytes=0-9", "If-Range": "Thu, 01 Jan 1970 00:00:00 GMT"}, 200, (0, 1024)),
+    ):
+        async with place.client.get("/v1/recordings/s1/film", headers=given) as response:
+            assert response.status == status, given
+            data = await response.read()
+        if span is not None:
+            assert data == film[slice(*span)], given
+    status, told = await place.asked("GET", "/s1")
+    assert told["films"]["zh"] == {"state": "done", "seconds": 30.0, "uploads": 0}
+    (logged,) = views(place)
+    assert logged["requests"] == 7
+    assert logged["fetched_bytes"]["film"] >= 1024 + 100 + 24 + 24 + 1024
+
+
+async def until_done(place: Place, what: str) -> dict[str, Any]:
+    for _ in range(600):
+        told = (await place.asked("GET", "/s1/work"))[1]
+        found = told["films"]["zh"] if what == "film" else told[what]
+        if found["state"] not in {"queued", "running"}:
+            return dict(found)
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no {what}")
+
+
+async def test_the_real_verifier_says_what_a_package_is(place: Place) -> None:
+    await place.opened()
+    assert (await place.asked("POST", "/s1/verification", {}))[0] == 404
+    office = Office.made(place.root / "office")
+    sealed = await asyncio.to_thread(
+        office.seal, place.root / "recordings/s1", place.root / "packages/s1.zip"
+    )
+    status, told = await place.asked("POST", "/s1/verification", {})
+    assert status == 202
+    assert told["verification"]["state"] in {"queued", "running"}
+    found = await until_done(place, "verification")
+    assert (found["exit"], found["code"], found["package"]) == (1, None, sealed.package)
+    async with place.client.get("/v1/recordings/s1/package") as response:
+        data = await response.read()
+        assert "attachment" in response.headers["Content-Disposition"]
+    assert len(data) == found["bytes"]
+    damaged = bytearray(data)
+    damaged[len(data) // 2] ^= 1
+    sealed.path.write_bytes(damaged)
+    assert (await place.asked("GET", "/s1/work"))[1]["verification"] == {"state": "none"}
+    await place.asked("POST", "/s1/verification", {})
+    found = await until_done(place, "verification")
+    assert found["exit"] == 2
+    assert found["code"]
+    assert views(place)[0]["fetched_bytes"] == {"package": len(data)}
+
+
+async def test_work_that_fails_says_why(place: Place) -> None:
+    await place.opened()
+    status, told = await place.asked("POST", "/s1/film", {"language": "zh"})
+    assert status == 202
+    assert told["films"]["zh"]["state"] in {"queued", "running"}
+    found = await until_done(place, "film")
+    assert found["state"] == "failed"
+    assert found["error"]
+    for body in ({"language": "fr"}, {"layout": "x"}):
+        assert (await place.asked("POST", "/s1/film", body))[0] == 400
+    headers = {"Origin": "https://elsewhere.example"}
+    assert (await place.asked("POST", "/s1/film", {}, headers=headers))[0] == 403
+
+
+async def test_a_damaged_log_of_views_lets_nobody_in(place: Place) -> None:
+    await place.opened()
+    await place.library.close()
+    path = playback_place(place.root / "recordings/_playback", "s1") / "views.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"review", b"revieW"))
+    status, told = await place.asked("POST", "/s1/views", WHY, headers=staff(StaffRole.AUDITOR))
+    assert (status, told["code"]) == (503, "internal")
+
+
+async def test_requests_of_a_view_are_bounded(place: Place) -> None:
+    await place.opened()
+    answers = [(await place.asked("GET", "/s1/work"))[0] for _ in range(210)]
+    assert 429 in answers
+
+
+async def test_as_much_work_waits_as_may() -> None:
+    jobs = Jobs(limit=2)
+    for number in range(2):
+        jobs.ask(f"k{number}", {})
+    assert jobs.ask("k1", {}) is jobs.get("k1")
+    with pytest.raises(JobsFullError):
+        jobs.ask("k2", {})
+    assert (jobs.refused, jobs.waiting) == (1, 2)
+    await jobs.close()
+
+
+def test_staff_tokens_hold_nothing_wrong() -> None:
+    key = MintingKey("k", b"0" * 32)
+    for wrong in ({"subject": "a b"}, {"rooms": ["."]}, {"name": "\u202e"}):
+        with pytest.raises(ValueError, match=r"of A-Z|characters"):
+            mint_staff_token(key, role=StaffRole.AUDITOR, now_unix_s=0, ttl_s=1, **wrong)  # type: ignore[arg-type]

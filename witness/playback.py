@@ -1,0 +1,348 @@
+"""Recordings for those who may watch them: found, opened for a purpose, filmed, verified."""
+
+import asyncio
+import json
+import logging
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from recorder.config import EvidenceConfig, RecordingConfig
+from recorder.errors import RecorderError, SessionFileError
+from recorder.log import Event, EventLog
+from recorder.review import Catalogue, Criteria, describe_recording
+from recorder.session_file import is_session_id, read_session
+from recorder.views import PLAYBACK_FOLDER, open_views, playback_place
+from signaling.clock import Clock, TokenBucket
+from signaling.errors import ErrorCode, HttpCode
+from signaling.recordings import NewView, Search, ViewPass
+from signaling.sessions import SessionRefusedError
+from signaling.staff import StaffIdentity, StaffRole
+from witness.errors import EvidenceError
+from witness.playback_jobs import Job, Jobs, JobsFullError
+from witness.sealing import certificates_of
+
+__all__ = ["PlaybackCollector", "PlaybackLibrary", "playback_directory"]
+
+_LOG = logging.getLogger(__name__)
+VIEW_S: Final = 3_600.0
+"""How long a purpose that was given holds."""
+
+_MAX_VIEWS: Final = 1_000
+_MAX_LOGS: Final = 32
+_WAITING: Final = 8
+_PER_S: Final = 10.0
+_BURST: Final = 200.0
+Told = TypeVar("Told")
+
+
+@dataclass(slots=True)
+class _Open:
+    view: ViewPass
+    bucket: TokenBucket
+
+
+@dataclass(slots=True)
+class _Log:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    log: EventLog | None = None
+
+
+def playback_directory(recording: RecordingConfig) -> Path:
+    """Where films and logs of views lie.
+
+    Raises:
+        ValueError: nothing is recorded.
+    """
+    if recording.playback_directory is not None:
+        return recording.playback_directory
+    if recording.directory is None:
+        raise ValueError("recording.directory is not set")
+    return recording.directory / PLAYBACK_FOLDER
+
+
+class PlaybackLibrary:
+    """Implements :class:`signaling.recordings.RecordingLibrary`.
+
+    Args:
+        recording: with a directory.
+        evidence: where packages and keys lie.
+        clock: both clocks.
+
+    Attributes:
+        views: opened so far, by role.
+    """
+
+    def __init__(self, recording: RecordingConfig, evidence: EvidenceConfig, clock: Clock) -> None:
+        assert recording.directory is not None
+        self._directory = recording.directory
+        self._key_file = recording.key_file
+        self._own = playback_directory(recording)
+        self._evidence = evidence
+        self._clock = clock
+        self._catalogue = Catalogue(self._directory)
+        self._searching = asyncio.Lock()
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._logs: OrderedDict[str, _Log] = OrderedDict()
+        self.jobs = Jobs(_WAITING)
+        self.views: Counter[str] = Counter()
+
+    async def close(self) -> None:
+        """Ends workers and closes logs."""
+        await self.jobs.close()
+        for entry in self._logs.values():
+            if entry.log is not None:
+                entry.log.close()
+        self._logs.clear()
+
+    async def search(self, search: Search, who: StaffIdentity) -> dict[str, Any]:
+        """Recordings somebody may watch, newest first."""
+        criteria = Criteria(
+            search.q,
+            search.from_day,
+            search.to_day,
+            search.state,
+            search.before,
+            search.limit,
+            who.may_see,
+        )
+        # The catalogue is one thing in memory: one search after the other.
+        async with self._searching:
+            found, before = await self._answered(lambda: self._catalogue.find(criteria))
+        return {"recordings": found, "before": before}
+
+    async def open_view(self, session_id: str, who: StaffIdentity, wanted: NewView) -> ViewPass:
+        """Logs who watches and why, then lets in."""
+        place = self._place(session_id)
+        session = await self._answered(lambda: read_session(place))
+        if not who.may_see(session.room):
+            raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such recording")
+        expires_s = min(self._clock().unix_s + VIEW_S, who.expires_at)
+        view = ViewPass(
+            secrets.token_hex(8),
+            secrets.token_urlsafe(32),
+            session_id,
+            who,
+            wanted.purpose,
+            expires_s,
+        )
+        about = {
+            "view": view.view,
+            "role": who.role.value,
+            "purpose": wanted.purpose,
+            "note": wanted.note,
+        }
+        event = await self._log(view, "view.opened", about, durable=True)
+        self.views[who.role.value] += 1
+        # The line's digest in another log shows later that this log was cut.
+        _LOG.info(
+            "recording is watched",
+            extra={"session_id": session_id, "seq": event.seq, "sha256": event.digest.sha256},
+        )
+        self._open[view.token] = _Open(view, TokenBucket(_PER_S, _BURST, self._clock().steady_s))
+        while len(self._open) > _MAX_VIEWS:
+            self._open.popitem(last=False)
+        return view
+
+    def view(self, session_id: str, token: str) -> ViewPass:
+        """The open view of a cookie."""
+        known = self._open.get(token)
+        if known is not None and known.view.expires_s <= self._clock().unix_s:
+            del self._open[token]
+            known = None
+        if known is None or known.view.session_id != session_id:
+            detail = "say what for first: POST /v1/recordings/{id}/views"
+            raise SessionRefusedError(401, HttpCode.NO_VIEW, detail)
+        if known.bucket.take(1, self._clock().steady_s):
+            raise SessionRefusedError(429, ErrorCode.RATE_LIMITED, "too many requests")
+        return known.view
+
+    async def describe(self, view: ViewPass) -> dict[str, Any]:
+        """What is drawn beside the film."""
+        place = self._place(view.session_id)
+        told = await self._answered(lambda: describe_recording(place))
+        work = await self.work(view)
+        return {**told, **work, "viewer": {"who": view.who.subject, "purpose": view.purpose}}
+
+    async def ask(self, view: ViewPass, work: str, language: str) -> dict[str, Any]:
+        """Has a film made, or the package verified."""
+        key, task = await self._answered(lambda: self._task(view.session_id, work, language))
+        try:
+            self.jobs.ask(key, task)
+        except JobsFullError:
+            detail = "too much work is waiting; try again later"
+            raise SessionRefusedError(503, ErrorCode.SERVER_FULL, detail) from None
+        await self._log(view, "view.asked", {"view": view.view, "what": work})
+        return await self.work(view)
+
+    async def work(self, view: ViewPass) -> dict[str, Any]:
+        """How far film and verification are."""
+        name = view.session_id
+        files = await asyncio.to_thread(self._files, name)
+        films = {
+            language: _merged(files[f"film-{language}"], self._job(f"film:{language}:{name}"))
+            for language in ("zh", "en")
+        }
+        verdict = _merged(files["verification"], self._job(f"verification:{name}"))
+        return {"films": films, "verification": verdict, "package": files["package"]}
+
+    async def file(self, view: ViewPass, what: str, language: str) -> Path:
+        """The film or the package."""
+        name = view.session_id
+        path = self._film(name, language) if what == "film" else self._package(name)
+        if path is None or not await asyncio.to_thread(path.is_file):
+            raise SessionRefusedError(404, HttpCode.NOT_FOUND, f"there is no {what} yet")
+        return path
+
+    async def fetched(self, view: ViewPass, what: str, span: tuple[int, int], size: int) -> None:
+        """Logs what is about to be sent."""
+        about = {"view": view.view, "what": what, "from": span[0], "to": span[1], "of": size}
+        await self._log(view, "view.fetched", about, durable=what == "package")
+
+    async def _log(
+        self, view: ViewPass, kind: str, payload: dict[str, Any], *, durable: bool = False
+    ) -> Event:
+        entry = self._logs.setdefault(view.session_id, _Log())
+        self._logs.move_to_end(view.session_id)
+        async with entry.lock:
+            event = await self._answered(lambda: self._write(entry, view, kind, payload, durable))
+        for name in list(self._logs)[: max(0, len(self._logs) - _MAX_LOGS)]:
+            old = self._logs[name]
+            if not old.lock.locked():
+                del self._logs[name]
+                if old.log is not None:
+                    old.log.close()
+        return event
+
+    def _write(
+        self, entry: _Log, view: ViewPass, kind: str, payload: dict[str, Any], durable: bool
+    ) -> Event:
+        if entry.log is None or entry.log.is_closed:
+            place = playback_place(self._own, view.session_id)
+            entry.log = open_views(place, self._place(view.session_id))
+        return entry.log.append(kind, payload, actor=view.who.subject, durable=durable)
+
+    def _task(self, name: str, work: str, language: str) -> tuple[str, dict[str, Any]]:
+        place, own = self._place(name), playback_place(self._own, name)
+        if work == "film":
+            told = describe_recording(place)
+            if told["state"] != "stopped":
+                detail = "a film is made when the recording has stopped"
+                raise SessionRefusedError(409, HttpCode.WRONG_STATE, detail)
+            return f"film:{language}:{name}", {
+                "work": work,
+                "session": str(place),
+                "film": str(self._film(name, language)),
+                "language": language,
+                "key": None if self._key_file is None else str(self._key_file),
+                "uploads": told["uploads"],
+            }
+        package = self._package(name)
+        if package is None or not package.is_file():
+            raise SessionRefusedError(404, HttpCode.NOT_FOUND, "there is no package yet")
+        try:
+            trust = [str(path) for path in certificates_of(self._evidence)]
+        except EvidenceError as error:
+            raise SessionRefusedError(409, HttpCode.WRONG_STATE, str(error)) from error
+        return f"verification:{name}", {
+            "work": work,
+            "package": str(package),
+            "trust": trust,
+            "result": str(own / "verdict.json"),
+        }
+
+    def _files(self, name: str) -> dict[str, Any]:
+        """What lies on the disk."""
+        found: dict[str, Any] = {}
+        for language in ("zh", "en"):
+            film = self._film(name, language)
+            about = _read(film.with_suffix(".json")) if film.is_file() else None
+            found[f"film-{language}"] = None if about is None else {"state": "done", **about}
+        package = self._package(name)
+        known = package.stat() if package is not None and package.is_file() else None
+        found["package"] = None if known is None else {"bytes": known.st_size}
+        verdict = _read(playback_place(self._own, name) / "verdict.json")
+        is_current = (
+            known is not None
+            and verdict is not None
+            and verdict["bytes"] == known.st_size
+            and verdict["mtime_ns"] == str(known.st_mtime_ns)
+        )
+        found["verification"] = {"state": "done", **(verdict or {})} if is_current else None
+        return found
+
+    def _job(self, key: str) -> dict[str, Any] | None:
+        job: Job | None = self.jobs.get(key)
+        if job is None or job.state == "done":
+            return None
+        told = {"state": job.state, "share": job.share, "before": self.jobs.place(job)}
+        return {**told, "error": job.error} if job.state == "failed" else told
+
+    def _film(self, name: str, language: str) -> Path:
+        return playback_place(self._own, name) / f"film-{language}.mp4"
+
+    def _package(self, name: str) -> Path | None:
+        directory = self._evidence.packages_directory
+        return None if directory is None else directory / f"{name}.zip"
+
+    def _place(self, session_id: str) -> Path:
+        if not is_session_id(session_id):
+            raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such recording")
+        return self._directory / session_id
+
+    async def _answered(self, work: Callable[[], Told]) -> Told:
+        try:
+            return await asyncio.to_thread(work)
+        except SessionFileError as error:
+            detail = "no such recording"
+            raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, detail) from error
+        except (RecorderError, OSError) as error:
+            _LOG.error("a recording can't be shown", extra={"reason": str(error)})
+            detail = "the recording can't be read; see the server's log"
+            raise SessionRefusedError(503, ErrorCode.INTERNAL, detail) from error
+
+
+def _merged(there: dict[str, Any] | None, job: dict[str, Any] | None) -> dict[str, Any]:
+    """What is under way says more than what is there."""
+    return job or there or {"state": "none"}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+class PlaybackCollector(Collector):
+    """Views, and work in the worker."""
+
+    def __init__(self, library: PlaybackLibrary) -> None:
+        self._library = library
+
+    def collect(self) -> Iterable[Metric]:
+        """Totals and present numbers; every label value is present, if only with 0."""
+        views = CounterMetricFamily(
+            "witness_playback_views", "Views of recordings that were opened.", labels=["role"]
+        )
+        for role in StaffRole:
+            if role is not StaffRole.DETECTOR:
+                views.add_metric([role.value], self._library.views[role.value])
+        yield views
+        jobs = self._library.jobs
+        work = CounterMetricFamily(
+            "witness_playback_work", "Films and verifications, by how they ended.", labels=["how"]
+        )
+        for how, count in (("done", jobs.done), ("failed", jobs.failed), ("refused", jobs.refused)):
+            work.add_metric([how], count)
+        yield work
+        yield GaugeMetricFamily(
+            "witness_playback_waiting", "Films and verifications that wait.", jobs.waiting
+        )
