@@ -2,24 +2,27 @@
 //!
 //! The media thread copies packets into blocks of memory ([`Intake`], which is the plane's
 //! [`CaptureSink`](media_core::capture::CaptureSink)) and never waits. A writer thread
-//! makes pcapng of them, hashes, encrypts where asked to, and notices what is missing. A closing
-//! thread brings finished segments to the disk for good. See `docs/recording.md` for the files.
+//! makes pcapng of them, encrypts where asked to, and notices what is missing. A hashing thread makes
+//! the digests of what was written, and a closing thread brings finished segments to the disk for good. See `docs/recording.md` for the files.
 //!
 //! | queue | size | when full |
 //! |---|---|---|
 //! | blocks | [`RecorderConfig::buffer_bytes`] | packets dropped, counted, declared as a gap |
-//! | finished segments | [`writer::CLOSING`] | the writer waits |
+//! | written, not yet hashed | [`writer::HASHING`] | the writer waits |
+//! | finished segments | [`writer::CLOSING`] | the hashing thread waits |
 //! | events | [`writer::EVENTS`] | the closing thread waits |
 //! | gaps under way, of one stream | [`track::MAX_HOLES`] | the oldest is declared |
 
 pub mod clock;
 pub mod disk;
 pub mod event;
+mod hash;
 mod intake;
 pub mod pcapng;
 mod record;
 pub mod seal;
 mod segment;
+pub mod sm3;
 mod stats;
 mod streams;
 pub mod track;

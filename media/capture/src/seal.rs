@@ -2,11 +2,16 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8 | `WITNESS\x01` |
+//! | 8 | `WITNESS\x02` |
 //! | 8 | which master key: the first bytes of its SHA-256 |
 //! | 12, 48 | nonce, and the file's key under the master key (AES-256-GCM) |
 //! | 7 | the first bytes of every frame's nonce |
+//! | 2, … | length (big-endian), and where the file belongs: `<session>/<track>/<file>`, UTF-8 |
 //! | … | frames: length of what follows (4, big-endian, bit 31: the last one), ciphertext, tag (16) |
+//!
+//! What is authenticated beside the wrapped key is the first 16 bytes and where the file belongs: in
+//! another's place it cannot be opened. (Files that begin with `WITNESS\x01` say nothing of their place;
+//! beside their key the first 8 bytes are authenticated.)
 //!
 //! A frame's nonce ends with its number (4) and a byte that is 1 for the last frame; what is
 //! authenticated beside it is the header of the file. So frames can neither be cut off at the end,
@@ -14,15 +19,16 @@
 //! Rogaway and Vizár). A file that was cut by a crash has no last frame, and a reader says so.
 
 use std::fmt;
+use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 
 /// First bytes of a sealed file.
-pub const MAGIC: [u8; 8] = *b"WITNESS\x01";
-/// Bytes before the first frame.
-pub const HEADER_LEN: usize = 8 + 8 + 12 + 48 + 7;
+pub const MAGIC: [u8; 8] = *b"WITNESS\x02";
+/// Bytes before where the file belongs.
+pub const FIXED_LEN: usize = 8 + 8 + 12 + 48 + 7 + 2;
 /// Largest content of a frame.
 pub const MAX_FRAME: usize = 1 << 20;
 const KEY_LEN: usize = 32;
@@ -69,7 +75,7 @@ impl MasterKey {
 /// Encrypts one file.
 pub(crate) struct Sealer {
     key: LessSafeKey,
-    header: [u8; HEADER_LEN],
+    header: Vec<u8>,
     prefix: [u8; 7],
     frames: u32,
 }
@@ -86,25 +92,44 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Where a file belongs: `<session>/<track>/<file>`, of a track's directory
+/// `…/<session>/tracks/<track>`.
+pub(crate) fn place(directory: &Path, file: &str) -> String {
+    let name = |path: Option<&Path>| {
+        path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
+    };
+    let session = directory.parent().and_then(Path::parent);
+    format!("{}/{}/{file}", name(session), name(Some(directory)))
+}
+
 impl Sealer {
-    /// Makes a key for a file.
-    pub(crate) fn new(master: &MasterKey) -> Sealer {
-        Sealer::with(master, random(), random(), random())
+    /// Makes a key for the file of this [`place`].
+    pub(crate) fn new(master: &MasterKey, place: &str) -> Sealer {
+        Sealer::with(master, place, random(), random(), random())
     }
 
-    fn with(master: &MasterKey, key: [u8; 32], wrap_nonce: [u8; 12], prefix: [u8; 7]) -> Sealer {
-        let mut header = Vec::with_capacity(HEADER_LEN);
+    fn with(
+        master: &MasterKey,
+        place: &str,
+        key: [u8; 32],
+        wrap_nonce: [u8; 12],
+        prefix: [u8; 7],
+    ) -> Sealer {
+        let place = &place.as_bytes()[..place.len().min(usize::from(u16::MAX))];
+        let mut header = Vec::with_capacity(FIXED_LEN + place.len());
         header.extend_from_slice(&MAGIC);
         header.extend_from_slice(&master.id());
+        let bound = [header.as_slice(), place].concat();
         header.extend_from_slice(&wrap_nonce);
         let mut wrapped = key.to_vec();
         let nonce = Nonce::assume_unique_for_key(wrap_nonce);
         key_of(&master.bytes)
-            .seal_in_place_append_tag(nonce, Aad::from(MAGIC), &mut wrapped)
+            .seal_in_place_append_tag(nonce, Aad::from(bound), &mut wrapped)
             .expect("a key is not too long");
         header.extend_from_slice(&wrapped);
         header.extend_from_slice(&prefix);
-        let header = header.try_into().expect("the parts add up");
+        header.extend_from_slice(&(place.len() as u16).to_be_bytes());
+        header.extend_from_slice(place);
         Sealer { key: key_of(&key), header, prefix, frames: 0 }
     }
 
@@ -152,7 +177,7 @@ impl Sealer {
         let nonce = Nonce::assume_unique_for_key(nonce);
         let tag = self
             .key
-            .seal_in_place_separate_tag(nonce, Aad::from(self.header), &mut out[start..])
+            .seal_in_place_separate_tag(nonce, Aad::from(self.header.as_slice()), &mut out[start..])
             .expect("a frame is not too long");
         out.extend_from_slice(tag.as_ref());
     }
@@ -162,9 +187,11 @@ impl Sealer {
 pub(crate) mod tests {
     use super::*;
 
+    const PLACE: &str = "s-1/t_1/000001.pcapng.enc";
+
     fn sealed(parts: &[&[u8]]) -> Vec<u8> {
         let master = MasterKey::new(&[7; 32]).unwrap();
-        let mut sealer = Sealer::with(&master, [1; 32], [2; 12], [3; 7]);
+        let mut sealer = Sealer::with(&master, PLACE, [1; 32], [2; 12], [3; 7]);
         let mut out = sealer.header().to_vec();
         for part in parts {
             sealer.seal(part, false, &mut out);
@@ -175,18 +202,20 @@ pub(crate) mod tests {
 
     /// The content of a file under the master key of these tests.
     pub(crate) fn open(file: &[u8]) -> Option<Vec<u8>> {
-        let header: [u8; HEADER_LEN] = *file.first_chunk()?;
+        let len = usize::from(u16::from_be_bytes(*file.get(83..)?.first_chunk()?));
+        let (header, mut rest) = file.split_at_checked(FIXED_LEN + len)?;
         let mut key: [u8; 48] = header[28..76].try_into().ok()?;
         let nonce = Nonce::assume_unique_for_key(header[16..28].try_into().ok()?);
-        let key = key_of(&[7; 32]).open_in_place(nonce, Aad::from(MAGIC), &mut key).ok()?.to_vec();
+        let bound = Aad::from([&header[..16], &header[FIXED_LEN..]].concat());
+        let key = key_of(&[7; 32]).open_in_place(nonce, bound, &mut key).ok()?.to_vec();
         let key = key_of(key.as_slice().try_into().ok()?);
-        let (mut content, mut rest, mut number) = (Vec::new(), &file[HEADER_LEN..], 0u32);
+        let (mut content, mut number) = (Vec::new(), 0u32);
         loop {
             let (head, tail) = rest.split_first_chunk::<4>()?;
             let head = u32::from_be_bytes(*head);
             let (frame, tail) = tail.split_at_checked((head & !LAST) as usize)?;
             let mut nonce = [0; 12];
-            nonce[..7].copy_from_slice(&header[76..]);
+            nonce[..7].copy_from_slice(&header[76..83]);
             nonce[7..11].copy_from_slice(&number.to_be_bytes());
             nonce[11] = u8::from(head & LAST != 0);
             let mut frame = frame.to_vec();
@@ -212,7 +241,7 @@ pub(crate) mod tests {
     #[test]
     fn frames_that_could_not_be_written_leave_a_file_that_ends() {
         let master = MasterKey::new(&[7; 32]).unwrap();
-        let mut sealer = Sealer::new(&master);
+        let mut sealer = Sealer::new(&master, PLACE);
         let mut file = sealer.header().to_vec();
         sealer.seal(b"written", false, &mut file);
         let frames = sealer.frames();
@@ -231,10 +260,17 @@ pub(crate) mod tests {
             assert_eq!(open(&changed), None, "byte {at}");
             assert_eq!(open(&file[..at]), None, "cut at {at}");
         }
-        let frame = 4 + 3 + TAG_LEN;
+        let (start, frame) = (FIXED_LEN + PLACE.len(), 4 + 3 + TAG_LEN);
         let mut swapped = file.clone();
-        swapped[HEADER_LEN..HEADER_LEN + 2 * frame].rotate_left(frame);
+        swapped[start..start + 2 * frame].rotate_left(frame);
         assert_eq!(open(&swapped), None);
+    }
+
+    #[test]
+    fn a_file_says_where_it_belongs() {
+        let directory = Path::new("/data/s-1/tracks/t_1");
+        assert_eq!(place(directory, "000001.pcapng.enc"), PLACE);
+        assert_eq!(place(Path::new("/t"), "1"), "/t/1");
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! One file being written: buffer, digests, encryption.
+//! One file being written: buffer and encryption.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use aws_lc_rs::digest::{Context, SHA256};
-use sm3::{Digest, Sm3};
+use std::sync::{Arc, Mutex};
 
 use crate::disk::{Disk, SegmentFile};
 use crate::event::ClosedSegment;
+use crate::hash::{Digests, Written, locked};
 use crate::seal::{MasterKey, Sealer};
 
+/// Bytes a buffer may grow by without moving.
+const ROOM: usize = 4 << 10;
 /// Suffix of a file that is being written.
 pub(crate) const PART: &str = ".part";
 
@@ -30,9 +30,9 @@ pub(crate) struct Segment {
     /// Packets among them.
     pub(crate) buffered_packets: u64,
     pub(crate) buffered_since_us: Option<u64>,
-    sealed: Vec<u8>,
-    sha256: Context,
-    sm3: Sm3,
+    digests: Arc<Mutex<Digests>>,
+    /// In the file, and not yet handed on to be hashed.
+    unhashed: Vec<Written>,
     bytes: u64,
     packets: u64,
     pub(crate) from_us: u64,
@@ -56,6 +56,7 @@ impl Segment {
         from_us: u64,
     ) -> io::Result<Segment> {
         let name = file_name(number, key.is_some());
+        let place = crate::seal::place(directory, &name);
         let part = directory.join(name + PART);
         let file = disk.create(&part)?;
         let mut segment = Segment {
@@ -66,12 +67,11 @@ impl Segment {
             sealer: None,
             frames: 0,
             is_broken: false,
-            buffer: Vec::with_capacity(64 << 10),
+            buffer: Vec::with_capacity(ROOM),
             buffered_packets: 0,
             buffered_since_us: None,
-            sealed: Vec::new(),
-            sha256: Context::new(&SHA256),
-            sm3: Sm3::new(),
+            digests: Digests::shared(),
+            unhashed: Vec::new(),
             bytes: 0,
             packets: 0,
             from_us,
@@ -79,8 +79,8 @@ impl Segment {
             newest_us: from_us,
         };
         if let Some(key) = key {
-            let sealer = Sealer::new(key);
-            if let Err(error) = segment.append(sealer.header()) {
+            let sealer = Sealer::new(key, &place);
+            if let Err(error) = segment.append(sealer.header().to_vec()) {
                 // Where it stays, the next one gets another number.
                 let _ = segment.discard();
                 return Err(error);
@@ -114,20 +114,20 @@ impl Segment {
         if self.buffer.is_empty() || self.is_broken {
             return Ok(());
         }
-        let buffer = std::mem::take(&mut self.buffer);
-        let done = match &mut self.sealer {
-            None => self.append(&buffer),
+        let bytes = match &mut self.sealer {
+            // The memory goes along to be hashed; the next buffer will need about as much.
+            None => {
+                let next = Vec::with_capacity(self.buffer.len() + ROOM);
+                std::mem::replace(&mut self.buffer, next)
+            }
             Some(sealer) => {
-                let mut sealed = std::mem::take(&mut self.sealed);
-                sealed.clear();
-                sealer.seal(&buffer, false, &mut sealed);
-                let done = self.append(&sealed);
-                self.sealed = sealed;
-                done
+                let mut sealed = Vec::with_capacity(self.buffer.len() + ROOM);
+                sealer.seal(&self.buffer, false, &mut sealed);
+                self.buffer.clear();
+                sealed
             }
         };
-        self.buffer = buffer;
-        self.buffer.clear();
+        let done = self.append(bytes);
         self.is_broken = done.is_err();
         done?;
         self.frames = self.sealer.as_ref().map_or(0, Sealer::frames);
@@ -138,8 +138,8 @@ impl Segment {
     }
 
     /// Writes all of it or nothing.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut rest = bytes;
+    fn append(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             match self.file.write(rest) {
                 Ok(0) => return self.cut_back(io::ErrorKind::WriteZero.into()),
@@ -148,9 +148,8 @@ impl Segment {
                 Err(error) => return self.cut_back(error),
             }
         }
-        self.sha256.update(bytes);
-        self.sm3.update(bytes);
         self.bytes += bytes.len() as u64;
+        self.unhashed.push(Written { digests: Arc::clone(&self.digests), bytes });
         Ok(())
     }
 
@@ -158,6 +157,11 @@ impl Segment {
         // Where even that fails, the next start finds the torn end and cuts it.
         let _ = self.file.cut(self.bytes);
         Err(error)
+    }
+
+    /// What was written since the last call, to be hashed in this order.
+    pub(crate) fn take_unhashed(&mut self) -> impl Iterator<Item = Written> + '_ {
+        self.unhashed.drain(..)
     }
 
     /// Whether the file can still be found.
@@ -171,7 +175,7 @@ impl Segment {
         if let Some(sealer) = self.sealer.take() {
             let mut last = Vec::new();
             sealer.end_after(self.frames, &mut last);
-            self.append(&last)?;
+            self.append(last)?;
         }
         Ok(())
     }
@@ -183,10 +187,10 @@ impl Segment {
 
     /// Gives memory back that only writing needs.
     pub(crate) fn free(&mut self) {
-        (self.buffer, self.sealed) = (Vec::new(), Vec::new());
+        self.buffer = Vec::new();
     }
 
-    /// Brings the ended file to the disk and gives it its name. What fails after the content is on
+    /// Brings the ended file, of which all was hashed, to the disk and gives it its name. What fails after the content is on
     /// the disk is tried again as long as `may_retry` says so.
     pub(crate) fn finish(
         mut self,
@@ -204,6 +208,7 @@ impl Segment {
                 return Err(error);
             }
         }
+        let (sha256, sm3) = locked(&self.digests).finish();
         Ok(ClosedSegment {
             number: self.number,
             file,
@@ -211,8 +216,8 @@ impl Segment {
             packets: self.packets,
             from_us: self.from_us,
             to_us,
-            sha256: self.sha256.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"),
-            sm3: self.sm3.finalize().into(),
+            sha256,
+            sm3,
         })
     }
 }

@@ -10,6 +10,7 @@ use media_core::rtcp::SenderInfo;
 use crate::clock::SessionClock;
 use crate::disk::Disk;
 use crate::event::{CaptureEvent, Cause, Gap};
+use crate::hash::Written;
 use crate::pcapng::{self, PacketInfo};
 use crate::seal::MasterKey;
 use crate::segment::Segment;
@@ -63,6 +64,8 @@ pub(crate) struct Common {
 
 /// What a track has to hand on.
 pub(crate) enum Done {
+    /// Is in a file, to be hashed.
+    Written(Written),
     /// To be synced, named and reported.
     Segment { capture: CaptureId, segment: Box<Segment>, to_us: u64 },
     /// To be reported after what came before.
@@ -396,6 +399,7 @@ impl Track {
             Ok(()) => {
                 add(&counters.written_bytes, segment.bytes() - bytes);
                 add(&counters.written_packets, segment.packets() - packets);
+                out.extend(segment.take_unhashed().map(Done::Written));
                 self.restore(counters, out);
             }
             Err(error) => self.give_up(at_us, &error, counters, out),
@@ -471,6 +475,7 @@ impl Track {
     }
 
     fn hand_on(&self, mut segment: Segment, to_us: u64, out: &mut Vec<Done>) {
+        out.extend(segment.take_unhashed().map(Done::Written));
         segment.free();
         let (capture, segment) = (self.spec.capture, Box::new(segment));
         out.push(Done::Segment { capture, segment, to_us });

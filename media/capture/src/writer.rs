@@ -1,4 +1,5 @@
-//! The two threads of a recorder: one makes files of packets, one brings them to the disk.
+//! The three threads of a recorder: one makes files of packets, one hashes them, one brings them to
+//! the disk.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,13 +19,16 @@ use media_core::capture::CaptureId;
 use crate::clock::MonotonicAnchor;
 use crate::disk::Disk;
 use crate::event::{CaptureEvent, Cause, Gap};
+use crate::hash;
 use crate::intake::{BLOCK, Exchange, Intake};
 use crate::record::{Kind, records};
 use crate::seal::MasterKey;
 use crate::stats::{RecorderStats, add};
 use crate::track::{Common, Done, Incoming, Track, TrackSpec};
 
-/// Finished segments and reports between the two threads.
+pub use crate::hash::HASHING;
+
+/// Finished segments and reports between hashing and closing.
 pub const CLOSING: usize = 256;
 /// Events kept until they are drained.
 pub const EVENTS: usize = 16_384;
@@ -129,7 +133,7 @@ impl RecorderControl {
 /// The threads, and the news of their end.
 struct Running {
     ended: Receiver<()>,
-    threads: [JoinHandle<bool>; 2],
+    threads: [JoinHandle<bool>; 3],
 }
 
 /// A running recorder.
@@ -156,7 +160,8 @@ impl Recorder {
         let intake = Intake::new(Arc::clone(&exchange), anchor);
         let events = Arc::new(ArrayQueue::new(EVENTS));
         let (announce, announced) = sync_channel(ANNOUNCED);
-        let (done, finished) = sync_channel(CLOSING);
+        let (done, written) = sync_channel(HASHING);
+        let (hashed, finished) = sync_channel(CLOSING);
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let (end, ended) = channel::<()>();
         let closer = Closer {
@@ -185,6 +190,18 @@ impl Recorder {
                 done.is_ok()
             })
             .map_err(io)?;
+        let over = Arc::clone(&exchange);
+        let hashing = thread::Builder::new()
+            .name("recorder-hash".into())
+            .spawn(move || {
+                lower_priority();
+                let ran = catch_unwind(AssertUnwindSafe(|| hash::run(&written, &hashed)));
+                if ran.is_err() {
+                    over.end();
+                }
+                ran.is_ok()
+            })
+            .map_err(io)?;
         let writing = thread::Builder::new()
             .name("recorder-write".into())
             .spawn(move || {
@@ -197,7 +214,7 @@ impl Recorder {
             })
             .map_err(io)?;
         let control = RecorderControl { exchange, events, announce };
-        let running = Mutex::new(Some(Running { ended, threads: [writing, closing] }));
+        let running = Mutex::new(Some(Running { ended, threads: [writing, hashing, closing] }));
         Ok((Recorder { control, running, is_abandoned }, intake))
     }
 
@@ -219,9 +236,9 @@ impl Recorder {
                 false
             }
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                // Both are waited for.
+                // All are waited for.
                 let ended = running.threads.map(|thread| thread.join().unwrap_or(false));
-                ended == [true; 2]
+                ended == [true; 3]
             }
         }
     }
@@ -381,7 +398,7 @@ impl Writer {
 
     fn hand_on(&mut self, done: &SyncSender<Done>) {
         for item in self.out.drain(..) {
-            // Fails only when the other thread has died; then nothing can be reported.
+            // Fails only when another thread has died; then nothing can be reported.
             let _ = done.send(item);
         }
     }
@@ -402,6 +419,8 @@ impl Closer {
         while let Ok(done) = finished.recv() {
             match done {
                 Done::Event(event) => self.report(event),
+                // Was hashed on the way.
+                Done::Written(_) => {}
                 Done::Segment { capture, segment, to_us } => {
                     let (from_us, packets) = (segment.from_us, segment.packets());
                     let mut waits = NAME_RETRIES.iter();

@@ -152,8 +152,9 @@ impl Scene {
     /// Everything that happened: segments are finished as the other thread would.
     fn happened(&mut self) -> (Vec<ClosedSegment>, Vec<Gap>, Vec<String>) {
         let (mut segments, mut gaps, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        for done in self.out.drain(..) {
+        for done in crate::hash::hash(self.out.drain(..).collect()) {
             match done {
+                Done::Written(_) => unreachable!("was hashed"),
                 Done::Segment { segment, to_us, .. } => {
                     segments.push(segment.finish(to_us, || false).unwrap())
                 }
@@ -510,7 +511,7 @@ fn what_comes_late_in_a_pause_is_of_the_time_before() {
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_the_stages() {
-    use sm3::Digest;
+    use crate::sm3::{Sm3, update_all};
     const PACKETS: u32 = 50_000;
     let chunk = vec![0x5a; 40 * 1_184];
     let report = |name: &str, mut stage: Box<dyn FnMut()>| {
@@ -524,9 +525,20 @@ fn cost_of_the_stages() {
     let mut sha256 = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     let content = chunk.clone();
     report("SHA-256", Box::new(move || sha256.update(&content)));
-    let (mut sm3, content) = (sm3::Sm3::new(), chunk.clone());
-    report("SM3", Box::new(move || sm3.update(&content)));
-    let mut sealer = crate::seal::Sealer::new(&MasterKey::new(&[1; 32]).unwrap());
+    let (mut sm3, content) = (Sm3::default(), chunk.clone());
+    report("SM3, one file", Box::new(move || sm3.update(&content)));
+    for files in [4, 8, 16, 64] {
+        // One piece in all, so that the figure is of a packet again.
+        let content = chunk[..chunk.len() / files].to_vec();
+        let mut digests = vec![Sm3::default(); files];
+        let hash = move || {
+            let mut jobs: Vec<(&mut Sm3, &[u8])> =
+                digests.iter_mut().map(|sm3| (sm3, content.as_slice())).collect();
+            update_all(&mut jobs);
+        };
+        report(&format!("SM3, {files} files"), Box::new(hash));
+    }
+    let mut sealer = crate::seal::Sealer::new(&MasterKey::new(&[1; 32]).unwrap(), "s/t/1");
     let (mut out, content) = (Vec::new(), chunk.clone());
     report(
         "AES-256-GCM",
