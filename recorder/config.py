@@ -2,14 +2,19 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from sfu.contradiction import contradiction
 from sfu.section import Section
 
-__all__ = ["EvidenceConfig", "RecordedRooms", "RecordingConfig"]
+__all__ = ["EvidenceConfig", "KeyServerConfig", "KeySource", "RecordedRooms", "RecordingConfig"]
+
+KeySource = Annotated[
+    str, Field(pattern=r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*|https://[^\s/@]+(/\S*)?)$")
+]
+"""Where a key comes from."""
 
 
 class RecordedRooms(StrEnum):
@@ -17,6 +22,34 @@ class RecordedRooms(StrEnum):
 
     ALL = "all"
     NONE = "none"
+
+
+class KeyServerConfig(Section):
+    """How a server of keys is spoken to (`key: https://…`)."""
+
+    token_file: Path | None = Field(
+        default=None, description="File with the bearer token the server wants."
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) of who certified the server; those of the system if left"
+        " out.",
+    )
+    certificate: Path | None = Field(
+        default=None, description="Own certificate (PEM), for servers that want one."
+    )
+    private_key: Path | None = Field(default=None, description="Its key (PEM), without a password.")
+    timeout_s: float = Field(
+        default=10.0, gt=0, le=120, description="Time for the answer; the server starts after it."
+    )
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.certificate is None) != (self.private_key is None):
+            raise contradiction(
+                "give certificate and private_key, or neither", "certificate", "private_key"
+            )
+        return self
 
 
 class RecordingConfig(Section):
@@ -48,9 +81,21 @@ class RecordingConfig(Section):
     )
     key_file: Path | None = Field(
         default=None,
-        description="File with 32 bytes, as they are or in base64: files are encrypted"
-        " (AES-256-GCM), each under a key of its own that is wrapped with this one.",
+        description="The same as `key` with `file:` before it.",
     )
+    key: KeySource | None = Field(
+        default=None,
+        description="Key of 32 bytes, as they are or in base64: files are encrypted (AES-256-GCM),"
+        " each under a key of its own that is wrapped with this one. `file:PATH`, `env:NAME`, or"
+        " `https://…`, which is asked once, at the start. Without one nothing is encrypted.",
+    )
+    old_keys: tuple[KeySource, ...] = Field(
+        default=(),
+        max_length=64,
+        description="Keys of earlier recordings, which can still be read with them; from the same"
+        " kinds of places as `key`.",
+    )
+    key_server: KeyServerConfig = Field(default_factory=KeyServerConfig)
 
     playback_directory: Path | None = Field(
         default=None,
@@ -63,6 +108,14 @@ class RecordingConfig(Section):
     def _somewhere(self) -> Self:
         if self.directory is None and self.rooms is not RecordedRooms.NONE:
             raise contradiction("recording needs a directory", "rooms", "directory")
+        return self
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.key is not None and self.key_file is not None:
+            raise contradiction("give key or key_file, not both", "key", "key_file")
+        if self.old_keys and self.key is None and self.key_file is None:
+            raise contradiction("old_keys need a key for new files", "old_keys", "key")
         return self
 
 

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final
 
 from recorder.digests import Digester
 from recorder.durable import sync_directory
+from recorder.envelope import LAST, MAX_FRAME, TAG, Header
 from recorder.errors import LogBusyError
 from recorder.log import Event, EventLog, read_events
 from recorder.session_file import read_session
@@ -28,11 +29,6 @@ __all__ = ["Recovered", "recover_all", "recover_session"]
 _PART: Final = ".part"
 _SEALED: Final = ".pcapng.enc"
 _PLAIN: Final = ".pcapng"
-_SEALED_HEADER: Final = 83
-_MAGIC: Final = b"WITNESS\x01"
-_LAST: Final = 1 << 31
-_TAG: Final = 16
-_MAX_FRAME: Final = (1 << 20) + _TAG
 _MAX_BLOCK: Final = 1 << 20
 _SECTION: Final = 0x0A0D0D0A
 _PACKET: Final = 6
@@ -273,14 +269,14 @@ def _blocks(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
 
 
 def _whole_frames(file: BinaryIO) -> _Content:
-    header = file.read(_SEALED_HEADER)
+    header = Header.read(file)
     content = _Content(0, 0, None, None)
-    if len(header) < _SEALED_HEADER or header[: len(_MAGIC)] != _MAGIC:
+    if header is None:
         return content
-    content.size = _SEALED_HEADER
+    content.size = len(header.raw)
     while len(head := file.read(4)) == 4:
-        size = int.from_bytes(head, "big") & ~_LAST
-        if not _TAG <= size <= _MAX_FRAME or len(file.read(size)) != size:
+        size = int.from_bytes(head, "big") & ~LAST
+        if not TAG <= size <= MAX_FRAME or len(file.read(size)) != size:
             break
         content.size += 4 + size
         # Frames with a packet: the first one holds at least the file's beginning.

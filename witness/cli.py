@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from witness import commands, os_errors
 from witness.cli_bench import add_bench
+from witness.cli_capture import add_capture
 from witness.cli_common import add_command, add_commands, add_config
 from witness.cli_compose import add_compose
 from witness.cli_evidence import add_evidence
@@ -75,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands_)
     add_bench(commands_)
     add_loadtest(commands_)
+    add_capture(commands_)
     add_compose(commands_)
     add_evidence(commands_)
     _add_token(commands_)

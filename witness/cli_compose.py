@@ -63,9 +63,11 @@ def add_compose(to: "Commands") -> None:
     )
     parser.add_argument(
         "--key",
-        type=Path,
-        metavar=t("FILE"),
-        help=t("key of encrypted capture files (default: recording.key_file)"),
+        metavar=t("KEY"),
+        help=t(
+            "key of encrypted files: file:PATH or PATH, env:NAME, https://…"
+            " (default: recording.key)"
+        ),
     )
     parser.add_argument(
         "--film-only", action="store_true", help=t("leave out the files of single tracks")

@@ -21,6 +21,8 @@ __all__ = ["compose", "said"]
 
 if TYPE_CHECKING:
     from recorder.compose.session import Composed
+    from recorder.config import RecordingConfig
+    from recorder.envelope import MasterKeys
     from recorder.playback.remux import RemuxedTrack
 
 _STEPS = {
@@ -51,7 +53,7 @@ def compose(arguments: argparse.Namespace) -> int:
     bars = _Bars(arguments.json or not sys.stderr.isatty())
     with said():
         composed = compose_session(
-            open_recording(place, lang, _key(place, arguments.key or settings.recording.key_file)),
+            open_recording(place, lang, _keys(place, arguments.key, settings.recording)),
             out,
             options,
             tracks=not arguments.film_only,
@@ -64,13 +66,13 @@ def compose(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _key(place: Path, path: Path | None) -> bytes | None:
-    """The key that was named or configured; none where nothing is encrypted."""
-    from recorder.playback.sealed import read_key
+def _keys(place: Path, given: str | None, config: "RecordingConfig") -> "MasterKeys | None":
+    """Keys that were named or configured; none are asked for where nothing is encrypted."""
+    from recorder.key_source import keys_given
 
-    if path is None or not any(place.glob("tracks/*/*.enc")):
+    if not any((*place.glob("tracks/*/*.enc"), *place.glob("tracks/*/backfill/*.enc"))):
         return None
-    return read_key(path)
+    return keys_given(config, () if given is None else (given,), os.environ)
 
 
 def _zone(name: str | None) -> tzinfo | None:

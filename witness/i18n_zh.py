@@ -1,6 +1,7 @@
 """Chinese for every text given to :func:`witness.i18n.t`."""
 
 from witness.i18n_zh_bench import BENCH
+from witness.i18n_zh_capture import CAPTURE
 from witness.i18n_zh_compose import COMPOSE
 from witness.i18n_zh_evidence import EVIDENCE
 from witness.i18n_zh_loadtest import LOADTEST
@@ -8,6 +9,7 @@ from witness.i18n_zh_soak import SOAK
 
 CATALOGUE: dict[str, str] = {
     **BENCH,
+    **CAPTURE,
     **COMPOSE,
     **EVIDENCE,
     **LOADTEST,

@@ -28,9 +28,6 @@ COMPOSE: dict[str, str] = {
     "text over every picture (default: that the film is derived)": (
         "覆盖在每个画面上的水印（默认说明影片由录制合成）"
     ),
-    "key of encrypted capture files (default: recording.key_file)": (
-        "加密采集文件的密钥（默认为 recording.key_file）"
-    ),
     "leave out the files of single tracks": "不写出各轨道的文件",
     # What it says.
     "reading the packets": "读取数据包",
@@ -61,10 +58,6 @@ COMPOSE: dict[str, str] = {
         "本机没有包含 {characters} 的字体；请安装中文字体（Debian：fonts-noto-cjk），"
         "或用 --font 指定字体文件"
     ),
-    "{path} is encrypted; give its key with --key": "{path} 已加密；请用 --key 指定密钥",
-    "{path} is encrypted with another key": "{path} 用另一个密钥加密",
-    "{path} was changed or cut off": "{path} 被改动或截断",
-    "{path} holds no key of 32 bytes": "{path} 中没有 32 字节的密钥",
     "{path} is no capture file": "{path} 不是采集文件",
     "{path} is damaged at byte {at}": "{path} 在第 {at} 字节处损坏",
     "{path} does not describe a track": "{path} 没有描述一条轨道",

@@ -10,7 +10,6 @@ EVIDENCE: dict[str, str] = {
     "written to the disk": "写入磁盘",
     "packets dropped for want of memory": "因内存不足丢弃的包",
     "can't read {path}: {reason}": "无法读取 {path}：{reason}",
-    "{path} holds no key of 32 bytes": "{path} 中没有 32 字节的密钥",
     "can't use the recording directory {path}: {reason}": "无法使用录制目录 {path}：{reason}",
     "recording needs a directory": "录制需要指定目录",
     # Commands.

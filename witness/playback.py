@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from recorder.config import EvidenceConfig, RecordingConfig
+from recorder.envelope import MasterKeys
 from recorder.errors import RecorderError, SessionFileError
 from recorder.log import Event, EventLog
 from recorder.review import Catalogue, Criteria, describe_recording
@@ -74,15 +75,22 @@ class PlaybackLibrary:
         recording: with a directory.
         evidence: where packages and keys lie.
         clock: both clocks.
+        keys: of encrypted recordings; they go to workers through their standard input.
 
     Attributes:
         views: opened so far, by role.
     """
 
-    def __init__(self, recording: RecordingConfig, evidence: EvidenceConfig, clock: Clock) -> None:
+    def __init__(
+        self,
+        recording: RecordingConfig,
+        evidence: EvidenceConfig,
+        clock: Clock,
+        keys: MasterKeys | None = None,
+    ) -> None:
         assert recording.directory is not None
         self._directory = recording.directory
-        self._key_file = recording.key_file
+        self._keys = keys
         self._own = playback_directory(recording)
         self._evidence = evidence
         self._clock = clock
@@ -240,7 +248,7 @@ class PlaybackLibrary:
                 "session": str(place),
                 "film": str(self._film(name, language)),
                 "language": language,
-                "key": None if self._key_file is None else str(self._key_file),
+                "keys": [] if self._keys is None else self._keys.to_json(),
                 "uploads": told["uploads"],
             }
         package = self._package(name)

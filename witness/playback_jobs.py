@@ -7,7 +7,7 @@ import logging
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 __all__ = ["Job", "Jobs", "JobsFullError"]
@@ -33,7 +33,7 @@ class Job:
     """
 
     key: str
-    task: Mapping[str, Any]
+    task: Mapping[str, Any] = field(repr=False)
     state: str = "queued"
     share: float = 0.0
     error: str = ""

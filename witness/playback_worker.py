@@ -28,13 +28,10 @@ def make_film(task: Mapping[str, Any]) -> dict[str, Any]:
     """Composes a film and puts it where it is served from."""
     from recorder.compose.film import FilmOptions
     from recorder.compose.session import compose_session
+    from recorder.envelope import MasterKeys
     from recorder.playback.opening import open_recording
-    from recorder.playback.sealed import read_key
 
     place, film = Path(task["session"]), Path(task["film"])
-    key = None
-    if task["key"] is not None and any(place.glob("tracks/*/*.enc")):
-        key = read_key(Path(task["key"]))
     out = film.with_suffix(".making")
     last = -1
 
@@ -48,7 +45,7 @@ def make_film(task: Mapping[str, Any]) -> dict[str, Any]:
 
     language = task["language"]
     composed = compose_session(
-        open_recording(place, language, key),
+        open_recording(place, language, MasterKeys.from_json(task["keys"])),
         out,
         FilmOptions(language=language),
         tracks=False,

@@ -1,8 +1,6 @@
 """Records rooms: session directories, event logs and the plane's capture files together."""
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import json
 import logging
@@ -19,20 +17,20 @@ from typing import Any
 from recorder.canonical import canonical
 from recorder.config import RecordedRooms, RecordingConfig
 from recorder.durable import sync_directory
+from recorder.envelope import EnvelopeError, MasterKeys
 from recorder.errors import LogWriteError, RecorderError
+from recorder.key_source import load_keys
 from recorder.log import EventLog
 from recorder.recovery import recover_all
 from recorder.session_file import write_session
 from sfu import CapturedTrack, CaptureFiles, Room
 from signaling.recording import RecordingState
-from witness import os_errors
 from witness.errors import StartError
-from witness.i18n import t
+from witness.i18n import of_error, t
 
 __all__ = ["RecordingService", "SessionRecording", "load_key"]
 
 _LOG = logging.getLogger(__name__)
-_KEY_BYTES = 32
 _SYNC_S = 0.5
 _MAX_PENDING = 100_000
 """Events of a session that wait for a log that can't be written; then the oldest are lost."""
@@ -44,27 +42,16 @@ Tell = Callable[[str, str, RecordingState], None]
 """Is told ``(room_id, session_id, state)``: on, paused, off."""
 
 
-def load_key(config: RecordingConfig) -> bytes | None:
-    """The key that keys of files are wrapped with.
+def load_key(config: RecordingConfig) -> MasterKeys | None:
+    """The keys that keys of files are wrapped with.
 
     Raises:
-        StartError: the file can't be read, or holds no key.
+        StartError: one can't be had.
     """
-    path = config.key_file
-    if path is None:
-        return None
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StartError(
-            t("can't read {path}: {reason}").format(path=path, reason=os_errors.reason(error))
-        ) from error
-    if len(data) != _KEY_BYTES:
-        with contextlib.suppress(binascii.Error):
-            data = base64.b64decode(data.strip(), validate=True)
-    if len(data) != _KEY_BYTES:
-        raise StartError(t("{path} holds no key of 32 bytes").format(path=path))
-    return data
+        return load_keys(config)
+    except EnvelopeError as error:
+        raise StartError(of_error(error)) from error
 
 
 class SessionRecording:

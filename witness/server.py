@@ -11,6 +11,7 @@ from aiohttp import web
 from recorder.backfill.examine import PCAPNG
 from recorder.backfill.service import BackfillService
 from recorder.backfill.token import UploadTokens
+from recorder.envelope import MasterKeys
 from sfu import Sfu, SfuListener
 from sfu._media import Certificate, Engine
 from sfu.addresses import host_addresses
@@ -152,14 +153,16 @@ class WitnessServer:
         certificate = Certificate()
         limits, media = affordable(self.settings.server.limits, self.settings.media, raise_limit())
         recording = self.settings.recording
-        self._engines = start_engines(media, certificate, recording, load_key(recording))
+        keys = await asyncio.to_thread(load_key, recording)
+        current = None if keys is None else keys.current
+        self._engines = start_engines(media, certificate, recording, current)
         try:
             hub = self._make_hub(verifier, certificate.fingerprint)
             self._hub = hub
             if self._recording is not None:
                 await self._recording.start()
             metrics = Metrics(hub.sfu, hub.stats)
-            uploads = await self._fill_gaps(hub, metrics)
+            uploads = await self._fill_gaps(hub, metrics, keys)
             app = build_app(
                 hub,
                 web_root=web_dir(),
@@ -168,7 +171,7 @@ class WitnessServer:
                 uploads=uploads,
             )
             app.middlewares.insert(0, note_request)
-            self._show_recordings(hub, metrics, app)
+            self._show_recordings(hub, metrics, app, keys)
             pages = AdminPages(hub, metrics, access)
             app.add_routes(pages.routes())
             hub.sfu.attach(asyncio.get_running_loop())
@@ -265,12 +268,14 @@ class WitnessServer:
         if self._filling is not None:
             self._filling.segment_closed(session_id, track_id, file, from_us, to_us)
 
-    async def _fill_gaps(self, hub: Hub, metrics: Metrics) -> RecordingUploads | None:
-        """Takes up what recordings lack; not where their files can't be read without a key."""
+    async def _fill_gaps(
+        self, hub: Hub, metrics: Metrics, keys: MasterKeys | None
+    ) -> RecordingUploads | None:
+        """Takes up what recordings lack."""
         config = self.settings.recording
-        if config.directory is None or config.key_file is not None:
+        if config.directory is None:
             return None
-        service = BackfillService(PCAPNG, window_s=UPLOAD_WINDOW_S)
+        service = BackfillService(PCAPNG, window_s=UPLOAD_WINDOW_S, keys=keys)
         tokens = UploadTokens.at(config.directory)
         uploads = RecordingUploads(service, tokens, UPLOAD_WINDOW_S)
         hub.recordings.completeness = uploads
@@ -286,11 +291,15 @@ class WitnessServer:
             self._sessions = SessionService.of_rooms(hub.sfu.rooms, self._recording)
         return self._sessions
 
-    def _show_recordings(self, hub: Hub, metrics: Metrics, app: web.Application) -> None:
+    def _show_recordings(
+        self, hub: Hub, metrics: Metrics, app: web.Application, keys: MasterKeys | None
+    ) -> None:
         """Adds what the playback page needs, where there is something to play."""
         if self.settings.recording.directory is None:
             return
-        library = PlaybackLibrary(self.settings.recording, self.settings.evidence, system_clock)
+        library = PlaybackLibrary(
+            self.settings.recording, self.settings.evidence, system_clock, keys
+        )
         self._library = library
         metrics.registry.register(PlaybackCollector(library))
         endpoint = RecordingsEndpoint(

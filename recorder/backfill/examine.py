@@ -9,6 +9,7 @@ from typing import Final
 from recorder.backfill.chunk import SaidChunk
 from recorder.backfill.form import Frame, digest_of
 from recorder.backfill.ledger import Finding
+from recorder.envelope import SUFFIX, MasterKeys
 from recorder.errors import RecorderError
 from recorder.playback.clock import SenderReport
 from recorder.playback.source import Item
@@ -33,7 +34,7 @@ class Job:
 
     Attributes:
         reader: ``module:function`` that reads the packets of a file; a name, so that it can be
-            sent to another process.
+            sent to another process; called with the keys, too, for encrypted files.
         files: closed segments in which the frames may be, in order.
         chunks: numbers and what was said of them.
     """
@@ -43,6 +44,7 @@ class Job:
     files: tuple[Path, ...]
     chunks: tuple[tuple[int, SaidChunk], ...]
     payload_types: frozenset[int] = frozenset()
+    keys: MasterKeys | None = None
 
 
 @dataclass(slots=True)
@@ -138,12 +140,12 @@ def _items(job: Job, result: Examined) -> Iterator[Item]:
     read = _reader(job.reader)
     for path in job.files:
         try:
-            yield from read(path)
+            yield from read(path, job.keys) if path.suffix == SUFFIX else read(path)
         except (OSError, ValueError, RecorderError) as error:
             result.unreadable.append(f"{path.name}: {error}")
 
 
-def _reader(name: str) -> "Callable[[Path], Iterator[Item]]":
+def _reader(name: str) -> "Callable[..., Iterator[Item]]":
     module, _, function = name.partition(":")
-    found: Callable[[Path], Iterator[Item]] = getattr(importlib.import_module(module), function)
+    found: Callable[..., Iterator[Item]] = getattr(importlib.import_module(module), function)
     return found

@@ -26,6 +26,7 @@ from recorder.backfill.errors import (
 from recorder.backfill.examine import Examined, Job, examine
 from recorder.backfill.ledger import Counts, Ledger, TrackLedger, digest_payloads
 from recorder.backfill.store import Stored, fill, is_track_id
+from recorder.envelope import MasterKeys
 from recorder.intervals import normalised
 
 __all__ = ["BackfillService", "BusyError", "Log", "SessionBackfill"]
@@ -124,6 +125,7 @@ class BackfillService:
         window_s: how long after a recording's end uploads are waited for.
         on_change: called with a session when it wants other things than before.
         executor: runs what takes long; a process of its own if left out.
+        keys: of encrypted files; go to that process with each job, through the pipe it inherits.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class BackfillService:
         window_s: float = 86_400.0,
         on_change: Callable[[str], None] = lambda _: None,
         executor: Executor | None = None,
+        keys: MasterKeys | None = None,
     ) -> None:
         self.sessions: dict[str, SessionBackfill] = {}
         self._done: OrderedDict[str, dict[str, Counts]] = OrderedDict()
@@ -144,6 +147,7 @@ class BackfillService:
         self._window_us = int(window_s * 1_000_000)
         self._on_change = on_change
         self._pool = executor
+        self._keys = keys
 
     # Facts.
 
@@ -429,7 +433,7 @@ class BackfillService:
                 if item.to_us >= first and item.from_us <= last
             ]
         rows = tuple((chunk.seq, chunk.said) for chunk in chunks)
-        return Job(self._reader, track.codec, tuple(files), rows)
+        return Job(self._reader, track.codec, tuple(files), rows, keys=self._keys)
 
     def _note_segment(
         self, known: SessionBackfill, track: str, file: str, from_us: int, to_us: int

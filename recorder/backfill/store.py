@@ -14,6 +14,9 @@ from recorder.backfill.examine import Job, captured_frames, live_frames
 from recorder.backfill.form import Frame, digest_of, pack, unpack
 from recorder.digests import Digests, digests_of
 from recorder.durable import sync_directory
+from recorder.envelope import SUFFIX, MasterKeys, place_of, seal
+from recorder.playback.errors import RecordingError
+from recorder.playback.sealed import open_sealed
 
 __all__ = ["FOLDER", "Stored", "fill", "is_track_id", "read_stored"]
 
@@ -80,50 +83,69 @@ def fill(place: Path, track: str, job: Job, body: bytes) -> Stored:
     if len(whole) != said.frames or digest_of(whole) != said.sha256:
         raise MismatchError("the frames of chunk {seq} have another digest than was said", seq=seq)
     packed = pack(fresh)
-    file = _write(place, track, seq, packed) if fresh else None
-    return Stored(file, len(fresh), len(packed), digests_of(packed))
+    if not fresh:
+        return Stored(None, 0, 0, digests_of(packed))
+    path = _write(place / "tracks" / track / FOLDER, seq, packed, job.keys)
+    data = path.read_bytes()
+    return Stored(path.relative_to(place).as_posix(), len(fresh), len(data), digests_of(data))
 
 
-def read_stored(place: Path, file: str) -> Iterator[Frame]:
+def read_stored(place: Path, file: str, keys: MasterKeys | None = None) -> list[Frame]:
     """The frames of a file.
+
+    Args:
+        place: the session's directory.
+        file: its path there.
+        keys: for encrypted ones.
 
     Raises:
         BodyError: the file is not as it was written.
+        RecordingError: it is encrypted with another key, or was changed.
         OSError: it can't be read.
     """
-    yield from unpack((place / file).read_bytes())
+    return unpack(_content(place / file, keys))
 
 
 def _together(said: SaidChunk, captured: dict[int, bytes], fresh: list[Frame]) -> list[Frame]:
     return live_frames(said, captured | {frame.timestamp: frame.data for frame in fresh})
 
 
-def _write(place: Path, track: str, seq: int, packed: bytes) -> str:
-    folder = place / "tracks" / track / FOLDER
+def _write(folder: Path, seq: int, packed: bytes, keys: MasterKeys | None) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = next(path for path in _names(folder, seq) if _is_free(path, packed))
+    names = _names(folder, seq, "" if keys is None else SUFFIX)
+    path = next(path for path in names if _is_free(path, packed, keys))
     if path.exists():
-        return _relative(place, path)
-    part = path.with_suffix(".part")
+        return path
+    data = packed if keys is None else seal(packed, keys.current, place_of(path) or path.name)
+    part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        file.write(packed)
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     part.rename(path)
     for directory in (folder, folder.parent):
         sync_directory(directory)
-    return _relative(place, path)
+    return path
 
 
-def _names(folder: Path, seq: int) -> Iterator[Path]:
-    yield folder / f"{seq}.frames"
-    yield from (folder / f"{seq}-{attempt}.frames" for attempt in itertools.count(2))
+def _names(folder: Path, seq: int, suffix: str) -> Iterator[Path]:
+    yield folder / f"{seq}.frames{suffix}"
+    yield from (folder / f"{seq}-{attempt}.frames{suffix}" for attempt in itertools.count(2))
 
 
-def _is_free(path: Path, packed: bytes) -> bool:
+def _is_free(path: Path, packed: bytes, keys: MasterKeys | None) -> bool:
     """Whether nothing else has the name: a crash between file and event leaves a file behind."""
-    return not path.exists() or path.read_bytes() == packed
+    if not path.exists():
+        return True
+    try:
+        return _content(path, keys) == packed
+    except RecordingError:
+        # Of another key, or damaged: it stays, under its name.
+        return False
 
 
-def _relative(place: Path, path: Path) -> str:
-    return path.relative_to(place).as_posix()
+def _content(path: Path, keys: MasterKeys | None) -> bytes:
+    if path.suffix != SUFFIX:
+        return path.read_bytes()
+    with open_sealed(path, keys) as sealed:
+        return sealed.read()

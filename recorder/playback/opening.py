@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from recorder.backfill.form import unpack
+from recorder.backfill.store import read_stored
+from recorder.envelope import MasterKeys
 from recorder.log import Event, read_events
 from recorder.playback.errors import RecordingError
 from recorder.playback.pcapng import read_segment
@@ -33,21 +34,21 @@ class CapturedTrack:
     info: TrackInfo
     segments: tuple[Path, ...]
     uploads: Uploads = field(default_factory=Uploads)
-    key: bytes | None = field(default=None, repr=False)
+    keys: MasterKeys | None = None
 
     def read(self) -> Iterator[Item]:
         """All of it, segment by segment."""
         for path in self.segments:
-            yield from read_segment(path, self.key)
+            yield from read_segment(path, self.keys)
 
 
-def open_recording(place: Path, language: str = "zh", key: bytes | None = None) -> Recording:
+def open_recording(place: Path, language: str = "zh", keys: MasterKeys | None = None) -> Recording:
     """Reads all about a session but its media.
 
     Args:
         place: directory of the session.
         language: of node titles that are there in several.
-        key: of encrypted capture files.
+        keys: of encrypted files.
 
     Raises:
         RecorderError: files are missing, or are not what was written.
@@ -60,7 +61,9 @@ def open_recording(place: Path, language: str = "zh", key: bytes | None = None) 
     folder = place / "tracks"
     tracks = sorted(folder.iterdir()) if folder.is_dir() else []
     sources = [
-        _track(track, Uploads(ranges.of(track.name), lambda item: _uploaded(place, item)), key)
+        _track(
+            track, Uploads(ranges.of(track.name), lambda item: _uploaded(place, item, keys)), keys
+        )
         for track in tracks
         if (track / "track.json").is_file()
     ]
@@ -74,7 +77,7 @@ def open_recording(place: Path, language: str = "zh", key: bytes | None = None) 
     )
 
 
-def _track(folder: Path, uploads: Uploads, key: bytes | None) -> CapturedTrack:
+def _track(folder: Path, uploads: Uploads, keys: MasterKeys | None) -> CapturedTrack:
     path = folder / "track.json"
     about = _object(path)
     try:
@@ -104,7 +107,7 @@ def _track(folder: Path, uploads: Uploads, key: bytes | None) -> CapturedTrack:
         )
     segments = [file for file in folder.iterdir() if _SEGMENT.fullmatch(file.name)]
     segments.sort(key=lambda file: int(file.name.partition(".")[0]))
-    return CapturedTrack(info, tuple(segments), uploads, key)
+    return CapturedTrack(info, tuple(segments), uploads, keys)
 
 
 class _Ranges:
@@ -142,11 +145,13 @@ class _Ranges:
         return out
 
 
-def _uploaded(place: Path, item: SaidRange) -> list[UploadedFrame]:
+def _uploaded(place: Path, item: SaidRange, keys: MasterKeys | None) -> list[UploadedFrame]:
     if item.file is None:
         return []
-    frames = unpack((place / item.file).read_bytes())
-    return [UploadedFrame(item.ssrc, frame.timestamp, frame.data) for frame in frames]
+    return [
+        UploadedFrame(item.ssrc, frame.timestamp, frame.data)
+        for frame in read_stored(place, item.file, keys)
+    ]
 
 
 def _formats(about: Mapping[str, Any]) -> dict[int, str]:

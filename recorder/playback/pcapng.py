@@ -12,9 +12,10 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Final
 
+from recorder.envelope import SUFFIX, MasterKeys
 from recorder.playback.clock import SenderReport
 from recorder.playback.errors import RecordingError
-from recorder.playback.sealed import SealedFile
+from recorder.playback.sealed import open_sealed
 from recorder.playback.source import CapturedPacket, Item
 
 __all__ = ["MEDIA_PORT", "read_items", "read_segment"]
@@ -38,26 +39,24 @@ _UDP: Final = 17
 _SENDER_REPORT: Final = 200
 
 
-def read_segment(path: Path, key: bytes | None = None) -> Iterator[Item]:
+def read_segment(path: Path, keys: MasterKeys | None = None) -> Iterator[Item]:
     """Everything in one file, in order.
 
     Args:
         path: ``.pcapng``, or ``.pcapng.enc`` if it is encrypted.
-        key: of 32 bytes, for encrypted ones.
+        keys: for encrypted ones.
 
     Raises:
-        RecordingError: it is cut short, no capture file, or encrypted with another key.
+        RecordingError: it is cut short, no capture file, encrypted with another key, or put in the
+            place of another.
         OSError: it can't be read.
     """
-    with path.open("rb", buffering=1 << 18) as file:
-        if path.suffix != ".enc":
+    if path.suffix != SUFFIX:
+        with path.open("rb", buffering=1 << 18) as file:
             yield from read_items(file, str(path))
-            return
-        if key is None:
-            raise RecordingError("{path} is encrypted; give its key with --key", path=path)
-        sealed = SealedFile(file, key, str(path))
-        with io.BufferedReader(sealed, 1 << 18) as content:
-            yield from read_items(content, str(path))
+        return
+    with open_sealed(path, keys) as sealed:
+        yield from read_items(io.BufferedReader(sealed, 1 << 18), str(path))
         if sealed.is_cut:
             _LOG.warning("encrypted file has no last frame", extra={"path": str(path)})
 

@@ -1,75 +1,96 @@
-"""Reads encrypted capture files: frames of AES-256-GCM under a key of the file's own.
+"""Reads encrypted files: frames of AES-256-GCM under a key of the file's own.
 
 The file's key is wrapped with the recording's master key; frames can neither be changed, moved nor
-cut off unnoticed. A file that a crash cut short has no last frame: what is there can be read, and
-``is_cut`` says so.
+cut off unnoticed, and files can't stand in each other's place. A file that a crash cut short has no
+last frame: what is there can be read, and ``is_cut`` says so.
 """
 
-import base64
-import hashlib
 import io
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Final
 
+from recorder.envelope import LAST, MAX_FRAME, TAG, Header, MasterKeys, key_of, place_of
 from recorder.playback.errors import RecordingError
 
-__all__ = ["SealedFile", "read_key"]
+__all__ = ["SealedFile", "open_sealed", "read_key"]
 
-_MAGIC: Final = b"WITNESS\x01"
-_HEADER: Final = Struct("!8s8s12s48s7s")
 _LENGTH: Final = Struct("!I")
-_LAST: Final = 1 << 31
-_TAG: Final = 16
-_MAX_FRAME: Final = (1 << 20) + _TAG
-_KEY: Final = 32
 
 
 def read_key(path: Path) -> bytes:
     """The master key in a file: 32 bytes as they are, or in base64.
 
     Raises:
-        RecordingError: there is something else in it.
+        EnvelopeError: there is something else in it.
         OSError: it can't be read.
     """
-    data = path.read_bytes()
-    if len(data) == _KEY:
-        return data
+    return key_of(path.read_bytes(), path)
+
+
+def open_sealed(path: Path, keys: MasterKeys | None) -> "SealedFile":
+    """Opens an encrypted file in a session's directory, or anywhere else.
+
+    Raises:
+        RecordingError: it is no such file, its key is not there, or it belongs elsewhere.
+        OSError: it can't be read.
+    """
+    if keys is None:
+        raise RecordingError("{path} is encrypted; give its key with --key", path=path)
+    file = path.open("rb", buffering=1 << 18)
     try:
-        key = base64.b64decode(data.strip(), validate=True)
-    except ValueError:
-        key = b""
-    if len(key) != _KEY:
-        raise RecordingError("{path} holds no key of 32 bytes", path=path)
-    return key
+        return SealedFile(file, keys, str(path), place_of(path))
+    except BaseException:
+        file.close()
+        raise
 
 
 class SealedFile(io.RawIOBase):
     """The content of an encrypted file, from its start on, frame by frame.
 
+    Args:
+        file: at its start; closed with this.
+        keys: one of them is its master key.
+        name: for errors.
+        place: where it lies; ``None``: it may belong anywhere.
+
     Attributes:
+        header: what the file says of itself.
         is_cut: it was read to an end that is not a last frame: a crash, or somebody, cut it short.
 
     Raises:
-        RecordingError: it is no such file, another key is needed, or it was changed.
+        RecordingError: it is no such file, another key is needed, it was changed, or it was put
+            in another's place.
     """
 
-    def __init__(self, file: BinaryIO, key: bytes, name: str) -> None:
+    def __init__(
+        self, file: BinaryIO, keys: MasterKeys, name: str, place: str | None = None
+    ) -> None:
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._file = file
         self._name = name
-        self._header = file.read(_HEADER.size)
-        if len(self._header) < _HEADER.size or not self._header.startswith(_MAGIC):
+        header = Header.read(file)
+        if header is None:
             raise RecordingError("{path} is no capture file", path=name)
-        magic, key_id, nonce, wrapped, self._prefix = _HEADER.unpack(self._header)
-        if hashlib.sha256(key).digest()[:8] != key_id:
-            raise RecordingError("{path} is encrypted with another key", path=name)
+        self.header = header
+        key = keys.find(header.key_id)
+        if key is None:
+            raise RecordingError(
+                "{path} is encrypted with another key ({id})", path=name, id=header.key_id.hex()
+            )
         try:
-            self._key = AESGCM(AESGCM(key).decrypt(nonce, wrapped, magic))
+            unwrapped = AESGCM(key).decrypt(header.nonce, header.wrapped, header.bound)
         except InvalidTag:
             raise self._damaged() from None
+        if place is not None and header.place not in {None, place}:
+            raise RecordingError(
+                "{path} belongs to {place}: it was put in another's place",
+                path=name,
+                place=header.place,
+            )
+        self._key = AESGCM(unwrapped)
         self._number = 0
         self._content = b""
         self._is_over = False
@@ -78,6 +99,12 @@ class SealedFile(io.RawIOBase):
     def readable(self) -> bool:
         """It is."""
         return True
+
+    def close(self) -> None:
+        """Closes the file below, too."""
+        if not self.closed:
+            self._file.close()
+        super().close()
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         """The next bytes; 0 at the end."""
@@ -96,13 +123,13 @@ class SealedFile(io.RawIOBase):
             self._is_over = self.is_cut = True
             return b""
         length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
-        is_last, length = bool(length & _LAST), length & ~_LAST
-        sealed = self._file.read(length) if _TAG <= length <= _MAX_FRAME else b""
-        if len(sealed) < max(length, _TAG):
+        is_last, length = bool(length & LAST), length & ~LAST
+        sealed = self._file.read(length) if TAG <= length <= MAX_FRAME else b""
+        if len(sealed) < max(length, TAG):
             raise self._damaged()
-        nonce = self._prefix + self._number.to_bytes(4, "big") + bytes([is_last])
+        nonce = self.header.prefix + self._number.to_bytes(4, "big") + bytes([is_last])
         try:
-            content = self._key.decrypt(nonce, sealed, self._header)
+            content = self._key.decrypt(nonce, sealed, self.header.raw)
         except InvalidTag:
             raise self._damaged() from None
         self._number += 1

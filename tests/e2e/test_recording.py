@@ -17,7 +17,10 @@ import pytest
 
 from loadtest.addresses import local_addresses
 from recorder.config import RecordedRooms, RecordingConfig
+from recorder.envelope import MasterKeys
 from recorder.log import Event, read_events
+from recorder.playback.errors import RecordingError
+from recorder.playback.pcapng import read_segment
 from recorder.recovery import recover_all
 from recorder.session_file import SessionFile, read_session
 from recorder.timeline import derive_timeline
@@ -122,6 +125,14 @@ async def test_an_encrypted_recording_shows_nothing(tmp_path: Path) -> None:
     assert files
     assert not list(place.glob("tracks/*/*.pcapng"))
     assert all(b"participant" not in path.read_bytes() for path in files)
+    keys = MasterKeys(key.read_bytes())
+    packets = sum(1 for path in files for item in read_segment(path, keys))
+    assert packets > 100
+    # Each is bound to its place.
+    one, other, *_ = files
+    other.write_bytes(one.read_bytes())
+    with pytest.raises(RecordingError, match="belongs to"):
+        list(read_segment(other, keys))
 
 
 @contextlib.contextmanager

@@ -81,6 +81,9 @@ def test_a_file_torn_anywhere_keeps_its_whole_packets(tmp_path: Path) -> None:
         HEADER + struct.pack("<II", 6, 1 << 31) + bytes(32),
         HEADER + HEADER + packet(1),
         b"WITNESS\x01" + bytes(20),
+        b"WITNESS\x02" + bytes(75),
+        b"WITNESS\x02" + bytes(75) + b"\xff\xff",
+        b"WITNESS\x03" + bytes(200),
     ],
 )
 def test_a_file_without_a_packet_is_removed(tmp_path: Path, data: bytes) -> None:
@@ -92,9 +95,15 @@ def test_a_file_without_a_packet_is_removed(tmp_path: Path, data: bytes) -> None
     assert events(place, "segment.closed") == []
 
 
-def test_an_encrypted_file_keeps_its_whole_frames(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"WITNESS\x01" + bytes(75),
+        b"WITNESS\x02" + bytes(75) + (24).to_bytes(2, "big") + b"s1/t1/000001.pcapng.enc.",
+    ],
+)
+def test_an_encrypted_file_keeps_its_whole_frames(tmp_path: Path, header: bytes) -> None:
     frame = (40).to_bytes(4, "big") + bytes(40)
-    header = b"WITNESS\x01" + bytes(75)
     for cut in (0, 3, 4, 43):
         base = tmp_path / str(cut)
         base.mkdir()

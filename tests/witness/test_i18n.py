@@ -21,6 +21,7 @@ CARRIERS = {
     "KeyMaterialError",
     "AddressError",
     "CanonicalError",
+    "EnvelopeError",
     "FlowError",
     "LogBusyError",
     "LogDamagedError",

@@ -16,9 +16,16 @@ import pytest
 from recorder import seal as sealing
 from recorder.backfill.examine import PCAPNG
 from recorder.backfill.service import BackfillService
+from recorder.backfill.store import read_stored
 from recorder.digests import digests_of
+from recorder.envelope import MasterKeys
+from recorder.envelope import seal as encrypted
 from recorder.errors import SealError
 from recorder.log import Event, EventLog, read_events
+from recorder.playback.errors import RecordingError
+from recorder.playback.opening import open_recording
+from recorder.playback.source import CapturedPacket
+from recorder.recovery import recover_session
 from recorder.seal import SealingOffice, seal
 from recorder.session_file import read_session, write_session
 from tests.recorder.backfill.segments import Sent, send
@@ -52,15 +59,25 @@ class Clock:
         return self.at_us
 
 
-async def record(root: Path, sent: Sent, *, fills: bool = True, gaps: bool = False) -> Path:
+async def record(
+    root: Path,
+    sent: Sent,
+    *,
+    fills: bool = True,
+    gaps: bool = False,
+    keys: MasterKeys | None = None,
+) -> Path:
     """A recorded call of one track; what the network took is uploaded after it."""
     write_session(root, session="s1", room="r", started_ns=NOW_NS)
     place = root / "s1"
     folder = place / "tracks/t1"
     folder.mkdir(parents=True)
-    data = capture_file(sent.items)
-    (folder / "000001.pcapng").write_bytes(data)
-    service = BackfillService(PCAPNG, executor=ThreadPoolExecutor(1))
+    data, name = capture_file(sent.items), "000001.pcapng"
+    if keys is not None:
+        name += ".enc"
+        data = encrypted(data, keys.current, f"s1/t1/{name}")
+    (folder / name).write_bytes(data)
+    service = BackfillService(PCAPNG, executor=ThreadPoolExecutor(1), keys=keys)
     with EventLog.open(place) as log:
         clock = Clock(log)
         service.open("s1", place, clock)
@@ -68,12 +85,12 @@ async def record(root: Path, sent: Sent, *, fills: bool = True, gaps: bool = Fal
         log.append("track.opened", {"track": "t1"}, at=0)
         service.accept("s1", "p1", "t1", sent.codec, sent.chunks, late=False)
         segment = {
-            "track": "t1", "segment": 1, "file": "000001.pcapng", "bytes": len(data),
+            "track": "t1", "segment": 1, "file": name, "bytes": len(data),
             "packets": len(sent.items), "from_us": 0, "to_us": END_US,
             **digests_of(data).to_json(),
         }  # fmt: skip
         log.append("segment.closed", segment, at=END_US)
-        service.segment_closed("s1", "t1", "000001.pcapng", 0, END_US)
+        service.segment_closed("s1", "t1", name, 0, END_US)
         gap = {"track": "t1", "from_us": 500_000, "to_us": 1_500_000, "cause": "network"}
         if gaps:
             log.append("gap.declared", {**gap, "packets": 20}, at=END_US)
@@ -327,3 +344,33 @@ async def test_sound_that_was_exchanged_with_its_log_is_found(
     log_again(place, events)
     code, step, _ = sealed(office, place)
     assert (code, step.code) == (2, "device")
+
+
+async def test_an_encrypted_recording_is_filled_sealed_and_played(
+    office: Office, tmp_path: Path
+) -> None:
+    sent = send("opus", seconds=4, loss=0.6)
+    keys = MasterKeys(bytes(range(32)), [bytes(32)])
+    place = await record(tmp_path, sent, keys=keys)
+    uploads = list(place.glob("tracks/t1/backfill/*"))
+    assert uploads
+    assert all(path.name.endswith(".frames.enc") for path in uploads)
+    assert recover_session(place) is None
+    code, step, _ = sealed(office, place)
+    assert (code, step.outcome) == (0, "pass")
+    (place / "tracks/t1/track.json").write_text(
+        '{"participant": "p1", "kind": "audio", "codec": "opus",'
+        ' "formats": [{"codec": "opus", "payload_type": 111}]}'
+    )
+    (source,) = open_recording(place, keys=keys).sources
+    captured = {item.data for item in source.read() if isinstance(item, CapturedPacket)}
+    assert len(captured) == len(sent.items)
+    frames = [one for item in source.uploads.files() for one in source.uploads.frames(item)]
+    said = {frame.timestamp: frame.data for frame in sent.frames}
+    assert frames
+    assert all(said[frame.timestamp] == frame.data for frame in frames)
+    # Neither can stand in another's place.
+    one, other, *_ = uploads
+    other.write_bytes(one.read_bytes())
+    with pytest.raises(RecordingError, match="belongs to"):
+        read_stored(place, other.relative_to(place).as_posix(), keys)

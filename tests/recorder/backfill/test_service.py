@@ -1,9 +1,11 @@
 """From packets that were lost to a complete recording."""
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +19,15 @@ from recorder.backfill.errors import (
     NotYoursError,
     UnknownChunkError,
 )
-from recorder.backfill.examine import Job, examine
+from recorder.backfill.examine import PCAPNG, Job, examine
 from recorder.backfill.form import Frame, pack, unpack
 from recorder.backfill.ledger import SETTLE_US
 from recorder.backfill.service import BackfillService, SessionBackfill
+from recorder.envelope import MasterKeys, seal
 from recorder.log import EventLog, read_events
 from recorder.session_file import read_session
 from tests.recorder.backfill.segments import READER, Sent, send, write
+from tests.recorder.capture_files import capture_file
 
 CODECS = ["opus", "vp8", "vp9", "h264", "av1"]
 
@@ -320,5 +324,34 @@ async def test_a_process_of_its_own_does_the_reading(place: Path) -> None:
     service = BackfillService(READER)
     try:
         assert await service._run(examine, job) == examine(job)
+    finally:
+        service.close()
+
+
+def seen_from_outside(process: int) -> bytes:
+    return b"".join(Path(f"/proc/{process}/{name}").read_bytes() for name in ("cmdline", "environ"))
+
+
+async def test_the_process_gets_keys_neither_by_arguments_nor_by_environment(place: Path) -> None:
+    sent = send("opus", seconds=1, loss=0.5)
+    path = place / "tracks/t1/000001.pcapng.enc"
+    path.parent.mkdir(parents=True)
+    key = bytes(range(65, 97))
+    path.write_bytes(seal(capture_file(sent.items), key, "s1/t1/000001.pcapng.enc"))
+    job = Job(PCAPNG, "opus", (path,), tuple(sent.chunks), keys=MasterKeys(key))
+    assert repr(key) not in repr(job)
+    service = BackfillService(PCAPNG)
+    try:
+        found = await service._run(examine, job)
+        assert not found.unreadable
+        assert sum(len(item.have) for item in found.findings) > 5
+        pool = service._pool
+        assert isinstance(pool, ProcessPoolExecutor)
+        for shown in map(seen_from_outside, pool._processes):
+            assert shown
+            assert key not in shown
+            assert base64.b64encode(key) not in shown
+        unread = await service._run(examine, replace(job, keys=MasterKeys(bytes(32))))
+        assert "another key" in unread.unreadable[0]
     finally:
         service.close()
