@@ -24,3 +24,17 @@ if [[ ${#missing[@]} -gt 0 ]]; then
             "To run them: sudo apt-get install ${missing[*]}"
     fi
 fi
+
+# A real S3 server, with object lock, for the tests of the archive: built from its Go module once.
+s3_server=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+if ! command -v versitygw >/dev/null; then
+    if command -v go >/dev/null; then
+        echo "building versitygw for the tests of the archive (about a minute)"
+        GOBIN="${VIRTUAL_ENV:?}/bin" GOFLAGS=-buildvcs=false go install -ldflags="-s -w" "$s3_server" \
+            >/dev/null 2>&1 ||
+            echo "could not build versitygw: tests against a real S3 server are skipped"
+    else
+        echo "Go is missing: tests against a real S3 server are skipped." \
+            "To run them: go install $s3_server"
+    fi
+fi

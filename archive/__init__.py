@@ -1,0 +1,1 @@
+"""Where sealed recordings are kept: storage, catalogue, retention, holds, and a journal."""

@@ -1,0 +1,318 @@
+"""From a sealed session to its deletion many years later."""
+
+import os
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from archive.archive import Archive
+from archive.catalogue import Query
+from archive.errors import (
+    CatalogueError,
+    DepositError,
+    IntegrityError,
+    PackageError,
+    RetainedError,
+    StorageError,
+)
+from archive.local import LocalBackend
+from archive.storage import Backend
+from recorder.sale import Sale
+from tests.archive.packages import TODAY, Clock, an_archive, material, package, passing, years
+
+pytestmark = pytest.mark.net
+
+SOLD = Sale("PO-1", "L-20", "insurance_life", "2030-01-31", "c-7")
+
+
+def whats(archive: Archive) -> list[str]:
+    return [entry.what for entry in archive.journal.read()]
+
+
+def test_a_session_is_archived_found_and_fetched(backend: Backend, tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, backend)
+    given = material(tmp_path, sale=SOLD)
+    told: list[tuple[int, int]] = []
+    deposit = archive.deposit(given, passing, who="system", progress=lambda *at: told.append(at))
+    assert told[-1][0] == told[-1][1]
+    assert (deposit.state, deposit.verdict, deposit.originals) == ("archived", "pass", "present")
+    assert deposit.facts.missing_us == 12
+    assert [one.kind for one in deposit.objects] == ["package", "film"]
+    assert str(deposit.keep.retain_until) == str(max(date(2040, 1, 31), deposit.keep.lock_until))
+    assert archive.search(Query(customer="c-7")).deposits == (deposit,)
+    # Keys are made of ids alone.
+    keys = [one.key for one in archive.storage.find()]
+    assert all(key.startswith(f"s1/{deposit.facts.package}/") for key in keys)
+    # Again: nothing happens.
+    before = whats(archive)
+    assert archive.deposit(given, passing, who="system") == deposit
+    assert whats(archive) == before == ["deposit.begun", "deposit.verified"]
+    out = tmp_path / "out.zip"
+    (tmp_path / "out.zip.part").write_bytes(given.package.read_bytes()[:1_000])
+    archive.fetch(deposit, deposit.package, out, who="auditor", why="case 5")
+    assert out.read_bytes() == given.package.read_bytes()
+    last = list(archive.journal.read())[-1]
+    assert (last.what, last.who, last.why) == ("fetched", "auditor", "case 5")
+    with pytest.raises(FileExistsError):
+        archive.fetch(deposit, deposit.package, out, who="auditor", why="case 5")
+
+
+def test_originals_go_only_when_asked_and_after_the_copy_was_compared(
+    backend: Backend, tmp_path: Path
+) -> None:
+    archive = an_archive(tmp_path, backend)
+    given = material(tmp_path)
+    archive.deposit(given, passing, who="system")
+    assert all(path.exists() for path in given.originals)
+    deposit = archive.deposit(given, passing, who="system", remove=True)
+    assert deposit.originals == "removed"
+    assert not any(path.exists() for path in given.originals)
+    assert given.films[0].exists()
+    assert archive.verify("s1", "auditor") == [deposit]
+    assert whats(archive)[-3:] == ["originals.removing", "originals.removed", "verify.passed"]
+
+
+def test_a_copy_that_was_damaged_keeps_the_originals(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    given = material(tmp_path)
+    deposit = archive.deposit(given, passing, who="system")
+    copy = tmp_path / "objects" / deposit.package.key
+    data = bytearray(copy.read_bytes())
+    data[700] ^= 1
+    copy.write_bytes(data)
+    with pytest.raises(IntegrityError, match="is not what was archived"):
+        archive.deposit(given, passing, who="system", remove=True)
+    assert all(path.exists() for path in given.originals)
+    with pytest.raises(IntegrityError):
+        archive.verify("s1", "auditor")
+    assert whats(archive)[-1] == "verify.failed"
+    with pytest.raises(IntegrityError):
+        archive.fetch(deposit, deposit.package, tmp_path / "out", who="a", why="b")
+    assert not (tmp_path / "out").exists()
+    copy.unlink()
+    with pytest.raises(IntegrityError, match="is gone"):
+        archive.verify("s1", "auditor")
+
+
+def test_what_does_not_pass_is_not_archived(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    given = material(tmp_path)
+
+    def failing(_: Path) -> str:
+        raise DepositError("package {path} fails", path="x")
+
+    with pytest.raises(DepositError):
+        archive.deposit(given, failing, who="system")
+    assert list(archive.storage.find()) == []
+    assert whats(archive) == []
+    archive.deposit(given, passing, who="system")
+    given.package.write_bytes(given.package.read_bytes() + b"x")
+    with pytest.raises((DepositError, PackageError)):
+        archive.deposit(given, passing, who="system", remove=True)
+    assert given.package.exists()
+
+
+STEPS = [
+    "checked", "begun", "put package", "put film", "recorded", "catalogued", "journaled",
+    "removed capture", "removed .zip",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("at", [*STEPS, "copying", "reading again"])
+def test_a_crash_leaves_the_original_or_a_compared_copy(
+    backend: Backend, tmp_path: Path, at: str
+) -> None:
+    given = material(tmp_path, size=9_000_000 if at in {"copying", "reading again"} else 3_000)
+    original = given.package.read_bytes()
+
+    def die(now: str) -> None:
+        if now == at:
+            os._exit(9)
+
+    def halfway(done: int, total: int) -> None:
+        size = len(original)
+        if at == ("copying" if 0 < done <= size else "reading again" if done > size else ""):
+            os._exit(9)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            an_archive(tmp_path, backend).deposit(
+                given, passing, who="system", remove=True, progress=halfway, step=die
+            )
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    archive = an_archive(tmp_path, backend)
+    if not all(path.exists() for path in given.originals):
+        deposit = archive.newest("s1")
+        assert b"".join(archive.storage.read(deposit.package.key)) == original
+    if given.package.exists():
+        deposit = archive.deposit(given, passing, who="system", remove=True)
+        assert deposit.originals == "removed"
+    assert not any(path.exists() for path in given.originals)
+    left = tmp_path / ".removing"
+    assert not (left.exists() and list(left.iterdir()))
+    (deposit,) = archive.verify("s1", "auditor")
+    assert archive.storage.digest(deposit.package.key) == deposit.package.sha256
+    assert b"".join(archive.storage.read(deposit.package.key)) == original
+
+
+def test_holds_and_days_decide_together(tmp_path: Path) -> None:
+    clock = Clock()
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"), clock)
+    archive.deposit(material(tmp_path, sale=Sale("PO-1", None, "fund")), passing, who="system")
+    clock.day = TODAY + years(50)
+    assert archive.due() == []  # nobody said when the contract ends
+    end = TODAY + timedelta(days=400)
+    (deposit,) = archive.retain("s1", contract_end=end, who="records", why="surrendered")
+    assert deposit.keep.retain_until == end.replace(year=end.year + 20)
+    archive.hold("s1", "case-1", who="legal", why="complaint 12")
+    archive.hold("s1", "case-2", who="legal", why="complaint 13")
+    assert archive.due() == []
+    assert archive.expire(deposit, who="records", why="time is over").refused is not None
+    assert archive.release("s1", "case-1", who="legal", why="settled") == ("case-2",)
+    assert archive.due() == []
+    archive.release("s1", "case-2", who="legal", why="settled")
+    clock.day = deposit.keep.retain_until
+    assert archive.due() == []
+    clock.day += timedelta(days=1)
+    (due,) = archive.due()
+    done = archive.expire(due, who="records", why="time is over")
+    assert done.refused is None
+    assert [one.key for one in archive.storage.find()] == [f"s1/{due.facts.package}/record.json"]
+    (gone,) = archive.search(Query(state="deleted")).deposits
+    assert gone.facts.sale == Sale()
+    assert gone.facts.parties == ()
+    entries = [entry for entry in archive.journal.read() if entry.what.startswith("expiry")]
+    assert [(one.what, one.who) for one in entries] == [
+        ("expiry.decided", "records"),
+        ("expiry.done", "records"),
+    ]
+    assert entries[0].why == "time is over"
+    with pytest.raises(CatalogueError, match="not archived"):
+        archive.newest("s1")
+
+
+def test_the_storage_has_a_word_too(tmp_path: Path) -> None:
+    """Catalogue and storage both have to allow it: either alone keeps the object."""
+    clock = Clock()
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"), clock)
+    deposit = archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    clock.day = TODAY + years(60)
+    assert len(archive.due()) == 1
+    for one in deposit.objects:
+        keep = archive.storage.keep_of(one.key)
+        assert keep is not None
+        archive.storage.protect(one.key, keep.held("somebody"))
+        refused = archive.expire(archive.due()[0], who="r", why="w").refused
+        assert refused is not None
+        archive.storage.protect(one.key, keep)
+    (tmp_path / "objects" / f"{deposit.package.key}.keep.json").write_text("{}")
+    with pytest.raises(IntegrityError):
+        archive.expire(archive.due()[0], who="r", why="w")
+    assert archive.storage.head(deposit.package.key) is not None
+
+
+def test_days_only_become_later(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    with pytest.raises(RetainedError):
+        archive.retain("s1", contract_end=date(2027, 1, 1), who="r", why="typo")
+    (deposit,) = archive.retain("s1", contract_end=date(2045, 5, 1), who="r", why="extended")
+    assert deposit.keep.retain_until == date(2055, 5, 1)
+    (deposit,) = archive.retain("s1", dispute_end=date(2060, 1, 1), who="r", why="court")
+    assert deposit.keep.retain_until == date(2063, 1, 1)
+    assert archive.storage.keep_of(deposit.package.key) == deposit.keep
+
+
+def test_a_hold_comes_before_the_deposit(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    assert archive.hold("s1", "case-1", who="legal", why="complaint") == ("case-1",)
+    deposit = archive.deposit(material(tmp_path), passing, who="system")
+    keep = archive.storage.keep_of(deposit.package.key)
+    assert keep is not None
+    assert deposit.keep.holds == keep.holds == ("case-1",)
+
+
+def test_a_second_package_of_a_session_is_another_deposit(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    given = material(tmp_path, sale=SOLD)
+    archive.deposit(given, passing, who="system")
+    archive.retain("s1", contract_end=date(2045, 5, 1), who="r", why="extended")
+    archive.hold("s1", "case-1", who="legal", why="complaint")
+    package(given.package, number=2, sale=SOLD)
+    second = archive.deposit(given, passing, who="system")
+    assert second.keep.holds == ("case-1",)
+    assert second.keep.retain_until == date(2055, 5, 1)
+    assert len(archive.verify("s1", "auditor")) == 2
+    assert archive.newest("s1") == second
+
+
+def test_the_catalogue_is_made_anew_from_what_is_stored(backend: Backend, tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, backend)
+    for name in ("s1", "s2", "s3"):
+        archive.deposit(material(tmp_path, name, sale=SOLD), passing, who="system")
+    archive.hold("s2", "case-1", who="legal", why="complaint")
+    archive.hold("s9", "case-2", who="legal", why="not archived yet")
+    archive.retain("s3", contract_end=date(2045, 5, 1), who="r", why="extended")
+    before = archive.search(Query()).deposits
+    first = next(one for one in before if one.facts.session == "s1")
+    record = f"s1/{first.facts.package}/record.json"
+    archive.storage._backend.remove(record)
+    (tmp_path / "archive" / "catalogue.sqlite3").unlink()
+    again = an_archive(tmp_path, backend)
+    assert again.reindex("admin") == (3, 1)
+    after = again.search(Query()).deposits
+    for one, other in zip(before, after, strict=True):
+        assert (one.facts, one.keep, one.dates) == (other.facts, other.keep, other.dates)
+        assert one.package == other.package
+    assert again.catalogue.holds("s9") == ("case-2",)
+    assert again.storage.head(record) is not None
+    assert again.reindex("admin") == (3, 0)
+
+
+class Failing:
+    """A backend whose storage fails at the n-th call."""
+
+    def __init__(self, inner: Backend, at: int) -> None:
+        self._inner = inner
+        self._left = at
+        self.name = inner.name
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        method: Callable[..., object] = getattr(self._inner, name)
+
+        def called(*arguments: object) -> object:
+            self._left -= 1
+            if self._left == 0:
+                raise StorageError("the storage failed at {key}: {reason}", key="x", reason="test")
+            return method(*arguments)
+
+        return called
+
+
+def test_a_storage_that_fails_anywhere_leaves_nothing_half_done(tmp_path: Path) -> None:
+    for at in range(1, 100, 2):
+        root = tmp_path / str(at)
+        root.mkdir()
+        inner = LocalBackend(root / "objects")
+        given = material(root)
+        failing = Failing(inner, at)
+        try:
+            an_archive(root, failing).deposit(  # type: ignore[arg-type]
+                given, passing, who="system", remove=True
+            )
+        except StorageError:
+            whole = all(path.exists() for path in given.originals)
+            assert whole
+            archive = an_archive(root, inner)
+            deposit = archive.deposit(given, passing, who="system", remove=True)
+            assert archive.verify("s1", "a") == [deposit]
+        else:
+            break
+    else:
+        raise AssertionError("it never came to an end")
+    assert at > 10
