@@ -8,10 +8,26 @@ const STORED = "witness.language";
 /** Attributes that carry text: `data-t-label="key"` sets `aria-label`. */
 const TARGETS = /** @type {const} */ ({ tLabel: "aria-label", tTitle: "title", tPlaceholder: "placeholder" });
 
+/** @type {Record<string, [string, string]>} */
+let strings = STRINGS;
+/** @type {[string, string]} */
+let title = ["见证 · 视频面签", "Witness · Video meeting"];
+
 /** @type {Language} */
 let current = "zh-CN";
 /** @type {Set<() => void>} */
 const listeners = new Set();
+
+/**
+ * Texts of another page than the call, before {@link startLanguage}.
+ *
+ * @param {Record<string, [string, string]>} more
+ * @param {[string, string]} named The page's title.
+ */
+export function useStrings(more, named) {
+  strings = { ...STRINGS, ...more };
+  title = named;
+}
 
 export function language() {
   return current;
@@ -43,7 +59,7 @@ export function setLanguage(wanted, remember = true) {
     }
   }
   document.documentElement.lang = wanted;
-  document.title = wanted === "zh-CN" ? "见证 · 视频面签" : "Witness · Video meeting";
+  document.title = wanted === "zh-CN" ? title[0] : title[1];
   translate(document.body);
   for (const listener of listeners) listener();
 }
@@ -59,7 +75,7 @@ export function onLanguage(listener) {
  * @param {Values} [values]
  */
 export function t(key, values = {}) {
-  const [chinese, english] = STRINGS[key] ?? [key, key];
+  const [chinese, english] = strings[key] ?? [key, key];
   const text = current === "zh-CN" ? chinese : english;
   return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
