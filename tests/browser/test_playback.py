@@ -145,16 +145,15 @@ async def test_a_recording_is_found_filmed_watched_and_verified(watched: Watched
     await page.until(f"{VIDEO} return v.readyState >= 2 && v.duration > 5", "the film")
     # A node of the timeline jumps there, and its title stands beside the film.
     await page.click(".tl-node:nth-child(2)")
-    now = "return document.querySelector('.film-now').textContent"
-    assert "Risk disclosure, replaced by attempt 2" in await page.run(now)
+    now = "return document.querySelector('.film-now').textContent === arguments[0]"
+    await page.until(now, "the old attempt", "Risk disclosure, replaced by attempt 2")
     await page.until(f"{VIDEO} return v.currentTime > 1 && !v.seeking", "the node")
     at_s = float(await page.run(f"{VIDEO} return v.currentTime"))
     # The superseded attempt leads to the one that replaced it.
     await page.click(".event-link")
     await page.until(f"{VIDEO} return v.currentTime > {at_s} + 1", "the replacement")
-    assert await page.run(now) == "Risk disclosure (attempt 2)"
-    current = "return document.querySelector('[aria-current]')?.innerText ?? ''"
-    assert "attempt 2" in await page.run(current)
+    await page.until(now, "the new attempt", "Risk disclosure (attempt 2)")
+    assert "attempt 2" in await page.text("[aria-current]")
     # Keys: to the event before (the mark), then playing.
     await page.run(PRESS, "PageUp")
     await page.until(f"{VIDEO} return v.currentTime < {at_s} + 2", "the mark")
