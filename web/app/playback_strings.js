@@ -22,7 +22,6 @@ export const PLAYBACK_STRINGS = {
   "find.more": ["显示更多", "Show more"],
   "find.count": ["{count} 段录像", "{count} recordings"],
   "find.captured": ["完整度 {share}", "{share} complete"],
-  "find.tracks": ["{count} 条轨道", "{count} tracks"],
   "find.sealed": ["已封存", "Sealed"],
   "find.unsealed": ["未封存", "Not sealed"],
   "find.back": ["返回列表", "All recordings"],
