@@ -3,9 +3,19 @@
 ``docs/protocol.md`` explains every field; the published schema is made from these models.
 """
 
+from base64 import b64decode
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import from_json
 
 from sfu.model import Source
@@ -55,9 +65,20 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Mid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,16}$")]
 Rid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
+
+
+def _is_point(encoded: str) -> str:
+    """A device's key has to be a point of P-256, or nothing it signs could be checked."""
+    EllipticCurvePublicKey.from_encoded_point(SECP256R1(), b64decode(encoded, validate=True))
+    return encoded
+
+
+DeviceKey = Annotated[str, Field(pattern=r"^B[A-P][A-Za-z0-9+/]{85}=$"), AfterValidator(_is_point)]
+"""65 bytes of a point that is not compressed, base64 (SEC 1, section 2.3.3)."""
 
 
 class _Strict(BaseModel):
@@ -88,6 +109,7 @@ class JoinData(_Strict):
         default="zh-CN", max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
     )
     auto_subscribe: bool = True
+    device_key: DeviceKey | None = None
 
 
 class Join(_Request):
@@ -102,6 +124,7 @@ class ResumeData(_Strict):
 
     resume_token: str = Field(min_length=1, max_length=128)
     last_seq: Count | None
+    device_key: DeviceKey | None = None
 
 
 class Resume(_Request):
@@ -286,7 +309,19 @@ class DigestChunk(_Strict):
     last_ts: Word
     frames: Annotated[int, Field(ge=1, le=10_000)]
     bytes: Annotated[int, Field(ge=1, le=MAX_CHUNK_BYTES)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
+
+
+class BatchSignature(_Strict):
+    """What a device adds to a batch: its key, its place in the key's chain, and a signature.
+
+    The signature is ECDSA on P-256 with SHA-256, r and s of 32 bytes each, over canonical JSON.
+    """
+
+    key: Sha256
+    batch: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    prev: Sha256
+    signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
 
 
 class DigestBatchData(_Strict):
@@ -297,6 +332,7 @@ class DigestBatchData(_Strict):
     codec: Literal["opus", "vp8", "vp9", "h264", "av1"]
     from_seq: Count
     chunks: Annotated[tuple[DigestChunk, ...], FailFast()] = Field(min_length=1, max_length=64)
+    signed: BatchSignature | None = None
 
 
 class DigestBatch(_Request):

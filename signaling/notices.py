@@ -239,9 +239,10 @@ class Asked(Ok):
 
 
 class DigestsKept(Ok):
-    """Reply to ``digest.batch``: what is no longer needed."""
+    """Reply to ``digest.batch``: what is no longer needed, and which batch is due."""
 
     settled_below: int = Field(ge=0)
+    batches: int | None = Field(default=None, ge=0)
 
 
 class Sent(Ok):

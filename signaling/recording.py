@@ -3,6 +3,7 @@
 The recording itself is somebody else's: :class:`Completeness` is what this package asks of it.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -23,7 +24,9 @@ from signaling.roster import Roster
 if TYPE_CHECKING:
     from signaling.member import Member
 
-__all__ = ["Completeness", "RecordingState", "Recordings", "Wanted"]
+__all__ = ["Completeness", "Kept", "RecordingState", "Recordings", "Wanted"]
+
+log = logging.getLogger(__name__)
 
 RecordingState = Literal["on", "paused", "off"]
 
@@ -44,16 +47,34 @@ class Wanted:
     have: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was noted of digests.
+
+    Attributes:
+        settled_below: number below which the client needs to keep nothing.
+        batches: how many batches its key has signed, as far as they came; ``None`` without one.
+    """
+
+    settled_below: int
+    batches: int | None = None
+
+
 class Completeness(Protocol):
     """What keeps the ledger of what was sent and what arrived. Calls return at once."""
 
+    def announce_key(self, session_id: str, participant_id: str, public: str) -> None:
+        """Enters the key of a participant's device into the session's log.
+
+        Raises:
+            RefusedError: it is another participant's, or there are too many.
+        """
+        ...
+
     def accept_digests(
         self, session_id: str, participant_id: str, batch: DigestBatchData, *, late: bool
-    ) -> int:
+    ) -> Kept:
         """Notes what a participant says it sent of its own track.
-
-        Returns:
-            Number below which the client needs to keep nothing.
 
         Raises:
             RefusedError: the batch contradicts an earlier one, or the session isn't recorded here.
@@ -136,10 +157,10 @@ class Recordings:
         track = member.participant.room.tracks.get(batch.track_id)
         if track is not None and track.participant_id != member.participant_id:
             raise RefusedError(ErrorCode.FORBIDDEN, "the track is somebody else's")
-        below = self.completeness.accept_digests(
+        kept = self.completeness.accept_digests(
             batch.session_id, member.participant_id, batch, late=False
         )
-        return DigestsKept(settled_below=below)
+        return DigestsKept(settled_below=kept.settled_below, batches=kept.batches)
 
     def ask(self, room_id: str) -> None:
         """Tells the members of a room what is wanted of them, where that changed."""
@@ -158,7 +179,27 @@ class Recordings:
             )
             member.notify_volatile(GapWant(session_id=session_id, chunks=chunks, more=more))
 
+    def take_key(self, member: "Member", public: str) -> None:
+        """A member's device has this key from now on."""
+        if member.device_key == public:
+            return
+        member.device_key = public
+        recorded = self._rooms.get(member.room_id)
+        if recorded is not None:
+            self._announce_key(member, recorded)
+
+    def _announce_key(self, member: "Member", recorded: _Recorded) -> None:
+        public = member.device_key
+        if self.completeness is None or public is None or recorded.state == "off":
+            return
+        try:
+            self.completeness.announce_key(recorded.session_id, member.participant_id, public)
+        except RefusedError as refused:
+            # What it signs is refused, too; it goes on without signatures.
+            log.warning("device key refused", extra={**member.log_extra, "reason": str(refused)})
+
     def _tell(self, member: "Member", recorded: _Recorded, now: Instant) -> None:
+        self._announce_key(member, recorded)
         upload = None
         if self.completeness is not None and member.grant.publish and not member.grant.hidden:
             session_id = recorded.session_id

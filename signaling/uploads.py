@@ -186,10 +186,10 @@ class UploadEndpoint:
         batch = _parsed(DigestBatchData, await _body(request, _MAX_JSON))
         if batch.session_id != bearer.session_id:
             raise UploadRefusedError(403, ErrorCode.FORBIDDEN, "the token is for another session")
-        below = self._uploads.accept_digests(
+        kept = self._uploads.accept_digests(
             bearer.session_id, bearer.participant_id, batch, late=True
         )
-        return web.json_response({"settled_below": below})
+        return web.json_response({"settled_below": kept.settled_below, "batches": kept.batches})
 
     async def _lost(self, request: web.Request, bearer: UploadBearer) -> web.Response:
         report = _parsed(LostReport, await _body(request, _MAX_JSON))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from recorder.backfill.chunk import LossCause, SaidChunk
+from recorder.backfill.device_key import SignedBatch
 from recorder.backfill.errors import (
     BackfillError,
     BodyError,
@@ -18,7 +19,7 @@ from recorder.backfill.service import BackfillService
 from recorder.backfill.token import TokenError, TokenExpiredError, UploadTokens
 from signaling.errors import ErrorCode, HttpCode, RefusedError
 from signaling.messages import DigestBatchData
-from signaling.recording import Wanted
+from signaling.recording import Kept, Wanted
 from signaling.uploads import UploadBearer, UploadRefusedError
 
 __all__ = ["RecordingUploads"]
@@ -40,18 +41,25 @@ class RecordingUploads:
         self._tokens = tokens
         self._token_s = token_s
 
+    def announce_key(self, session_id: str, participant_id: str, public: str) -> None:
+        """See :class:`signaling.recording.Completeness`."""
+        try:
+            self._service.announce_key(session_id, participant_id, public)
+        except BackfillError as error:
+            raise RefusedError(ErrorCode.BAD_MESSAGE, str(error)) from error
+
     def accept_digests(
         self, session_id: str, participant_id: str, batch: DigestBatchData, *, late: bool
-    ) -> int:
+    ) -> Kept:
         """See :class:`signaling.recording.Completeness`."""
         chunks = [
             (batch.from_seq + index, SaidChunk(**item.model_dump()))
             for index, item in enumerate(batch.chunks)
         ]
+        signed = None if batch.signed is None else SignedBatch(**batch.signed.model_dump())
+        place = (session_id, participant_id, batch.track_id, batch.codec)
         try:
-            return self._service.accept(
-                session_id, participant_id, batch.track_id, batch.codec, chunks, late=late
-            )
+            return Kept(*self._service.accept(*place, chunks, late=late, signed=signed))
         except NotYoursError as error:
             raise RefusedError(ErrorCode.FORBIDDEN, str(error)) from error
         except (ContradictionError, LedgerFullError) as error:

@@ -4,10 +4,12 @@ A chunk is about a second of one stream. Its digest came during the call and sta
 log; so whatever was uploaded later can be held against it.
 """
 
+import hashlib
 import re
 from typing import Any, Final
 
 from witness_verify import values
+from witness_verify.crypto import P256, ecdsa_ok
 from witness_verify.failure import Failure
 
 __all__ = ["Chunk", "Devices", "file_of"]
@@ -39,21 +41,42 @@ class Chunk:
         return bool((timestamp - self.first) % 2**32 <= (self.last - self.first) % 2**32)
 
 
-class Devices:
-    """The account of all chunks, as the log tells it."""
+class _Key:
+    """A device's key: whose, how many batches it signed, and the digest of the last."""
 
-    def __init__(self) -> None:
+    __slots__ = ("actor", "count", "head", "public")
+
+    def __init__(self, actor: str, public: bytes, name: str) -> None:
+        self.actor, self.public, self.head, self.count = actor, public, name, 0
+
+
+class Devices:
+    """The account of all chunks, as the log tells it.
+
+    Attributes:
+        signed: how many of the chunks the key of a device stands for.
+        keys: participant and digest of the last signed batch, and their number, by key.
+    """
+
+    def __init__(self, session: str = "") -> None:
         self.tracks: dict[str, dict[int, Chunk]] = {}
-        self.count = 0
+        self.count = self.signed = 0
+        self.keys: dict[str, _Key] = {}
+        self._session = session
         self._pending: set[tuple[str, int]] = set()
 
     def take(self, kind: str, event: dict[str, Any]) -> None:
         """An event of a chunk; fails where it does not follow from those before."""
-        payload = values.mapping(event, "payload")
-        track, actor = values.text(payload, "track"), values.text(event, "actor")
+        payload, actor = values.mapping(event, "payload"), values.text(event, "actor")
+        if kind == "device.key":
+            self._announce(actor, payload)
+            return
+        track = values.text(payload, "track")
         match kind:
             case "digest.batch":
                 self._say(track, actor, payload)
+                if "key" in payload:
+                    self._check_signature(track, actor, payload)
             case "chunk.verified":
                 for seq in _numbers(payload):
                     self._ends(track, seq, "arrived")
@@ -96,6 +119,34 @@ class Devices:
         self.count += len(rows)
         if self.count > MAX_CHUNKS:
             raise Failure("too_large", "chunks")
+
+    def _announce(self, actor: str, payload: dict[str, Any]) -> None:
+        public = values.base64_bytes(payload.get("public"))
+        name = hashlib.sha256(public).hexdigest()
+        sound = payload.get("alg") == "ES256" and payload.get("key") == name
+        if not sound or name in self.keys or P256.point(public) is None:
+            raise Failure("device_key", actor)
+        self.keys[name] = _Key(actor, public, name)
+
+    def _check_signature(self, track: str, actor: str, payload: dict[str, Any]) -> None:
+        """ECDSA over what was said, the number of the batch and the digest of the one before."""
+        key = self.keys.get(values.text(payload, "key"))
+        body = {
+            name: payload.get(name) for name in ("batch", "chunks", "codec", "from_seq", "prev")
+        }
+        data = values.canonical({**body, "session": self._session, "track": track})
+        if key is None or (key.actor, key.count + 1, key.head) != (
+            actor,
+            body["batch"],
+            body["prev"],
+        ):
+            raise Failure("device_chain", f"{track}: batch {body['batch']}")
+        signature, digest = values.base64_bytes(payload.get("signature")), hashlib.sha256(data)
+        pair = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        if len(signature) != 64 or not ecdsa_ok(P256, key.public, pair, digest.digest()):
+            raise Failure("device_key", f"{track}: batch {body['batch']}")
+        key.count, key.head = key.count + 1, digest.hexdigest()
+        self.signed += len(payload["chunks"])
 
     def _known(self, track: str, seq: int) -> int:
         if seq not in self.tracks.get(track, {}):

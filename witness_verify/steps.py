@@ -1,6 +1,5 @@
 """The checks of a package, in their order; what each says is a :class:`Step`."""
 
-import base64
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -151,7 +150,7 @@ class _Check:
             encoded = entry.get("chain")
             if not isinstance(encoded, list) or not 0 < len(encoded) <= 8:
                 raise Failure("form", "chain")
-            chains.append([Certificate(_base64(item)) for item in encoded])
+            chains.append([Certificate(values.base64_bytes(item)) for item in encoded])
         named = [{"alg": one.get("alg"), "certificate_sha256": chain[0].sha256}
                  for one, chain in zip(entries, chains, strict=True)]  # fmt: skip
         if named != wanted or [one["alg"] for one in named] != list(_ALGORITHMS):
@@ -180,7 +179,8 @@ class _Check:
 
     def events(self) -> Step:
         """The chain of events, from the session file to the head in the manifest."""
-        story = self._story = Story(values.digests(self._files["session.json"]))
+        genesis = values.digests(self._files["session.json"])
+        story = self._story = Story(genesis, self.session)
         story.read(self._box.lines("events.jsonl", MAX_LINE))
         told = values.mapping(self._manifest, "events")
         if (values.number(told, "count"), values.digests(told, "head")) != (
@@ -233,7 +233,7 @@ class _Check:
         arrived, uploaded, lost, awaited = devices.close()
         compared = sum(self._compare(track) for track in devices.tracks)
         detail = f"{devices.count} chunks: {arrived} arrived, {uploaded} uploaded, {lost} lost"
-        detail += f", {awaited} awaited; {compared} compared"
+        detail += f", {awaited} awaited; {compared} compared; {devices.signed} signed"
         return Step("client", "pass", detail=detail)
 
     def _compare(self, track: str) -> int:
@@ -370,7 +370,7 @@ class _Check:
     def _check_signatures(self, data: bytes, entries: list[dict[str, Any]], code: str) -> None:
         for entry in entries:
             name = values.text(entry, "alg")
-            signature = _base64(entry.get("signature"))
+            signature = values.base64_bytes(entry.get("signature"))
             key = self._signers[name].key
             if not signed_ok(key, _ALGORITHMS[name], signature, data):
                 raise Failure(code, name)
@@ -402,16 +402,6 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Failure("form", text) from None
-
-
-def _base64(value: object) -> bytes:
-    try:
-        data = base64.b64decode(str(value), validate=True)
-    except ValueError:
-        data = b""
-    if not data or base64.b64encode(data).decode() != value:
-        raise Failure("form", "base64")
-    return data
 
 
 def _hash_value(text: str) -> bytes:

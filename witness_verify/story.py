@@ -15,7 +15,13 @@ MAX_LINE: Final = 65_535
 MAX_EVENTS: Final = 1_000_000
 MAX_GAPS: Final = 200_000
 BORDER_US: Final = 100_000
-_OF_DEVICES: Final = {"digest.batch", "chunk.verified", "chunk.backfilled", "gap.declared"}
+_OF_DEVICES: Final = {
+    "device.key",
+    "digest.batch",
+    "chunk.verified",
+    "chunk.backfilled",
+    "gap.declared",
+}
 _FIELDS: Final = {"actor", "at_us", "digest", "payload", "prev", "seq", "ts_server", "type"}
 
 
@@ -56,7 +62,7 @@ class Track:
 class Story:
     """The log, read once."""
 
-    def __init__(self, genesis: tuple[str, str]) -> None:
+    def __init__(self, genesis: tuple[str, str], session: str = "") -> None:
         self.count, self.head = 0, genesis
         self.from_us, self.to_us, self.last_time = -1, 0, ""
         self.stopped = False
@@ -64,7 +70,7 @@ class Story:
         self.pauses: list[tuple[int, int]] = []
         self.attempts: dict[str, int] = {}
         self.superseded = 0
-        self.devices = Devices()
+        self.devices = Devices(session)
         self._paused_us, self._gaps = -1, 0
         self._running: tuple[str, int] | None = None
 

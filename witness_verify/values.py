@@ -1,11 +1,12 @@
 """JSON that may come from anybody: strictly canonical (RFC 8785), integers only, typed access."""
 
+import base64
 import json
 from typing import Any, Final, NoReturn
 
 from witness_verify.failure import Failure
 
-__all__ = ["canonical", "digests", "items", "mapping", "number", "parse", "text"]
+__all__ = ["base64_bytes", "canonical", "digests", "items", "mapping", "number", "parse", "text"]
 
 _MAX: Final = 2**53 - 1
 _MAX_VALUES: Final = 400_000
@@ -84,3 +85,14 @@ def digests(value: dict[str, Any], key: str = "") -> tuple[str, str]:
     """The fields ``sha256`` and ``sm3``, of the object or of one of its fields."""
     inner = mapping(value, key) if key else value
     return text(inner, "sha256"), text(inner, "sm3")
+
+
+def base64_bytes(value: object) -> bytes:
+    """What a text of base64 stands for; there is one text for each value, and none for nothing."""
+    try:
+        data = base64.b64decode(str(value), validate=True)
+    except ValueError:
+        data = b""
+    if not data or base64.b64encode(data).decode() != value:
+        raise Failure("form", "base64")
+    return data

@@ -4,6 +4,7 @@ RecorderError
 └── BackfillError
     ├── BodyError             uploaded bytes are no frames
     ├── ContradictionError    another digest was said before under the same number
+    ├── DeviceKeyError        a device's key can't be taken
     ├── UnknownChunkError     no digest of it was said
     ├── NotYoursError         the track is somebody else's
     ├── IncompleteError       frames are still missing
@@ -21,6 +22,7 @@ __all__ = [
     "BusyError",
     "ChunkStateError",
     "ContradictionError",
+    "DeviceKeyError",
     "IncompleteError",
     "LedgerFullError",
     "MismatchError",
@@ -39,6 +41,10 @@ class BodyError(BackfillError):
 
 class ContradictionError(BackfillError):
     """What was said once can't be said differently."""
+
+
+class DeviceKeyError(BackfillError):
+    """It is no key, somebody else's, or one too many."""
 
 
 class UnknownChunkError(BackfillError):

@@ -17,7 +17,7 @@ from recorder.backfill.errors import (
     UnknownChunkError,
 )
 
-__all__ = ["Counts", "Finding", "Ledger", "TrackLedger", "digest_payloads"]
+__all__ = ["Counts", "Finding", "Ledger", "TrackLedger", "digest_payloads", "digest_row"]
 
 MAX_CHUNKS: Final = 250_000
 """Of a session: half a day of three people with three encodings each."""
@@ -199,6 +199,11 @@ class Ledger:
             raise UnknownChunkError("nothing was said of chunk {seq}", seq=seq)
         return found
 
+    def knows(self, track: str, seqs: Iterable[int]) -> bool:
+        """Whether something was said of one of these chunks before."""
+        known = self.tracks.get(track)
+        return known is not None and any(seq in known.chunks for seq in seqs)
+
     def due(self, track: str, now_us: int, *, ended: bool = False) -> list[Chunk]:
         """Chunks that can be looked for in the files by now, oldest first."""
         known = self.tracks[track]
@@ -330,12 +335,13 @@ def digest_payloads(
                 "codec": codec,
                 "from_seq": run[0].seq,
                 "late": late,
-                "chunks": [_row(item.said) for item in run],
+                "chunks": [digest_row(item.said) for item in run],
             }
             run = []
         if chunk is not None:
             run.append(chunk)
 
 
-def _row(said: SaidChunk) -> list[Any]:
+def digest_row(said: SaidChunk) -> list[Any]:
+    """A chunk in ``digest.batch`` of the log."""
     return [said.ssrc, said.first_ts, said.last_ts, said.frames, said.bytes, said.sha256]

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from recorder.backfill.chunk import Chunk, ChunkState, LossCause, SaidChunk
+from recorder.backfill.device_key import DeviceKeys, SignedBatch, signed_body
 from recorder.backfill.errors import (
     BodyError,
     BusyError,
+    ContradictionError,
     IncompleteError,
     MismatchError,
     UnknownChunkError,
 )
 from recorder.backfill.examine import Examined, Job, examine
-from recorder.backfill.ledger import Counts, Ledger, TrackLedger, digest_payloads
+from recorder.backfill.ledger import Counts, Ledger, TrackLedger, digest_payloads, digest_row
 from recorder.backfill.store import Stored, fill, is_track_id
 from recorder.envelope import MasterKeys
 from recorder.intervals import normalised
@@ -90,6 +92,7 @@ class SessionBackfill:
     place: Path
     log: Log
     ledger: Ledger = field(default_factory=Ledger)
+    keys: DeviceKeys = field(default_factory=DeviceKeys)
     segments: dict[str, list[_Segment]] = field(default_factory=dict)
     ended_us: int | None = None
     deadline_us: int | None = None
@@ -106,6 +109,11 @@ class SessionBackfill:
             return "recording"
         mine = (known for known in self.ledger.tracks.values() if known.participant == participant)
         return "open" if any(known.open for known in mine) else "done"
+
+    def settled_below(self, track: str) -> int:
+        """Number of a track's chunk below which its client needs to keep nothing."""
+        known = self.ledger.tracks.get(track)
+        return 0 if known is None else known.settled_below
 
     @property
     def is_over(self) -> bool:
@@ -194,6 +202,18 @@ class BackfillService:
 
     # What clients say and ask.
 
+    def announce_key(self, session: str, participant: str, public: str) -> None:
+        """Enters a device's key into the log, if it is new; see :class:`DeviceKeys`.
+
+        Raises:
+            BackfillError: unknown session, or the key can't be taken.
+        """
+        known = self._session(session)
+        made = known.keys.announce(participant, public)
+        if made is not None:
+            payload = {"alg": "ES256", "key": made.id, "public": public}
+            known.log.append("device.key", payload, actor=participant)
+
     def accept(
         self,
         session: str,
@@ -203,8 +223,14 @@ class BackfillService:
         chunks: Sequence[tuple[int, SaidChunk]],
         *,
         late: bool,
-    ) -> int:
-        """Notes digests; returns below which number the client needs to keep nothing.
+        signed: SignedBatch | None = None,
+    ) -> tuple[int, int | None]:
+        """Notes digests, numbered one after the other.
+
+        Returns:
+            Number of the chunk below which the client needs to keep nothing; and how many
+            batches of the key there are, if it is signed. One that comes before its turn is not
+            noted, one that was noted before is passed over: the count says which is due.
 
         Raises:
             BackfillError: unknown session, somebody else's track, or a contradiction.
@@ -214,10 +240,22 @@ class BackfillService:
             raise UnknownChunkError("{track} is no track", track=repr(track))
         late = late or known.ended_us is not None
         now_us = known.heard_us = known.log.now_us()
+        key = None if signed is None else known.keys.of(participant, signed.key)
+        body = b""
+        if signed is not None and key is not None:
+            rows = [digest_row(said) for _, said in chunks]
+            body = signed_body(session, track, codec, chunks[0][0], rows, signed)
+            if not key.is_due(signed, body):
+                return known.settled_below(track), key.count
+            if known.ledger.knows(track, (seq for seq, _ in chunks)):
+                raise ContradictionError("chunks of track {track} were said before", track=track)
         made = known.ledger.accept(participant, track, codec, chunks, now_us, late=late)
         for payload in digest_payloads(track, codec, made, late=late):
-            known.log.append("digest.batch", payload, actor=participant, at=now_us)
-        return known.ledger.tracks[track].settled_below
+            more = {} if signed is None else signed.to_json()
+            known.log.append("digest.batch", payload | more, actor=participant, at=now_us)
+        if key is not None:
+            key.note(body)
+        return known.settled_below(track), None if key is None else key.count
 
     def wanted(
         self, session: str, participant: str, limit: int
@@ -457,6 +495,14 @@ class BackfillService:
                 known.deadline_us = event.at_us + self._window_us
             case "chunk.backfilled":
                 known.uploaded_by.add(event.actor)
+            case "device.key":
+                known.keys.announce(event.actor, payload["public"])
+            case "digest.batch" if "key" in payload:
+                names = ("key", "batch", "prev", "signature")
+                signed = SignedBatch(*(payload[name] for name in names))
+                place = (known.session, payload["track"], payload["codec"], payload["from_seq"])
+                body = signed_body(*place, payload["chunks"], signed)
+                known.keys.of(event.actor, signed.key).note(body)
 
     def _session(self, session: str) -> SessionBackfill:
         known = self.sessions.get(session)

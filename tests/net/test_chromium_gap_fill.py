@@ -102,6 +102,9 @@ async def _is_sealed_whole(recording: Recorded, root: FilePath) -> None:
     assert sum(len(uploaded_frames(place, track)) for track in kinds) > 100
     (timeline,) = (step for step in result.steps if step.name == "timeline")
     assert "filled" in timeline.detail
+    (client,) = (step for step in result.steps if step.name == "client")
+    said = sum(len(item["chunks"]) for item in recording.logged("digest.batch"))
+    assert client.detail.endswith(f"; {said} signed"), client.detail
     assert result.exit_code == 0, [step for step in result.steps if step.outcome != "pass"]
 
 

@@ -20,11 +20,19 @@ CHUNK = {
     "bytes": 4_000,
     "sha256": "0a" * 32,
 }
+KEY = "BGsX0fLhLEJH+Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT+NC4v4af5uO5+tKfA+eFivOM1drMV7Oy7ZAaDe/UfU="
+"""The base point of P-256."""
+SIGNED = {"key": "0b" * 32, "batch": 1, "prev": "0c" * 32, "signature": "A" * 86 + "=="}
 DECLARED = {"mid": "0", "source": "camera"}
 
 GOOD: dict[str, dict[str, Any]] = {
-    "join": {"token": "t", "client": {"name": "n", "version": "1"}, "language": "zh-CN"},
-    "resume": {"resume_token": "t", "last_seq": None},
+    "join": {
+        "token": "t",
+        "client": {"name": "n", "version": "1"},
+        "language": "zh-CN",
+        "device_key": KEY,
+    },
+    "resume": {"resume_token": "t", "last_seq": None, "device_key": KEY},
     "offer": {"sdp": "v=0", "tracks": [{"mid": "0", "source": "camera", "muted": True}]},
     "subscribe": {"track_id": "t"},
     "unsubscribe": {"track_id": "t"},
@@ -41,6 +49,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "codec": "opus",
         "from_seq": 0,
         "chunks": [CHUNK],
+        "signed": SIGNED,
     },
     "leave": {},
     "ack": {"seq": 0},
@@ -93,6 +102,22 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("join", {"language": "zh_CN;"}, "data.language"),
     ("join", {"client": {"name": "n"}}, "data.client.version"),
     ("join", {"client": {"name": "n" * 65, "version": "1"}}, "data.client.name"),
+    ("join", {"device_key": ""}, "data.device_key"),
+    ("join", {"device_key": 4}, "data.device_key"),
+    ("join", {"device_key": KEY[:-4]}, "data.device_key"),
+    ("join", {"device_key": KEY + "AAAA"}, "data.device_key"),
+    ("join", {"device_key": "C" + KEY[1:]}, "data.device_key"),
+    ("resume", {"device_key": KEY.replace("=", "\n")}, "data.device_key"),
+    ("digest.batch", {"signed": []}, "data.signed"),
+    ("digest.batch", {"signed": {}}, "data.signed.key"),
+    ("digest.batch", {"signed": SIGNED | {"key": "0B" * 32}}, "data.signed.key"),
+    ("digest.batch", {"signed": SIGNED | {"batch": 0}}, "data.signed.batch"),
+    ("digest.batch", {"signed": SIGNED | {"batch": 2**53}}, "data.signed.batch"),
+    ("digest.batch", {"signed": SIGNED | {"batch": "1"}}, "data.signed.batch"),
+    ("digest.batch", {"signed": SIGNED | {"prev": None}}, "data.signed.prev"),
+    ("digest.batch", {"signed": SIGNED | {"signature": "A" * 88}}, "data.signed.signature"),
+    ("digest.batch", {"signed": SIGNED | {"signature": "A" * 84}}, "data.signed.signature"),
+    ("digest.batch", {"signed": SIGNED | {"extra": 1}}, "data.signed.extra"),
     ("resume", {"last_seq": ...}, "data.last_seq"),
     ("resume", {"last_seq": -1}, "data.last_seq"),
     ("resume", {"last_seq": 1.5}, "data.last_seq"),
@@ -196,3 +221,10 @@ def test_reading_stops_at_the_first_wrong_item_of_a_list(kind: str) -> None:
     with pytest.raises(ValidationError) as caught:
         CLIENT_ADAPTER.validate_json(json.dumps(message(kind, tracks=[{}] * 30_000)))
     assert caught.value.error_count() <= 5
+
+
+@pytest.mark.parametrize("kind", ["join", "resume"])
+def test_a_device_key_that_is_no_point_of_the_curve_is_refused(kind: str) -> None:
+    """Which no schema can say."""
+    wrong = message(kind, device_key="BAAA" + KEY[4:])
+    assert refusal(json.dumps(wrong)).field == "data.device_key"

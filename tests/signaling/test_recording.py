@@ -7,9 +7,12 @@ import pytest
 from sfu import Role, Source
 from signaling.errors import ErrorCode, RefusedError
 from signaling.messages import DigestBatchData
-from signaling.recording import Wanted
-from tests.signaling.scene import End, Scene
+from signaling.recording import Kept, Wanted
+from tests.recorder.backfill.test_device_key import Device
+from tests.signaling.scene import End, Scene, resume_token
 
+KEY, LATER_KEY, OTHERS_KEY = (Device(number).public for number in (1, 2, 3))
+SIGNED = {"key": "0b" * 32, "batch": 4, "prev": "0c" * 32, "signature": "A" * 86 + "=="}
 CHUNK = {"ssrc": 7, "first_ts": 0, "last_ts": 960, "frames": 2, "bytes": 20, "sha256": "0a" * 32}
 
 
@@ -19,14 +22,20 @@ class Ledger:
     def __init__(self) -> None:
         self.said: list[tuple[str, str, DigestBatchData, bool]] = []
         self.lacks: list[Wanted] = []
+        self.keys: list[tuple[str, str, str]] = []
 
     def accept_digests(
         self, session_id: str, participant_id: str, batch: DigestBatchData, *, late: bool
-    ) -> int:
+    ) -> Kept:
         if session_id != "s-1":
             raise RefusedError(ErrorCode.UNKNOWN_REQUEST, "not recorded here")
         self.said.append((session_id, participant_id, batch, late))
-        return batch.from_seq
+        return Kept(batch.from_seq, None if batch.signed is None else batch.signed.batch)
+
+    def announce_key(self, session_id: str, participant_id: str, public: str) -> None:
+        if public == OTHERS_KEY:
+            raise RefusedError(ErrorCode.BAD_MESSAGE, "another participant's")
+        self.keys.append((session_id, participant_id, public))
 
     def wanted(self, session_id: str, participant_id: str, limit: int) -> tuple[list[Wanted], int]:
         mine = self.lacks if participant_id == "customer-1" else []
@@ -91,8 +100,8 @@ def test_a_page_that_knows_nothing_is_told_again_one_that_does_is_not() -> None:
 def test_digests_reach_the_ledger_once_and_are_answered() -> None:
     _, ledger, _, customer, track = call()
     reply = customer.ask("digest.batch", "d-1", **batch(track))
-    assert reply["data"] == {"settled_below": 5}
-    assert customer.ask("digest.batch", "d-1", **batch(track))["data"] == {"settled_below": 5}
+    assert reply["data"] == {"settled_below": 5, "batches": None}
+    assert customer.ask("digest.batch", "d-1", **batch(track))["data"] == reply["data"]
     ((session, participant, said, late),) = ledger.said
     assert (session, participant, late) == ("s-1", "customer-1", False)
     assert said.chunks[0].sha256 == "0a" * 32
@@ -157,3 +166,37 @@ def test_a_room_that_closed_is_no_longer_recorded_for_those_who_come_later() -> 
     rm.post("leave")
     customer.post("leave")
     assert not scene.join().take("recording")
+
+
+def joined_with_key(scene: Scene, name: str, key: str) -> End:
+    end = scene.connect()
+    token = scene.token(name, Role.CUSTOMER)
+    assert end.ask("join", token=token, device_key=key)["type"] == "joined"
+    return end
+
+
+def test_a_device_key_is_announced_to_every_recording_it_takes_part_in() -> None:
+    scene, ledger = Scene(), Ledger()
+    scene.hub.recordings.completeness = ledger
+    customer = joined_with_key(scene, "customer-1", KEY)
+    assert not ledger.keys, "nothing is recorded"
+    scene.hub.recordings.set_state("sale-1", "s-1", "on", scene.now)
+    assert ledger.keys == [("s-1", "customer-1", KEY)]
+    joined_with_key(scene, "customer-2", OTHERS_KEY)
+    blank = scene.connect()
+    resuming = {"resume_token": resume_token(customer), "last_seq": None}
+    blank.post("resume", **resuming, device_key=LATER_KEY)
+    blank.pump()
+    assert ledger.keys[-1] == ("s-1", "customer-1", LATER_KEY)
+    scene.hub.recordings.set_state("sale-1", "s-1", "off", scene.now)
+    scene.hub.recordings.set_state("sale-1", "s-2", "on", scene.now)
+    assert ledger.keys[-1] == ("s-2", "customer-1", LATER_KEY)
+    scene.join("rm-1")
+    assert all(participant == "customer-1" for _, participant, _ in ledger.keys)
+
+
+def test_a_signed_batch_is_answered_with_how_many_there_are() -> None:
+    _, ledger, _, customer, track = call()
+    reply = customer.ask("digest.batch", **batch(track, signed=SIGNED))
+    assert reply["data"] == {"settled_below": 5, "batches": 4}
+    assert ledger.said[0][2].signed is not None

@@ -15,7 +15,7 @@ from signaling.clock import Instant
 from signaling.errors import ErrorCode, HttpCode, RefusedError
 from signaling.messages import DigestBatchData
 from signaling.problem import problem_middleware
-from signaling.recording import Wanted
+from signaling.recording import Kept, Wanted
 from signaling.uploads import UploadBearer, UploadEndpoint, UploadRefusedError
 
 pytestmark = pytest.mark.net
@@ -47,11 +47,14 @@ class Fake:
 
     def accept_digests(
         self, session_id: str, participant_id: str, batch: DigestBatchData, *, late: bool
-    ) -> int:
+    ) -> Kept:
         if self.refusal:
             raise self.refusal
         self.calls.append((session_id, participant_id, batch.from_seq, late))
-        return 3
+        return Kept(3)
+
+    def announce_key(self, session_id: str, participant_id: str, public: str) -> None:
+        raise AssertionError("keys come with the socket")
 
     def wanted(self, session_id: str, participant_id: str, limit: int) -> tuple[list[Wanted], int]:
         return [Wanted("t-1", 5, (960,))], limit
@@ -109,7 +112,7 @@ async def test_what_is_wanted_is_said_and_uploaded() -> None:
         async with client.put(PUT, data=body, headers=headers(body=body)) as reply:
             assert reply.status == 204
         async with client.post(f"{BASE}/digests", json=BATCH, headers=headers()) as reply:
-            assert await reply.json() == {"settled_below": 3}
+            assert await reply.json() == {"settled_below": 3, "batches": None}
         lost = {"track_id": "t-1", "seqs": [5, 6], "cause": "evicted"}
         async with client.post(f"{BASE}/lost", json=lost, headers=headers()) as reply:
             assert reply.status == 204

@@ -29,6 +29,7 @@ from recorder.recovery import recover_session
 from recorder.seal import SealingOffice, seal
 from recorder.session_file import read_session, write_session
 from tests.recorder.backfill.segments import Sent, send
+from tests.recorder.backfill.test_device_key import Device
 from tests.recorder.capture_files import capture_file
 from tests.recorder.evidence import Office
 from tests.witness_verify.tampering import unpacked
@@ -66,6 +67,7 @@ async def record(
     fills: bool = True,
     gaps: bool = False,
     keys: MasterKeys | None = None,
+    device: Device | None = None,
 ) -> Path:
     """A recorded call of one track; what the network took is uploaded after it."""
     write_session(root, session="s1", room="r", started_ns=NOW_NS)
@@ -83,7 +85,14 @@ async def record(
         service.open("s1", place, clock)
         log.append("recording.started", {}, at=0)
         log.append("track.opened", {"track": "t1"}, at=0)
-        service.accept("s1", "p1", "t1", sent.codec, sent.chunks, late=False)
+        if device is None:
+            service.accept("s1", "p1", "t1", sent.codec, sent.chunks, late=False)
+        else:
+            service.announce_key("s1", "p1", device.public)
+            for chunk in sent.chunks:
+                signed = device.sign("t1", sent.codec, [chunk])
+                said = ("s1", "p1", "t1", sent.codec, [chunk])
+                service.accept(*said, late=False, signed=signed)
         segment = {
             "track": "t1", "segment": 1, "file": name, "bytes": len(data),
             "packets": len(sent.items), "from_us": 0, "to_us": END_US,
@@ -138,7 +147,7 @@ async def test_uploaded_frames_are_sealed_and_held_against_digests(
     code, step, out = sealed(office, place)
     assert (code, step.outcome) == (0, "pass"), step
     assert step.detail == (
-        f"3 chunks: 0 arrived, 3 uploaded, 0 lost, 0 awaited; {compared} compared"
+        f"3 chunks: 0 arrived, 3 uploaded, 0 lost, 0 awaited; {compared} compared; 0 signed"
     )
     files = unpacked(out)
     index = [json.loads(line) for line in files["chunks/t1.jsonl"].splitlines()]
@@ -172,7 +181,7 @@ async def test_all_that_arrived_is_compared_with_the_digests(
     place = await record(tmp_path, send("opus", seconds=3, loss=0))
     code, step, _ = sealed(office, place)
     assert code == 0
-    assert step.detail == "3 chunks: 3 arrived, 0 uploaded, 0 lost, 0 awaited; 3 compared"
+    assert step.detail == "3 chunks: 3 arrived, 0 uploaded, 0 lost, 0 awaited; 3 compared; 0 signed"
 
 
 async def test_pictures_that_were_uploaded_whole_are_compared(
@@ -180,7 +189,7 @@ async def test_pictures_that_were_uploaded_whole_are_compared(
 ) -> None:
     place = await record(tmp_path, send("vp8", seconds=2, loss=1))
     code, step, _ = sealed(office, place)
-    assert (code, step.detail.partition("; ")[2]) == (0, "2 compared")
+    assert (code, step.detail.partition("; ")[2]) == (0, "2 compared; 0 signed")
 
 
 async def test_a_session_that_waits_for_uploads_is_sealed_only_when_asked_to(
@@ -192,7 +201,7 @@ async def test_a_session_that_waits_for_uploads_is_sealed_only_when_asked_to(
     assert not [one for one in logged(place) if one[0] == "gap.declared"]
     code, step, out = sealed(office, place, unsettled=True)
     assert code == 1
-    assert step.detail == "3 chunks: 0 arrived, 0 uploaded, 0 lost, 3 awaited; 0 compared"
+    assert step.detail == "3 chunks: 0 arrived, 0 uploaded, 0 lost, 3 awaited; 0 compared; 0 signed"
     gaps = [payload for type_, payload, *_ in logged(place) if type_ == "gap.declared"]
     assert [(gap["cause"], len(gap["chunks"])) for gap in gaps] == [("pending", 3)]
     out.unlink()
@@ -374,3 +383,95 @@ async def test_an_encrypted_recording_is_filled_sealed_and_played(
     other.write_bytes(one.read_bytes())
     with pytest.raises(RecordingError, match="belongs to"):
         read_stored(place, other.relative_to(place).as_posix(), keys)
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session of which all digests are signed by the device, in three batches."""
+    sent = send("opus", seconds=3, loss=0)
+    return asyncio.run(record(tmp_path_factory.mktemp("signed"), sent, device=Device()))
+
+
+def test_what_devices_signed_is_checked_and_counted(
+    office: Office, signed: Path, tmp_path: Path
+) -> None:
+    code, step, _ = sealed(office, copied(signed, tmp_path))
+    assert (code, step.outcome) == (0, "pass"), step
+    assert step.detail.endswith("3 compared; 3 signed")
+
+
+def batch(number: int, change: Callable[[dict[str, Any]], Any]) -> Callable[[Events], None]:
+    """Changes a signed batch."""
+
+    def apply(events: Events) -> None:
+        change([payload for kind, payload, *_ in events if kind == "digest.batch"][number])
+
+    return apply
+
+
+def dropped(number: int) -> Callable[[Events], None]:
+    """All that the log has of a chunk is left out; the others are as they were."""
+
+    def apply(events: Events) -> None:
+        one = [event for event in events if event[0] == "digest.batch"][number]
+        events.remove(one)
+        for kind, payload, *_ in events:
+            if kind == "chunk.verified":
+                payload["chunks"].remove(one[1]["from_seq"])
+
+    return apply
+
+
+def swapped(events: Events) -> None:
+    first, second = [i for i, event in enumerate(events) if event[0] == "digest.batch"][:2]
+    events[first], events[second] = events[second], events[first]
+
+
+def another_key(events: Events) -> None:
+    """A server makes a key of its own later, and signs with it what it likes."""
+    forger = Device(9)
+    of("device.key", lambda payload: payload.update(key=forger.key, public=forger.public))(events)
+
+
+def unannounced(events: Events) -> None:
+    without("device.key")(events)
+
+
+SIGNED: dict[str, tuple[Callable[[Events], None], str]] = {
+    "a digest exchanged": (
+        batch(1, lambda it: it["chunks"][0].__setitem__(5, "0" * 64)),
+        "device_key",
+    ),
+    "a time moved": (batch(2, lambda it: it["chunks"][0].__setitem__(1, 1)), "device_key"),
+    "another codec": (batch(0, lambda it: it.update(codec="vp8")), "device_key"),
+    "the first left out": (dropped(0), "device_chain"),
+    "one left out": (dropped(1), "device_chain"),
+    "out of order": (swapped, "device_chain"),
+    "numbered anew": (batch(1, lambda it: it.update(batch=3)), "device_chain"),
+    "linked anew": (batch(1, lambda it: it.update(prev="0" * 64)), "device_chain"),
+    "half a signature": (batch(0, lambda it: it.update(signature="AAAA")), "device_key"),
+    "no signature": (batch(0, lambda it: it.update(signature=None)), "form"),
+    "another key": (another_key, "device_chain"),
+    "no key": (unannounced, "device_chain"),
+    "a key twice": (twice("device.key"), "device_key"),
+    "of another kind": (of("device.key", lambda it: it.update(alg="RS256")), "device_key"),
+    "no point": (of("device.key", lambda it: it.update(public="AAAA")), "device_key"),
+    "not base64": (of("device.key", lambda it: it.update(public="*")), "form"),
+    "key named wrongly": (of("device.key", lambda it: it.update(key="0" * 64)), "device_key"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_whoever_writes_the_log_anew_cannot_write_what_a_device_signed(
+    office: Office, signed: Path, tmp_path: Path, name: str
+) -> None:
+    place = copied(signed, tmp_path)
+    change, code = SIGNED[name]
+    events = json.loads(json.dumps(logged(place)))
+    change(events)
+    log_again(place, [tuple(event) for event in events])
+    out = sealed_without_checks(office, place, tmp_path / "s1.zip")
+    with out.open("rb") as file:
+        result = verify(file)
+    assert result.steps[-1].code == code, result.steps[-1]
+    assert result.steps[-1].name == "events"

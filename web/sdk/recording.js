@@ -18,8 +18,9 @@
  * @property {void} finished Nothing is left to upload, or it can't be.
  */
 import { Timer } from "./clock.js";
+import { DigestChain } from "./digest_chain.js";
 import { Emitter } from "./emitter.js";
-import { digestBatch } from "./uploader.js";
+import { WitnessError } from "./errors.js";
 
 const SAY_MS = 2000;
 /** While the server isn't heard well. */
@@ -56,8 +57,10 @@ export class Recording extends Emitter {
   view = null;
   /** Chunks of which digests are on the way, by track. @type {Map<string, ChunkFacts[]>} */
   #waiting = new Map();
-  /** @type {Set<string>} */
-  #asking = new Set();
+  /** What was said, by session. @type {Map<string, DigestChain>} */
+  #chains = new Map();
+  #saying = false;
+  #finished = false;
   #post;
   #request;
   #silentMs;
@@ -80,6 +83,9 @@ export class Recording extends Emitter {
     this.#silentMs = silentMs;
     this.#base = base;
   }
+
+  /** Signs what is said; null: nothing does. @type {import("./digest_chain.js").DeviceKey | null} */
+  key = null;
 
   /** Whether the server ever recorded this call. */
   get isKnown() {
@@ -120,7 +126,9 @@ export class Recording extends Emitter {
   /** The call is over: what the server lacks is uploaded now. */
   finish() {
     this.#timer.clear();
-    this.#post({ finish: true });
+    // What is being signed now is left to the worker, which goes on where this chain stands.
+    this.#finished = true;
+    this.#post({ finish: true, chains: new Map([...this.#chains].map(([session, chain]) => [session, chain.state])) });
   }
 
   /** @param {Record<string, any>} message Of the worker. */
@@ -140,25 +148,56 @@ export class Recording extends Emitter {
   #sayLater() {
     this.#timer.set(this.#silentMs() < SILENT_MS ? SAY_MS : SLOWLY_MS, () => {
       this.#sayLater();
-      for (const track of this.#waiting.keys()) void this.#say(track);
+      void this.#say();
     });
   }
 
-  /** @param {string} track */
-  async #say(track) {
-    const waiting = this.#waiting.get(track) ?? [];
-    const run = runOf(waiting);
-    if (run.length === 0 || this.#asking.has(track)) return;
-    this.#asking.add(track);
+  /** One batch at a time: what wasn't answered, then the next of each track. */
+  async #say() {
+    if (this.#saying) return;
+    this.#saying = true;
     try {
-      const { settled_below: below } = await this.#request("digest.batch", digestBatch(run));
-      const session = run[0]?.session;
-      this.#waiting.set(track, (this.#waiting.get(track) ?? []).filter((facts) => !run.includes(facts)));
-      if (Number.isInteger(below)) this.#post({ settled: { session, track, below } });
+      for (const chain of this.#chains.values()) await this.#sayDue(chain);
+      for (const [track, waiting] of this.#waiting) {
+        const run = runOf(waiting);
+        const chain = this.#chainOf(run[0]?.session);
+        if (!chain) continue;
+        await chain.add(run);
+        if (this.#finished) return;
+        this.#waiting.set(track, (this.#waiting.get(track) ?? []).filter((facts) => !run.includes(facts)));
+        await this.#sayDue(chain);
+      }
     } catch {
-      // They stay, and are said again; after the call the worker says all that is not settled.
+      // It stays in its chain, and is said again; after the call the worker says all that is not settled.
     } finally {
-      this.#asking.delete(track);
+      this.#saying = false;
+    }
+  }
+
+  /** @param {string | undefined} session */
+  #chainOf(session) {
+    if (!session) return null;
+    const chain = this.#chains.get(session) ?? new DigestChain(this.key);
+    this.#chains.set(session, chain);
+    return chain;
+  }
+
+  /** @param {DigestChain} chain */
+  async #sayDue(chain) {
+    for (let due = chain.due; due && !this.#finished; due = chain.due) {
+      const facts = due.run[0];
+      let reply;
+      try {
+        reply = await this.#request("digest.batch", due.data);
+      } catch (error) {
+        if (due.data.signed && error instanceof WitnessError && error.code === "bad_message") chain.giveUp();
+        throw error;
+      }
+      const { settled_below: below, batches } = reply;
+      chain.answered(batches);
+      if (facts && Number.isInteger(below)) this.#post({ settled: { session: facts.session, track: facts.track, below } });
+      // The server lacks it still: not at once again.
+      if (chain.due === due) return;
     }
   }
 }

@@ -12,6 +12,7 @@
  * @property {() => { payloadType?: number, rtpTimestamp?: number, synchronizationSource?: number, mimeType?: string }} getMetadata
  */
 import { ChunkStore } from "./chunk_store.js";
+import { DigestChain } from "./digest_chain.js";
 import { codecOf } from "./frame_form.js";
 import { FrameLog } from "./frame_log.js";
 import { parseRed } from "./red.js";
@@ -141,7 +142,7 @@ export class RecordingWorker {
     if (settled) await (await this.#opened()).settle(settled.session, settled.track, settled.below);
     if (want) this.#uploaders.get(want.session)?.want(want.chunks, want.more);
     if (allow !== undefined) for (const uploader of this.#uploaders.values()) uploader.allow(allow);
-    if (message.finish) await this.#finish();
+    if (message.finish) await this.#finish(message.chains ?? new Map());
     if (message.recover) await this.#recover(message.recover);
   }
 
@@ -198,12 +199,15 @@ export class RecordingWorker {
     for (const { log } of this.#lines.values()) log.flush();
   }
 
-  /** The call is over. */
-  async #finish() {
+  /** The call is over. @param {Map<string, import("./digest_chain.js").ChainState>} chains By session. */
+  async #finish(chains) {
     this.#flush();
     if (this.#recording) this.#recording = { ...this.#recording, state: "off" };
     await this.#tail;
-    await Promise.all([...this.#uploaders].map(([session, uploader]) => this.#run(session, uploader)));
+    await Promise.all([...this.#uploaders].map(([session, uploader]) => {
+      const state = chains.get(session);
+      return this.#run(session, uploader, state && new DigestChain(state.key, state));
+    }));
     this.#say({ finished: true });
   }
 
@@ -223,9 +227,10 @@ export class RecordingWorker {
   /**
    * @param {string} session
    * @param {Uploader} uploader
+   * @param {DigestChain} [chain]
    */
-  async #run(session, uploader) {
-    await this.#lock(`witness.upload.${session}`, () => uploader.finish());
+  async #run(session, uploader, chain) {
+    await this.#lock(`witness.upload.${session}`, () => uploader.finish(chain));
     this.#uploaders.delete(session);
     await this.#store?.forget(session);
     await this.#disk?.forget(session).catch(() => {});

@@ -13,6 +13,7 @@
  * @property {number} lost Chunks it won't get.
  * @property {"call" | "after" | "done" | "refused"} phase
  */
+import { digestBatch } from "./digest_chain.js";
 import { packFrames, unpackFrames } from "./frame_form.js";
 
 const RETRY_MS = [1000, 2000, 4000, 8000, 15_000, 30_000];
@@ -37,6 +38,8 @@ export class Uploader {
   #failures = 0;
   #running = false;
   #ended = false;
+  /** @type {import("./digest_chain.js").DigestChain | null} */
+  #chain = null;
   #access;
   #store;
   #clock;
@@ -82,10 +85,15 @@ export class Uploader {
     this.#go();
   }
 
-  /** The call is over: all that is kept is offered, until the server wants no more. */
-  async finish() {
+  /**
+   * The call is over: all that is kept is offered, until the server wants no more.
+   *
+   * @param {import("./digest_chain.js").DigestChain | null} [chain] Digests go on in it; without one they aren't signed.
+   */
+  async finish(chain = null) {
     if (this.#ended) return;
     this.#ended = true;
+    this.#chain = chain;
     this.#rate = null;
     this.#wake();
     this.#tell({ phase: "after" });
@@ -122,31 +130,46 @@ export class Uploader {
 
   /** Digests that may not have been heard; saying them again is harmless. */
   async #sayDigests() {
-    /** @type {Map<string, ChunkFacts[]>} */
-    const runs = new Map();
-    for (const facts of this.#store.of(this.#access.session)) {
-      const begins = `${facts.track}/${facts.codec}`;
-      const run = runs.get(begins);
-      if (run && run.length < DIGESTS && run.at(-1)?.seq === facts.seq - 1) run.push(facts);
-      else {
-        if (run && !(await this.#sayRun(run))) return false;
-        runs.set(begins, [facts]);
-      }
+    if (this.#chain && !(await this.#sayChain(this.#chain))) return false;
+    for (const run of runsOf(this.#store.of(this.#access.session))) {
+      if ((await this.#sayRun(run, digestBatch(run))) === null) return false;
     }
-    for (const run of runs.values()) if (!(await this.#sayRun(run))) return false;
     return true;
   }
 
-  /** @param {ChunkFacts[]} run */
-  async #sayRun(run) {
-    const reply = await this.#request("POST", "digests", JSON.stringify(digestBatch(run)));
-    if (!reply) return false;
-    const first = run[0];
-    if (reply.status === 200 && first) {
-      const { settled_below: below } = await reply.json();
-      if (Number.isInteger(below)) await this.#store.settle(first.session, first.track, below);
+  /**
+   * What the page signed and didn't hear of, then what nobody said yet.
+   *
+   * @param {import("./digest_chain.js").DigestChain} chain
+   * @returns {Promise<boolean>} Whether all of it was answered.
+   */
+  async #sayChain(chain) {
+    const unsaid = this.#store.of(this.#access.session).filter(({ track, seq }) => seq >= chain.below(track));
+    for (const run of runsOf(unsaid)) await chain.add(run);
+    for (let due = chain.due; due; due = chain.due) {
+      const reply = await this.#sayRun(due.run, due.data);
+      if (!reply) return false;
+      if (reply.taken) chain.answered(reply.batches);
+      else if (due.data.signed) chain.giveUp();
+      else chain.answered(null);
+      if (reply.taken && chain.due === due) return false;
     }
     return true;
+  }
+
+  /**
+   * @param {readonly ChunkFacts[]} run
+   * @param {object} data
+   * @returns {Promise<{ taken: boolean, batches?: number } | null>} Null: not now.
+   */
+  async #sayRun(run, data) {
+    const reply = await this.#request("POST", "digests", JSON.stringify(data));
+    if (!reply) return null;
+    const first = run[0];
+    if (reply.status !== 200 || !first) return { taken: false };
+    const { settled_below: below, batches } = await reply.json();
+    if (Number.isInteger(below)) await this.#store.settle(first.session, first.track, below);
+    return { taken: true, batches };
   }
 
   #go() {
@@ -260,18 +283,24 @@ export class Uploader {
 }
 
 /**
- * @param {readonly ChunkFacts[]} run Of one track and codec, numbered without holes.
- * @returns {object} The data of `digest.batch`.
+ * @param {readonly ChunkFacts[]} chunks Oldest first.
+ * @returns {ChunkFacts[][]} Each of one track and codec, numbered without holes.
  */
-export function digestBatch(run) {
-  const [first] = run;
-  return {
-    session_id: first?.session,
-    track_id: first?.track,
-    codec: first?.codec,
-    from_seq: first?.seq,
-    chunks: run.map(({ ssrc, first_ts, last_ts, frames, bytes, sha256 }) => ({ ssrc, first_ts, last_ts, frames, bytes, sha256 })),
-  };
+function runsOf(chunks) {
+  /** @type {Map<string, ChunkFacts[]>} */
+  const open = new Map();
+  const runs = [];
+  for (const facts of chunks) {
+    const begins = `${facts.track}/${facts.codec}`;
+    const run = open.get(begins);
+    if (run && run.length < DIGESTS && run.at(-1)?.seq === facts.seq - 1) run.push(facts);
+    else {
+      const made = [facts];
+      open.set(begins, made);
+      runs.push(made);
+    }
+  }
+  return runs;
 }
 
 /**

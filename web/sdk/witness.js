@@ -17,6 +17,7 @@
  */
 import { Call } from "./call.js";
 import { browserClock } from "./clock.js";
+import { makeDeviceKey } from "./digest_chain.js";
 import { WitnessError } from "./errors.js";
 import { Media } from "./media.js";
 import { SUBPROTOCOL, socketUrl } from "./protocol.js";
@@ -120,17 +121,19 @@ function start(options, begin) {
   const url = addressOf(options);
   /** @type {Media} */
   let media;
+  /** @type {import("./signal.js").Identity} */
+  const identity = {
+    token: options.token,
+    language: options.language ?? "zh-CN",
+    autoSubscribe: options.autoSubscribe ?? true,
+  };
   const signal = new Signal({
     url,
     clock: browserClock,
     open: () => new WebSocket(url, SUBPROTOCOL),
     store: ResumeStore.forTab(),
     idPrefix: randomPrefix(),
-    identity: {
-      token: options.token,
-      language: options.language ?? "zh-CN",
-      autoSubscribe: options.autoSubscribe ?? true,
-    },
+    identity,
     mediaFlows: () => media.state === "connected",
   });
   const red = new RedSenders({ clock: browserClock, worker: openRedWorker() });
@@ -161,7 +164,12 @@ function start(options, begin) {
       }),
       signal.on("closed", (error) => reject(error)),
     ];
-    begin(signal);
+    // A new page has a new key: it signs what it says it sent, and can't be read by anybody.
+    void makeDeviceKey().then((key) => {
+      recording.key = key;
+      identity.deviceKey = key?.public;
+      begin(signal);
+    });
   });
 }
 

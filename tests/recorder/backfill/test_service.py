@@ -70,9 +70,11 @@ class Case:
         self.changes += 1
 
     def say(self, participant: str = "p1", *, late: bool = False) -> int:
-        return self.service.accept(
+        below, batches = self.service.accept(
             "s1", participant, "t1", self.sent.codec, self.sent.chunks, late=late
         )
+        assert batches is None
+        return below
 
     def wanted(self) -> dict[int, tuple[int, ...]]:
         return {seq: have for _, seq, have in self.service.wanted("s1", "p1", 100)[0]}
