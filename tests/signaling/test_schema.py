@@ -16,7 +16,9 @@ from signaling.schema.__main__ import main
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
-EXAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
+MESSAGES = TEXT.partition("\n## Recorded sessions\n")[0]
+"""What comes after it is HTTP."""
+EXAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", MESSAGES, re.DOTALL)]
 
 
 def test_schema_is_valid_and_the_file_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
