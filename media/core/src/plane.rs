@@ -142,11 +142,11 @@ impl Plane {
                 && let Some(location) = self.shared.addresses.get(&remote.into())
                 && let Some(room) = self.rooms.get(location.room)
             {
-                *slot = match (kind, u32_at(datagram, 8)) {
-                    (PacketKind::Rtp, Some(ssrc)) => {
-                        room.ahead(Arrival { transport: location.item, ssrc })
-                    }
-                    _ => room.ahead_of(location.item, Work::Read),
+                let ssrc_at = if kind == PacketKind::Rtp { 8 } else { 4 };
+                let Some(ssrc) = u32_at(datagram, ssrc_at) else { continue };
+                *slot = match kind {
+                    PacketKind::Rtp => room.ahead(Arrival { transport: location.item, ssrc }),
+                    _ => room.ahead_of(location.item, Work::Read(ssrc)),
                 };
             }
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::api::{
     CloseReason, DropReason, EngineCounters, Event, FORWARD_DELAY_BOUNDS_S, TransportState,
 };
+use crate::bwe::DeliveredPackets;
 use crate::capture::CaptureSink;
 use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
@@ -16,6 +17,7 @@ use crate::ledger::{Ledger, Stage};
 use crate::ntp::{NtpTime, WallClock};
 use crate::plane::Output;
 use crate::remote::Remote;
+use crate::rtcp::TwccWriter;
 use crate::rtp::SeqNo;
 use crate::table::{FastMap, FastState, Key};
 use crate::timers::Timers;
@@ -52,7 +54,7 @@ pub(crate) enum TimerKind {
     Layers,
 }
 
-/// One entry of the timer heap.
+/// One entry of the timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TimerKey {
     pub(crate) location: Location,
@@ -133,6 +135,11 @@ pub(crate) struct Scratch {
     /// A frame that came as a copy.
     pub(crate) frame: Vec<u8>,
     pub(crate) fates: Fates,
+    /// Working memory of feedback that is written.
+    pub(crate) arrivals: Vec<Option<Duration>>,
+    pub(crate) twcc_writer: TwccWriter,
+    /// And of feedback that is read.
+    pub(crate) delivered: DeliveredPackets,
 }
 
 impl Scratch {
@@ -145,6 +152,9 @@ impl Scratch {
             red: Vec::new(),
             frame: Vec::new(),
             fates: Fates::default(),
+            arrivals: Vec::new(),
+            twcc_writer: TwccWriter::default(),
+            delivered: DeliveredPackets::default(),
         }
     }
 }

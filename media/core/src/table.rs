@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 
+use media_prefetch::prefetch;
+
 /// Where an item of a [`Slab`] is. Stays invalid after the item was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
@@ -70,6 +72,15 @@ impl<T> Slab<T> {
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation == key.generation { slot.item.as_mut() } else { None }
+    }
+
+    /// Has fetched where an item begins.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: Key) {
+        if let Some(slot) = self.slots.get(key.index as usize) {
+            prefetch(&slot.generation);
+            prefetch(&slot.item);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -29,18 +29,33 @@ pub struct TwccReport<'a> {
     pub arrivals: &'a [Option<Duration>],
 }
 
+/// When a packet arrived, in ticks since the epoch and one more; zero: it did not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Arrival(u32);
+
+impl Arrival {
+    fn at(tick: u32) -> Arrival {
+        // Ticks wrap; the one that would mean nothing is told as its neighbour.
+        Arrival(tick.wrapping_add(1).max(1))
+    }
+
+    fn tick(self) -> Option<u32> {
+        (self.0 != 0).then(|| self.0.wrapping_sub(1))
+    }
+}
+
 /// Remembers when the packets of one transport arrived and says when to report them.
 ///
-/// A packet costs constant time. 8 KiB for the arrivals, taken with the first packet, and up to
-/// 8 KiB for the last report. When more than 1,024 packets are waiting, the oldest are not
+/// A packet costs constant time. 4 KiB for the arrivals, taken with the first packet, and up to
+/// 16 KiB for the last report, which may be lent ([`TwccRecorder::swap_memory`]). When more than 1,024 packets are waiting, the oldest are not
 /// reported.
 #[derive(Debug, Clone)]
 pub struct TwccRecorder {
     interval: Duration,
     unwrapper: SeqUnwrapper,
     epoch: Option<Instant>,
-    /// Ticks by number modulo the window; `None` where nothing arrived.
-    arrivals: Vec<Option<u32>>,
+    /// Ticks by number modulo the window.
+    arrivals: Vec<Arrival>,
     /// First number to report next. Lower than what was reported if a packet came late.
     next: u64,
     /// One past the newest number.
@@ -71,16 +86,16 @@ impl TwccRecorder {
     pub fn on_packet(&mut self, seq: SeqNo, now: Instant) {
         let ext_seq = self.unwrapper.unwrap(seq);
         if self.arrivals.is_empty() {
-            self.arrivals = vec![None; WINDOW as usize];
+            self.arrivals = vec![Arrival::default(); WINDOW as usize];
             (self.next, self.end) = (ext_seq, ext_seq);
         }
         if ext_seq >= self.end {
             self.advance(ext_seq);
-        } else if self.end - ext_seq > WINDOW || self.slot(ext_seq).is_some() {
+        } else if self.end - ext_seq > WINDOW || self.slot(ext_seq).tick().is_some() {
             return;
         }
         let tick = self.tick(now);
-        *self.slot(ext_seq) = Some(tick);
+        *self.slot(ext_seq) = Arrival::at(tick);
         self.next = self.next.min(ext_seq);
         self.pending_since.get_or_insert(now);
     }
@@ -109,6 +124,12 @@ impl TwccRecorder {
         Some(TwccReport { base: SeqNo(base as u16), arrivals: &self.report })
     }
 
+    /// Exchanges the memory reports are made in: lent for the time of a report, it is there in
+    /// the cache for all transports in turn.
+    pub(crate) fn swap_memory(&mut self, memory: &mut Vec<Option<Duration>>) {
+        std::mem::swap(&mut self.report, memory);
+    }
+
     /// Arrived packets that were pushed out before they were reported.
     pub fn unreported(&self) -> u64 {
         self.unreported
@@ -123,20 +144,19 @@ impl TwccRecorder {
     /// Has fetched what the next report will be about.
     #[inline]
     pub(crate) fn prefetch_unreported(&self) {
-        // Eight to a line.
-        for ext_seq in (self.next..self.end).step_by(8).take(8) {
+        // Sixteen to a line.
+        for ext_seq in (self.next..self.end).step_by(16).take(8) {
             self.arrivals.get((ext_seq % WINDOW) as usize).inspect(|slot| prefetch(*slot));
         }
-        prefetch(&self.report[..]);
     }
 
     /// Bytes on the heap.
     pub fn memory_bytes(&self) -> usize {
-        self.arrivals.capacity() * size_of::<Option<u32>>()
+        self.arrivals.capacity() * size_of::<Arrival>()
             + self.report.capacity() * size_of::<Option<Duration>>()
     }
 
-    fn slot(&mut self, ext_seq: u64) -> &mut Option<u32> {
+    fn slot(&mut self, ext_seq: u64) -> &mut Arrival {
         &mut self.arrivals[(ext_seq % WINDOW) as usize]
     }
 
@@ -152,7 +172,7 @@ impl TwccRecorder {
         for ext_seq in first_new..=newest {
             let passed = ext_seq.checked_sub(WINDOW).is_some_and(|passed| passed >= self.next);
             let slot = self.slot(ext_seq);
-            let lost = slot.take().is_some() && passed;
+            let lost = std::mem::take(slot).tick().is_some() && passed;
             self.unreported += u64::from(lost);
         }
         self.end = newest + 1;
@@ -164,15 +184,16 @@ impl TwccRecorder {
     fn collect(&mut self) {
         self.report.clear();
         let mut waiting = self.next..self.end;
-        let Some(first) = waiting.find(|ext_seq| self.slot(*ext_seq).is_some()) else { return };
+        let Some(first) = waiting.find(|ext_seq| self.slot(*ext_seq).tick().is_some()) else {
+            return;
+        };
         if first - self.next > MAX_LEADING {
             self.next = first;
         }
         let mut last: Option<(u32, u64)> = None;
         let mut len = 0;
         for ext_seq in self.next..self.end.min(self.next + MAX_STATUSES) {
-            let arrival = *self.slot(ext_seq);
-            let Some(tick) = arrival else {
+            let Some(tick) = self.slot(ext_seq).tick() else {
                 self.report.push(None);
                 continue;
             };

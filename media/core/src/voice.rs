@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use media_prefetch::prefetch;
+
 use crate::carried::Carried;
 use crate::nack::NackGenerator;
 use crate::protect::{AudioHistory, LinkLoss, LossMeter, MAX_SPAN, Offsets, Steering};
@@ -204,6 +206,12 @@ pub(crate) struct VoiceOutput {
 }
 
 impl VoiceOutput {
+    /// Has fetched the packets whose fates are heard of next.
+    #[inline]
+    pub(crate) fn prefetch_pending(&self) {
+        self.pending.front().inspect(|pending| prefetch(*pending));
+    }
+
     /// A packet was sent under that transport-wide number.
     pub(crate) fn on_sent(&mut self, number: SeqNo) {
         if self.pending.len() == MAX_PENDING {

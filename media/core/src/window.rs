@@ -60,6 +60,16 @@ impl SlidingSum {
     }
 
     fn open_bucket(&mut self, now: Instant) {
+        if let Some(end) = self.end
+            && now < end + BUCKET
+        {
+            // Nearly always, where packets come at all.
+            self.newest += 1;
+            self.end = Some(end + BUCKET);
+            let passed = std::mem::take(&mut self.buckets[self.newest as usize % BUCKETS]);
+            self.total -= u64::from(passed);
+            return;
+        }
         let epoch = *self.epoch.get_or_insert(now);
         let bucket = now.saturating_duration_since(epoch).as_millis() as u64 / BUCKET_MS;
         if bucket - self.newest >= BUCKETS as u64 {

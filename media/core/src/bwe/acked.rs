@@ -1,22 +1,21 @@
 //! How much arrives per second, by the receiver's clock.
 
-use std::collections::VecDeque;
-
-use media_prefetch::prefetch;
-
 /// Length of the window.
 const WINDOW_US: i64 = 500_000;
 /// A rate is known once packets cover this much.
 const LEAST_US: i64 = 150_000;
 const BUCKET_US: i64 = 25_000;
+const BUCKETS: usize = (WINDOW_US / BUCKET_US) as usize;
 /// Steps of the receiver's clock beyond this start anew.
 const MAX_STEP_US: i64 = 2_000_000;
 
-/// Rate of arriving bytes over the last half second.
+/// Rate of arriving bytes over the last half second. 128 bytes, none of them elsewhere.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AckedRate {
-    /// Index and bytes.
-    buckets: VecDeque<(i64, u64)>,
+    /// Bytes, by number of the bucket modulo their count. What is beyond 4 Gi is not counted.
+    buckets: [u32; BUCKETS],
+    /// Number of the newest.
+    newest: i64,
     since_us: Option<i64>,
     newest_us: i64,
     total: u64,
@@ -24,26 +23,35 @@ pub(super) struct AckedRate {
 
 impl AckedRate {
     /// Adds bytes that arrived at `arrival_us`, in about that order.
+    #[inline]
     pub(super) fn add(&mut self, arrival_us: i64, bytes: u64) {
         let step = arrival_us - self.newest_us;
         if self.since_us.is_none() || step.abs() > MAX_STEP_US {
-            *self = AckedRate::default();
-            self.since_us = Some(arrival_us);
-            self.newest_us = arrival_us;
+            *self = AckedRate {
+                since_us: Some(arrival_us),
+                newest_us: arrival_us,
+                newest: arrival_us.div_euclid(BUCKET_US),
+                ..AckedRate::default()
+            };
         }
         self.newest_us = self.newest_us.max(arrival_us);
         let index = self.newest_us.div_euclid(BUCKET_US);
-        match self.buckets.back_mut() {
-            Some((last, sum)) if *last == index => *sum += bytes,
-            _ => self.buckets.push_back((index, bytes)),
+        if index > self.newest {
+            self.open(index);
         }
+        let bucket = &mut self.buckets[index.rem_euclid(BUCKETS as i64) as usize];
+        let bytes = bytes.min(u64::from(u32::MAX - *bucket));
+        *bucket += bytes as u32;
         self.total += bytes;
-        while let Some((oldest, sum)) = self.buckets.front().copied()
-            && oldest <= index - WINDOW_US / BUCKET_US
-        {
-            self.total -= sum;
-            self.buckets.pop_front();
+    }
+
+    /// Empties what lies between the newest bucket and this one, which becomes the newest.
+    fn open(&mut self, index: i64) {
+        for step in 0..(index - self.newest).min(BUCKETS as i64) {
+            let passed = &mut self.buckets[(index - step).rem_euclid(BUCKETS as i64) as usize];
+            self.total -= u64::from(std::mem::take(passed));
         }
+        self.newest = index;
     }
 
     /// Bits per second; `None` until enough arrived.
@@ -55,18 +63,6 @@ impl AckedRate {
         let open = self.newest_us.rem_euclid(BUCKET_US) + WINDOW_US - BUCKET_US;
         let covered = open.min(elapsed).max(LEAST_US);
         Some(self.total as f64 * 8e6 / covered as f64)
-    }
-
-    /// Has fetched what adding will need.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        self.buckets.back().inspect(|bucket| prefetch(*bucket));
-        self.buckets.front().inspect(|bucket| prefetch(*bucket));
-    }
-
-    /// Bytes on the heap.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.buckets.capacity() * size_of::<(i64, u64)>()
     }
 }
 
@@ -110,7 +106,7 @@ mod tests {
         for _ in 0..100_000 {
             rate.add(1 << 40, 1_500);
         }
-        assert!(rate.memory_bytes() < 4_096);
+        assert!(size_of::<AckedRate>() <= 136);
         assert_eq!(rate.bps(), None, "no time has passed");
     }
 }

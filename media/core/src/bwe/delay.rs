@@ -2,8 +2,6 @@
 //! adaptive threshold (draft-ietf-rmcat-gcc-02, section 5; the trend is a line fitted to the
 //! recent delays instead of the draft's Kalman filter).
 
-use std::collections::VecDeque;
-
 use super::Delivered;
 
 /// Packets sent within this time form one group.
@@ -120,8 +118,10 @@ impl DelayDetector {
 /// Slope of the smoothed one-way delay over the last groups.
 #[derive(Debug, Clone, Default)]
 struct Trend {
-    /// Arrival in ms since the first, smoothed delay in ms.
-    points: VecDeque<(f64, f64)>,
+    /// Arrival in ms since the first, smoothed delay in ms; the oldest is overwritten.
+    points: [(f64, f64); Trend::POINTS],
+    /// How many there ever were.
+    count: usize,
     first_arrival_us: Option<i64>,
     delay_ms: f64,
     smoothed_ms: f64,
@@ -143,11 +143,10 @@ impl Trend {
         self.delay_ms += delta_ms;
         self.smoothed_ms =
             Self::SMOOTHING * self.smoothed_ms + (1.0 - Self::SMOOTHING) * self.delay_ms;
-        self.points.push_back(((arrival_us - first) as f64 / 1_000.0, self.smoothed_ms));
-        if self.points.len() > Self::POINTS {
-            self.points.pop_front();
-        }
-        if self.points.len() == Self::POINTS {
+        let point = ((arrival_us - first) as f64 / 1_000.0, self.smoothed_ms);
+        self.points[self.count % Self::POINTS] = point;
+        self.count += 1;
+        if self.count >= Self::POINTS {
             self.slope = slope(&self.points).unwrap_or(self.slope);
         }
         (self.deltas > 1).then(|| f64::from(self.deltas) * self.slope * Self::GAIN)
@@ -155,7 +154,7 @@ impl Trend {
 }
 
 /// Least squares; `None` if all points are at one time.
-fn slope(points: &VecDeque<(f64, f64)>) -> Option<f64> {
+fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let count = points.len() as f64;
     let (x_sum, y_sum) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
     let (x_mean, y_mean) = (x_sum / count, y_sum / count);

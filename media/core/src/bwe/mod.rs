@@ -84,6 +84,9 @@ pub(crate) struct Delivered {
     pub(crate) size: u16,
 }
 
+/// Working memory of a feedback: what was delivered, and of which probe it was a part.
+pub(crate) type DeliveredPackets = Vec<(Delivered, u16)>;
+
 /// What the estimate is taken from, best last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
@@ -140,7 +143,7 @@ pub(crate) struct BandwidthEstimator {
     /// Packets sent before say nothing: they fell into an interruption.
     ignored_before_us: i64,
     told: Option<u64>,
-    arrivals: Vec<(Delivered, u16)>,
+    arrivals: DeliveredPackets,
 }
 
 impl BandwidthEstimator {
@@ -216,16 +219,12 @@ impl BandwidthEstimator {
     #[inline]
     pub(crate) fn prefetch_records(&self) {
         self.history.prefetch();
-        self.sent.prefetch();
     }
 
     /// Has fetched what feedback will be about.
     #[inline]
     pub(crate) fn prefetch_unanswered(&self) {
         self.history.prefetch_from(self.covered);
-        self.sent.prefetch();
-        self.acked.prefetch();
-        prefetch(&self.arrivals[..]);
     }
 
     /// Whether the first feedback or the first probes are still under way: nothing is known of
@@ -318,10 +317,14 @@ impl BandwidthEstimator {
 
     /// Bytes on the heap, about.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.history.memory_bytes()
-            + self.acked.memory_bytes()
-            + self.sent.memory_bytes()
-            + self.arrivals.capacity() * size_of::<(Delivered, u16)>()
+        self.history.memory_bytes() + self.arrivals.capacity() * size_of::<(Delivered, u16)>()
+    }
+
+    /// Exchanges the memory feedback is read into: lent for that time, it is there in the cache
+    /// for all transports in turn.
+    #[inline]
+    pub(crate) fn swap_memory(&mut self, memory: &mut DeliveredPackets) {
+        std::mem::swap(&mut self.arrivals, memory);
     }
 
     /// Takes transport-wide feedback. `round_trip_us` as known from reports.

@@ -1,7 +1,5 @@
 //! How much of the one-way delay is a queue.
 
-use std::collections::VecDeque;
-
 use super::Delivered;
 
 /// Buckets of two seconds: the least delay of 20 s is what the path takes without a queue.
@@ -11,48 +9,44 @@ const BASE_BUCKETS: usize = 10;
 const RECENT_BUCKET_US: i64 = 50_000;
 const RECENT_BUCKETS: usize = 5;
 
-/// Least and largest value of one stretch of time.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    index: i64,
-    least: i64,
-    largest: i64,
-}
-
-/// Least value of the recent past.
+/// Least value of the recent past. Its memory is in place: it is asked about by every feedback, of which
+/// each is about another subscriber.
 #[derive(Debug, Clone)]
-struct Least {
-    bucket_us: i64,
-    count: usize,
-    buckets: VecDeque<Bucket>,
+struct Least<const BUCKETS: usize, const BUCKET_US: i64> {
+    /// By number of the bucket modulo their count; `i64::MAX` where there is no value.
+    buckets: [i64; BUCKETS],
+    newest: i64,
 }
 
-impl Least {
-    fn new(bucket_us: i64, count: usize) -> Least {
-        Least { bucket_us, count, buckets: VecDeque::with_capacity(count) }
+impl<const BUCKETS: usize, const BUCKET_US: i64> Default for Least<BUCKETS, BUCKET_US> {
+    fn default() -> Self {
+        Least { buckets: [i64::MAX; BUCKETS], newest: i64::MIN }
     }
+}
 
+impl<const BUCKETS: usize, const BUCKET_US: i64> Least<BUCKETS, BUCKET_US> {
+    #[inline]
     fn add(&mut self, at_us: i64, value: i64) {
-        let index = at_us.div_euclid(self.bucket_us);
-        match self.buckets.back_mut() {
-            Some(last) if last.index >= index => {
-                last.least = last.least.min(value);
-                last.largest = last.largest.max(value);
-            }
-            _ => self.buckets.push_back(Bucket { index, least: value, largest: value }),
+        let index = at_us.div_euclid(BUCKET_US);
+        if index > self.newest {
+            self.open(index);
         }
-        let oldest = index - self.count as i64;
-        while self.buckets.len() > self.count || self.buckets[0].index <= oldest {
-            self.buckets.pop_front();
-        }
+        let slot = &mut self.buckets[self.newest.rem_euclid(BUCKETS as i64) as usize];
+        *slot = value.min(*slot);
     }
 
+    /// Empties what lies between the newest bucket and this one, which becomes the newest.
+    fn open(&mut self, index: i64) {
+        let passed = index.saturating_sub(self.newest).min(BUCKETS as i64);
+        for step in 0..passed {
+            self.buckets[(index - step).rem_euclid(BUCKETS as i64) as usize] = i64::MAX;
+        }
+        self.newest = index;
+    }
+
+    #[inline]
     fn least(&self) -> Option<i64> {
-        self.buckets.iter().map(|bucket| bucket.least).min()
-    }
-
-    fn largest(&self) -> Option<i64> {
-        self.buckets.iter().map(|bucket| bucket.largest).max()
+        self.buckets.iter().copied().min().filter(|least| *least < i64::MAX)
     }
 }
 
@@ -62,16 +56,19 @@ impl Least {
 /// Times are those of sending, on our clock; only differences of the receiver's clock count.
 #[derive(Debug, Clone)]
 pub(crate) struct QueueDelay {
-    base: Least,
-    recent: Least,
+    base: Least<BASE_BUCKETS, BASE_BUCKET_US>,
+    recent: Least<RECENT_BUCKETS, RECENT_BUCKET_US>,
+    /// Of negative delays.
+    recent_largest: Least<RECENT_BUCKETS, RECENT_BUCKET_US>,
     newest_us: i64,
 }
 
 impl Default for QueueDelay {
     fn default() -> QueueDelay {
         QueueDelay {
-            base: Least::new(BASE_BUCKET_US, BASE_BUCKETS),
-            recent: Least::new(RECENT_BUCKET_US, RECENT_BUCKETS),
+            base: Least::default(),
+            recent: Least::default(),
+            recent_largest: Least::default(),
             newest_us: i64::MIN,
         }
     }
@@ -87,6 +84,7 @@ impl QueueDelay {
         self.newest_us = self.newest_us.max(sent_us);
         self.base.add(self.newest_us, delay);
         self.recent.add(self.newest_us, delay);
+        self.recent_largest.add(self.newest_us, -delay);
     }
 
     /// The standing queue in µs; zero while unknown.
@@ -99,8 +97,8 @@ impl QueueDelay {
 
     /// By how much delays of the last 250 ms differ, in µs.
     pub(super) fn spread_us(&self) -> i64 {
-        match (self.recent.least(), self.recent.largest()) {
-            (Some(least), Some(largest)) => largest - least,
+        match (self.recent.least(), self.recent_largest.least()) {
+            (Some(least), Some(largest)) => -largest - least,
             _ => 0,
         }
     }
@@ -148,6 +146,6 @@ mod tests {
         feed(&mut queue, 0, 1_000, |_| 20_000);
         feed(&mut queue, 600_000, 600_010, |_| -5_000_000);
         assert_eq!(queue.standing_us(), 0);
-        assert_eq!(queue.base.buckets.len(), 1);
+        assert_eq!(queue.base.buckets.iter().filter(|least| **least < i64::MAX).count(), 1);
     }
 }

@@ -12,6 +12,7 @@ use crate::consumer::Consumer;
 use crate::producer::Producer;
 use crate::table::Key;
 use crate::transport::{Stream, Transport};
+use crate::voice::VoiceOutput;
 
 /// Subscriptions of a track whose memory is fetched ahead.
 const MAX_CONSUMERS: usize = 4;
@@ -23,23 +24,31 @@ pub(crate) enum Ahead<'a> {
     #[default]
     Done,
     Room(&'a Room, Arrival),
+    Sender(&'a Room, Arrival),
     Transport(&'a Room, &'a Transport, Arrival),
     Stream(&'a Room, &'a Transport, Arrival),
+    Track(&'a Room, Stream),
     Producer(&'a Room, &'a Producer, Stream),
+    Keys(&'a Room, &'a [Key]),
     Consumers(&'a Room, &'a [Key]),
+    Receivers(&'a Room, [Option<&'a Consumer>; MAX_CONSUMERS]),
     Subscribers([Option<(&'a Consumer, &'a Transport)>; MAX_CONSUMERS]),
     Records([Option<(&'a Consumer, &'a Transport)>; MAX_CONSUMERS]),
     /// RTCP or a timer.
     Control(&'a Room, Key, Work),
-    ControlTables(&'a Transport, Work),
-    ControlRecords(&'a Transport, Work),
+    ControlTransport(&'a Room, Key, Work),
+    ControlTables(&'a Room, &'a Transport, Work),
+    ControlRecords(&'a Room, &'a Transport, Work),
+    ControlConsumers(&'a Room, &'a Transport),
+    ControlVoices([Option<&'a Consumer>; MAX_CONSUMERS]),
+    ControlPackets([Option<&'a VoiceOutput>; MAX_CONSUMERS]),
 }
 
 /// What is done for a transport besides media.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Mostly, feedback about what was sent is read.
-    Read,
+    /// Mostly, feedback about what was sent is read; the SSRC of who sent it.
+    Read(u32),
     /// Mostly, feedback about what was received is written.
     Write,
 }
@@ -72,7 +81,7 @@ impl Room {
 
 impl<'a> Ahead<'a> {
     /// Pointers from a room to the last of what it knows.
-    const STEPS: usize = 7;
+    const STEPS: usize = 10;
 
     /// Has fetched all that can be known, one pointer of each at a time.
     #[inline]
@@ -90,6 +99,10 @@ impl<'a> Ahead<'a> {
         Some(match self {
             Ahead::Done => return None,
             Ahead::Room(room, arrival) => {
+                room.transports.prefetch(arrival.transport);
+                Ahead::Sender(room, arrival)
+            }
+            Ahead::Sender(room, arrival) => {
                 let transport = room.transports.get(arrival.transport)?;
                 transport.prefetch_receiving();
                 Ahead::Transport(room, transport, arrival)
@@ -103,6 +116,10 @@ impl<'a> Ahead<'a> {
                     srtp.remote.prefetch_source(arrival.ssrc);
                 }
                 let stream = transport.stream(arrival.ssrc)?;
+                room.producers.prefetch(stream.producer);
+                Ahead::Track(room, stream)
+            }
+            Ahead::Track(room, stream) => {
                 let producer = room.producers.get(stream.producer)?;
                 prefetch_all(producer);
                 Ahead::Producer(room, producer, stream)
@@ -111,19 +128,28 @@ impl<'a> Ahead<'a> {
                 prefetch(&producer.codecs[..]);
                 prefetch(&producer.consumers[..]);
                 producer.encodings.get(stream.encoding)?.prefetch();
-                Ahead::Consumers(room, &producer.consumers)
+                Ahead::Keys(room, &producer.consumers)
+            }
+            Ahead::Keys(room, keys) => {
+                keys.iter().take(MAX_CONSUMERS).for_each(|key| room.consumers.prefetch(*key));
+                Ahead::Consumers(room, keys)
             }
             Ahead::Consumers(room, keys) => {
                 let mut found = [None; MAX_CONSUMERS];
                 for (slot, key) in found.iter_mut().zip(keys) {
                     let Some(consumer) = room.consumers.get(*key) else { continue };
                     consumer.prefetch();
-                    let Some(transport) = room.transports.get(consumer.transport) else { continue };
-                    transport.prefetch_sending();
-                    *slot = Some((consumer, transport));
+                    room.transports.prefetch(consumer.transport);
+                    *slot = Some(consumer);
                 }
-                Ahead::Subscribers(found)
+                Ahead::Receivers(room, found)
             }
+            Ahead::Receivers(room, consumers) => Ahead::Subscribers(consumers.map(|consumer| {
+                let consumer = consumer?;
+                let transport = room.transports.get(consumer.transport)?;
+                transport.prefetch_sending();
+                Some((consumer, transport))
+            })),
             Ahead::Subscribers(found) => {
                 for (consumer, transport) in found.iter().flatten() {
                     consumer.prefetch_tables();
@@ -143,29 +169,68 @@ impl<'a> Ahead<'a> {
                 Ahead::Done
             }
             Ahead::Control(room, key, work) => {
+                room.transports.prefetch(key);
+                Ahead::ControlTransport(room, key, work)
+            }
+            Ahead::ControlTransport(room, key, work) => {
                 let transport = room.transports.get(key)?;
                 transport.prefetch_receiving();
-                if work == Work::Read {
+                if let Work::Read(_) = work {
                     transport.prefetch_sending();
+                    transport.prefetch_fates();
                 }
-                Ahead::ControlTables(transport, work)
+                Ahead::ControlTables(room, transport, work)
             }
-            Ahead::ControlTables(transport, work) => {
+            Ahead::ControlTables(room, transport, work) => {
                 if let Some(srtp) = &transport.srtp {
-                    srtp.remote.prefetch_rtcp();
+                    match work {
+                        Work::Read(_) => srtp.remote.prefetch_rtcp(),
+                        Work::Write => srtp.local.prefetch_rtcp(),
+                    }
                 }
                 transport.ice.prefetch_path();
-                if let (Work::Read, Some(estimator)) = (work, &transport.estimator) {
-                    prefetch_all(&**estimator);
+                if let Work::Read(_) = work {
+                    prefetch(&transport.consumers[..]);
+                    if let Some(estimator) = &transport.estimator {
+                        prefetch_all(&**estimator);
+                    }
                 }
-                Ahead::ControlRecords(transport, work)
+                Ahead::ControlRecords(room, transport, work)
             }
-            Ahead::ControlRecords(transport, work) => {
-                match (work, &transport.estimator) {
-                    (Work::Read, Some(estimator)) => estimator.prefetch_unanswered(),
-                    (Work::Read, None) => {}
-                    (Work::Write, _) => transport.twcc.prefetch_unreported(),
+            Ahead::ControlRecords(room, transport, work) => {
+                let Work::Read(ssrc) = work else {
+                    transport.twcc.prefetch_unreported();
+                    if let Some(srtp) = &transport.srtp {
+                        srtp.local.prefetch_rtcp_source(transport.feedback_ssrc);
+                    }
+                    return None;
+                };
+                if let Some(srtp) = &transport.srtp {
+                    srtp.remote.prefetch_rtcp_source(ssrc);
                 }
+                if let Some(estimator) = &transport.estimator {
+                    estimator.prefetch_unanswered();
+                }
+                for consumer in transport.consumers.iter().take(MAX_CONSUMERS) {
+                    room.consumers.prefetch(*consumer);
+                }
+                Ahead::ControlConsumers(room, transport)
+            }
+            Ahead::ControlConsumers(room, transport) => {
+                let mut found = [None; MAX_CONSUMERS];
+                for (slot, key) in found.iter_mut().zip(&transport.consumers) {
+                    *slot = room.consumers.get(*key);
+                    slot.inspect(|consumer| prefetch(&consumer.voice));
+                }
+                Ahead::ControlVoices(found)
+            }
+            Ahead::ControlVoices(found) => {
+                let voices = found.map(|consumer| consumer?.voice.as_deref());
+                voices.iter().flatten().for_each(|voice| prefetch_all(*voice));
+                Ahead::ControlPackets(voices)
+            }
+            Ahead::ControlPackets(voices) => {
+                voices.iter().flatten().for_each(|voice| voice.prefetch_pending());
                 Ahead::Done
             }
         })
@@ -202,6 +267,18 @@ impl Transport {
     fn prefetch_common(&self) {
         prefetch(&self.extensions);
         self.ice.prefetch();
+    }
+
+    /// What feedback about packets sent needs of the transport itself.
+    #[inline]
+    fn prefetch_fates(&self) {
+        prefetch(&self.consumers);
+        prefetch_all(&self.audio_loss);
+        prefetch_all(&self.loss);
+        prefetch(&self.protection);
+        prefetch(&self.rtt);
+        prefetch(&self.pace);
+        prefetch(&self.wanted_bps);
     }
 
     /// What is behind pointers, for a packet received.

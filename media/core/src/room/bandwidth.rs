@@ -44,7 +44,9 @@ impl Room {
         let round_trip_us = transport.rtt.get().map(|rtt| rtt.as_micros() as i64);
         let now_us = cx.now_us();
         if let Some(estimator) = &mut transport.estimator {
+            estimator.swap_memory(&mut cx.shared.scratch.delivered);
             estimator.on_feedback(now_us, feedback, round_trip_us);
+            estimator.swap_memory(&mut cx.shared.scratch.delivered);
             self.on_pace(cx, key);
         }
     }

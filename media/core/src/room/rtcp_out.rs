@@ -199,6 +199,8 @@ pub(super) fn send_congestion_feedback(cx: &mut Cx, transport: &mut Transport) {
     let empty = TwccRecorder::new(cx.shared.config.feedback_interval);
     // Out of the transport while its reports are sent through it.
     let mut twcc = std::mem::replace(&mut transport.twcc, empty);
+    twcc.swap_memory(&mut cx.shared.scratch.arrivals);
+    transport.twcc_writer.swap_memory(&mut cx.shared.scratch.twcc_writer);
     while let Some(report) = twcc.poll(cx.now) {
         let arrivals = report.arrivals;
         let mut hidden = transport.uplink.judge(arrivals, cx.now);
@@ -222,5 +224,7 @@ pub(super) fn send_congestion_feedback(cx: &mut Cx, transport: &mut Transport) {
             }
         }
     }
+    transport.twcc_writer.swap_memory(&mut cx.shared.scratch.twcc_writer);
+    twcc.swap_memory(&mut cx.shared.scratch.arrivals);
     transport.twcc = twcc;
 }

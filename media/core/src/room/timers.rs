@@ -11,7 +11,7 @@ use crate::table::Key;
 use crate::transport::Checked;
 
 impl Room {
-    /// Handles one entry of the timer heap; leftovers do nothing.
+    /// Handles one entry of the timers; leftovers do nothing.
     pub(crate) fn on_timer(&mut self, cx: &mut Cx, key: TimerKey, at: Instant) {
         let item = key.location.item;
         match key.kind {

@@ -24,6 +24,12 @@ pub struct TwccWriter {
 }
 
 impl TwccWriter {
+    /// Exchanges the working memory with another one's, which many can use in turn.
+    pub(crate) fn swap_memory(&mut self, other: &mut TwccWriter) {
+        std::mem::swap(&mut self.symbols, &mut other.symbols);
+        std::mem::swap(&mut self.deltas, &mut other.deltas);
+    }
+
     /// Appends one feedback packet about `arrivals`, the packets from `base` on, and returns how
     /// many of them it reports. Call again with the rest until nothing is left.
     ///

@@ -108,6 +108,12 @@ impl SrtpContext {
         self.rtcp.prefetch();
     }
 
+    /// Has fetched what RTCP packets of one source will need, a moment later.
+    #[inline]
+    pub(crate) fn prefetch_rtcp_source(&self, ssrc: u32) {
+        self.rtcp_sources.prefetch_window(ssrc);
+    }
+
     /// Bytes held, with the per-source tables.
     pub fn memory_bytes(&self) -> usize {
         let tables = self.rtp_sources.memory_bytes() + self.rtcp_sources.memory_bytes();
