@@ -11,6 +11,8 @@
 //! difference. So packets of hundreds of participants are received and sent in batches.
 
 mod association;
+#[cfg(test)]
+mod cost;
 mod histogram;
 mod participant;
 mod path;

@@ -81,7 +81,7 @@ impl Room {
 
 impl<'a> Ahead<'a> {
     /// Pointers from a room to the last of what it knows.
-    const STEPS: usize = 10;
+    const STEPS: usize = 11;
 
     /// Has fetched all that can be known, one pointer of each at a time.
     #[inline]
