@@ -10,13 +10,17 @@ const LEAST_US: i64 = 15_000;
 const EMPTY_US: i64 = 700_000;
 /// Alone we would have emptied it by now.
 const OCCUPIED_US: i64 = 4_500_000;
+/// Feedback rarer than this leaves unseen what we did meanwhile: no more counts for each.
+const SEEN_US: i64 = 150_000;
 /// How long to hold out before trying again to empty it.
 const HOLD_OUT_US: i64 = 25_000_000;
 
 /// Watches the standing queue.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Competition {
-    occupied_since_us: Option<i64>,
+    /// How long a queue has been seen.
+    occupied_us: i64,
+    updated_us: Option<i64>,
     empty_since_us: Option<i64>,
     until_us: Option<i64>,
 }
@@ -24,20 +28,21 @@ pub(super) struct Competition {
 impl Competition {
     /// Takes the standing queue.
     pub(super) fn update(&mut self, now_us: i64, standing_us: i64) {
+        let passed_us = now_us - self.updated_us.replace(now_us).unwrap_or(now_us);
         if self.is_active(now_us) {
-            self.occupied_since_us = None;
+            self.occupied_us = 0;
             return;
         }
         if standing_us < LEAST_US {
             let since_us = *self.empty_since_us.get_or_insert(now_us);
             if now_us - since_us >= EMPTY_US {
-                self.occupied_since_us = None;
+                self.occupied_us = 0;
             }
             return;
         }
         self.empty_since_us = None;
-        let since_us = *self.occupied_since_us.get_or_insert(now_us);
-        if now_us - since_us >= OCCUPIED_US {
+        self.occupied_us += passed_us.clamp(0, SEEN_US);
+        if self.occupied_us >= OCCUPIED_US {
             self.until_us = Some(now_us + HOLD_OUT_US);
         }
     }

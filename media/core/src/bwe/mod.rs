@@ -7,7 +7,8 @@
 //! [`aimd`]), which sees the queue of a link grow; a judge of losses that tells a full link from
 //! a bad one ([`loss`]), because a path that loses half of everything may still have room;
 //! probing ([`probe`]); an estimate of the standing queue, which is drained after a fall of the
-//! rate ([`queue`]). Clients without transport-wide feedback are served by what they offer:
+//! rate ([`queue`]). The first burst of media shows a narrow link before anything is probed
+//! ([`opening`]). Clients without transport-wide feedback are served by what they offer:
 //! REMB, or the losses of their receiver reports.
 
 mod acked;
@@ -17,6 +18,7 @@ mod delay;
 mod drain;
 mod history;
 mod loss;
+mod opening;
 mod probe;
 mod queue;
 #[cfg(test)]
@@ -34,11 +36,14 @@ use delay::{DelayDetector, Usage};
 use drain::Drain;
 use history::{Fate, SentHistory};
 use loss::{LossJudge, Tally, Verdict};
+use opening::{Opening, Shown};
 use probe::{ProbeBounds, Prober};
 pub(crate) use queue::QueueDelay;
 
-/// Time for the first feedback, and then for the first probes and their answers.
+/// Time for the first feedback, and then for the first burst or probes to show something.
 const SETTLING_US: i64 = 1_500_000;
+/// Without a burst to look at for this long the path is probed all the same.
+const OPENING_US: i64 = 600_000;
 /// Without any feedback for this long (and two round trips) something is wrong.
 const SILENCE_US: i64 = 2_500_000;
 /// Then the rate falls by a fifth this often.
@@ -50,6 +55,12 @@ const SILENCE_LEAST_BPS: f64 = 100_000.0;
 const MAX_STATUSES: u16 = 16_384;
 /// Arrivals beyond what was sent are a trick of the receiver's clock.
 const MAX_ACKED_SHARE: f64 = 1.5;
+/// More than this is wanted by nobody who wants only sound.
+const PICTURES_BPS: u64 = 150_000;
+/// Loss without delays that differ by this much is not that of a full link.
+const OPENING_SPREAD_US: i64 = 10_000;
+/// What is kept of what the first burst has shown.
+const OPENING_SHARE: f64 = 0.9;
 /// What is kept of what a link that drops packets carries.
 const LOSS_SHARE: f64 = 0.95;
 /// A change of the budget by less than this share is not worth telling.
@@ -128,6 +139,8 @@ pub(crate) struct BandwidthEstimator {
     sent: AckedRate,
     loss: LossJudge,
     prober: Prober,
+    /// Until the path has shown something by itself.
+    opening: Option<Opening>,
     wanted_bps: f64,
     /// One past the highest number any feedback was about.
     covered: u64,
@@ -136,8 +149,8 @@ pub(crate) struct BandwidthEstimator {
     round_trip_us: i64,
     /// When a packet was first sent that transport-wide feedback can be about.
     first_sent_us: Option<i64>,
-    /// When transport-wide feedback was first heard.
-    started_us: Option<i64>,
+    /// When pictures were first wanted, after feedback was first heard.
+    sought_us: Option<i64>,
     unanswered_since_us: Option<i64>,
     silence: Option<Silence>,
     /// Packets sent before say nothing: they fell into an interruption.
@@ -164,11 +177,12 @@ impl BandwidthEstimator {
             sent: AckedRate::default(),
             loss: LossJudge::default(),
             prober: Prober::default(),
+            opening: Some(Opening::default()),
             wanted_bps: 0.0,
             reference: None,
             round_trip_us: DEFAULT_ROUND_TRIP_US,
             first_sent_us: None,
-            started_us: None,
+            sought_us: None,
             unanswered_since_us: None,
             silence: None,
             ignored_before_us: i64::MIN,
@@ -227,14 +241,14 @@ impl BandwidthEstimator {
         self.history.prefetch_from(self.covered);
     }
 
-    /// Whether the first feedback or the first probes are still under way: nothing is known of
-    /// the path until then.
+    /// Whether the first feedback, the first burst or the first probes are still under way:
+    /// nothing is known of the path until then.
     pub(crate) fn is_settling(&self, now_us: i64) -> bool {
         match self.source {
             Source::Nothing => self.awaits_feedback(now_us),
             Source::TransportWide => {
-                self.prober.is_busy()
-                    && self.started_us.is_some_and(|started_us| now_us < started_us + SETTLING_US)
+                (self.opening.is_some() || self.prober.is_busy())
+                    && self.sought_us.is_none_or(|sought_us| now_us < sought_us + SETTLING_US)
             }
             Source::Reports | Source::Remb => false,
         }
@@ -259,7 +273,11 @@ impl BandwidthEstimator {
 
     /// What may be sent now: the estimate, or less while a queue is emptied.
     pub(crate) fn budget_bps(&self) -> Option<u64> {
-        self.limited_bps(self.drain.factor())
+        let draining = self.drain.factor();
+        // A queue is only emptied by less than what the link carries, whatever is believed of it.
+        let carried = self.throughput_bps().filter(|_| draining < 1.0);
+        let share = carried.map_or(1.0, |carried| (carried / self.control.bps()).min(1.0));
+        self.limited_bps(draining * share)
     }
 
     fn limited_bps(&self, factor: f64) -> Option<u64> {
@@ -346,15 +364,38 @@ impl BandwidthEstimator {
         }
         if self.source < Source::TransportWide {
             self.source = Source::TransportWide;
-            self.started_us = Some(now_us);
-            let start = self.bounds.start_bps as f64;
-            self.control = RateControl::new(start);
-            self.prober.start([3.0 * start, 6.0 * start]);
+            self.control = RateControl::new(self.bounds.start_bps as f64);
         }
         self.unanswered_since_us = None;
         self.resume(&report);
         self.measure(&report);
+        self.open(now_us, &report);
         self.control(now_us, &report);
+    }
+
+    /// Believes what the first burst has shown.
+    fn open(&mut self, now_us: i64, report: &Report) {
+        let Some(opening) = &self.opening else { return };
+        match opening.shown() {
+            Some(Shown::Narrow(bps)) if bps < self.control.bps() => {
+                self.control.cut(now_us, bps, OPENING_SHARE);
+                self.control.clamp(self.bounds.least_bps as f64, self.bounds.most_bps as f64);
+                self.prober.hold_off(now_us);
+                self.opening = None;
+            }
+            Some(_) => self.begin_probing(),
+            // Bursts arrive in pieces here, and what a judge of losses needs is packets.
+            None if report.tally.lost > 0 && self.queue.spread_us() < OPENING_SPREAD_US => {
+                self.begin_probing();
+            }
+            None => {}
+        }
+    }
+
+    fn begin_probing(&mut self) {
+        let start = self.bounds.start_bps as f64;
+        self.prober.start([3.0 * start, 6.0 * start]);
+        self.opening = None;
     }
 
     /// Reads the fates of packets into the history; deliveries go to `arrivals`, by arrival.
@@ -445,6 +486,7 @@ impl BandwidthEstimator {
         self.acked = AckedRate::default();
         self.loss.interrupt();
         self.control.set(silence.before_bps / 2.0);
+        self.opening = None;
         self.prober.start([silence.before_bps]);
     }
 
@@ -462,6 +504,9 @@ impl BandwidthEstimator {
             }
             if packet.sent_us < self.ignored_before_us {
                 continue;
+            }
+            if let Some(opening) = &mut self.opening {
+                opening.on_packet(packet);
             }
             self.acked.add(packet.arrival_us, u64::from(packet.size));
             self.detector.on_packet(packet);
@@ -487,6 +532,9 @@ impl BandwidthEstimator {
         }
         let usage = match self.detector.usage() {
             Usage::Overuse if !is_queued => Usage::Normal,
+            Usage::Overuse if self.opening.as_ref().is_some_and(Opening::is_under_way) => {
+                Usage::Normal
+            }
             usage => usage,
         };
         let seen = Observation {
@@ -497,6 +545,7 @@ impl BandwidthEstimator {
             competes,
         };
         if self.control.update(now_us, &seen) {
+            self.opening = None;
             self.prober.hold_off(now_us);
             self.prober.stop();
         }
@@ -513,6 +562,7 @@ impl BandwidthEstimator {
         match verdict {
             Some(Verdict::Congested(carried_bps)) => {
                 self.control.cut(now_us, carried_bps, LOSS_SHARE);
+                self.opening = None;
                 self.prober.hold_off(now_us);
                 self.prober.stop();
             }
@@ -596,6 +646,9 @@ impl BandwidthEstimator {
             return;
         }
         self.check_silence(now_us);
+        if wanted_bps > PICTURES_BPS {
+            self.sought_us.get_or_insert(now_us);
+        }
         self.on_probe_result(now_us);
         let rests = self.control.decreased_us().is_some_and(|at| now_us - at < PROBE_REST_US);
         let may_try = !rests
@@ -603,8 +656,19 @@ impl BandwidthEstimator {
             && self.loss.cap_bps().is_none()
             && self.detector.usage() != Usage::Overuse
             && self.queue.standing_us() < PROBE_QUEUE_US;
+        if self.opening.is_some() {
+            if !may_try || self.opening_ends_us().is_none_or(|end_us| now_us < end_us) {
+                return;
+            }
+            self.begin_probing();
+        }
         let bounds = self.probe_bounds();
         self.prober.poll(now_us, &bounds, may_try);
+    }
+
+    /// When the path is probed whatever bursts there were.
+    fn opening_ends_us(&self) -> Option<i64> {
+        self.sought_us.map(|sought_us| sought_us + OPENING_US)
     }
 
     fn silent_from_us(&self) -> Option<i64> {
@@ -655,7 +719,11 @@ impl BandwidthEstimator {
             Some(silence) => Some(silence.next_step_us),
             None => self.silent_from_us(),
         };
-        let probe = self.prober.next_timeout_us(now_us, &self.probe_bounds());
+        let probe = match self.opening {
+            // When that has passed, feedback will say when the path can be probed.
+            Some(_) => self.opening_ends_us().filter(|end_us| *end_us > now_us),
+            None => self.prober.next_timeout_us(now_us, &self.probe_bounds()),
+        };
         silence.into_iter().chain(probe).min()
     }
 }

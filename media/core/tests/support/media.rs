@@ -35,6 +35,8 @@ pub struct TrackConfig {
     pub first_timestamp: u32,
     pub interval: Duration,
     pub packets_per_frame: usize,
+    /// Of a keyframe, where it has more.
+    pub packets_per_keyframe: Option<usize>,
     pub payload_len: usize,
     /// Sent with every packet.
     pub extensions: Vec<(u8, Vec<u8>)>,
@@ -68,6 +70,7 @@ impl TrackConfig {
             first_timestamp: 4_000_000_000,
             interval: Duration::from_millis(20),
             packets_per_frame: 1,
+            packets_per_keyframe: None,
             payload_len: 80,
             extensions: Vec::new(),
             audio_level: None,
@@ -91,6 +94,7 @@ impl TrackConfig {
             first_timestamp: 77,
             interval: Duration::from_millis(40),
             packets_per_frame: 3,
+            packets_per_keyframe: None,
             payload_len: 1_000,
             ..TrackConfig::audio(ssrc)
         }
@@ -434,7 +438,9 @@ impl Media {
         track.keyframes += u64::from(keyframe);
         track.frames += 1;
         let descriptor = track.next_picture(keyframe);
-        for part in 0..track.config.packets_per_frame {
+        let usual = track.config.packets_per_frame;
+        let parts = track.config.packets_per_keyframe.filter(|_| keyframe).unwrap_or(usual);
+        for part in 0..parts {
             let track = &mut self.tracks[index];
             let mut payload = vec![0xa5; track.config.payload_len];
             if let Some(mut descriptor) = descriptor {
@@ -461,7 +467,7 @@ impl Media {
             payload[stamp + 13..stamp + 21].copy_from_slice(&captured.to_be_bytes());
             track.packets += 1;
             let header = OutgoingHeader {
-                marker: part + 1 == track.config.packets_per_frame,
+                marker: part + 1 == parts,
                 payload_type: track.config.payload_type,
                 sequence_number: track.next,
                 timestamp,
