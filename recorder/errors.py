@@ -8,6 +8,7 @@ Each carries ``template`` and ``values``, so that whoever shows it can say it in
     ├── LogError
     │   ├── LogDamagedError    a line of the event log is not the one that was written
     │   ├── LogBusyError       another process writes this log
+    │   ├── LogStalledError    the disk does not answer
     │   └── LogWriteError      the disk did not take an event
     ├── SigningError           a key is missing or unusable, or the signing program failed
     ├── SealError              the session can't be sealed as it is
@@ -26,6 +27,7 @@ __all__ = [
     "LogBusyError",
     "LogDamagedError",
     "LogError",
+    "LogStalledError",
     "LogWriteError",
     "RecorderError",
     "SealError",
@@ -70,6 +72,10 @@ class LogDamagedError(LogError):
 
 class LogBusyError(LogError):
     """Two writers would fork the chain."""
+
+
+class LogStalledError(LogError):
+    """The disk does not answer."""
 
 
 class LogWriteError(LogError):

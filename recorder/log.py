@@ -26,7 +26,7 @@ from recorder.digests import Digests, digests_of
 from recorder.errors import CanonicalError, LogBusyError, LogDamagedError, LogError, LogWriteError
 from recorder.session_file import SessionFile, read_session, rfc3339
 
-__all__ = ["MAX_LINE", "Event", "EventLog", "TornTail", "parse_event", "read_events"]
+__all__ = ["MAX_LINE", "Event", "EventLog", "LogDisk", "TornTail", "parse_event", "read_events"]
 
 MAX_LINE: Final = 65_536
 """Bytes of a line at most, with its end."""
@@ -74,6 +74,18 @@ class TornTail:
     sha256: str
 
 
+class LogDisk:
+    """What a log needs of a disk: tests put a worse one in its place."""
+
+    def write(self, file: BinaryIO, data: bytes) -> int:
+        """Appends some of the bytes; returns how many."""
+        return file.write(data)
+
+    def sync(self, file: BinaryIO) -> None:
+        """Brings the content to the disk."""
+        os.fdatasync(file.fileno())
+
+
 class EventLog:
     """Appends to one session's log. Safe to use from several threads.
 
@@ -88,8 +100,10 @@ class EventLog:
         file: BinaryIO,
         last: tuple[int, int, Digests],
         wall_ns: Callable[[], int],
+        disk: LogDisk | None = None,
     ) -> None:
         self.session = session
+        self._disk = disk or LogDisk()
         self.torn: TornTail | None = None
         self._file = file
         self._seq, last_us, self._head = last
@@ -109,6 +123,7 @@ class EventLog:
         wall_ns: Callable[[], int] = time.time_ns,
         session: SessionFile | None = None,
         name: str = _NAME,
+        disk: LogDisk | None = None,
     ) -> Self:
         """Opens or begins the log of the session in a directory.
 
@@ -120,6 +135,7 @@ class EventLog:
             wall_ns: ns since 1970.
             session: what the chain begins at, where its directory is another.
             name: of the file.
+            disk: writes and syncs.
 
         Raises:
             SessionFileError: the directory holds no session.
@@ -144,7 +160,7 @@ class EventLog:
             last = (0, 0, session.digests)
             for event in read_events(place, session, name):
                 last = (event.seq, max(event.at_us, last[1]), event.digest)
-            log = cls(session, file, last, wall_ns)
+            log = cls(session, file, last, wall_ns, disk)
             if torn is not None:
                 log.torn = torn
                 payload = {"bytes": torn.bytes, "sha256": torn.sha256}
@@ -272,7 +288,7 @@ class EventLog:
     def _write(self, line: bytes) -> None:
         reason = None
         try:
-            if self._file.write(line) != len(line):
+            if self._disk.write(self._file, line) != len(line):
                 reason = os.strerror(errno.ENOSPC)
         except OSError as error:
             reason = error.strerror
@@ -284,7 +300,7 @@ class EventLog:
 
     def _sync(self) -> None:
         try:
-            os.fdatasync(self._file.fileno())
+            self._disk.sync(self._file)
         except OSError as error:
             raise LogWriteError(
                 "the event log can't be written: {reason}", reason=error.strerror

@@ -5,17 +5,19 @@ writes the media is a :class:`CapturePort`.
 """
 
 import asyncio
+import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from recorder.errors import RecorderError, SessionFileError, SessionStateError
+from recorder.errors import LogStalledError, RecorderError, SessionFileError, SessionStateError
 from recorder.flow import Flow, read_flow, write_flow
-from recorder.log import EventLog, read_events
+from recorder.log import EventLog, LogDisk, read_events
+from recorder.log_writer import LogWriter, SessionLog
 from recorder.sale import Sale
 from recorder.session import Command, Pause, RecordingSession, Resume, Start, State, Stop
 from recorder.session_file import (
@@ -30,18 +32,22 @@ from recorder.transcript import Spoken, append_lines, close_transcript
 
 __all__ = ["CapturePort", "OpenSession", "Sessions"]
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class OpenSession:
     """A session whose log is open for writing.
 
     Attributes:
+        events: the same log, for those who must not wait.
         capturing: media are being written, or would be but for a pause.
     """
 
     place: Path
     log: EventLog
     state: RecordingSession
+    events: SessionLog
     capturing: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -85,6 +91,8 @@ class Sessions:
     Args:
         directory: where sessions lie, each in a directory of its own.
         capture: writes the media.
+        writer: whose thread writes logs; its own if left out.
+        answer_s: how long a command may take; it goes on when it takes longer.
         wall_ns: ns since 1970.
     """
 
@@ -93,8 +101,15 @@ class Sessions:
         directory: Path,
         capture: CapturePort,
         *,
+        writer: LogWriter | None = None,
+        answer_s: float = 15.0,
+        disk: LogDisk | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._writer = writer or LogWriter()
+        self._answer_s = answer_s
+        self._disk = disk
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._directory = directory
         self._capture = capture
         self._wall_ns = wall_ns
@@ -116,12 +131,15 @@ class Sessions:
             SessionStateError: the room has a session that has not been stopped.
             OSError: the disk refused.
         """
+        return await self._answered(self._create(room, sale, flow))
+
+    async def _create(self, room: str, sale: Sale | None, flow: Flow | None) -> dict[str, Any]:
         async with self._opening:
             if any(session.room == room for session in self._open.values()):
                 raise SessionStateError("the room has a session that has not been stopped")
             now_ns = self._wall_ns()
             name = f"s-{rfc3339(now_ns)[:10].replace('-', '')}-{secrets.token_hex(4)}"
-            await asyncio.to_thread(
+            await self._writer.run(
                 write_session,
                 self._directory,
                 session=name,
@@ -130,12 +148,10 @@ class Sessions:
                 sale=sale,
             )
             if flow is not None:
-                await asyncio.to_thread(write_flow, self._place(name), flow)
+                await self._writer.run(write_flow, self._place(name), flow)
             session = await self._opened(name)
             if flow is not None:
-                event = await asyncio.to_thread(
-                    session.log.append, "flow.given", flow.given(), durable=True
-                )
+                event = await self._writer.run(session.events.commit, "flow.given", flow.given())
                 session.state.apply(event)
         return _view(session)
 
@@ -159,14 +175,19 @@ class Sessions:
         Raises:
             SessionFileError: there is no such session.
             SessionStateError: the command makes no sense now; nothing has changed.
+            LogStalledError: the disk doesn't answer; its text says whether the command may still
+                be carried out.
             RecorderError: log or capture failed.
         """
+        return await self._answered(self._command(session_id, command, actor))
+
+    async def _command(self, session_id: str, command: Command, actor: str) -> dict[str, Any]:
         async with self._opening:
             session = await self._opened(session_id)
         async with session.lock:
             for draft in session.state.decide(command):
-                event = await asyncio.to_thread(
-                    session.log.append, draft.type, draft.payload, actor=actor, durable=True
+                event = await self._writer.run(
+                    session.events.commit, draft.type, draft.payload, actor=actor
                 )
                 session.state.apply(event)
             await self._carry_out(session, command)
@@ -220,17 +241,8 @@ class Sessions:
         async with self._writing if session is None else session.lock:
             # It may have been stopped while this waited.
             log = None if session is None or session.log.is_closed else session.log
-            size = await asyncio.to_thread(_transcribe, place, log, lines, final, actor)
+            size = await self._writer.run(_transcribe, place, log, lines, final, actor)
         return {"session_id": session_id, "bytes": size, "closed": final}
-
-    def sync(self) -> None:
-        """Called at least twice a second: what was logged is on the disk a second later.
-
-        Raises:
-            LogWriteError: a disk refused.
-        """
-        for session in list(self._open.values()):
-            session.log.sync_if_due()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -247,7 +259,8 @@ class Sessions:
                 if session.state.state in {State.RECORDING, State.PAUSED}:
                     for draft in session.state.decide(Stop()):
                         payload = {**draft.payload, "reason": "server_stopped"}
-                        session.state.apply(session.log.append(draft.type, payload))
+                        event = await self._writer.run(session.events.commit, draft.type, payload)
+                        session.state.apply(event)
                 await self._finish(session)
 
     async def _carry_out(self, session: OpenSession, command: Command) -> None:
@@ -263,7 +276,7 @@ class Sessions:
 
     async def _finish(self, session: OpenSession) -> None:
         await self._capture.stop(session)
-        await asyncio.to_thread(session.log.close)
+        await self._writer.run(session.log.close)
         self._open.pop(session.session_id, None)
 
     async def _start(self, session: OpenSession) -> None:
@@ -272,11 +285,11 @@ class Sessions:
             session.capturing = True
         except RecorderError:
             # What was logged stays; the log says that it came to nothing.
-            event = await asyncio.to_thread(
-                session.log.append, "recording.stopped", {"failed": True}, durable=True
+            event = await self._writer.run(
+                session.events.commit, "recording.stopped", {"failed": True}
             )
             session.state.apply(event)
-            session.log.close()
+            await self._writer.run(session.log.close)
             self._open.pop(session.session_id, None)
             raise
 
@@ -284,24 +297,43 @@ class Sessions:
         """The session, opened again after a restart if need be."""
         session = self._open.get(session_id)
         if session is None:
-            session = await asyncio.to_thread(self._reopened, self._place(session_id))
+            session = await self._writer.run(self._reopened, self._place(session_id))
             if session.state.state is State.STOPPED:
-                session.log.close()
+                await self._writer.run(session.log.close)
                 return session
             self._open[session_id] = session
         return session
 
     def _reopened(self, place: Path) -> OpenSession:
-        log = EventLog.open(place, wall_ns=self._wall_ns)
+        log = EventLog.open(place, wall_ns=self._wall_ns, disk=self._disk)
         state = RecordingSession.replayed(read_events(place, log.session))
         if state.state in {State.RECORDING, State.PAUSED}:
             state.apply(log.append("recording.recovered", {}, durable=True))
-        return OpenSession(place, log, state)
+        events = SessionLog(place, log, self._writer, disk=self._disk)
+        return OpenSession(place, log, state, events)
+
+    async def _answered(self, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+        """Waits for an answer; what takes longer goes on without whoever asked."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        done, _ = await asyncio.wait({task}, timeout=self._answer_s)
+        if done:
+            return task.result()
+        task.add_done_callback(_say_late)
+        raise LogStalledError(
+            "the disk of recordings does not answer; the command is carried out once it does"
+        )
 
     def _place(self, session_id: str) -> Path:
         if not is_session_id(session_id):
             raise SessionFileError("{session} is no session id", session=repr(session_id))
         return self._directory / session_id
+
+
+def _say_late(task: "asyncio.Task[dict[str, Any]]") -> None:
+    error = None if task.cancelled() else task.exception()
+    _LOG.warning("command was late", extra={"reason": None if error is None else str(error)})
 
 
 def _transcribe(
@@ -325,6 +357,7 @@ def _view(session: OpenSession) -> dict[str, Any]:
         "node": None if running is None else running.node,
         "attempt": None if running is None else running.attempt,
         "flow": _flow_view(session.place),
+        "log": session.events.state(),
     }
 
 

@@ -61,6 +61,11 @@ class Room:
         registry.rooms[plane_id] = self
 
     @property
+    def is_closed(self) -> bool:
+        """It has ended."""
+        return self.state is RoomState.CLOSED
+
+    @property
     def participants(self) -> Mapping[str, Participant]:
         """Participants by identifier."""
         return self._participants

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -16,56 +16,17 @@ from prometheus_client.registry import Collector
 from recorder.backfill.ledger import Counts
 from recorder.backfill.service import BackfillService, Log
 from recorder.errors import RecorderError
-from recorder.log import Event, EventLog, read_events
+from recorder.log import EventLog, read_events
+from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import read_session
 from signaling.clock import Clock, system_clock
 from signaling.recording import Recordings, RecordingState
 
-__all__ = ["BackfillCollector", "GapFilling", "LateLog"]
+__all__ = ["BackfillCollector", "GapFilling"]
 
 _LOG = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
 _KINDS: Final = ("audio", "video")
-
-
-class LateLog:
-    """A session's log that is opened again when whoever recorded has closed it.
-
-    Uploads go on for a day after a recording's end.
-    """
-
-    def __init__(self, place: Path, log: EventLog, *, own: bool = False) -> None:
-        self._place = place
-        self._log = log
-        self._own = own
-
-    def append(
-        self,
-        type: str,  # noqa: A002 - the field's name
-        payload: dict[str, Any],
-        *,
-        actor: str = "system",
-        at: int | None = None,
-        durable: bool = False,
-    ) -> Event:
-        """Writes one event.
-
-        Raises:
-            LogError: the log can't be opened, or the event not written.
-        """
-        if self._log.is_closed:
-            self._log = EventLog.open(self._place)
-            self._own = True
-        return self._log.append(type, payload, actor=actor, at=at, durable=durable)
-
-    def now_us(self) -> int:
-        """The session clock."""
-        return self._log.now_us()
-
-    def close(self) -> None:
-        """Lets go of what was opened here."""
-        if self._own:
-            self._log.close()
 
 
 class GapFilling:
@@ -74,6 +35,7 @@ class GapFilling:
     Args:
         service: keeps the account.
         recordings: tells the people.
+        writer: whose thread writes logs; closed by whoever made it.
         on_done: called with a session of which nothing more is wanted; its log can be closed.
     """
 
@@ -82,6 +44,7 @@ class GapFilling:
         service: BackfillService,
         recordings: Recordings,
         *,
+        writer: LogWriter | None = None,
         on_done: Callable[[str], None] = lambda _: None,
         clock: Clock = system_clock,
     ) -> None:
@@ -90,19 +53,21 @@ class GapFilling:
         self._on_done = on_done
         self._clock = clock
         self._rooms: dict[str, str] = {}
-        self._late: dict[str, LateLog] = {}
+        self._late: dict[str, SessionLog] = {}
+        self._writer = writer or LogWriter()
         self._task: asyncio.Task[None] | None = None
 
     # What happens to recordings.
 
-    def started(self, room_id: str, session_id: str, place: Path, log: EventLog | Log) -> None:
+    def started(self, room_id: str, session_id: str, place: Path, log: Log) -> None:
         """A room is recorded from now on, as this session, or again after a restart.
 
         Raises:
             RecorderError: the session's files are not what they should be.
         """
-        if isinstance(log, EventLog):
-            log = self._late[session_id] = LateLog(place, log)
+        if isinstance(log, SessionLog):
+            # Uploads go on for a day after a recording's end: the log is opened again for them.
+            self._late[session_id] = log
         session = read_session(place)
         events = read_events(place, session) if (place / "events.jsonl").exists() else ()
         self._service.open(session_id, place, log, events)
@@ -155,10 +120,10 @@ class GapFilling:
 
     def _reopen(self, place: Path) -> None:
         log = EventLog.open(place)
-        late = LateLog(place, log, own=True)
+        late = SessionLog(place, log, self._writer, own=True)
         known = self._service.open(place.name, place, late, read_events(place, log.session))
         known.heard_us = known.ended_us or 0
-        late.close()
+        log.close()
         if known.ended_us is None or known.is_over:
             # Still to be resumed by whoever records, or complete.
             self._service.forget(place.name)
@@ -179,15 +144,17 @@ class GapFilling:
             self._task = None
         self._service.close()
         for log in self._late.values():
-            log.close()
+            log.release()
         self._late.clear()
+        await asyncio.to_thread(self._writer.settle)
 
     async def tick(self) -> None:
         """One look at everything."""
         await self._service.tick()
         for log in self._late.values():
-            # Others may want to read or seal it.
-            log.close()
+            # Others may want to read or seal it, once its recording is over.
+            if log.place.name not in self._rooms.values():
+                log.release()
         for room_id in list(self._recordings.rooms):
             self._recordings.ask(room_id)
         for session_id, known in list(self._service.sessions.items()):
@@ -198,7 +165,7 @@ class GapFilling:
         self._service.keep_done(session_id)
         log = self._late.pop(session_id, None)
         if log is not None:
-            log.close()
+            log.release()
         self._on_done(session_id)
 
     async def _run(self) -> None:

@@ -7,9 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,10 @@ from recorder.canonical import canonical
 from recorder.config import RecordedRooms, RecordingConfig
 from recorder.durable import sync_directory
 from recorder.envelope import EnvelopeError, MasterKeys
-from recorder.errors import LogWriteError, RecorderError
+from recorder.errors import LogStalledError, RecorderError
 from recorder.key_source import load_keys
-from recorder.log import EventLog
+from recorder.log import EventLog, LogDisk
+from recorder.log_writer import LogWriter, SessionLog
 from recorder.recovery import recover_all
 from recorder.session_file import write_session
 from sfu import CapturedTrack, CaptureFiles, Room
@@ -32,8 +31,7 @@ __all__ = ["RecordingService", "SessionRecording", "load_key"]
 
 _LOG = logging.getLogger(__name__)
 _SYNC_S = 0.5
-_MAX_PENDING = 100_000
-"""Events of a session that wait for a log that can't be written; then the oldest are lost."""
+_RETRY_S = 2.0
 
 Closed = Callable[[str, str, str, int, int], None]
 """Is told ``(session_id, track_id, file, from_us, to_us)`` of every file that was closed."""
@@ -57,38 +55,32 @@ def load_key(config: RecordingConfig) -> MasterKeys | None:
 class SessionRecording:
     """One session: where its tracks are written, and what its log says of them.
 
-    Events are written by a thread of the service, in order. While the log can't be written they
+    Events are written by the thread of the service, in order. While the log can't be written they
     wait, and are written later under the time at which they happened.
     """
 
     def __init__(
         self,
         place: Path,
-        log: EventLog,
-        worker: ThreadPoolExecutor,
+        log: SessionLog,
+        writer: LogWriter,
         ended: Callable[[], None],
         closed: Closed = lambda *_: None,
     ) -> None:
         self.place = place
         self.log = log
-        self._worker = worker
+        self._writer = writer
         self._ended = ended
         self._closed = closed
-        self._pending: deque[tuple[str, dict[str, Any], int]] = deque()
         self._wall_us = log.session.started_ns // 1000
         self._zero_ns = time.monotonic_ns() - log.now_us() * 1000
         self._unmade: dict[Path, bytes] = {}
         self._refused: set[Path] = set()
-        self.lost_events = 0
-        self.is_failing = False
+        log.prepare = self._make_tracks
 
     def note(self, kind: str, payload: dict[str, Any], at_us: int | None = None) -> None:
         """Has an event written."""
-        if len(self._pending) >= _MAX_PENDING:
-            self._pending.popleft()
-            self.lost_events += 1
-        self._pending.append((kind, payload, self.log.now_us() if at_us is None else at_us))
-        self._worker.submit(self.write_pending)
+        self.log.append(kind, payload, at=at_us)
 
     def open_track(self, track: CapturedTrack) -> CaptureFiles | None:
         """Says where a track is written. Its directory is made by this service's thread, or by
@@ -97,7 +89,7 @@ class SessionRecording:
         about = _about(track)
         folder = self.place / "tracks" / track.track.track_id
         self._unmade[folder] = canonical(about)
-        self._worker.submit(self.write_pending)
+        self._writer.wake(self.log)
         clock = {"wall_us": str(self._wall_us), "session": self.log.session.session}
         return CaptureFiles(
             directory=folder,
@@ -153,23 +145,8 @@ class SessionRecording:
     def finished(self) -> None:
         """The room is recorded no longer."""
         self.note("recording.stopped", {})
-        self._worker.submit(self._close)
+        self.log.release()
         self._ended()
-
-    def write_pending(self) -> None:
-        """Writes what waits, as far as the disk takes it; on the service's thread."""
-        self._make_tracks()
-        try:
-            while self._pending:
-                kind, payload, at_us = self._pending[0]
-                self.log.append(kind, payload, at=at_us)
-                self._pending.popleft()
-            self.log.sync_if_due()
-            self.is_failing = False
-        except (LogWriteError, OSError) as error:
-            if not self.is_failing:
-                _LOG.error("event log can't be written", extra={"reason": str(error)})
-            self.is_failing = True
 
     def _make_tracks(self) -> None:
         for folder, about in list(self._unmade.items()):
@@ -188,20 +165,13 @@ class SessionRecording:
             if self._unmade.get(folder) is about:
                 del self._unmade[folder]
 
-    def _close(self) -> None:
-        self.write_pending()
-        try:
-            self.log.close()
-        except RecorderError as error:
-            _LOG.error("event log can't be closed", extra={"reason": str(error)})
-
 
 class CommandedRecording(SessionRecording):
     """One whose start and end somebody commands: they are in the log already."""
 
     def finished(self) -> None:
         """All files are closed and told of."""
-        self._worker.submit(self.write_pending)
+        self._writer.wake(self.log)
         self._ended()
 
 
@@ -212,17 +182,32 @@ class RecordingService:
         config: with a directory.
         tell: told when a room's recording begins, pauses and ends.
         closed: told of every file that was closed.
+        writer: whose thread writes the logs; closed by whoever made it.
+        disk: of the logs.
+
+    Attributes:
+        waiting: rooms whose recording can't begin, because the disk refuses or does not answer.
     """
 
     def __init__(
-        self, config: RecordingConfig, tell: Tell, closed: Closed = lambda *_: None
+        self,
+        config: RecordingConfig,
+        tell: Tell,
+        closed: Closed = lambda *_: None,
+        *,
+        writer: LogWriter | None = None,
+        disk: LogDisk | None = None,
     ) -> None:
         assert config.directory is not None
         self.config = config
         self.directory = config.directory
         self._tell = tell
         self._closed = closed
-        self._worker = ThreadPoolExecutor(1, "recording-log")
+        self.writer = writer or LogWriter()
+        self.disk = disk
+        self.waiting: set[str] = set()
+        self.lost_events = 0
+        self._beginning: dict[str, asyncio.Task[None]] = {}
         self._sessions: dict[str, tuple[str, SessionRecording]] = {}
         self._open: set[SessionRecording] = set()
         self._task: asyncio.Task[None] | None = None
@@ -233,9 +218,8 @@ class RecordingService:
         Raises:
             StartError: the directory can't be used.
         """
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._worker, recover_all, self.directory)
+            found = await asyncio.to_thread(recover_all, self.directory)
         except (OSError, RecorderError) as error:
             raise StartError(
                 t("can't use the recording directory {path}: {reason}").format(
@@ -259,40 +243,67 @@ class RecordingService:
         if self.config.rooms is RecordedRooms.ALL:
             self.record(room)
 
-    def record(self, room: Room) -> str | None:
-        """Begins to record a room; returns the session, ``None`` where that isn't possible."""
-        now = datetime.now(UTC)
-        session_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-        try:
-            session = write_session(
-                self.directory, session=session_id, room=room.room_id, started_ns=time.time_ns()
-            )
-            log = EventLog.open(self.directory / session.session)
-        except (OSError, RecorderError) as error:
-            _LOG.error(
-                "room can't be recorded", extra={"room_id": room.room_id, "reason": str(error)}
-            )
-            return None
+    def record(self, room: Room) -> None:
+        """Begins to record a room as soon as the disk takes a session; tried until it does."""
+        if room.room_id not in self._beginning:
+            task = asyncio.get_running_loop().create_task(self._begin(room))
+            self._beginning[room.room_id] = task
+            task.add_done_callback(lambda _: self._began(room.room_id))
+
+    def _began(self, room_id: str) -> None:
+        self._beginning.pop(room_id, None)
+        self.waiting.discard(room_id)
+
+    async def _begin(self, room: Room) -> None:
+        while _can_begin(room):
+            try:
+                log = await self.writer.run(self._make, room.room_id)
+            except (OSError, RecorderError) as error:
+                if room.room_id not in self.waiting:
+                    self.waiting.add(room.room_id)
+                    extra = {"room_id": room.room_id, "reason": str(error)}
+                    _LOG.error("room can't be recorded", extra=extra)
+                await asyncio.sleep(_RETRY_S)
+                continue
+            if not _can_begin(room):
+                # Meanwhile somebody left, or commanded a recording.
+                log.append("recording.started", {})
+                log.append("recording.stopped", {"failed": True})
+                log.release()
+                return
+            self._start(room, log)
+
+    def _make(self, room_id: str) -> SessionLog:
+        session_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        write_session(self.directory, session=session_id, room=room_id, started_ns=time.time_ns())
+        place = self.directory / session_id
+        log = EventLog.open(place, disk=self.disk)
+        return SessionLog(place, log, self.writer, own=True, disk=self.disk)
+
+    def _start(self, room: Room, log: SessionLog) -> None:
+        session_id = log.session.session
         recording: SessionRecording
 
         def ended() -> None:
-            self._open.discard(recording)
+            self._leave(recording)
             if self._sessions.get(room.room_id, ("", None))[1] is recording:
                 del self._sessions[room.room_id]
             self._tell(room.room_id, session_id, "off")
 
-        place = self.directory / session_id
-        recording = SessionRecording(place, log, self._worker, ended, self._closed)
+        recording = SessionRecording(log.place, log, self.writer, ended, self._closed)
         self._sessions[room.room_id] = (session_id, recording)
         self._open.add(recording)
         recording.note("recording.started", {})
         room.start_capture(recording)
         _LOG.info("room is recorded", extra={"room_id": room.room_id, "session_id": session_id})
         self._tell(room.room_id, session_id, "on")
-        return session_id
+
+    def _leave(self, recording: SessionRecording) -> None:
+        self._open.discard(recording)
+        self.lost_events += recording.log.lost_events
 
     def record_session(
-        self, room: Room, place: Path, log: EventLog, finished: Callable[[], None]
+        self, room: Room, place: Path, log: SessionLog, finished: Callable[[], None]
     ) -> SessionRecording:
         """Writes a room's media for a session that is commanded elsewhere.
 
@@ -305,10 +316,10 @@ class RecordingService:
         recording: SessionRecording
 
         def ended() -> None:
-            self._open.discard(recording)
+            self._leave(recording)
             finished()
 
-        recording = CommandedRecording(place, log, self._worker, ended, self._closed)
+        recording = CommandedRecording(place, log, self.writer, ended, self._closed)
         self._open.add(recording)
         room.start_capture(recording)
         self._tell(room.room_id, log.session.session, "on")
@@ -316,8 +327,11 @@ class RecordingService:
 
     async def flush(self, recording: SessionRecording) -> None:
         """What a session's capture told is in its log when this returns, if the disk takes it."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._worker, recording.write_pending)
+        try:
+            await self.writer.run(recording.log.write_pending)
+        except LogStalledError as error:
+            extra = {"session_id": recording.log.session.session, "reason": str(error)}
+            _LOG.error("event log is late", extra=extra)
 
     def tell(self, room_id: str, session_id: str, state: RecordingState) -> None:
         """Tells a room how its recording is."""
@@ -338,26 +352,32 @@ class RecordingService:
         self._tell(room.room_id, session_id, "paused" if paused else "on")
 
     @property
-    def failing(self) -> int:
-        """Logs that can't be written now."""
-        return sum(recording.is_failing for recording in self._open)
+    def logs(self) -> list[SessionLog]:
+        """Those of recordings that run."""
+        return [recording.log for recording in self._open]
 
     async def stop(self) -> None:
-        """Writes what is left and closes all logs; engines have been stopped before."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        await asyncio.get_running_loop().run_in_executor(None, self._worker.shutdown)
+        """Has all that is left written; engines have been stopped before."""
+        for task in [self._task, *self._beginning.values()]:
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         for recording in self._open:
-            recording.log.close()
+            recording.log.release()
+        if not await asyncio.to_thread(self.writer.settle):
+            _LOG.error("event logs can't be written to their end")
         self._open.clear()
 
     async def _sync(self) -> None:
         while True:
             await asyncio.sleep(_SYNC_S)
             for recording in self._open:
-                self._worker.submit(recording.write_pending)
+                self.writer.wake(recording.log)
+
+
+def _can_begin(room: Room) -> bool:
+    return not room.is_closed and room.capture is None
 
 
 def _make_track(folder: Path, about: bytes) -> None:

@@ -50,7 +50,7 @@ class RoomCapturePort:
             if name in self._live:
                 self._ended(name)
 
-        recording = self._service.record_session(room, session.place, session.log, on_finished)
+        recording = self._service.record_session(room, session.place, session.events, on_finished)
         self._live[name] = (recording, finished)
 
     def pause(self, session: OpenSession, *, paused: bool) -> None:

@@ -37,6 +37,7 @@ from witness.gate import Gate
 from witness.guarded import note_request
 from witness.i18n import of_error, t
 from witness.listener import Listener
+from witness.log_metrics import LogCollector
 from witness.loop_lag import LoopLag
 from witness.metrics import HttpCollector, Metrics
 from witness.playback import PlaybackCollector, PlaybackLibrary
@@ -162,6 +163,8 @@ class WitnessServer:
             if self._recording is not None:
                 await self._recording.start()
             metrics = Metrics(hub.sfu, hub.stats)
+            if self._recording is not None:
+                metrics.registry.register(LogCollector(self._recording))
             uploads = await self._fill_gaps(hub, metrics, keys)
             app = build_app(
                 hub,
@@ -245,6 +248,8 @@ class WitnessServer:
         filling, self._filling = self._filling, None
         if filling is not None:
             await filling.stop()
+        if recording is not None:
+            await asyncio.to_thread(recording.writer.close)
 
     def _tell_recording(self, room_id: str, session_id: str, state: RecordingState) -> None:
         if self._hub is None:
@@ -279,7 +284,8 @@ class WitnessServer:
         tokens = UploadTokens.at(config.directory)
         uploads = RecordingUploads(service, tokens, UPLOAD_WINDOW_S)
         hub.recordings.completeness = uploads
-        self._filling = GapFilling(service, hub.recordings)
+        writer = None if self._recording is None else self._recording.writer
+        self._filling = GapFilling(service, hub.recordings, writer=writer)
         await asyncio.to_thread(self._filling.recover, config.directory, UPLOAD_WINDOW_S)
         metrics.registry.register(BackfillCollector(service))
         self._backfill = service

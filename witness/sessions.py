@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from recorder.errors import (
     FlowError,
     LogBusyError,
+    LogStalledError,
     RecorderError,
     SessionFileError,
     SessionStateError,
@@ -60,7 +61,8 @@ class SessionService:
             service.end_soon(session_id)
 
         port = RoomCapturePort(rooms, recording, ended)
-        service = cls(Sessions(recording.directory, port))
+        sessions = Sessions(recording.directory, port, writer=recording.writer, disk=recording.disk)
+        service = cls(sessions)
         return service
 
     def end_soon(self, session_id: str) -> None:
@@ -161,5 +163,7 @@ def _refusal(error: RecorderError | OSError) -> SessionRefusedError:
         return SessionRefusedError(409, HttpCode.WRONG_STATE, str(error))
     if isinstance(error, SessionFileError):
         return SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such session")
+    if isinstance(error, LogStalledError):
+        return SessionRefusedError(503, ErrorCode.INTERNAL, str(error))
     _LOG.error("the recorder failed", extra={"reason": str(error)})
     return SessionRefusedError(503, ErrorCode.INTERNAL, "the recorder failed; see the server's log")

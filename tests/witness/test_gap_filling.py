@@ -11,16 +11,15 @@ from prometheus_client import CollectorRegistry
 
 from recorder.backfill.service import BackfillService
 from recorder.backfill.token import UploadTokens
-from recorder.errors import LogBusyError
-from recorder.log import EventLog, read_events
-from recorder.session_file import read_session, write_session
+from recorder.log import EventLog
+from recorder.session_file import write_session
 from sfu import Role, Source
 from signaling.messages import DigestBatchData
 from signaling.uploads import UploadRefusedError
 from tests.recorder.backfill.segments import READER, Sent, send, write
 from tests.signaling.scene import End, Scene
 from witness.completeness import RecordingUploads
-from witness.gap_filling import BackfillCollector, GapFilling, LateLog
+from witness.gap_filling import BackfillCollector, GapFilling
 
 FILE = "tracks/{track}/000001.pcapng"
 
@@ -158,25 +157,6 @@ async def test_a_server_that_was_restarted_goes_on_taking_uploads(recorded: Reco
     await filling.tick()
     assert uploads.state("s-1", "customer-1") == "done"
     await filling.stop()
-
-
-def test_a_log_that_the_recorder_closed_is_opened_again_for_late_uploads(
-    recorded: Recorded,
-) -> None:
-    late = LateLog(recorded.place, recorded.log)
-    late.append("mark", {"n": 1})
-    late.close()
-    assert not recorded.log.is_closed, "whose log it is closes it"
-    recorded.log.close()
-    at_us = late.now_us()
-    late.append("mark", {"n": 2}, actor="customer-1")
-    assert late.now_us() >= at_us
-    with pytest.raises(LogBusyError):
-        EventLog.open(recorded.place)
-    late.close()
-    events = list(read_events(recorded.place, read_session(recorded.place)))
-    assert [event.payload["n"] for event in events] == [1, 2]
-    assert events[1].actor == "customer-1"
 
 
 async def test_a_damaged_session_does_not_keep_others_from_being_taken_up(

@@ -1,10 +1,10 @@
 """A session's recording on the disk: directories of tracks that can't be made at first."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from recorder.log import EventLog
+from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import write_session
 from sfu import CapturedTrack
 from sfu.model import Kind, Source, Track
@@ -21,21 +21,23 @@ def test_a_track_whose_directory_can_not_be_made_at_first_gets_it_later(tmp_path
     place = tmp_path / session.session
     # As if the file system refused.
     (place / "tracks").write_bytes(b"")
-    worker = ThreadPoolExecutor(1)
+    writer = LogWriter()
     with EventLog.open(place) as log:
-        recording = SessionRecording(place, log, worker, lambda: None)
+        queued = SessionLog(place, log, writer)
+        recording = SessionRecording(place, queued, writer, lambda: None)
         files = recording.open_track(track("An"))
         assert files is not None
         assert files.directory == place / "tracks" / "t_1"
-        worker.submit(recording.write_pending).result()
+        assert writer.settle()
         assert not files.directory.exists()
         (place / "tracks").unlink()
-        worker.submit(recording.write_pending).result()
+        writer.wake(queued)
+        assert writer.settle()
         about = files.directory / "track.json"
         assert json.loads(about.read_bytes())["name"] == "An"
         # Said anew, it is written anew.
         recording.open_track(track("Bo"))
-        worker.submit(recording.write_pending).result()
+        assert writer.settle()
         assert json.loads(about.read_bytes())["name"] == "Bo"
         assert [path.name for path in files.directory.iterdir()] == ["track.json"]
-        worker.shutdown()
+        assert writer.close()
