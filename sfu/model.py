@@ -208,10 +208,13 @@ class Offer:
         sdp: the text.
         tracks: sending lines not named here get a source by kind, where the grant allows it:
             microphone and camera first, screen audio and screen next.
+        dtls_server: the client would rather be the DTLS server, has AES-GCM for SRTP, and makes
+            another connection where that comes to nothing.
     """
 
     sdp: str
     tracks: Sequence[TrackDeclaration] = ()
+    dtls_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from sfu.codecs import Format, select_formats
 from sfu.config import SfuConfig
+from sfu.dtls import DtlsRole
 from sfu.errors import ForbiddenError, NoCommonCodecError, SdpError, TrackLimitError
 from sfu.extensions import EXTENSION_URIS, STREAM_ID_URIS, TRANSPORT_CC
 from sfu.model import Grant, Kind, Size, Source, TrackDeclaration
@@ -71,14 +72,14 @@ class Plan:
 
     Attributes:
         step: what happens to the association; ``create`` replaces one that exists.
-        setup: our DTLS side, ``passive`` or ``active``.
+        dtls_role: ours; its answer to ``a=setup`` is ``passive`` or ``active``.
         extensions: table of the transport: name in the plane → id.
     """
 
     remote: RemoteDescription
     lines: tuple[PlannedLine, ...]
     step: TransportStep
-    setup: str
+    dtls_role: DtlsRole
     extensions: Mapping[str, int]
 
 
@@ -88,6 +89,8 @@ def plan_offer(
     grant: Grant,
     config: SfuConfig,
     transport: Transport | None,
+    *,
+    dtls_server: bool = False,
 ) -> Plan:
     """Makes the plan.
 
@@ -97,6 +100,7 @@ def plan_offer(
         grant: what the participant may publish.
         config: codecs and limits.
         transport: the present association.
+        dtls_server: the client would rather be the DTLS server, and takes AES-GCM.
 
     Raises:
         SdpError: a declaration does not fit the offer, or the association can't go on like this.
@@ -122,7 +126,7 @@ def plan_offer(
     for line in planned:
         for number, uri in line.extensions:
             table.setdefault(EXTENSION_URIS[uri], number)
-    return Plan(remote, planned, step, _setup(remote, transport, step), table)
+    return Plan(remote, planned, step, _role(remote, transport, step, dtls_server), table)
 
 
 def _transport_step(remote: RemoteDescription, transport: Transport | None) -> TransportStep:
@@ -140,14 +144,24 @@ def _transport_step(remote: RemoteDescription, transport: Transport | None) -> T
     return TransportStep.KEEP if same_ice else TransportStep.RESTART
 
 
-def _setup(remote: RemoteDescription, transport: Transport | None, step: TransportStep) -> str:
-    """Our DTLS side: the server's where we may choose, for the server picks the SRTP profile."""
-    ours = "active" if remote.setup == "passive" else "passive"
+def _role(
+    remote: RemoteDescription, transport: Transport | None, step: TransportStep, dtls_server: bool
+) -> DtlsRole:
+    """Our DTLS side where we may choose: the server's, for the server picks the SRTP profile.
+
+    A client that is known to have AES-GCM is offered nothing else, so it may be the server. Then
+    the one flight it sends is one packet, where its hello would be two.
+    """
     if step in (TransportStep.KEEP, TransportStep.RESTART) and transport is not None:
-        if remote.setup != "actpass" and ours != transport.setup:
+        ours = "active" if remote.setup == "passive" else "passive"
+        if remote.setup != "actpass" and ours != transport.dtls_role.setup:
             raise SdpError("a=setup changed; offer actpass")
-        return transport.setup
-    return ours
+        return transport.dtls_role
+    if remote.setup == "active":
+        return DtlsRole.SERVER
+    if dtls_server:
+        return DtlsRole.AEAD_CLIENT
+    return DtlsRole.CLIENT if remote.setup == "passive" else DtlsRole.SERVER
 
 
 def _receiving_side(

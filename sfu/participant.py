@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sfu.answer import AnswerLine, LocalTransport, SentTrack, candidate_lines, write_answer
+from sfu.dtls import DtlsMemory
 from sfu.errors import (
     EngineUnavailableError,
     ForbiddenError,
@@ -70,6 +71,7 @@ class Participant:
         self.auto_subscribe = auto_subscribe
         self.present = True
         self.transport: Transport | None = None
+        self._dtls = DtlsMemory()
         self.publishing = Publishing(self)
         self.selection = selection
         self.reception = StandingReception(self, selection) if selection else Reception(self)
@@ -116,7 +118,14 @@ class Participant:
         try:
             remote = parse_offer(offer.sdp)
             config = self.room.registry.config
-            plan = plan_offer(remote, offer.tracks, self.grant, config, self.transport)
+            plan = plan_offer(
+                remote,
+                offer.tracks,
+                self.grant,
+                config,
+                self.transport,
+                dtls_server=offer.dtls_server and self._dtls.works,
+            )
             answer = self._carry_out(plan)
             answered = True
         finally:
@@ -270,6 +279,10 @@ class Participant:
         except IllegalTransitionError:
             log.warning("transport state out of order", extra={"state": state.value})
             return
+        if state is TransportState.CONNECTED:
+            self._dtls.connected(transport.dtls_role)
+        elif state is TransportState.FAILED and before is MediaState.CONNECTING:
+            self._dtls.given_up(transport.dtls_role, reason)
         if transport.media_state is not before:
             log.info(
                 "media state changed",
@@ -335,7 +348,7 @@ class Participant:
             remote=ice,
             local=new_ice(),
             fingerprints=plan.remote.fingerprints,
-            setup=plan.setup,
+            dtls_role=plan.dtls_role,
             remote_session_id=plan.remote.session_id,
         )
         self.room.port.create_transport(
@@ -344,7 +357,7 @@ class Participant:
             local=transport.local,
             remote=ice,
             fingerprints=sorted(transport.fingerprints),
-            dtls_role="server" if plan.setup == "passive" else "client",
+            dtls_role=plan.dtls_role.value,
         )
         registry.transports[transport.transport_id] = self
         return transport
@@ -355,6 +368,8 @@ class Participant:
             self.transport = None
 
     def _drop(self, transport: Transport) -> None:
+        if transport.state is TransportState.CONNECTING:
+            self._dtls.given_up(transport.dtls_role)
         self.reception.forget_transport(transport)
         if self.room.registry.transports.pop(transport.transport_id, None) is not None:
             self.room.port.close_transport(transport.transport_id)
@@ -380,7 +395,7 @@ class Participant:
         local = LocalTransport(
             transport.local,
             registry.fingerprint,
-            transport.setup,
+            transport.dtls_role.setup,
             self.room.port.addresses,
             self.room.port.tcp_addresses,
         )

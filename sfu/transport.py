@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sfu.codecs import Format
+from sfu.dtls import DtlsRole
 from sfu.errors import IllegalTransitionError
 from sfu.model import Kind, MediaState
 from sfu.plane import Ice
@@ -88,7 +89,7 @@ class Transport:
         remote: the client's credentials; a change is an ICE restart.
         local: ours.
         fingerprints: the client's; a change is another client connection.
-        setup: our side: ``passive`` (DTLS server) or ``active``.
+        dtls_role: our side.
         remote_session_id: of the client's ``o=`` line.
         session_id: of ours.
         version: of the last answer.
@@ -102,7 +103,7 @@ class Transport:
     remote: Ice
     local: Ice
     fingerprints: frozenset[tuple[str, str]]
-    setup: str
+    dtls_role: DtlsRole
     remote_session_id: str
     session_id: int = field(default_factory=lambda: secrets.randbits(62))
     version: int = 0

@@ -157,6 +157,7 @@ class OfferData(_Strict):
     sdp: str = Field(min_length=1, max_length=65_536)
     # Telling all that is wrong with thousands of items would take the loop half a second.
     tracks: Annotated[tuple[DeclaredTrack, ...], FailFast()] = Field(max_length=32)
+    dtls_server: bool = False
 
 
 class OfferMessage(_Request):

@@ -62,7 +62,7 @@ __all__ = [
     "rfc3339",
 ]
 
-FEATURES: tuple[str, ...] = ("layers", "protection")
+FEATURES: tuple[str, ...] = ("layers", "protection", "dtls_server")
 """Optional additions to the protocol every server of this version has."""
 
 RECORDING = "recording"

@@ -118,7 +118,9 @@ class Requests:
             )
             for item in message.data.tracks
         ]
-        answer = member.participant.negotiate(Offer(sdp=message.data.sdp, tracks=declared))
+        answer = member.participant.negotiate(
+            Offer(sdp=message.data.sdp, tracks=declared, dtls_server=message.data.dtls_server)
+        )
         tracks = member.participant.room.tracks
         return AnswerReply(
             sdp=answer.sdp,

@@ -362,7 +362,7 @@ class FakeEngine:
         }
         self._record("create_transport", room=room, transport=transport, **arguments)
         assert room in self.rooms
-        assert dtls_role in ("server", "client")
+        assert dtls_role in ("server", "client", "aead_client")
         assert remote_fingerprints
         assert all(other.arguments["local_ufrag"] != local_ufrag for other in self._transports())
         self._claim(transport)

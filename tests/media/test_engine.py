@@ -224,7 +224,7 @@ MALFORMED: list[tuple[str, str, dict[str, object]]] = [
         for value in ("a" * (least - 1), "a" * 257, "a" * 30 + ":", "ü" * 30)
     ],
     (
-        'dtls_role: must be one of server, client, not "actpass"',
+        'dtls_role: must be one of server, client, aead_client, not "actpass"',
         "create_transport",
         {**TRANSPORT, "dtls_role": "actpass"},
     ),

@@ -116,6 +116,61 @@ def test_dtls_roles(scene: Scene, setup: str, answered: str, role: str) -> None:
     assert transport.arguments["dtls_role"] == role
 
 
+@pytest.mark.parametrize(
+    ("setup", "answered", "role"),
+    [
+        ("actpass", "active", "aead_client"),
+        ("passive", "active", "aead_client"),
+        ("active", "passive", "server"),
+    ],
+)
+def test_a_client_that_would_rather_be_the_dtls_server(
+    scene: Scene, setup: str, answered: str, role: str
+) -> None:
+    participant = scene.join("a")
+    offer = Offer(Client(setup=setup).publish().sdp, dtls_server=True)
+    assert f"a=setup:{answered}\r\n" in participant.negotiate(offer).sdp
+    (transport,) = scene.engine.transports.values()
+    assert transport.arguments["dtls_role"] == role
+    again = participant.negotiate(Offer(offer.sdp)).sdp
+    assert f"a=setup:{answered}\r\n" in again, "the role stays without being asked for again"
+
+
+def roles_of_handshakes(scene: Scene, reasons: list[tuple[str, ...]]) -> list[str]:
+    """What the plane was told for connections of one participant that went so."""
+    participant = scene.join("a")
+    roles = []
+    for number, states in enumerate([*reasons, ()]):
+        fingerprint = ":".join([f"{number:02X}"] * 32)
+        client = Client(fingerprint=fingerprint)
+        participant.negotiate(Offer(client.publish().sdp, dtls_server=True))
+        (transport,) = scene.engine.transports
+        roles.append(scene.engine.transports[transport].arguments["dtls_role"])
+        for state in states:
+            name, _, reason = state.partition(" ")
+            scene.emit(Event.TransportStateChanged(transport, name, reason or "none"))
+    return roles
+
+
+def test_a_client_without_our_profile_is_the_dtls_client_from_then_on(scene: Scene) -> None:
+    roles = roles_of_handshakes(scene, [("connecting", "failed no_srtp_profile"), ()])
+    assert roles == ["aead_client", "server", "server"]
+
+
+def test_handshakes_that_come_to_nothing_change_roles(scene: Scene) -> None:
+    roles = roles_of_handshakes(scene, [("connecting",)] * 4)
+    assert roles == ["aead_client"] * 4 + ["server"], "the last of them is given up by that offer"
+
+
+def test_a_path_that_never_was_says_nothing_of_dtls(scene: Scene) -> None:
+    assert roles_of_handshakes(scene, [()] * 5) == ["aead_client"] * 6
+
+
+def test_a_handshake_that_succeeds_forgives_those_before(scene: Scene) -> None:
+    went = [("connecting",)] * 3 + [("connecting", "connected")] + [("connecting",)] * 3
+    assert roles_of_handshakes(scene, went) == ["aead_client"] * 8
+
+
 def test_data_channels_are_rejected_in_place(scene: Scene) -> None:
     client = Client()
     client.add("application", "")

@@ -24,7 +24,7 @@ def layers(scene: Scene) -> object:
 def test_the_feature_is_announced() -> None:
     scene = Scene()
     end = scene.join()
-    assert end.take("joined")[0]["features"] == ["layers", "protection"]
+    assert end.take("joined")[0]["features"] == ["layers", "protection", "dtls_server"]
 
 
 def test_hidden_tracks_are_not_sent_and_shown_ones_are() -> None:

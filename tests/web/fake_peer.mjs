@@ -2,6 +2,7 @@
 export class FakePeer extends EventTarget {
   onconnectionstatechange = null;
   connectionState = "new";
+  iceConnectionState = "new";
   signalingState = "stable";
   localDescription = null;
   transceivers = [];
@@ -71,6 +72,12 @@ export class FakePeer extends EventTarget {
   change(state) {
     this.connectionState = state;
     this.dispatchEvent(new Event("connectionstatechange"));
+  }
+
+  /** ICE has found a path; DTLS isn't done. */
+  find() {
+    this.iceConnectionState = "connected";
+    this.dispatchEvent(new Event("iceconnectionstatechange"));
   }
 
   close() {

@@ -53,6 +53,34 @@ test("microphone, camera and receiving lines share the first offer", async () =>
   assert.equal(media.sending.get("camera").trackId, "t-camera");
 });
 
+test("a server that can be is asked to be the DTLS client", async () => {
+  const { media, offers } = setup();
+  media.setLines({ audio: 1, video: 0 });
+  await settle();
+  assert.equal("dtls_server" in offers[0], false);
+  media.dtlsServer = true;
+  await media.rebuild();
+  assert.equal(offers[1].dtls_server, true);
+});
+
+test("a path that ICE found is told of while the handshake is under way", async () => {
+  const { media, peers } = setup();
+  let paths = 0;
+  media.on("path", () => (paths += 1));
+  media.setLines({ audio: 1, video: 0 });
+  await settle();
+  peers[0].find();
+  assert.equal(paths, 1);
+  peers[0].change("connected");
+  peers[0].find();
+  assert.equal(paths, 1, "the handshake is done");
+  await media.rebuild();
+  peers[0].find();
+  assert.equal(paths, 1, "that connection is given up");
+  peers[1].find();
+  assert.equal(paths, 2);
+});
+
 test("wishes during an outstanding offer are served by one more offer", async () => {
   const { media, offers, peers } = setup();
   let release;

@@ -45,6 +45,78 @@ test("a connection that never was up gets a single restart", async () => {
   assert.deepEqual(remedies, ["restart_ice", "rebuild"]);
 });
 
+test("a handshake that isn't done soon is begun anew, with growing patience", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connecting");
+  for (const [number, wait] of [...MediaRecovery.HANDSHAKE_MS, MediaRecovery.HANDSHAKE_MS.at(-1)].entries()) {
+    await clock.advance(500);
+    recovery.path();
+    await clock.advance(wait - 1);
+    recovery.path();
+    assert.equal(remedies.length, number, "a path that flaps gives no more time");
+    await clock.advance(1);
+    assert.equal(remedies.length, number + 1);
+  }
+  assert.deepEqual(new Set(remedies), new Set(["rebuild"]));
+  recovery.media("connected");
+  await clock.advance(120_000);
+  assert.equal(remedies.length, MediaRecovery.HANDSHAKE_MS.length + 1);
+});
+
+test("a handshake that is done in time is left alone", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connecting");
+  recovery.path();
+  await clock.advance(MediaRecovery.HANDSHAKE_MS[0] - 1);
+  recovery.media("connected");
+  recovery.path();
+  await clock.advance(120_000);
+  assert.deepEqual(remedies, []);
+});
+
+test("a path found again after an outage is no handshake", async () => {
+  const { clock, remedies, recovery } = setup();
+  recovery.media("connected");
+  recovery.media("disconnected");
+  await clock.advance(MediaRecovery.DISCONNECTED_MS);
+  recovery.media("connecting");
+  recovery.path();
+  await clock.advance(MediaRecovery.RESTART_MS - 1);
+  assert.deepEqual(remedies, ["restart_ice"]);
+});
+
+test("a handshake that is late while signaling is down is begun anew when it is back, unless it was done", async () => {
+  for (const [done, expected] of [[false, ["rebuild"]], [true, []]]) {
+    const { clock, remedies, recovery } = setup();
+    recovery.media("connecting");
+    recovery.path();
+    recovery.signaling(false);
+    await clock.advance(MediaRecovery.HANDSHAKE_MS[0] + 1000);
+    if (done) recovery.media("connected");
+    recovery.signaling(true);
+    await clock.advance(0);
+    assert.deepEqual(remedies, expected);
+  }
+});
+
+test("the answer to a new connection whose path is found already doesn't lengthen its handshake", async () => {
+  const clock = new VirtualClock();
+  const remedies = [];
+  const answers = [];
+  const recovery = new MediaRecovery(clock, (remedy) => {
+    remedies.push(remedy);
+    return new Promise((resolve) => answers.push(resolve));
+  });
+  recovery.signaling(true);
+  recovery.media("connecting");
+  recovery.path();
+  await clock.advance(MediaRecovery.HANDSHAKE_MS[0]);
+  recovery.path();
+  answers[0]();
+  await clock.advance(MediaRecovery.HANDSHAKE_MS[1]);
+  assert.deepEqual(remedies, ["rebuild", "rebuild"]);
+});
+
 test("a failure restarts ICE at once", async () => {
   const { clock, remedies, recovery } = setup();
   recovery.media("connected");

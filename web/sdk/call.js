@@ -4,7 +4,7 @@ import { connectionStatus } from "./connection.js";
 import { cameraConstraints, deviceError, microphoneConstraints } from "./devices.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
-import { KIND_OF, LAYERS, MAX_TEXT, PROTECTION, RECORDING } from "./protocol.js";
+import { DTLS_SERVER, KIND_OF, LAYERS, MAX_TEXT, PROTECTION, RECORDING } from "./protocol.js";
 import { uploadRate } from "./recording.js";
 import { MediaRecovery } from "./recovery.js";
 import { Roster } from "./roster.js";
@@ -137,6 +137,7 @@ export class Call extends Emitter {
     signal.on("notice", (notice) => this.#onNotice(notice));
     signal.on("closed", (reason) => this.#onClosed(reason));
     media.on("state", () => this.#refresh());
+    media.on("path", () => this.#recovery.path());
     media.on("sending", () => this.#onSending());
     media.on("receiving", () => {
       // Of a new peer connection the server knows no sizes yet.
@@ -411,6 +412,7 @@ export class Call extends Emitter {
     this.#media.layered = this.#layered;
     this.#advised = data.features?.includes(PROTECTION) ?? false;
     this.#media.copied = this.#advised;
+    this.#media.dtlsServer = data.features?.includes(DTLS_SERVER) ?? false;
     this.#media.recorded = (data.features?.includes(RECORDING) ?? false) && this.#recording !== null;
     this.#sizes?.startOver();
     // Said of a connection that a page which was reloaded doesn't have any more, and of no other.

@@ -30,6 +30,7 @@ import { addSendingLine, applyDemand, encodingSizes, encodingsFor } from "./simu
  *
  * @typedef {object} MediaEvents
  * @property {MediaState} state
+ * @property {null} path ICE has found a path; DTLS is what is left.
  * @property {Map<string, Receiving>} receiving Changed; by track id.
  * @property {Map<Source, Sending>} sending Changed, or got their ids.
  * @property {WitnessError} error A negotiation nobody waits for failed.
@@ -57,6 +58,8 @@ export class Media extends Emitter {
   copied = false;
   /** The server may record: what is sent passes through the worker. */
   recorded = false;
+  /** The server takes the DTLS client's part: what is left to the browser is then one flight of one packet. */
+  dtlsServer = false;
   /** @type {Lines} */
   #lines = { audio: 0, video: 0 };
   /** @type {Record<Kind, RTCRtpTransceiver[]>} */
@@ -269,6 +272,10 @@ export class Media extends Emitter {
     peer.addEventListener(event, () => {
       if (peer === this.peer) this.#peerChanged(peer);
     });
+    peer.addEventListener("iceconnectionstatechange", () => {
+      const found = peer.iceConnectionState === "connected" || peer.iceConnectionState === "completed";
+      if (found && peer === this.peer && this.state === "connecting") this.emit("path", null);
+    });
     this.#setState("connecting");
     return peer;
   }
@@ -354,7 +361,9 @@ export class Media extends Emitter {
       const sizes = this.layered ? encodingSizes(transceiver.sender) : [];
       return [{ mid: transceiver.mid, source, muted, ...(sizes.length > 0 ? { encodings: sizes } : {}) }];
     });
-    const answer = await this.#sendOffer({ sdp: peer.localDescription?.sdp ?? "", tracks });
+    const answer = await this.#sendOffer({
+      sdp: peer.localDescription?.sdp ?? "", tracks, ...(this.dtlsServer ? { dtls_server: true } : {}),
+    });
     if (peer !== this.peer) return;
     const floor = this.#floor.wanted;
     try {

@@ -51,6 +51,7 @@
  * @typedef {object} Offer
  * @property {string} sdp
  * @property {{ mid: string, source: Source, muted: boolean, encodings?: import("./simulcast.js").EncodingSize[] }[]} tracks
+ * @property {boolean} [dtls_server] The server may be the DTLS client.
  *
  * @typedef {object} Answer
  * @property {string} sdp
@@ -94,6 +95,8 @@ export const CLIENT = Object.freeze({ name: "witness-web", version: "0.1.0" });
 export const PROTECTION = "protection";
 /** Names the server's addition for simulcast and sizes. */
 export const LAYERS = "layers";
+/** Names that the server may be told to take the DTLS client's part. */
+export const DTLS_SERVER = "dtls_server";
 /** Names the server's addition for recordings. */
 export const RECORDING = "recording";
 /** Code points of a text message. */

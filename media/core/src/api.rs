@@ -52,8 +52,19 @@ pub struct Fingerprint {
 /// Our DTLS role: the opposite of what the remote side is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DtlsRole {
+    /// The remote side says hello; we pick the SRTP profile.
     Server,
+    /// We say hello; the remote side picks.
     Client,
+    /// The same, but only AES-GCM is offered: a remote side without it ends up without keys.
+    AeadClient,
+}
+
+impl DtlsRole {
+    /// Whether we say hello.
+    pub fn is_client(self) -> bool {
+        self != DtlsRole::Server
+    }
 }
 
 /// Header extensions the plane understands; any other is dropped at the border.

@@ -21,6 +21,7 @@ use crate::rtcp::TwccWriter;
 use crate::rtp::SeqNo;
 use crate::table::{FastMap, FastState, Key};
 use crate::timers::Timers;
+use crate::transport::dtls::SharedConfig;
 use crate::voice::Fates;
 
 /// Events kept until they are polled; more are lost and counted.
@@ -163,7 +164,7 @@ impl Scratch {
 pub(crate) struct Shared {
     pub(crate) config: PlaneConfig,
     pub(crate) certificate: Arc<Certificate>,
-    pub(crate) dtls: Arc<dimpl::Config>,
+    pub(crate) dtls: SharedConfig,
     pub(crate) wall: WallClock,
     pub(crate) epoch: Instant,
     pub(crate) counters: EngineCounters,
@@ -189,7 +190,7 @@ impl Shared {
     pub(crate) fn new(
         config: PlaneConfig,
         certificate: Arc<Certificate>,
-        dtls: Arc<dimpl::Config>,
+        dtls: SharedConfig,
         now: Instant,
         wall: SystemTime,
     ) -> Shared {

@@ -223,6 +223,87 @@ fn half_of_all_packets_lost_does_not_prevent_the_handshake() {
     }
 }
 
+/// How long a joining browser waits for a handshake after ICE has found a path, as the SDK does.
+const PATIENCE: [u64; 6] = [2, 2, 3, 4, 6, 9];
+
+/// Time until both ends have keys, with new connections where one takes too long.
+fn seconds_to_join(seed: u64, is_dtls_client: bool, is_patient: bool) -> f64 {
+    let mut world = World::new();
+    for (connection, patience) in PATIENCE.iter().enumerate() {
+        let mut config = ClientConfig::at(&format!("198.51.100.1:{}", 5_001 + connection));
+        (config.like_chromium, config.is_dtls_client) = (true, is_dtls_client);
+        let index = world.join(1, config);
+        let seed = seed * 1_000 + connection as u64;
+        world.endpoints[index].up = media_core::netem::Netem::new(lossy(0.7), seed);
+        world.endpoints[index].down = media_core::netem::Netem::new(lossy(0.7), seed + 500);
+        let is_done = |world: &World| {
+            world.endpoints[index].client.is_connected()
+                && world.states(index).contains(&TransportState::Connected)
+        };
+        let mut found = None;
+        world.run_while(Duration::from_secs(60), |world| {
+            if world.endpoints[index].client.answers > 0 {
+                found.get_or_insert(world.now);
+            }
+            let is_late = found.is_some_and(|at| world.now - at >= Duration::from_secs(*patience));
+            !is_done(world) && (is_patient || !is_late)
+        });
+        if is_patient || is_done(&world) {
+            break;
+        }
+        let transport = world.endpoints[index].transport;
+        world.client(index).alive = false;
+        world.execute(media_core::api::Command::CloseTransport { transport });
+        // The offer and its answer.
+        world.run(Duration::from_millis(100));
+    }
+    (world.now - world.start).as_secs_f64()
+}
+
+/// What Chromium leaves to us at 70 % both ways: its own repetitions fall silent for seconds, so a
+/// connection whose handshake isn't done soon is replaced.
+#[test]
+fn a_browser_joins_within_ten_seconds_at_heavy_loss() {
+    let share = |is_dtls_client, is_patient| {
+        let quick =
+            (1..=150).filter(|seed| seconds_to_join(*seed, is_dtls_client, is_patient) < 10.0);
+        quick.count() as f64 / 150.0
+    };
+    let patient = share(true, true);
+    assert!(patient < 0.95, "without new connections: {patient}");
+    for is_dtls_client in [true, false] {
+        let replaced = share(is_dtls_client, false);
+        assert!(replaced >= 0.98, "the browser says hello: {is_dtls_client}: {replaced}");
+    }
+}
+
+#[test]
+fn with_aead_alone_a_server_of_another_order_picks_it_and_one_without_gets_no_keys() {
+    let table = [
+        (vec![CM_SHA1, GCM_256, GCM_128], Some(SrtpProfile::AeadAes256Gcm)),
+        (vec![CM_SHA1, GCM_128], Some(SrtpProfile::AeadAes128Gcm)),
+        (vec![CM_SHA1], None),
+    ];
+    for version in [DtlsVersion::V12, DtlsVersion::V13] {
+        for (profiles, expected) in table.clone() {
+            let mut world = World::new();
+            let mut config = ClientConfig::at("198.51.100.1:5001");
+            (config.like_chromium, config.is_dtls_client) = (true, false);
+            (config.version, config.profiles) = (version, profiles.clone());
+            world.join(1, config);
+            world.run(Duration::from_secs(5));
+            let got = secured(&world, 0).map(|(_, profile)| profile);
+            assert_eq!(got, expected, "{version:?} {profiles:?}");
+            if expected.is_none() {
+                let reason = final_reason(&world, 0);
+                let refused = [CloseReason::NoSrtpProfile, CloseReason::DtlsFailed]
+                    .map(|reason| Some((TransportState::Failed, reason)));
+                assert!(refused.contains(&reason), "{version:?}: {reason:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_client_that_never_says_hello_fails_in_time() {
     let mut world = World::new();

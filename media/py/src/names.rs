@@ -15,8 +15,11 @@ pub(crate) const CODECS: &[(&str, Codec)] = &[
     ("av1", Codec::Av1),
 ];
 
-pub(crate) const DTLS_ROLES: &[(&str, DtlsRole)] =
-    &[("server", DtlsRole::Server), ("client", DtlsRole::Client)];
+pub(crate) const DTLS_ROLES: &[(&str, DtlsRole)] = &[
+    ("server", DtlsRole::Server),
+    ("client", DtlsRole::Client),
+    ("aead_client", DtlsRole::AeadClient),
+];
 
 pub(crate) const EXTENSIONS: &[(&str, ExtensionKind)] = &[
     ("mid", ExtensionKind::Mid),

@@ -12,9 +12,10 @@ use crate::certificate::Certificate;
 /// Largest record dimpl emits: above any datagram it is configured to send.
 const BUFFER_LEN: usize = 2_048;
 
-/// First retransmission; the interval doubles up to the longest one.
+/// First retransmission; the interval doubles up to the longest one. Each costs one packet, and the
+/// other side's own timer may be seconds away from what it would answer.
 const FIRST_RETRANSMISSION: Duration = Duration::from_millis(80);
-const LONGEST_RETRANSMISSION: Duration = Duration::from_millis(250);
+const LONGEST_RETRANSMISSION: Duration = Duration::from_millis(120);
 /// More than fit into any handshake timeout: the timeout decides.
 const RETRANSMISSIONS: usize = 1_000;
 
@@ -25,7 +26,27 @@ const PROFILES: [dimpl::SrtpProfile; 3] = [
     dimpl::SrtpProfile::AES128_CM_SHA1_80,
 ];
 
-/// Builds the configuration all associations of a plane share.
+/// What is offered where the other side would pick the profile that costs five times the CPU.
+const AEAD_PROFILES: [dimpl::SrtpProfile; 2] =
+    [dimpl::SrtpProfile::AEAD_AES_128_GCM, dimpl::SrtpProfile::AEAD_AES_256_GCM];
+
+/// What the associations of a plane share.
+#[derive(Debug, Clone)]
+pub struct SharedConfig {
+    any: Arc<Config>,
+    aead: Arc<Config>,
+}
+
+impl SharedConfig {
+    fn of(&self, role: DtlsRole) -> Arc<Config> {
+        match role {
+            DtlsRole::Server | DtlsRole::Client => self.any.clone(),
+            DtlsRole::AeadClient => self.aead.clone(),
+        }
+    }
+}
+
+/// Builds the configurations all associations of a plane share.
 ///
 /// The cookie exchange is left out: only addresses that passed a connectivity check get as far
 /// as DTLS, which proves the same at no round trip.
@@ -33,10 +54,21 @@ const PROFILES: [dimpl::SrtpProfile; 3] = [
 /// # Errors
 ///
 /// dimpl's, if it refuses the values.
-pub fn shared_config(mtu: usize, timeout: Duration) -> Result<Arc<Config>, dimpl::Error> {
+pub fn shared_config(mtu: usize, timeout: Duration) -> Result<SharedConfig, dimpl::Error> {
+    Ok(SharedConfig {
+        any: config(mtu, timeout, &PROFILES)?,
+        aead: config(mtu, timeout, &AEAD_PROFILES)?,
+    })
+}
+
+fn config(
+    mtu: usize,
+    timeout: Duration,
+    profiles: &[dimpl::SrtpProfile],
+) -> Result<Arc<Config>, dimpl::Error> {
     Config::builder()
         .mtu(mtu)
-        .srtp_profiles(&PROFILES)
+        .srtp_profiles(profiles)
         .use_server_cookie(false)
         .flight_start_rto(FIRST_RETRANSMISSION)
         .flight_max_rto(LONGEST_RETRANSMISSION)
@@ -83,14 +115,14 @@ pub struct DtlsAssociation {
 impl DtlsAssociation {
     /// Prepares an association. Nothing is sent before [`DtlsAssociation::start`].
     pub fn new(
-        config: Arc<Config>,
+        config: &SharedConfig,
         certificate: &Certificate,
         role: DtlsRole,
         fingerprints: Vec<Fingerprint>,
         now: Instant,
     ) -> DtlsAssociation {
-        let mut dtls = Dtls::new_auto(config, certificate.to_dtls(), now);
-        let is_client = role == DtlsRole::Client;
+        let mut dtls = Dtls::new_auto(config.of(role), certificate.to_dtls(), now);
+        let is_client = role.is_client();
         dtls.set_active(is_client);
         DtlsAssociation {
             dtls: Box::new(dtls),

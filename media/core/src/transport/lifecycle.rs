@@ -15,6 +15,9 @@ use crate::srtp::SrtpKeys;
 /// Checks of which no answer arrives.
 const LOST_ANSWERS: f64 = 0.2;
 const MAX_ANSWERS: f64 = 5.0;
+/// How often a check is answered before anything is known of the path: until an answer arrives the
+/// remote side may not begin, and a browser checks a few times only where nothing gets lost.
+const FIRST_ANSWERS: u32 = 3;
 
 /// How often a check is answered over a way that loses `ratio`: all but a fifth of the answers are
 /// to arrive. A browser that misses a handful in a row sends no media until one comes.
@@ -86,6 +89,7 @@ impl Transport {
 
     fn answer_copies(&self, remote: Remote) -> u32 {
         match remote.protocol {
+            Protocol::Udp if self.srtp.is_none() => FIRST_ANSWERS,
             Protocol::Udp => answers(match &self.estimator {
                 // A full link is not to be filled further.
                 Some(estimator) => estimator.inherent_loss(),

@@ -173,13 +173,8 @@ impl Transport {
     ) -> Transport {
         let TransportParameters { id, local_ice, remote_ice, fingerprints, role } = parameters;
         let shared = &mut *cx.shared;
-        let dtls = DtlsAssociation::new(
-            shared.dtls.clone(),
-            &shared.certificate,
-            role,
-            fingerprints,
-            cx.now,
-        );
+        let dtls =
+            DtlsAssociation::new(&shared.dtls, &shared.certificate, role, fingerprints, cx.now);
         Transport {
             id,
             location,

@@ -16,6 +16,8 @@ use media_core::{Protocol, Remote};
 use super::media::Media;
 
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
+/// Of Chromium, until a check is answered.
+const CHROMIUM_CHECK_INTERVAL: Duration = Duration::from_millis(48);
 
 /// Which DTLS versions the client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,9 @@ pub struct ClientConfig {
     /// Offered in this order.
     pub profiles: Vec<dimpl::SrtpProfile>,
     pub is_dtls_client: bool,
+    /// Repeats and checks as Chromium does: what it sends in a handshake after 50 ms and then after
+    /// double the time without end, answers to copies of a flight never.
+    pub like_chromium: bool,
 }
 
 impl ClientConfig {
@@ -47,6 +52,7 @@ impl ClientConfig {
                 dimpl::SrtpProfile::AEAD_AES_128_GCM,
             ],
             is_dtls_client: true,
+            like_chromium: false,
         }
     }
 }
@@ -91,6 +97,7 @@ pub struct Client {
     pub unverified_answers: usize,
     pub mapped: Option<SocketAddr>,
     started: bool,
+    has_heard_hello: bool,
     pub tolerates_replays: bool,
     pub media: Media,
     outbox: Vec<Vec<u8>>,
@@ -104,10 +111,15 @@ impl Client {
         now: Instant,
     ) -> Client {
         let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
+        let (first, longest) = match config.like_chromium {
+            true => (Duration::from_millis(50), Duration::from_secs(60)),
+            false => (Duration::from_millis(150), Duration::from_millis(800)),
+        };
         let dtls_config = dimpl::Config::builder()
             .srtp_profiles(&config.profiles)
-            .flight_start_rto(Duration::from_millis(150))
-            .flight_max_rto(Duration::from_millis(800))
+            .use_server_cookie(!config.like_chromium)
+            .flight_start_rto(first)
+            .flight_max_rto(longest)
             .flight_retries(200)
             .build()
             .unwrap();
@@ -145,6 +157,7 @@ impl Client {
             unverified_answers: 0,
             mapped: None,
             started: false,
+            has_heard_hello: false,
             tolerates_replays: false,
             media: Media::new(now),
             outbox: Vec::new(),
@@ -224,7 +237,8 @@ impl Client {
             return std::mem::take(&mut self.outbox);
         }
         if self.checks && self.next_check <= now {
-            self.next_check = now + CHECK_INTERVAL;
+            let is_hasty = self.config.like_chromium && !self.started;
+            self.next_check = now + if is_hasty { CHROMIUM_CHECK_INTERVAL } else { CHECK_INTERVAL };
             let check = self.check(self.nominates, true);
             self.outbox.push(check);
         }
@@ -240,6 +254,7 @@ impl Client {
     pub fn handle(&mut self, now: Instant, mut datagram: Vec<u8>) {
         match classify(&datagram).expect("the plane sends nothing else") {
             PacketKind::Stun => self.handle_stun(now, &datagram),
+            PacketKind::Dtls if self.is_hello_again(&datagram) => {}
             PacketKind::Dtls => self.step_dtls(now, Some(&datagram)),
             PacketKind::Rtp => {
                 let Some(srtp) = &mut self.srtp else { return };
@@ -257,6 +272,16 @@ impl Client {
                 media.on_rtcp(now, &datagram[..len], self.srtp.as_mut().unwrap(), outbox);
             }
         }
+    }
+
+    /// A copy of the hello that was heard, to one that doesn't answer copies; or any before ICE has
+    /// found a path.
+    fn is_hello_again(&mut self, datagram: &[u8]) -> bool {
+        let is_hello = datagram.first() == Some(&22) && datagram.get(13) == Some(&1);
+        if !self.config.like_chromium || !is_hello {
+            return false;
+        }
+        !self.started || std::mem::replace(&mut self.has_heard_hello, true)
     }
 
     fn answer_question(&mut self, now: Instant, check: &Check<'_>) {

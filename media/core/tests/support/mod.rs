@@ -159,7 +159,11 @@ impl World {
         let index = self.endpoints.len();
         let transport = 100 + index as u64;
         let (ours, theirs) = (ice(&format!("srv{index}")), ice(&format!("cli{index}")));
-        let role = if config.is_dtls_client { DtlsRole::Server } else { DtlsRole::Client };
+        let role = match config.is_dtls_client {
+            true => DtlsRole::Server,
+            false if config.like_chromium => DtlsRole::AeadClient,
+            false => DtlsRole::Client,
+        };
         let client = Client::new(config, theirs.clone(), ours.clone(), self.now);
         let remote_fingerprints = fingerprints(&client);
         let network = good_network();
