@@ -236,7 +236,7 @@ class Engine:
 
         Args:
             remote_fingerprints: ``(algorithm, hex with or without colons)``.
-            dtls_role: ours: ``server``, ``client``, or ``aead_client``, which offers AES-GCM alone.
+            dtls_role: ours: ``server``, ``client``, or ``aead_client``, which offers AES-128-GCM alone.
 
         Raises:
             ParameterError: bad credentials or no usable fingerprint.

@@ -16,7 +16,7 @@ class DtlsRole(StrEnum):
     SERVER = "server"
     CLIENT = "client"
     AEAD_CLIENT = "aead_client"
-    """A client that offers AES-GCM alone."""
+    """A client that offers AES-128-GCM alone."""
 
     @property
     def setup(self) -> str:

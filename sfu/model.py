@@ -208,7 +208,7 @@ class Offer:
         sdp: the text.
         tracks: sending lines not named here get a source by kind, where the grant allows it:
             microphone and camera first, screen audio and screen next.
-        dtls_server: the client would rather be the DTLS server, has AES-GCM for SRTP, and makes
+        dtls_server: the client would rather be the DTLS server, has AES-128-GCM for SRTP, and makes
             another connection where that comes to nothing.
     """
 

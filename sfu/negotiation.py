@@ -100,7 +100,7 @@ def plan_offer(
         grant: what the participant may publish.
         config: codecs and limits.
         transport: the present association.
-        dtls_server: the client would rather be the DTLS server, and takes AES-GCM.
+        dtls_server: the client would rather be the DTLS server, and takes AES-128-GCM.
 
     Raises:
         SdpError: a declaration does not fit the offer, or the association can't go on like this.
@@ -149,7 +149,7 @@ def _role(
 ) -> DtlsRole:
     """Our DTLS side where we may choose: the server's, for the server picks the SRTP profile.
 
-    A client that is known to have AES-GCM is offered nothing else, so it may be the server. Then
+    A client that is known to have AES-128-GCM is offered nothing else, so it may be the server. Then
     the one flight it sends is one packet, where its hello would be two.
     """
     if step in (TransportStep.KEEP, TransportStep.RESTART) and transport is not None:

@@ -56,7 +56,7 @@ pub enum DtlsRole {
     Server,
     /// We say hello; the remote side picks.
     Client,
-    /// The same, but only AES-GCM is offered: a remote side without it ends up without keys.
+    /// The same, but only AES-128-GCM is offered: a remote side without it ends up without keys.
     AeadClient,
 }
 
