@@ -149,8 +149,8 @@ def _role(
 ) -> DtlsRole:
     """Our DTLS side where we may choose: the server's, for the server picks the SRTP profile.
 
-    A client that is known to have AES-128-GCM is offered nothing else, so it may be the server. Then
-    the one flight it sends is one packet, where its hello would be two.
+    A client that is known to have AES-128-GCM is offered nothing else, so it may be the server.
+    Then the one flight it sends is one packet, where its hello would be two.
     """
     if step in (TransportStep.KEEP, TransportStep.RESTART) and transport is not None:
         ours = "active" if remote.setup == "passive" else "passive"
