@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -143,27 +143,22 @@ class ArchiveConfig(Section):
     storage: StorageKind = Field(
         default=StorageKind.LOCAL, description="Where objects lie: `local` or `s3`."
     )
-    packages: Path | None = Field(
-        default=None,
-        description="Directory of sealed packages, each `<session>.zip`; recording.directory if"
-        " left out.",
-    )
     automatic: bool = Field(
         default=False, description="The server archives sealed sessions by itself."
     )
     films: bool = Field(
         default=False,
-        description="Archive the files of `witness compose` too (`<session>-files` beside the"
-        " session).",
+        description="Archive films too: what the playback page made, and `<session>-files` of"
+        " `witness compose` beside the session.",
     )
     remove_originals: bool = Field(
         default=False,
         description="Remove the capture and the sealed package from this machine once the copy"
         " in the archive was read again and compared.",
     )
-    scan_s: Annotated[
-        float, Field(gt=0, le=86_400, description="How often the server looks for sealed sessions.")
-    ] = 30.0
+    scan_s: float = Field(
+        default=30.0, gt=0, le=86_400, description="How often the server looks for sealed sessions."
+    )
     alert_after_s: float = Field(
         default=3_600.0,
         ge=0,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands, os_errors
+from witness.cli_archive import add_archive
 from witness.cli_bench import add_bench
 from witness.cli_capture import add_capture
 from witness.cli_common import add_command, add_commands, add_config
@@ -79,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_capture(commands_)
     add_compose(commands_)
     add_evidence(commands_)
+    add_archive(commands_)
     _add_token(commands_)
     _add_cert(commands_)
     _add_config(commands_)

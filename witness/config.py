@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from archive.config import ArchiveConfig
 from recorder.config import EvidenceConfig, RecordingConfig
 from sfu.config import SfuConfig
 from sfu.contradiction import contradiction
@@ -340,6 +341,7 @@ class Settings(Section):
     signaling: SignalingConfig = Field(default_factory=SignalingConfig)
     recording: RecordingConfig = Field(default_factory=RecordingConfig)
     evidence: EvidenceConfig = Field(default_factory=EvidenceConfig)
+    archive: ArchiveConfig = Field(default_factory=ArchiveConfig)
 
     @model_validator(mode="after")
     def _demo_key_stays_here(self) -> Self:

@@ -1,5 +1,6 @@
 """Chinese for every text given to :func:`witness.i18n.t`."""
 
+from witness.i18n_zh_archive import ARCHIVE
 from witness.i18n_zh_bench import BENCH
 from witness.i18n_zh_capture import CAPTURE
 from witness.i18n_zh_compose import COMPOSE
@@ -8,6 +9,7 @@ from witness.i18n_zh_loadtest import LOADTEST
 from witness.i18n_zh_soak import SOAK
 
 CATALOGUE: dict[str, str] = {
+    **ARCHIVE,
     **BENCH,
     **CAPTURE,
     **COMPOSE,

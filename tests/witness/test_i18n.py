@@ -20,6 +20,15 @@ CARRIERS = {
     "contradiction",
     "KeyMaterialError",
     "AddressError",
+    "ArchiveError",
+    "CatalogueError",
+    "DepositError",
+    "IntegrityError",
+    "JournalError",
+    "MissingError",
+    "PackageError",
+    "RetainedError",
+    "StorageError",
     "CanonicalError",
     "EnvelopeError",
     "FlowError",
@@ -58,7 +67,7 @@ def literals(node: ast.expr) -> list[str]:
 
 def shown_texts() -> set[str]:
     found = set()
-    for package in ("witness", "signaling", "sfu", "recorder"):
+    for package in ("witness", "signaling", "sfu", "recorder", "archive"):
         for _, node in calls(package, *TRANSLATED, *CARRIERS):
             found.update(literals(node.args[0]))
     for package, file in (("signaling", "auth.py"), ("loadtest", "profile.py")):
@@ -91,7 +100,7 @@ def test_no_translation_is_left_over() -> None:
 
 
 def test_settings_are_refused_with_texts_that_can_be_translated() -> None:
-    for package in ("witness", "signaling", "sfu", "recorder"):
+    for package in ("witness", "signaling", "sfu", "recorder", "archive"):
         for path, node in calls(package, "ValueError"):
             if path.name == "config.py":
                 pytest.fail(f"{path}:{node.lineno}: raise contradiction(…) instead")

@@ -1,0 +1,238 @@
+"""The configured archive, and what of a session goes into it."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from archive.config import ArchiveConfig, StorageKind
+from recorder.config import EvidenceConfig
+from witness.config import Settings
+from witness.errors import EvidenceError
+from witness.i18n import t
+from witness.tokens import load_token
+
+__all__ = ["Archiving", "waiting"]
+
+if TYPE_CHECKING:
+    from archive.archive import Archive, Check, Material
+    from archive.record import Deposit
+    from archive.storage import Progress
+
+_FILMS: Final = frozenset({".mp4", ".webm", ".mkv"})
+_LATER: Final = frozenset({"recording.sealed"})
+"""Events after sealing that add nothing to the recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archiving:
+    """Sessions of one server on their way into its archive.
+
+    Attributes:
+        recordings: directory of the sessions; ``None`` where nothing is recorded here.
+        secret: of the access key of the storage; empty where it needs none.
+    """
+
+    archive: ArchiveConfig
+    evidence: EvidenceConfig
+    recordings: Path | None
+    secret: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """With the secret read.
+
+        Raises:
+            ConfigError: the file with the secret can't be used.
+        """
+        config, secret = settings.archive, None
+        if config.storage is StorageKind.S3:
+            service = config.s3
+            key = "archive.s3.secret_access_key"
+            secret = load_token(key, service.secret_access_key, service.secret_access_key_file)
+            if secret is None:
+                text = t("archive.s3.secret_access_key is not set: give {variable} or a file")
+                variable = "WITNESS_ARCHIVE__S3__SECRET_ACCESS_KEY"
+                raise EvidenceError(text.format(variable=variable))
+        return cls(config, settings.evidence, settings.recording.directory, secret or "")
+
+    def to_json(self) -> dict[str, Any]:
+        """For the worker process, by a pipe: it holds the secret."""
+        hidden = {"s3": {"secret_access_key", "secret_access_key_file"}}
+        return {
+            "archive": self.archive.model_dump(mode="json", exclude=hidden),
+            "evidence": self.evidence.model_dump(mode="json"),
+            "recordings": None if self.recordings is None else str(self.recordings),
+            "secret": self.secret,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_json`."""
+        recordings = value["recordings"]
+        return cls(
+            ArchiveConfig.model_validate(value["archive"]),
+            EvidenceConfig.model_validate(value["evidence"]),
+            None if recordings is None else Path(recordings),
+            value["secret"],
+        )
+
+    def open(self) -> "Archive":
+        """The archive.
+
+        Raises:
+            EvidenceError: it isn't configured.
+            StorageError: the storage can't be reached.
+            OSError: its directory can't be used.
+        """
+        from archive.archive import Archive
+        from archive.local import LocalBackend
+        from archive.retention import Rules
+        from archive.s3 import S3Backend
+        from archive.storage import Backend, Storage
+
+        directory = self.directory
+        backend: Backend = (
+            S3Backend(self.archive.s3, self.secret)
+            if self.archive.storage is StorageKind.S3
+            else LocalBackend(directory / "objects")
+        )
+        return Archive(directory, Storage(backend), Rules(self.archive.retention))
+
+    @property
+    def directory(self) -> Path:
+        """Of catalogue and journal.
+
+        Raises:
+            EvidenceError: it isn't configured.
+        """
+        if self.archive.directory is None:
+            text = t("archive.{key} is not set: give it in the configuration or as {variable}")
+            variable = "WITNESS_ARCHIVE__DIRECTORY"
+            raise EvidenceError(text.format(key="directory", variable=variable))
+        return self.archive.directory
+
+    @property
+    def packages(self) -> Path | None:
+        """Directory of sealed packages."""
+        return self.evidence.packages_directory or self.recordings
+
+    def package_of(self, session: str) -> Path | None:
+        """The sealed package of a session, if it is on this machine."""
+        path = None if self.packages is None else self.packages / f"{session}.zip"
+        return path if path is not None and path.is_file() else None
+
+    def deposit(
+        self, archive: "Archive", session: str, *, who: str, progress: "Progress | None" = None
+    ) -> "Deposit":
+        """Archives a sealed session as configured.
+
+        Raises:
+            EvidenceError: it has no package here.
+            ArchiveError, RecorderError, OSError: see :meth:`archive.archive.Archive.deposit`.
+        """
+        package = self.package_of(session)
+        if package is None:
+            text = t("session {name} has no package in {directory}: seal it first (`witness seal`)")
+            raise EvidenceError(text.format(name=session, directory=self.packages))
+        material = self._material(session, package)
+        return archive.deposit(
+            material,
+            self._check(),
+            who=who,
+            remove=self.archive.remove_originals and self._is_complete(session, package),
+            progress=progress,
+        )
+
+    def _material(self, session: str, package: Path) -> "Material":
+        from archive.archive import Material
+        from recorder.views import PLAYBACK_FOLDER, playback_place
+
+        originals = [package]
+        films: list[Path] = []
+        if self.recordings is not None:
+            originals.insert(0, self.recordings / session)
+            if self.archive.films:
+                played = playback_place(self.recordings / PLAYBACK_FOLDER, session)
+                for folder in (self.recordings / f"{session}-files", played):
+                    if folder.is_dir():
+                        found = (path for path in folder.iterdir() if path.suffix in _FILMS)
+                        films += sorted(found)
+        return Material(package, tuple({path.name: path for path in films}.values()),
+                        tuple(originals))  # fmt: skip
+
+    def _is_complete(self, session: str, package: Path) -> bool:
+        """Whether the package has all of the session: nothing came after it was sealed, and
+        nothing is waited for.
+        """
+        from archive.package import facts_of
+        from recorder.backfill.pending import Pending
+        from recorder.log import read_events
+        from recorder.session_file import read_session
+
+        assert self.recordings is not None
+        place = self.recordings / session
+        if not (place / "session.json").is_file():
+            return True
+        with package.open("rb") as file:
+            facts = facts_of(file)
+        pending = Pending()
+        for event in read_events(place, read_session(place)):
+            pending.note(event)
+            if event.seq > facts.events and event.type not in _LATER:
+                return False
+        return facts.session == session and not pending.count
+
+    def _check(self) -> "Check":
+        from archive.errors import DepositError
+        from witness.sealing import check
+
+        if self.evidence.keys_directory is None:
+            # Who signs isn't known here: that is said, and the digests are compared all the same.
+            return lambda _: "unknown"
+
+        def passes(path: Path) -> str:
+            verdict = check(path, self.evidence)
+            if verdict.code:
+                raise DepositError(
+                    "{path} does not pass: {code}; see `witness verify`",
+                    path=path,
+                    code=verdict.code,
+                )
+            return "gaps" if verdict.exit_code else "pass"
+
+        return passes
+
+    def judge(self, archive: "Archive", deposit: "Deposit") -> str:
+        """What the verifier says of a package as it lies in the storage.
+
+        Returns:
+            ``pass``, ``gaps``, ``unknown``, or ``fail:`` and why.
+        """
+        from witness.sealing import certificates_of
+        from witness_verify import verify
+        from witness_verify.__main__ import certificates
+
+        if self.evidence.keys_directory is None:
+            return "unknown"
+        trusted = [one for name in certificates_of(self.evidence) for one in certificates(name)]
+        with io.BufferedReader(archive.open_package(deposit)) as file:
+            result = verify(file, trusted)
+        codes = [one.code for one in result.steps if one.code and one.code != "timestamp_unknown"]
+        if codes:
+            return f"fail:{codes[0]}"
+        return "gaps" if any(one.outcome == "gaps" for one in result.steps) else "pass"
+
+
+def waiting(archiving: Archiving, is_archived: Callable[[str], bool]) -> list[str]:
+    """Sealed sessions of this machine that are not in the archive, the oldest package first.
+
+    Raises:
+        OSError: a directory can't be read.
+    """
+    packages = archiving.packages
+    if packages is None or not packages.is_dir():
+        return []
+    found = [path for path in packages.glob("*.zip") if not is_archived(path.stem)]
+    return [path.stem for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
