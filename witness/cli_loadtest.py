@@ -199,6 +199,15 @@ def _add_impairment(parser: LocalParser) -> None:
         default="udp",
         help=t("what media may go over: udp alone, or any, TCP too, as in life (default: udp)"),
     )
+    parser.add_argument(
+        "--via",
+        choices=("tun", "tc", "relay"),
+        default="tun",
+        help=t(
+            "what makes the network bad: tun, an emulator between namespaces (root); tc, the "
+            "kernel's netem (root); relay, for UDP alone, without root (default: tun)"
+        ),
+    )
 
 
 def _add_prefer(parser: LocalParser) -> None:

@@ -40,6 +40,7 @@ def weaknet(arguments: argparse.Namespace) -> int:
     _check_length(arguments)
     _check_seed_and_page(arguments)
     from loadtest.netem.profile import Direction, Traffic
+    from loadtest.netem.ways import Way
     from loadtest.weaknet.scene import Plan, Transport
     from witness.netem_profiles import load_profile
     from witness.weaknet import run
@@ -49,6 +50,7 @@ def weaknet(arguments: argparse.Namespace) -> int:
         direction=Direction(arguments.direction),
         traffic=Traffic(arguments.traffic),
         transport=Transport(arguments.transport),
+        way=Way(arguments.via),
         seconds=arguments.seconds or (15.0 if arguments.quick else 60.0),
         adapt_s=3.0 if arguments.quick else 5.0,
         join_within_s=10.0 if arguments.quick else 45.0,
@@ -68,6 +70,7 @@ def join(arguments: argparse.Namespace) -> int:
     _check_seed_and_page(arguments)
     from loadtest.joins.scene import JoinPlan
     from loadtest.netem.profile import Direction, Traffic
+    from loadtest.netem.ways import Way
     from loadtest.weaknet.scene import Transport
     from witness.joins import run
     from witness.netem_profiles import load_profile
@@ -77,6 +80,7 @@ def join(arguments: argparse.Namespace) -> int:
         direction=Direction(arguments.direction),
         traffic=Traffic(arguments.traffic),
         transport=Transport(arguments.transport),
+        way=Way(arguments.via),
         tries=arguments.tries or (3 if arguments.quick else 20),
         within_s=arguments.within or (15.0 if arguments.quick else 40.0),
     )

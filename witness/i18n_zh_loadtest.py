@@ -20,6 +20,11 @@ LOADTEST: dict[str, str] = {
     "what media may go over: udp alone, or any, TCP too, as in life (default: udp)": (
         "媒体可走的传输：仅 udp；或 any，与实际一样也可走 TCP（默认：udp）"
     ),
+    "what makes the network bad: tun, an emulator between namespaces (root); tc, the "
+    "kernel's netem (root); relay, for UDP alone, without root (default: tun)": (
+        "由什么造成弱网：tun 为网络命名空间之间的模拟器（需要 root）；"
+        "tc 为内核的 netem（需要 root）；relay 只影响 UDP，无需 root（默认：tun）"
+    ),
     "fresh pages that join over a bad network, one after the other": "新页面在弱网下逐次入会",
     "joins (default: 20)": "入会次数（默认：20）",
     "seconds after which a join has failed (default: 40)": "超过多少秒算入会失败（默认：40）",

@@ -9,7 +9,8 @@ from loadtest.errors import LoadtestError
 from loadtest.joins.html import page
 from loadtest.joins.result import MARKS_S, JoinResult
 from loadtest.joins.scene import STAGES, JoinPlan, Try, measure_joins
-from loadtest.netem.tun import why_no_tun
+from loadtest.netem.ways import why_not
+from loadtest.weaknet.scene import Transport
 from witness import table
 from witness.bench.progress import Progress
 from witness.errors import MeasureError
@@ -34,7 +35,8 @@ def run(name: str, plan: JoinPlan, output: Output) -> int:
     Raises:
         MeasureError: it could not be measured; the text says why.
     """
-    missing = chromium_missing() or why_no_tun()
+    tcp = plan.transport is Transport.ANY
+    missing = chromium_missing() or why_not(plan.way, plan.profile, plan.traffic, tcp=tcp)
     if missing is not None:
         raise MeasureError(t("can't measure here: {reason}").format(reason=missing))
     progress = Progress()

@@ -12,10 +12,10 @@ from loadtest.browser.programs import chromium_missing
 from loadtest.browser.server import Server
 from loadtest.errors import LoadtestError
 from loadtest.netem.emulator import Emulator
-from loadtest.netem.tun import why_no_tun
+from loadtest.netem.ways import why_not
 from loadtest.weaknet.html import page
 from loadtest.weaknet.result import KEYS, Result
-from loadtest.weaknet.scene import Host, Measured, Place, Plan, measure_once
+from loadtest.weaknet.scene import Host, Measured, Place, Plan, Transport, measure_once
 from sfu import _media
 from sfu.model import Role
 from signaling.auth import MintingKey, mint_token
@@ -67,7 +67,8 @@ def measure(name: str, plan: Plan, runs: int, progress: Progress) -> Result:
     Raises:
         MeasureError: it could not be measured; the text says why.
     """
-    missing = chromium_missing() or why_no_tun()
+    tcp = plan.transport is Transport.ANY
+    missing = chromium_missing() or why_not(plan.way, plan.profile, plan.traffic, tcp=tcp)
     if missing is not None:
         raise MeasureError(t("can't measure here: {reason}").format(reason=missing))
     measured: list[Measured] = []
@@ -99,12 +100,15 @@ def host() -> Host:
         config = write_key(place.folder, key)
         settings = {
             "WITNESS_CONFIG": str(config),
-            "WITNESS_SERVER__HOST": "0.0.0.0",  # noqa: S104 - inside a namespace
+            "WITNESS_SERVER__HOST": place.address,
             "WITNESS_SERVER__PORT": str(place.port),
             "WITNESS_SIGNALING__AUTH__DEMO_KEY": "false",
             "WITNESS_MEDIA__LISTEN": json.dumps([place.address]),
             "WITNESS_MEDIA__TCP": json.dumps(place.tcp),
         }
+        if place.media_port:
+            settings["WITNESS_MEDIA__PORT"] = str(place.media_port)
+            settings["WITNESS_MEDIA__ENGINES"] = "1"
         return Server.start(settings=settings, command=place.command)
 
     def token(role: str) -> str:

@@ -56,6 +56,7 @@ class JoinResult:
             "direction": self.plan.direction.value,
             "traffic": self.plan.traffic.value,
             "transport": self.plan.transport.value,
+            "via": self.plan.way.value,
             "seed": self.plan.profile.seed,
             "within_s": self.plan.within_s,
             "tries": len(self.tries),

@@ -16,9 +16,9 @@ from loadtest.browser.browser import Browser, until
 from loadtest.browser.call_page import CallPage
 from loadtest.netem.emulator import Emulator
 from loadtest.netem.profile import Direction, Profile, Traffic
-from loadtest.netem.tun import NEAR_ADDRESS, TunPath
+from loadtest.netem.ways import BrowserPath, Way, browser_path
 from loadtest.weaknet.devices import Devices
-from loadtest.weaknet.scene import PORT, URL, Host, Place, Transport, open_browsers
+from loadtest.weaknet.scene import Host, Place, Transport, open_browsers, open_far, page_url
 
 __all__ = ["STAGES", "JoinPlan", "Try", "measure_joins"]
 
@@ -71,6 +71,7 @@ class JoinPlan:
     direction: Direction = Direction.BOTH
     traffic: Traffic = Traffic.UDP
     transport: Transport = Transport.UDP
+    way: Way = Way.TUN
     tries: int = 20
     within_s: float = 40.0
     """A try that takes longer has failed."""
@@ -106,41 +107,41 @@ async def measure_joins(
         LoadtestError: namespaces, server or browsers can't be had.
     """
     with contextlib.ExitStack() as stack:
-        path = stack.enter_context(
-            TunPath(emulator, plan.profile.only(plan.direction), plan.traffic)
-        )
+        profile = plan.profile.only(plan.direction)
+        path = stack.enter_context(browser_path(plan.way, emulator, profile, plan.traffic))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="witness-joins-")))
         say(0, None)
-        tcp = plan.transport is Transport.ANY
-        place = Place(folder, path.command(path.near), NEAR_ADDRESS, PORT, tcp)
+        place = Place.at(path, folder, tcp=plan.transport is Transport.ANY)
         server = await asyncio.to_thread(host.start, place)
         stack.callback(server.close)
         devices = Devices(folder)
         await asyncio.to_thread(devices.write)
-        near_browser, far_browser = await open_browsers(stack, path, devices)
+        url = page_url(server, path)
+        near_browser, far_browser = await open_browsers(stack, path, url, devices)
         near = await CallPage.open(near_browser)
-        await near.join(URL, token=host.token("rm"))
+        await near.join(url, token=host.token("rm"))
         made = []
         for number in range(1, plan.tries + 1):
             say(number, None)
-            one = await _Joining(plan, path, near).run(far_browser, host.token("customer"))
+            one = await _Joining(plan, path, url, near).run(far_browser, host.token("customer"))
             say(number, one)
             made.append(one)
         return made
 
 
 class _Joining:
-    def __init__(self, plan: JoinPlan, path: TunPath, near: CallPage) -> None:
+    def __init__(self, plan: JoinPlan, path: BrowserPath, url: str, near: CallPage) -> None:
         self._plan = plan
         self._path = path
+        self._url = url
         self._near = near
 
     async def run(self, browser: Browser, token: str) -> Try:
         """One try; the path is good before and after."""
         await self._near.until(_ALONE, "nobody else in the call")
-        page = await CallPage.open(browser)
+        page = await open_far(browser, self._path)
         try:
-            await page.visit(URL, token=token)
+            await page.visit(self._url, token=token)
             await page.wait_camera()
             before = await self._near.run(_RECEIVED)
             self._path.impair()

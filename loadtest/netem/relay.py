@@ -163,6 +163,13 @@ class ImpairedRelay(Built):
         """Brings the path into the profile's first state; until then it only has its delay."""
         self._take(first_only=True)
 
+    def heal(self) -> None:
+        """Nothing but delay, as before :meth:`impair`."""
+        now = self._now()
+        with self._lock:
+            for lane, link in ((self._down, self._profile.down), (self._up, self._profile.up)):
+                lane.steps = [(now, self._emulator.link(link.unimpaired()))]
+
     def begin(self) -> None:
         """The profile's time begins now."""
         self._take(first_only=False)

@@ -198,12 +198,15 @@ def _cost(found: Figures, samples: Sequence[tuple[float, Way]], window: Window) 
     if len(samples) < 2:
         return
     (start, first), (end, last) = samples[0], samples[-1]
-    found.audio_kbps = (last.audio[1] - first.audio[1]) * 8 / (end - start) / 1000
-    found.video_kbps = (last.video[1] - first.video[1]) * 8 / (end - start) / 1000
     found.path_loss_ratio = _loss(first, last)
     timed = [_Timed(at, way) for at, way in samples]
     series = found.series
     series.offered_loss = _per_second(timed, window, lambda a, b: _loss(a.way, b.way))
+    if not last.audio[0] + last.video[0]:
+        # The kernel's own counters don't tell audio from video.
+        return
+    found.audio_kbps = (last.audio[1] - first.audio[1]) * 8 / (end - start) / 1000
+    found.video_kbps = (last.video[1] - first.video[1]) * 8 / (end - start) / 1000
     series.audio_kbps = _per_second(timed, window, lambda a, b: _kbps(a, b, "audio"))
     series.video_kbps = _per_second(timed, window, lambda a, b: _kbps(a, b, "video"))
 

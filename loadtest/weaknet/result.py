@@ -80,6 +80,7 @@ class Result:
             "direction": self.plan.direction.value,
             "traffic": self.plan.traffic.value,
             "transport": self.plan.transport.value,
+            "via": self.plan.way.value,
             "carriers": self.carriers,
             "seconds": self.plan.seconds,
             "seed": self.plan.profile.seed,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from loadtest.browser.browser import Browser
 from loadtest.browser.call_page import CallPage
@@ -19,17 +20,14 @@ from loadtest.browser.programs import launch_chromium
 from loadtest.browser.server import Server
 from loadtest.errors import MeasureError
 from loadtest.netem.emulator import Emulator, PathReport
-from loadtest.netem.inside import enter
 from loadtest.netem.profile import Direction, Profile, Traffic
-from loadtest.netem.tun import NEAR_ADDRESS, TunPath
+from loadtest.netem.ways import BrowserPath, Way, browser_path
 from loadtest.weaknet.devices import Devices
 from loadtest.weaknet.figures import Figures, Window, figures
 from loadtest.weaknet.priority import prefer_descendants
 from loadtest.weaknet.recording import PageRecord, PathSample
 
 __all__ = [
-    "PORT",
-    "URL",
     "Host",
     "Measured",
     "Place",
@@ -37,10 +35,10 @@ __all__ = [
     "Transport",
     "measure_once",
     "open_browsers",
+    "open_far",
+    "page_url",
 ]
 
-PORT = 8080
-URL = f"http://{NEAR_ADDRESS}:{PORT}"
 _PROBE = Path(__file__).with_name("probe.js").read_text("utf-8")
 _EVERY_MS = 50
 _KEPT_RATE_HZ = 8_000
@@ -74,7 +72,8 @@ class Place:
         folder: for its files.
         command: what its command line begins with.
         address: for media; signaling listens on all addresses.
-        port: of signaling.
+        port: of signaling; 0 lets the kernel choose.
+        media_port: for media, of one engine; 0 lets the kernel choose, for any number of them.
         tcp: whether media may go over TCP.
     """
 
@@ -83,6 +82,13 @@ class Place:
     address: str
     port: int
     tcp: bool
+    media_port: int = 0
+
+    @classmethod
+    def at(cls, path: BrowserPath, folder: Path, *, tcp: bool) -> "Place":
+        """The near end of a path."""
+        command = path.server_command
+        return cls(folder, command, path.address, path.port, tcp, path.media_port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,7 @@ class Plan:
     direction: Direction = Direction.DOWN
     traffic: Traffic = Traffic.UDP
     transport: Transport = Transport.UDP
+    way: Way = Way.TUN
     seconds: float = 60.0
     adapt_s: float = 5.0
     join_within_s: float = 45.0
@@ -154,26 +161,30 @@ async def _measure(
     plan: Plan, host: Host, emulator: Emulator, say: Callable[[str], None]
 ) -> Measured:
     with contextlib.ExitStack() as stack:
-        path = stack.enter_context(
-            TunPath(emulator, plan.profile.only(plan.direction), plan.traffic)
-        )
+        profile = plan.profile.only(plan.direction)
+        path = stack.enter_context(browser_path(plan.way, emulator, profile, plan.traffic))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="witness-weaknet-")))
         say("start")
-        command, tcp = path.command(path.near), plan.transport is Transport.ANY
-        place = Place(folder, command, NEAR_ADDRESS, PORT, tcp)
+        place = Place.at(path, folder, tcp=plan.transport is Transport.ANY)
         server = await asyncio.to_thread(host.start, place)
         stack.callback(server.close)
         devices = Devices(folder)
         await asyncio.to_thread(devices.write)
-        near, far = await open_browsers(stack, path, devices)
-        return await _Call(plan, path, say).run(host, near, far)
+        url = page_url(server, path)
+        near, far = await open_browsers(stack, path, url, devices)
+        return await _Call(plan, path, url, say).run(host, near, far)
+
+
+def page_url(server: Server, path: BrowserPath) -> str:
+    """Where browsers find the call page: at the address media goes to."""
+    return f"http://{path.address}:{urlsplit(server.url).port}"
 
 
 async def open_browsers(
-    stack: contextlib.ExitStack, path: TunPath, devices: Devices
+    stack: contextlib.ExitStack, path: BrowserPath, url: str, devices: Devices
 ) -> tuple[Browser, Browser]:
     """A browser at each end, started and later closed at the same time."""
-    flags = [f"--unsafely-treat-insecure-origin-as-secure={URL}", *devices.flags]
+    flags = [f"--unsafely-treat-insecure-origin-as-secure={url}", *devices.flags]
     launch = partial(launch_chromium, flags=flags, files=False)
     opened: list[Browser] = []
 
@@ -183,31 +194,40 @@ async def open_browsers(
 
     stack.callback(close)
 
-    def start(namespace: str) -> Browser:
-        browser = Browser(launch, prepare=partial(enter, namespace))
+    def start(prepare: Callable[[], None]) -> Browser:
+        browser = Browser(launch, prepare=prepare)
         opened.append(browser)
         return browser
 
     near, far = await asyncio.gather(
-        asyncio.to_thread(start, path.near), asyncio.to_thread(start, path.far)
+        asyncio.to_thread(start, path.enter_near), asyncio.to_thread(start, path.enter_far)
     )
     return near, far
+
+
+async def open_far(browser: Browser, path: BrowserPath) -> CallPage:
+    """A page at the bad end."""
+    page = await CallPage.open(browser)
+    if path.far_script:
+        await page.before_load(path.far_script)
+    return page
 
 
 class _Call:
     """Two pages in a room: the far one is at the bad end."""
 
-    def __init__(self, plan: Plan, path: TunPath, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, path: BrowserPath, url: str, say: Callable[[str], None]) -> None:
         self._plan = plan
         self._path = path
+        self._url = url
         self._say = say
         self._reports: list[tuple[float, tuple[PathReport, PathReport]]] = []
 
     async def run(self, host: Host, near_browser: Browser, far_browser: Browser) -> Measured:
         near = await CallPage.open(near_browser)
-        far = await CallPage.open(far_browser)
-        await near.join(URL, token=host.token("rm"))
-        await far.visit(URL, token=host.token("customer"))
+        far = await open_far(far_browser, self._path)
+        await near.join(self._url, token=host.token("rm"))
+        await far.visit(self._url, token=host.token("customer"))
         await far.wait_camera()
         self._path.impair()
         self._say("join")
