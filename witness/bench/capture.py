@@ -1,16 +1,32 @@
 """``witness bench capture``: what recording costs the media thread, and whether calls notice."""
 
+import asyncio
 import tempfile
-from dataclasses import dataclass
-from typing import Any
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from witness.bench import machine
 from witness.bench.load import Interval, Probe, Spread, calls
-from witness.bench.process import server_process
+from witness.bench.process import ServerProcess, server_process
 from witness.bench.progress import Progress
 from witness.bench.rooms import Rooms, swarm_of
-from witness.i18n import t
+from witness.errors import BenchError
+from witness.i18n import marked, t
 from witness.table import render
+
+_STAGES: Final = {"write": "recorder-write", "hash": "recorder-hash", "close": "recorder-close"}
+"""Threads of a recorder."""
+_NAMES: Final = {
+    "write": marked("thread that writes, per packet"),
+    "hash": marked("thread that hashes, per packet"),
+    "close": marked("thread that syncs, per packet"),
+    "processor": marked("the processors: other work had them"),
+    "disk": marked("the disk"),
+}
+_FULL: Final = 0.8
+"""A thread that ran or wanted to run for so much of the time is what falls behind."""
+_BEGIN_S: Final = 30.0
 
 __all__ = ["CaptureOptions", "CaptureResult", "capture_text", "measure_capture"]
 
@@ -31,12 +47,28 @@ class CaptureOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """What one thread of the recorder did while rooms were recorded.
+
+    Attributes:
+        ran_s: on a processor.
+        waited_s: for one.
+    """
+
+    ran_s: float = 0.0
+    waited_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureResult:
     """The same calls, recorded and not, in turns.
 
     Attributes:
         dropped: packets that found no memory.
         mib_per_s: written to the disk.
+        written: packets, in ``seconds``.
+        stages: threads of the recorder in that time.
+        lag_s: age of what was written, the worst seen.
     """
 
     rooms: int
@@ -45,6 +77,31 @@ class CaptureResult:
     dropped: int
     mib_per_s: float
     preferred: bool
+    written: int = 0
+    seconds: float = 0.0
+    stages: dict[str, Stage] = field(default_factory=dict)
+    lag_s: float = 0.0
+
+    @property
+    def us_per_packet(self) -> dict[str, float]:
+        """CPU time of each thread of the recorder for each packet that was written."""
+        count = max(self.written, 1)
+        return {name: round(1e6 * one.ran_s / count, 2) for name, one in self.stages.items()}
+
+    @property
+    def fell_behind(self) -> str | None:
+        """What did not keep up: ``write``, ``hash``, ``close``, ``processor`` or ``disk``."""
+        if not self.dropped and self.lag_s < 1:
+            return None
+        seconds = max(self.seconds, 0.001)
+        name, one = max(
+            self.stages.items(),
+            key=lambda item: item[1].ran_s + item[1].waited_s,
+            default=("disk", Stage()),
+        )
+        if (one.ran_s + one.waited_s) / seconds < _FULL:
+            return "disk"
+        return name if one.ran_s >= one.waited_s else "processor"
 
     @property
     def us_per_captured_packet(self) -> float:
@@ -66,6 +123,13 @@ class CaptureResult:
             "captured_packets_per_s": round(
                 sum(item.sent for item in self.on) / sum(item.seconds for item in self.on)
             ),
+            "us_per_packet": self.us_per_packet,
+            "busy": {
+                name: round(one.ran_s / max(self.seconds, 0.001), 3)
+                for name, one in self.stages.items()
+            },
+            "lag_s": round(self.lag_s, 3),
+            "fell_behind": self.fell_behind,
             "preferred": self.preferred,
         }
 
@@ -90,8 +154,9 @@ async def measure_capture(options: CaptureOptions, progress: Progress) -> Captur
     swarm_cpu = cpus[1] if len(cpus) > 1 else None
     off: list[Interval] = []
     on: list[Interval] = []
-    written = seconds = 0.0
-    dropped = 0
+    written = seconds = lag_s = 0.0
+    dropped = packets = 0
+    stages = dict.fromkeys(_STAGES, Stage())
     with tempfile.TemporaryDirectory(prefix="witness-bench-") as directory:
         async with (
             server_process(cpus=[], engines=1, settings={"recording": directory}) as server,
@@ -107,10 +172,13 @@ async def measure_capture(options: CaptureOptions, progress: Progress) -> Captur
                 for number in range(options.rounds):
                     progress.say(t("phase: {name}").format(name=f"{number + 1}/{options.rounds}"))
                     off.append(await probe.measure(calls(), options.seconds))
-                    await server.ask("record")
-                    before = await server.ask("captured")
+                    before = await _recorded(server, options.rooms)
+                    threads = server.threads("recorder-")
                     on.append(await probe.measure(calls(), options.seconds))
+                    stages = _used(stages, threads, server.threads("recorder-"))
                     after = await server.ask("captured")
+                    packets += after["packets"] - before["packets"]
+                    lag_s = max(lag_s, after["lag_s"])
                     written += after["bytes"] - before["bytes"]
                     seconds += after["at_s"] - before["at_s"]
                     dropped = after["dropped"]
@@ -122,7 +190,39 @@ async def measure_capture(options: CaptureOptions, progress: Progress) -> Captur
         dropped=dropped,
         mib_per_s=written / 2**20 / max(seconds, 0.001),
         preferred=preferred,
+        written=packets,
+        seconds=seconds,
+        stages=stages,
+        lag_s=lag_s,
     )
+
+
+async def _recorded(server: ServerProcess, rooms: int) -> dict[str, Any]:
+    """All rooms are recorded when this returns.
+
+    Raises:
+        BenchError: the disk does not take their sessions.
+    """
+    await server.ask("record")
+    end_s = time.monotonic() + _BEGIN_S
+    while (found := await server.ask("captured"))["rooms"] < rooms:
+        if time.monotonic() > end_s:
+            raise BenchError(t("the disk does not take the sessions of the rooms"))
+        await asyncio.sleep(0.05)
+    return found
+
+
+def _used(
+    stages: dict[str, Stage],
+    before: dict[str, tuple[float, float]],
+    after: dict[str, tuple[float, float]],
+) -> dict[str, Stage]:
+    added = {}
+    for name, thread in _STAGES.items():
+        (ran, waited), (ran_0, waited_0) = after[thread], before[thread]
+        known = stages[name]
+        added[name] = Stage(known.ran_s + ran - ran_0, known.waited_s + waited - waited_0)
+    return added
 
 
 def capture_text(result: CaptureResult) -> str:
@@ -135,5 +235,12 @@ def capture_text(result: CaptureResult) -> str:
         [t("added delay p99, recorded"), f"{data['forward_delay_p99_ms_on']} ms", ""],
         [t("written to the disk"), f"{data['mib_per_s']} MiB/s", ""],
         [t("packets dropped for want of memory"), str(data["dropped_packets"]), "0"],
+        *(
+            [t(_NAMES[name]), f"{cost} µs ({data['busy'][name]:.0%})", ""]
+            for name, cost in data["us_per_packet"].items()
+        ),
+        [t("age of what was written, at most"), f"{data['lag_s']} s", "< 1 s"],
     ]
+    if result.fell_behind is not None:
+        rows.append([t("what fell behind"), t(_NAMES[result.fell_behind]), t("nothing")])
     return render(rows, left={0})

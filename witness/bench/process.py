@@ -89,6 +89,17 @@ class ServerProcess:
         engines = tuple(used_s[thread_id] for thread_id in self._media_threads())
         return Usage(sum(used_s.values()), engines)
 
+    def threads(self, prefix: str) -> dict[str, tuple[float, float]]:
+        """Seconds that threads ran, and that they waited for a processor, by name."""
+        found: dict[str, tuple[float, float]] = {}
+        for task in self._tasks():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                name = (task / "comm").read_text().strip()
+                if name.startswith(prefix):
+                    ran, waited, _ = (task / "schedstat").read_text().split()
+                    found[name] = int(ran) / 1e9, int(waited) / 1e9
+        return found
+
     def memory_bytes(self) -> int:
         """Resident memory."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():

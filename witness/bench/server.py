@@ -132,6 +132,9 @@ def _carry_out(
             return {
                 "bytes": sum(item.written_bytes for item in known),
                 "dropped": sum(item.dropped for item in known),
+                "packets": sum(item.written_packets for item in known),
+                "lag_s": max((item.lag_s for item in known), default=0.0),
+                "rooms": sum(room.capture is not None for room in server.hub.sfu.rooms.values()),
                 "at_s": time.monotonic(),
             }
         case "block":
