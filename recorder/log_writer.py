@@ -80,23 +80,35 @@ class LogWriter:
                 self._begin()
 
     async def run(self, work: Callable[..., Done], *arguments: Any, **named: Any) -> Done:
-        """Does something on the thread, before the queues.
+        """Does something on the thread, in turns with the queues.
 
         Raises:
             LogStalledError: the disk didn't answer; nothing was done and nothing will be.
         """
-        future: Future[Done] = Future()
-        with self._condition:
-            if len(self._work) >= MAX_WORK or self._is_closed:
-                raise LogStalledError("the disk of recordings does not answer; nothing was done")
-            self._work.append((future, lambda: work(*arguments, **named)))
-            self._begin()
+        future = self._submit(work, *arguments, **named)
         waiting = asyncio.wrap_future(future)
         done, _ = await asyncio.wait({waiting}, timeout=self._timeout_s)
         # What has begun can't be taken back: its end is waited for.
         if not done and future.cancel():
             raise LogStalledError("the disk of recordings does not answer; nothing was done")
         return await waiting
+
+    async def run_late(self, work: Callable[..., Done], *arguments: Any, **named: Any) -> Done:
+        """The same for what nobody waits for, however long it takes.
+
+        Raises:
+            LogStalledError: too much waits already; nothing was done.
+        """
+        return await asyncio.wrap_future(self._submit(work, *arguments, **named))
+
+    def _submit(self, work: Callable[..., Done], *arguments: Any, **named: Any) -> "Future[Done]":
+        future: Future[Done] = Future()
+        with self._condition:
+            if len(self._work) >= MAX_WORK or self._is_closed:
+                raise LogStalledError("the disk of recordings does not answer; nothing was done")
+            self._work.append((future, lambda: work(*arguments, **named)))
+            self._begin()
+        return future
 
     def settle(self, timeout_s: float = _CLOSE_S) -> bool:
         """Waits, blocking, until all that was told is written or refused; whether it was."""
@@ -124,16 +136,19 @@ class LogWriter:
         self._condition.notify_all()
 
     def _run(self) -> None:
+        turn = True
         while True:
             with self._condition:
                 self._busy_since_s = None
                 self._condition.notify_all()
-                self._condition.wait_for(lambda: self._work or self._due or self._is_closed)
+                self._condition.wait_for(lambda: bool(self._work or self._due or self._is_closed))
                 if not self._work and not self._due:
                     return
                 self._busy_since_s = time.monotonic()
-                work = self._work.popleft() if self._work else None
+                is_turn = self._work and (turn or not self._due)
+                work = self._work.popleft() if is_turn else None
                 log = None if work else self._due.popleft()
+                turn = work is None
                 if log is not None:
                     log.is_due = False
             if work is not None:

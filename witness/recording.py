@@ -257,7 +257,7 @@ class RecordingService:
     async def _begin(self, room: Room) -> None:
         while _can_begin(room):
             try:
-                log = await self.writer.run(self._make, room.room_id)
+                log = await self.writer.run_late(self._make, room.room_id)
             except (OSError, RecorderError) as error:
                 if room.room_id not in self.waiting:
                     self.waiting.add(room.room_id)

@@ -223,18 +223,21 @@ class NoCapture:
 
 @pytest.mark.usefixtures("_patient")
 async def test_commands_are_refused_or_late_while_the_disk_hangs(tmp_path: Path) -> None:
-    disk, writer = BadDisk(), LogWriter(timeout_s=0.05)
-    sessions = Sessions(tmp_path, NoCapture(), writer=writer, answer_s=0.3, disk=disk)
+    disk, writer = BadDisk(), LogWriter(timeout_s=60)
+    sessions = Sessions(tmp_path, NoCapture(), writer=writer, answer_s=60, disk=disk)
     name = (await sessions.create("sale-1"))["session_id"]
     other = (await sessions.create("sale-2"))["session_id"]
     await sessions.command(name, Start(), "rm")
     disk.works.clear()
+    sessions._answer_s = 0.05
     # Its event is being written: that can't be taken back.
     with pytest.raises(LogStalledError, match="once it does"):
         await sessions.command(name, Next("risk"), "rm")
-    assert disk.hangs.is_set()
+    assert await asyncio.to_thread(disk.hangs.wait, 30)
+    sessions._answer_s, writer._timeout_s = 60, 0.05
     with pytest.raises(LogStalledError, match="nothing was done"):
         await sessions.command(other, Start(), "rm")
+    writer._timeout_s = 60
     assert (await sessions.describe(other))["state"] == "ready"
     assert (await sessions.describe(name))["log"]["state"] == "ok"
     disk.works.set()

@@ -26,7 +26,7 @@ _NAMES: Final = {
 }
 _FULL: Final = 0.8
 """A thread that ran or wanted to run for so much of the time is what falls behind."""
-_BEGIN_S: Final = 30.0
+_BEGIN_S: Final = 120.0
 
 __all__ = ["CaptureOptions", "CaptureResult", "capture_text", "measure_capture"]
 
