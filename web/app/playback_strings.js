@@ -68,7 +68,6 @@ export const PLAYBACK_STRINGS = {
   ],
   "time.nodes": ["环节", "Nodes"],
   "time.marks": ["标记与告警", "Marks, alerts"],
-  "time.now": ["当前环节", "Now"],
   "time.no_node": ["不在任何环节内", "Between nodes"],
   "time.attempt": ["{node}（第 {attempt} 次）", "{node} (attempt {attempt})"],
   "time.superseded": ["{node}，已由第 {by} 次补录取代", "{node}, replaced by attempt {by}"],
