@@ -10,14 +10,14 @@ from typing import Any, Final
 from recorder.backfill.ledger import Ledger
 from recorder.errors import FlowError, RecorderError
 from recorder.flow import read_flow
-from recorder.intervals import Range, intersect, length, normalised
+from recorder.intervals import Range, intersect, length, normalised, subtract
 from recorder.log import Event, read_events
 from recorder.playback.opening import read_transcript
 from recorder.session_file import SessionFile, read_session, rfc3339
 from recorder.summary import Summary, session_places, summarise
 from recorder.timeline import Timeline, TrackTimeline, derive_timeline
 
-__all__ = ["Catalogue", "Criteria", "describe_recording"]
+__all__ = ["Catalogue", "Criteria", "describe_recording", "state_of_recording"]
 
 MAX_GAPS: Final = 2_000
 """Gaps of a track that are told one by one; beyond it the largest are."""
@@ -135,6 +135,31 @@ def _fits(session: SessionFile, criteria: Criteria) -> bool:
     )
 
 
+def state_of_recording(place: Path) -> dict[str, Any]:
+    """How complete a session is so far, and what went wrong, from its log alone.
+
+    Returns:
+        ``completeness``: shares of tracks' time (``captured``) and of frames that were sent
+        (``audio``, ``video``), ``None``: unknown; ``alerts``.
+
+    Raises:
+        RecorderError: the log is not what was written.
+        OSError: it can't be read.
+    """
+    session = read_session(place)
+    facts = _Facts()
+    if not (place / "events.jsonl").exists():
+        return {"completeness": dict.fromkeys(("captured", "audio", "video")), "alerts": []}
+    timeline = derive_timeline(facts.watch(read_events(place, session)))
+    counts = facts.ledger.completeness()
+    tracks = timeline.tracks.values()
+    expected = sum(length(subtract(track.expected, timeline.pauses)) for track in tracks)
+    missing = sum(length(subtract(track.missing, timeline.pauses)) for track in tracks)
+    share = 1 - missing / expected if expected else None
+    shares = {"captured": share, "audio": counts["audio"].ratio, "video": counts["video"].ratio}
+    return {"completeness": shares, "alerts": facts.alerts}
+
+
 def describe_recording(place: Path) -> dict[str, Any]:
     """Everything that is drawn beside a film; times are µs on the session clock.
 
@@ -201,7 +226,20 @@ class _Facts:
                     self._end_alert(event)
                 case "chunk.backfilled":
                     self.uploads += 1
+                case "chunk.rejected":
+                    self._refuse(event)
             yield event
+
+    def _refuse(self, event: Event) -> None:
+        """One alert for each track and cause, however often."""
+        about = {
+            "alert": "upload",
+            "severity": "warning",
+            "cause": event.payload["cause"],
+            "track": event.payload["track"],
+        }
+        if all(about.items() - alert.items() for alert in self.alerts):
+            self.alerts.append({**about, "from_us": event.at_us, "to_us": None})
 
     def _end_alert(self, event: Event) -> None:
         key = (event.payload.get("alert", "capture"), event.payload.get("track"))

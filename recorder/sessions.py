@@ -18,6 +18,7 @@ from recorder.errors import LogStalledError, RecorderError, SessionFileError, Se
 from recorder.flow import Flow, read_flow, write_flow
 from recorder.log import EventLog, LogDisk, read_events
 from recorder.log_writer import LogWriter, SessionLog
+from recorder.review import state_of_recording
 from recorder.sale import Sale
 from recorder.session import Command, Pause, RecordingSession, Resume, Start, State, Stop
 from recorder.session_file import (
@@ -194,15 +195,16 @@ class Sessions:
         return _view(session)
 
     async def describe(self, session_id: str) -> dict[str, Any]:
-        """Id, room, start and state.
+        """Id, room, start and state; how complete it is, and what went wrong.
 
         Raises:
             SessionFileError: there is no such session.
             LogDamagedError: its log was changed.
         """
-        if session_id in self._open:
-            return _view(self._open[session_id])
         place = self._place(session_id)
+        if session_id in self._open:
+            view = _view(self._open[session_id])
+            return {**view, **await asyncio.to_thread(state_of_recording, place)}
         return await asyncio.to_thread(_read_view, place)
 
     async def timeline(self, session_id: str) -> dict[str, Any]:
@@ -370,6 +372,7 @@ def _read_view(place: Path) -> dict[str, Any]:
         "node": None,
         "attempt": None,
         "flow": _flow_view(place),
+        **state_of_recording(place),
     }
 
 

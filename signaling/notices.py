@@ -537,6 +537,21 @@ class GapWant(ServerData):
     more: int = Field(ge=0)
 
 
+class AlertNotice(ServerData):
+    """Something is wrong with the room's recording, or no longer; only an RM is told."""
+
+    type = "alert"
+    delivery = Delivery.NOTICE
+
+    alert: Literal["capture", "seal", "completeness", "upload", "archive"]
+    severity: Literal["info", "warning", "critical"]
+    cause: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
+    state: Literal["raised", "ended"]
+    session_id: Identifier
+    track_id: Identifier | None
+    at: Timestamp
+
+
 class Draining(ServerData):
     """The server is going away."""
 
@@ -551,6 +566,7 @@ ALL: tuple[type[ServerData], ...] = (
     ParticipantJoined, ParticipantLeft, ParticipantConnection,
     TrackPublished, TrackUnpublished, TrackMuted, TrackUnavailable, LayersWanted,
     Negotiate, MediaStateNotice, MessageNotice, MuteAsked, MuteResult,
-    Speakers, QualityNotice, Protection, Playout, RecordingNotice, GapWant, Draining,
+    Speakers, QualityNotice, Protection, Playout, RecordingNotice, GapWant, AlertNotice,
+    Draining,
 )  # fmt: skip
 """Every server message."""

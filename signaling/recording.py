@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from sfu.model import Role
 from signaling.clock import Instant
 from signaling.errors import ErrorCode, RefusedError
 from signaling.messages import DigestBatchData
 from signaling.notices import (
+    AlertNotice,
     DigestsKept,
     GapWant,
     RecordingNotice,
@@ -132,6 +134,12 @@ class Recordings:
         self._rooms[room_id] = recorded
         for member in members:
             self._tell(member, recorded, now)
+
+    def alert(self, room_id: str, notice: AlertNotice) -> None:
+        """Tells a room's RMs that something is wrong with its recording, or no longer."""
+        for member in self._roster.in_room(room_id):
+            if member.grant.role is Role.RM:
+                member.notify(notice)
 
     def forget_room(self, room_id: str) -> None:
         """The room is closed."""

@@ -78,6 +78,12 @@ def _add_seal(to: "Commands") -> None:
         action="store_true",
         help=t("don't wait for uploads: what they would bring is declared missing"),
     )
+    parser.add_argument(
+        "--metrics",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("write how long it took, for the textfile collector of Prometheus"),
+    )
     add_json(parser)
 
 

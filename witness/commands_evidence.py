@@ -15,6 +15,7 @@ from witness.bar import Bar
 from witness.errors import EvidenceError, UsageError
 from witness.i18n import language, of_error, t
 from witness.recorded import find_session, settings_of
+from witness.seal_watch import watched_seal
 from witness.sealing import given, office_of, seal_session
 
 __all__ = ["keys_init", "log_head", "seal", "verify"]
@@ -29,9 +30,12 @@ def seal(arguments: argparse.Namespace) -> int:
         folder = settings.evidence.packages_directory or Path()
         out: Path = arguments.out or folder / f"{place.name}.zip"
         progress = None if arguments.json or not sys.stderr.isatty() else Bar()
-        sealed, verdict = seal_session(
-            place, out, settings.evidence, unsettled=arguments.now, progress=progress
-        )
+    with watched_seal(place, settings.alerts, arguments.metrics) as figures:
+        with _said():
+            sealed, verdict = seal_session(
+                place, out, settings.evidence, unsettled=arguments.now, progress=progress
+            )
+        figures.bytes = sealed.bytes
     told: dict[str, Any] = {
         "path": str(sealed.path),
         "package": sealed.package,

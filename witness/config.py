@@ -31,6 +31,7 @@ from witness.hosts import is_host_name, is_ip_address
 
 __all__ = [
     "MIN_TOKEN_CHARS",
+    "AlertsConfig",
     "HttpLimits",
     "LogConfig",
     "LogFormat",
@@ -330,6 +331,40 @@ class MediaConfig(Section):
         return self.engines or os.cpu_count() or 1
 
 
+class AlertsConfig(Section):
+    """What is wrong with recordings, and who is told."""
+
+    completeness: float = Field(
+        default=0.99,
+        ge=0,
+        le=1,
+        description="A finished recording of which less is there (of the time, or of the frames"
+        " that were sent) raises an alert; below 0.9 a critical one.",
+    )
+    webhook: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="Every alert is posted here as JSON, signed; tried again for a day.",
+    )
+    secret: SecretStr | None = Field(
+        default=None,
+        min_length=MIN_TOKEN_CHARS,
+        description="Secret of the webhook's signature (HMAC-SHA256).",
+        json_schema_extra={"env_only": True},
+    )
+    secret_file: Path | None = Field(
+        default=None, description="File with the secret of the webhook's signature."
+    )
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.webhook is not None and (self.secret is None) == (self.secret_file is None):
+            raise contradiction(
+                "a webhook needs exactly one of secret and secret_file", "webhook", "secret_file"
+            )
+        return self
+
+
 class Settings(Section):
     """All sections."""
 
@@ -342,6 +377,7 @@ class Settings(Section):
     recording: RecordingConfig = Field(default_factory=RecordingConfig)
     evidence: EvidenceConfig = Field(default_factory=EvidenceConfig)
     archive: ArchiveConfig = Field(default_factory=ArchiveConfig)
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig)
 
     @model_validator(mode="after")
     def _demo_key_stays_here(self) -> Self:

@@ -29,6 +29,10 @@ _TICK_S: Final = 1.0
 _KINDS: Final = ("audio", "video")
 
 
+Rejected = Callable[[str, str, str, str], None]
+"""Is told ``(session_id, room_id, track_id, cause)`` of uploads that were not what was said."""
+
+
 class GapFilling:
     """Ties the account of sessions to the rooms they are recorded in.
 
@@ -37,6 +41,7 @@ class GapFilling:
         recordings: tells the people.
         writer: whose thread writes logs; closed by whoever made it.
         on_done: called with a session of which nothing more is wanted; its log can be closed.
+        rejected: told of uploads that were not what was said.
     """
 
     def __init__(
@@ -46,11 +51,14 @@ class GapFilling:
         *,
         writer: LogWriter | None = None,
         on_done: Callable[[str], None] = lambda _: None,
+        rejected: Rejected = lambda *_: None,
         clock: Clock = system_clock,
     ) -> None:
         self._service = service
         self._recordings = recordings
         self._on_done = on_done
+        self._rejected = rejected
+        service.rejected = self._on_rejected
         self._clock = clock
         self._rooms: dict[str, str] = {}
         self._late: dict[str, SessionLog] = {}
@@ -73,6 +81,10 @@ class GapFilling:
         self._service.open(session_id, place, log, events)
         self._rooms[room_id] = session_id
         self._tell(room_id, session_id, "on")
+
+    def _on_rejected(self, session_id: str, track_id: str, cause: str) -> None:
+        log = self._late.get(session_id)
+        self._rejected(session_id, "" if log is None else log.session.room, track_id, cause)
 
     def is_known(self, room_id: str, session_id: str) -> bool:
         """Whether :meth:`started` was called for it."""

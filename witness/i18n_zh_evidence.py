@@ -29,6 +29,13 @@ EVIDENCE: dict[str, str] = {
     ),
     "session {session} waits for {count} chunks that may still be uploaded: seal it later, or now"
     " with --now": ("会话 {session} 仍有 {count} 个片段可能补传：请稍后封存，或用 --now 立即封存"),
+    # Alerts.
+    "write how long it took, for the textfile collector of Prometheus": (
+        "写出耗时等指标，供 Prometheus 的 textfile 采集器读取"
+    ),
+    "a webhook needs exactly one of secret and secret_file": (
+        "配置 webhook 时须且只能给出 secret 或 secret_file 之一"
+    ),
     # Views.
     "tell who watched a recording, when and why": "查看谁在何时因何调阅了录像",
     "Checks the log of a recording's views and prints it: who, role, purpose, what was fetched. Its"

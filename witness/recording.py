@@ -36,6 +36,9 @@ _RETRY_S = 2.0
 Closed = Callable[[str, str, str, int, int], None]
 """Is told ``(session_id, track_id, file, from_us, to_us)`` of every file that was closed."""
 
+Alarm = Callable[[str, str, str, str | None], None]
+"""Is told ``(session_id, room_id, track_id, cause)``; no cause: it works again."""
+
 Tell = Callable[[str, str, RecordingState], None]
 """Is told ``(room_id, session_id, state)``: on, paused, off."""
 
@@ -77,6 +80,7 @@ class SessionRecording:
         self._unmade: dict[Path, bytes] = {}
         self._refused: set[Path] = set()
         log.prepare = self._make_tracks
+        self.alarm: Alarm = lambda *_: None
 
     def note(self, kind: str, payload: dict[str, Any], at_us: int | None = None) -> None:
         """Has an event written."""
@@ -136,11 +140,18 @@ class SessionRecording:
                     extra={"track_id": track_id, "cause": event.cause, "reason": event.message},
                 )
                 self.note("alert.raised", track | {"cause": event.cause})
+                self._alarm(track_id, event.cause)
             case "CaptureRestored":
                 _LOG.info("recording can be written again", extra={"track_id": track_id})
                 self.note("alert.ended", track)
+                self._alarm(track_id, None)
             case "CaptureClosed":
                 self.note("track.closed", track, event.at_us)
+                self._alarm(track_id, None)
+
+    def _alarm(self, track_id: str, cause: str | None) -> None:
+        session = self.log.session
+        self.alarm(session.session, session.room, track_id, cause)
 
     def finished(self) -> None:
         """The room is recorded no longer."""
@@ -208,6 +219,7 @@ class RecordingService:
         self.waiting: set[str] = set()
         self.lost_events = 0
         self._beginning: dict[str, asyncio.Task[None]] = {}
+        self.alarm: Alarm = lambda *_: None
         self._sessions: dict[str, tuple[str, SessionRecording]] = {}
         self._open: set[SessionRecording] = set()
         self._task: asyncio.Task[None] | None = None
@@ -291,6 +303,7 @@ class RecordingService:
             self._tell(room.room_id, session_id, "off")
 
         recording = SessionRecording(log.place, log, self.writer, ended, self._closed)
+        recording.alarm = self.alarm
         self._sessions[room.room_id] = (session_id, recording)
         self._open.add(recording)
         recording.note("recording.started", {})
@@ -320,6 +333,7 @@ class RecordingService:
             finished()
 
         recording = CommandedRecording(place, log, self.writer, ended, self._closed)
+        recording.alarm = self.alarm
         self._open.add(recording)
         room.start_capture(recording)
         self._tell(room.room_id, log.session.session, "on")

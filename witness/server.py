@@ -26,6 +26,8 @@ from signaling.recordings import RecordingsEndpoint
 from signaling.server import build_app
 from witness import os_errors
 from witness.admin import Access, AdminPages
+from witness.alarms import Alarms, make_webhook
+from witness.alerts import AlertCollector
 from witness.assets import web_dir
 from witness.completeness import RecordingUploads
 from witness.config import HttpLimits, Settings, socket_address, split_address
@@ -44,6 +46,7 @@ from witness.playback import PlaybackCollector, PlaybackLibrary
 from witness.preflight import Material, load_material
 from witness.recording import RecordingService, load_key
 from witness.sessions import SessionService
+from witness.webhook import WebhookCollector
 
 __all__ = ["WitnessServer"]
 
@@ -82,6 +85,7 @@ class WitnessServer:
         self._backfill: BackfillService | None = None
         self._filling: GapFilling | None = None
         self._library: PlaybackLibrary | None = None
+        self._alarms: Alarms | None = None
 
     @property
     def hub(self) -> Hub:
@@ -165,6 +169,7 @@ class WitnessServer:
             metrics = Metrics(hub.sfu, hub.stats)
             if self._recording is not None:
                 metrics.registry.register(LogCollector(self._recording))
+            self._watch_recordings(hub, metrics)
             uploads = await self._fill_gaps(hub, metrics, keys)
             app = build_app(
                 hub,
@@ -250,6 +255,9 @@ class WitnessServer:
             await filling.stop()
         if recording is not None:
             await asyncio.to_thread(recording.writer.close)
+        alarms, self._alarms = self._alarms, None
+        if alarms is not None:
+            await alarms.close()
 
     def _tell_recording(self, room_id: str, session_id: str, state: RecordingState) -> None:
         if self._hub is None:
@@ -273,6 +281,18 @@ class WitnessServer:
         if self._filling is not None:
             self._filling.segment_closed(session_id, track_id, file, from_us, to_us)
 
+    def _watch_recordings(self, hub: Hub, metrics: Metrics) -> None:
+        """Has whoever it concerns told of what goes wrong with recordings."""
+        directory = self.settings.recording.directory
+        if directory is None or self._recording is None:
+            return
+        webhook = make_webhook(self.settings.alerts)
+        self._alarms = Alarms(self.settings.alerts, directory, webhook, hub.recordings.alert)
+        self._recording.alarm = self._alarms.capture
+        metrics.registry.register(AlertCollector(self._alarms.board))
+        if webhook is not None:
+            metrics.registry.register(WebhookCollector(webhook))
+
     async def _fill_gaps(
         self, hub: Hub, metrics: Metrics, keys: MasterKeys | None
     ) -> RecordingUploads | None:
@@ -285,7 +305,15 @@ class WitnessServer:
         uploads = RecordingUploads(service, tokens, UPLOAD_WINDOW_S)
         hub.recordings.completeness = uploads
         writer = None if self._recording is None else self._recording.writer
-        self._filling = GapFilling(service, hub.recordings, writer=writer)
+        alarms = self._alarms
+        assert alarms is not None
+        self._filling = GapFilling(
+            service,
+            hub.recordings,
+            writer=writer,
+            on_done=alarms.finished,
+            rejected=alarms.upload,
+        )
         await asyncio.to_thread(self._filling.recover, config.directory, UPLOAD_WINDOW_S)
         metrics.registry.register(BackfillCollector(service))
         self._backfill = service

@@ -134,6 +134,9 @@ class BackfillService:
         on_change: called with a session when it wants other things than before.
         executor: runs what takes long; a process of its own if left out.
         keys: of encrypted files; go to that process with each job, through the pipe it inherits.
+
+    Attributes:
+        rejected: called with session, track and cause where frames were others than were said.
     """
 
     def __init__(
@@ -148,6 +151,7 @@ class BackfillService:
         self.sessions: dict[str, SessionBackfill] = {}
         self._done: OrderedDict[str, dict[str, Counts]] = OrderedDict()
         self.refused: Counter[str] = Counter()
+        self.rejected: Callable[[str, str, str], None] = lambda *_: None
         self.examined = 0
         self.backfilled = 0
         self.uploads_waiting = 0
@@ -405,9 +409,7 @@ class BackfillService:
         for chunk in changed:
             if chunk.state is ChunkState.REJECTED:
                 self.refused["live_differs"] += 1
-                payload = {"track": track.track, "chunk": chunk.seq, "cause": "live_differs"}
-                known.log.append("chunk.rejected", payload)
-                self._declare(known, track.track, [chunk.seq], LossCause.REFUSED)
+                self._log_rejected(known, track.track, chunk, "live_differs")
         return any(chunk.state is not before[chunk.seq] for chunk in changed)
 
     def _filled(
@@ -433,8 +435,12 @@ class BackfillService:
 
     def _reject(self, known: SessionBackfill, track: str, chunk: Chunk, cause: str) -> None:
         known.ledger.reject(chunk)
+        self._log_rejected(known, track, chunk, cause)
+
+    def _log_rejected(self, known: SessionBackfill, track: str, chunk: Chunk, cause: str) -> None:
         known.log.append("chunk.rejected", {"track": track, "chunk": chunk.seq, "cause": cause})
         self._declare(known, track, [chunk.seq], LossCause.REFUSED)
+        self.rejected(known.session, track, cause)
 
     def _declare(
         self,

@@ -128,6 +128,7 @@ export class CallView {
     on("mute_result", (result) => this.#onMuteResult(result));
     on("track_unavailable", ({ trackId }) => this.#stage.setUnavailable(trackId));
     on("device_lost", ({ source }) => this.#toasts.show("devices.lost", { device: t(`lobby.${source}`) }));
+    on("alert", (alert) => this.#toasts.showAlert(alert));
     on("draining", ({ deadlineS }) => {
       this.#drainAt = Date.now() + deadlineS * 1000;
       this.#showConnection();

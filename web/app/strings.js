@@ -113,6 +113,17 @@ export const STRINGS = {
     "Your link expires within {seconds} s; the call ends then.",
   ],
 
+  "recording_alert.capture": ["录制写入失败，缺失部分会如实记录，通话不受影响。请通知管理员。", "The recording can't be written. What is missing is declared; the call goes on. Tell your administrator."],
+  "recording_alert.upload": ["补传内容与先前声明不符，已拒绝。", "An upload was not what had been announced, and was refused."],
+  "recording_alert.completeness": ["上一段录像不完整，可能需要补录。", "The last recording is incomplete. It may have to be made again."],
+  "recording_alert.seal": ["录像封存失败，请通知管理员。", "The recording could not be sealed. Tell your administrator."],
+  "recording_alert.archive": ["录像归档失败，请通知管理员。", "The recording could not be archived. Tell your administrator."],
+  "recording_alert.ended": ["录制已恢复正常", "The recording works again"],
+  "recording_alert.close": ["知道了", "Close"],
+  "recording_cause.disk_full": ["原因：磁盘已满", "Cause: the disk is full"],
+  "recording_cause.disk_slow": ["原因：磁盘过慢", "Cause: the disk is too slow"],
+  "recording_cause.disk_error": ["原因：磁盘错误", "Cause: a disk error"],
+
   "recording.on": ["录制中", "Recording"],
   "recording.paused": ["录制已暂停", "Recording paused"],
   "upload.title": ["正在补传，请勿关闭页面", "Uploading, please keep this page open"],

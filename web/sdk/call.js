@@ -46,6 +46,7 @@ import { UdpReturn } from "./udp_return.js";
  * @property {{ trackId: string, reason: string }} track_unavailable
  * @property {{ source: Source }} device_lost The device was unplugged or taken away.
  * @property {{ deadlineS: number }} draining
+ * @property {{ alert: string, severity: string, cause: string, ended: boolean }} alert Something is wrong with the recording; RMs are told.
  * @property {import("./recording.js").RecordingView} recording Whether the call is recorded; people have to be shown it.
  * @property {import("./recording.js").Progress} upload Of what the recording lacks; goes on after the call is closed.
  * @property {QualityReport} stats
@@ -493,6 +494,9 @@ export class Call extends Emitter {
       }
       case "track.unavailable":
         this.emit("track_unavailable", { trackId: data.track_id, reason: data.reason });
+        break;
+      case "alert":
+        this.emit("alert", { alert: data.alert, severity: data.severity, cause: data.cause, ended: data.state === "ended" });
         break;
       case "draining":
         this.emit("draining", { deadlineS: data.deadline_s });
