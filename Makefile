@@ -62,7 +62,7 @@ wheel: $(STAMPS)/sync ## dist/*.whl with the plane, the pages and the configurat
 	maturin build --release --locked --out dist
 
 .PHONY: verifier
-verifier: ## dist/witness-verify.pyz: checks evidence packages on any machine with Python 3.11
+verifier: ## dist/witness-verify.pyz: checks evidence packages on any machine with Python 3.9 or newer
 	@tools/verifier.sh dist/witness-verify.pyz
 
 .PHONY: fuzz

@@ -1,13 +1,13 @@
 """``python -m witness_verify PACKAGE``: the checks, told in Chinese or English."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
 from witness_verify import values
 from witness_verify.asn1 import Certificate, load_pem
@@ -16,7 +16,7 @@ from witness_verify.steps import Result, Step, verify
 
 __all__ = ["certificates", "main", "run"]
 
-_STEPS: Final = {
+_STEPS = {
     "structure": ("结构：文件齐全，且与清单一致", "Structure: the files are those of the manifest"),
     "signatures": ("签名与证书", "Signatures and certificates"),
     "timestamp": ("第三方时间戳", "A third party's time-stamp"),
@@ -29,19 +29,19 @@ _STEPS: Final = {
     "log": ("透明日志：已登记且只增不改", "Transparency log: entered, and it only grew"),
     "head": ("与他处保存的日志头比较", "Compared with a log head kept elsewhere"),
 }
-_OUTCOMES: Final = {
+_OUTCOMES = {
     "pass": ("通过", "pass"),
     "fail": ("失败", "FAIL"),
     "unknown": ("无法判断", "UNKNOWN"),
     "absent": ("包内没有", "not there"),
     "gaps": ("通过，有已声明的缺口", "pass, with declared gaps"),
 }
-_VERDICTS: Final = (
+_VERDICTS = (
     ("通过", "PASS"),
     ("通过，但有已声明的缺口", "PASS WITH DECLARED GAPS"),
     ("未通过", "FAIL"),
 )
-_HELP: Final = {
+_HELP = {
     "package": ("证据包", "evidence package"),
     "trust": ("可信证书（PEM），可多次给出", "certificates you trust (PEM); may be given again"),
     "head": ("另行保存的日志头", "head of the transparency log that was kept elsewhere"),
@@ -106,7 +106,7 @@ def run(
 
 def _language(arguments: Sequence[str]) -> int:
     """0 Chinese, 1 English: as asked for, else as the environment says."""
-    for name, value in pairwise(arguments):
+    for name, value in zip(arguments, arguments[1:]):
         if name == "--lang":
             return int(value != "zh")
     names = ("LC_ALL", "LC_MESSAGES", "LANG")

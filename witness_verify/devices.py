@@ -1,12 +1,14 @@
 """What the participants' devices said they sent, and what became of every second of it.
 
-A chunk is about a second of one stream. Its digest came during the call and stands in the event
-log; so whatever was uploaded later can be held against it.
+A chunk is about a second of one stream. Its digest came during the call, mostly signed by the
+device, and stands in the event log; so whatever was uploaded later can be held against it.
 """
+
+from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any, Final
+from typing import Any
 
 from witness_verify import values
 from witness_verify.crypto import P256, ecdsa_ok
@@ -14,12 +16,13 @@ from witness_verify.failure import Failure
 
 __all__ = ["Chunk", "Devices", "file_of"]
 
-MAX_CHUNKS: Final = 250_000
-_ROW: Final = 5
+MAX_CHUNKS = 250_000
+_ROW = 5
+_SIGNED = ("batch", "chunks", "codec", "from_seq", "prev")
 
 
 class Chunk:
-    """What was said of a chunk, and its end: ``arrived``, ``uploaded`` or ``lost``.
+    """What was said of a chunk, and its end: ``arrived``, ``uploaded``, ``lost``; else awaited.
 
     ``file`` holds the ``uploaded`` frames of it that did not arrive, if there are any.
     """
@@ -44,8 +47,6 @@ class Chunk:
 class _Key:
     """A device's key: whose, how many batches it signed, and the digest of the last."""
 
-    __slots__ = ("actor", "count", "head", "public")
-
     def __init__(self, actor: str, public: bytes, name: str) -> None:
         self.actor, self.public, self.head, self.count = actor, public, name, 0
 
@@ -55,62 +56,53 @@ class Devices:
 
     Attributes:
         signed: how many of the chunks the key of a device stands for.
-        keys: participant and digest of the last signed batch, and their number, by key.
     """
 
     def __init__(self, session: str = "") -> None:
         self.tracks: dict[str, dict[int, Chunk]] = {}
         self.count = self.signed = 0
-        self.keys: dict[str, _Key] = {}
-        self._session = session
+        self._session, self._keys = session, dict[str, _Key]()
         self._pending: set[tuple[str, int]] = set()
 
     def take(self, kind: str, event: dict[str, Any]) -> None:
         """An event of a chunk; fails where it does not follow from those before."""
         payload, actor = values.mapping(event, "payload"), values.text(event, "actor")
         if kind == "device.key":
-            self._announce(actor, payload)
+            self._announced(actor, payload)
             return
         track = values.text(payload, "track")
-        match kind:
-            case "digest.batch":
-                self._say(track, actor, payload)
-                if "key" in payload:
-                    self._check_signature(track, actor, payload)
-            case "chunk.verified":
-                for seq in _numbers(payload):
-                    self._ends(track, seq, "arrived")
-            case "chunk.backfilled":
-                chunk = self._ends(track, values.number(payload, "chunk"), "uploaded")
-                chunk.file = file_of(track, kind, payload)
-                chunk.uploaded = values.number(payload, "frames")
-                sound = (0 < chunk.uploaded <= chunk.frames) if chunk.file else not chunk.uploaded
-                same = payload.get("ssrc") == chunk.ssrc and chunk.actor == actor
-                if not sound or not same or values.number(payload, "bytes") > chunk.bytes:
-                    raise Failure("event", kind)
-            case "gap.declared" if "chunk" in payload:
-                self._ends(track, values.number(payload, "chunk"), "lost")
-            case "gap.declared" if "chunks" in payload:
-                # Still awaited when it was sealed.
-                self._pending.update((track, self._known(track, n)) for n in _numbers(payload))
+        if kind == "digest.batch":
+            self._said(track, actor, payload)
+        elif kind == "chunk.verified":
+            for seq in values.items(payload, "chunks", int):
+                self._ends(track, seq, "arrived")
+        elif kind == "chunk.backfilled":
+            chunk = self._ends(track, values.number(payload, "chunk"), "uploaded")
+            chunk.file = file_of(track, kind, payload)
+            chunk.uploaded = values.number(payload, "frames")
+            sound = (0 < chunk.uploaded <= chunk.frames) if chunk.file else not chunk.uploaded
+            same = payload.get("ssrc") == chunk.ssrc and chunk.actor == actor
+            if not sound or not same or values.number(payload, "bytes") > chunk.bytes:
+                raise Failure("event", kind)
+        elif "chunk" in payload:
+            self._ends(track, values.number(payload, "chunk"), "lost")
+        elif "chunks" in payload:
+            # Still awaited when it was sealed.
+            for seq in values.items(payload, "chunks", int):
+                self._pending.add((track, self._known(track, seq)))
 
-    def close(self) -> tuple[int, int, int, int]:
-        """How many arrived, were uploaded, are declared lost, are declared to be awaited.
-
-        Fails on the first of which nothing is known.
-        """
-        ends = {"arrived": 0, "uploaded": 0, "lost": 0, "": 0}
+    def close(self) -> dict[str, int]:
+        """How many chunks came to which end; fails on the first of which nothing is known."""
+        ends = {"arrived": 0, "uploaded": 0, "lost": 0, "awaited": 0}
         for track, chunks in self.tracks.items():
             for seq, chunk in chunks.items():
                 if not chunk.end and (track, seq) not in self._pending:
                     raise Failure("client", f"{track}: {seq}")
-                ends[chunk.end] += 1
-        return ends["arrived"], ends["uploaded"], ends["lost"], ends[""]
+                ends[chunk.end or "awaited"] += 1
+        return ends
 
-    def _say(self, track: str, actor: str, payload: dict[str, Any]) -> None:
-        rows, codec = payload.get("chunks"), values.text(payload, "codec")
-        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-            raise Failure("form", "chunks")
+    def _said(self, track: str, actor: str, payload: dict[str, Any]) -> None:
+        rows, codec = values.items(payload, "chunks", list), values.text(payload, "codec")
         known = self.tracks.setdefault(track, {})
         for seq, row in enumerate(rows, values.number(payload, "from_seq")):
             if seq in known:
@@ -119,34 +111,31 @@ class Devices:
         self.count += len(rows)
         if self.count > MAX_CHUNKS:
             raise Failure("too_large", "chunks")
+        if "key" in payload:
+            self._check_signature(track, actor, payload)
+            self.signed += len(rows)
 
-    def _announce(self, actor: str, payload: dict[str, Any]) -> None:
+    def _announced(self, actor: str, payload: dict[str, Any]) -> None:
         public = values.base64_bytes(payload.get("public"))
         name = hashlib.sha256(public).hexdigest()
         sound = payload.get("alg") == "ES256" and payload.get("key") == name
-        if not sound or name in self.keys or P256.point(public) is None:
+        if not sound or name in self._keys or P256.point(public) is None:
             raise Failure("device_key", actor)
-        self.keys[name] = _Key(actor, public, name)
+        self._keys[name] = _Key(actor, public, name)
 
     def _check_signature(self, track: str, actor: str, payload: dict[str, Any]) -> None:
         """ECDSA over what was said, the number of the batch and the digest of the one before."""
-        key = self.keys.get(values.text(payload, "key"))
-        body = {
-            name: payload.get(name) for name in ("batch", "chunks", "codec", "from_seq", "prev")
-        }
+        body = {name: payload.get(name) for name in _SIGNED}
         data = values.canonical({**body, "session": self._session, "track": track})
-        if key is None or (key.actor, key.count + 1, key.head) != (
-            actor,
-            body["batch"],
-            body["prev"],
-        ):
-            raise Failure("device_chain", f"{track}: batch {body['batch']}")
+        key, where = self._keys.get(values.text(payload, "key")), f"{track}: batch {body['batch']}"
+        links = (actor, body["batch"], body["prev"])
+        if key is None or (key.actor, key.count + 1, key.head) != links:
+            raise Failure("device_chain", where)
         signature, digest = values.base64_bytes(payload.get("signature")), hashlib.sha256(data)
-        pair = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-        if len(signature) != 64 or not ecdsa_ok(P256, key.public, pair, digest.digest()):
-            raise Failure("device_key", f"{track}: batch {body['batch']}")
+        rs = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        if len(signature) != 64 or not ecdsa_ok(P256, key.public, rs, digest.digest()):
+            raise Failure("device_key", where)
         key.count, key.head = key.count + 1, digest.hexdigest()
-        self.signed += len(payload["chunks"])
 
     def _known(self, track: str, seq: int) -> int:
         if seq not in self.tracks.get(track, {}):
@@ -167,10 +156,3 @@ def file_of(track: str, kind: str, payload: dict[str, Any]) -> str:
         return ""
     name = values.text(payload, "file").rpartition("/")[2]
     return f"media/{track}/{'backfill/' if kind == 'chunk.backfilled' else ''}{name}"
-
-
-def _numbers(payload: dict[str, Any]) -> list[int]:
-    found = payload.get("chunks")
-    if not isinstance(found, list) or not all(type(one) is int for one in found):
-        raise Failure("form", "chunks")
-    return found

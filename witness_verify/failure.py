@@ -1,10 +1,10 @@
 """Why a package is refused: a code for machines, and two texts for people."""
 
-from typing import Final
+from __future__ import annotations
 
 __all__ = ["CODES", "Failure"]
 
-CODES: Final = {
+CODES = {
     "unreadable": ("文件无法读取", "the file can't be read"),
     "container": ("ZIP 结构不是规定的形式", "the ZIP is not of the one allowed form"),
     "path": ("文件名不被允许或重复", "a file name is not allowed or there twice"),

@@ -1,20 +1,21 @@
 """Chunks held against what is in the package: uploaded frames, and captured packets of Opus."""
 
+from __future__ import annotations
+
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from witness_verify.devices import Chunk
 from witness_verify.failure import Failure
 
 __all__ = ["MAX_UPLOAD", "Comparison", "media_packets", "uploaded_frames"]
 
-MAX_UPLOAD: Final = 8 << 20
-_MAX_KEPT: Final = 64 << 20
-_MAX_BLOCK: Final = 1 << 20
-_MAX_TOGETHER: Final = 64
-_MEDIA_PORT: Final = 5_004
+MAX_UPLOAD = 8 << 20
+_MAX_KEPT = 64 << 20
+_MAX_BLOCK = 1 << 20
+_MAX_TOGETHER = 64
+_MEDIA_PORT = 5_004
 
 
 class Comparison:

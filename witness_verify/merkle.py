@@ -1,13 +1,15 @@
 """Merkle trees of RFC 6962, section 2.1: roots, inclusion, consistency."""
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from witness_verify.crypto import sm3
 
 __all__ = ["Roots", "consistent", "included"]
 
-Hash = Callable[[bytes], bytes]
+Tree = tuple[int, bytes]
 
 
 def _sha256(data: bytes) -> bytes:
@@ -18,33 +20,29 @@ class Roots:
     """Both roots over leaves that come one after another."""
 
     def __init__(self) -> None:
-        self._nodes: list[list[tuple[int, bytes]]] = [[], []]
+        # Whole subtrees, the largest first: how many leaves, and their root.
+        self._trees: list[tuple[int, bytes, bytes]] = []
 
     def add(self, leaf: bytes) -> None:
         """The next leaf."""
-        for digest, nodes in zip((_sha256, sm3), self._nodes, strict=True):
-            size, node = 1, digest(b"\x00" + leaf)
-            while nodes and nodes[-1][0] == size:
-                node = digest(b"\x01" + nodes.pop()[1] + node)
-                size *= 2
-            nodes.append((size, node))
+        size, first, second = 1, _sha256(b"\x00" + leaf), sm3(b"\x00" + leaf)
+        while self._trees and self._trees[-1][0] == size:
+            size, first, second = self._joined((size, first, second))
+        self._trees.append((size, first, second))
 
     def hex(self) -> tuple[str, str]:
-        """SHA-256 and SM3."""
-        first, second = (
-            _folded(digest, [node for _, node in nodes])
-            for digest, nodes in zip((_sha256, sm3), self._nodes, strict=True)
-        )
-        return first, second
+        """SHA-256 and SM3; ends this object's use."""
+        if not self._trees:
+            return _sha256(b"").hex(), sm3(b"").hex()
+        right = self._trees.pop()
+        while self._trees:
+            right = self._joined(right)
+        return right[1].hex(), right[2].hex()
 
-
-def _folded(digest: Hash, nodes: list[bytes]) -> str:
-    if not nodes:
-        return digest(b"").hex()
-    root = nodes[-1]
-    for left in reversed(nodes[:-1]):
-        root = digest(b"\x01" + left + root)
-    return root.hex()
+    def _joined(self, right: tuple[int, bytes, bytes]) -> tuple[int, bytes, bytes]:
+        size, first, second = self._trees.pop()
+        both = _sha256(b"\x01" + first + right[1]), sm3(b"\x01" + second + right[2])
+        return (size + right[0], *both)
 
 
 def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
@@ -65,7 +63,7 @@ def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: by
     return last == 0 and node == root
 
 
-def consistent(first: tuple[int, bytes], second: tuple[int, bytes], path: Sequence[bytes]) -> bool:
+def consistent(first: Tree, second: Tree, path: Sequence[bytes]) -> bool:
     """Whether the first tree (size, root) is the beginning of the second (RFC 9162, 2.1.4.2)."""
     (small, old), (size, new) = first, second
     if small == size:

@@ -1,5 +1,7 @@
 """Sets of time as sorted ranges ``(from_us, to_us)`` that don't touch."""
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate

@@ -1,10 +1,11 @@
 """The checks of a package, in their order; what each says is a :class:`Step`."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO, Final
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO, NamedTuple
 
 from witness_verify import values
 from witness_verify.asn1 import ED25519, SM2_SM3, Certificate, check_path, signed_ok
@@ -16,18 +17,21 @@ from witness_verify.merkle import Roots, consistent, included
 from witness_verify.stamp import check_stamp
 from witness_verify.story import MAX_LINE, Story
 
-__all__ = ["Result", "Step", "verify"]
+__all__ = ["STEPS", "Result", "Step", "verify"]
 
-_MAX_MANIFEST: Final = 8 << 20
-_MAX_SMALL: Final = 1 << 16
-_CLOCKS: Final = timedelta(minutes=5)
-_SEALING: Final = timedelta(days=1)
-_NOT_KNOWN: Final = {"signer_unknown", "timestamp_unknown", "head_unproven"}
-_ALGORITHMS: Final = {"Ed25519": ED25519, "SM2-SM3": SM2_SM3}
+STEPS = ("structure", "signatures", "timestamp", "events", "media", "client", "timeline",
+         "attempts", "documents", "log", "head")  # fmt: skip
+_MAX_MANIFEST, _MAX_SMALL, _MAX_GAPS = 8 << 20, 1 << 16, 64 << 20
+_CLOCKS, _SEALING = timedelta(minutes=5), timedelta(days=1)
+_NOT_KNOWN = {"signer_unknown", "timestamp_unknown", "head_unproven"}
+_ALGORITHMS = {"Ed25519": ED25519, "SM2-SM3": SM2_SM3}
+_DOCUMENTS = ("checks", "consents", "flow", "policy")
+_PROOF = {"format", "leaf", "index", "inclusion", "head", "anchor", "consistency"}
+_OWN = {"segment.closed": ("segment", "packets"), "chunk.backfilled": ("chunk", "frames", "ssrc")}
+_THERE = {"arrived", "uploaded"}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One check.
 
     Attributes:
@@ -43,27 +47,20 @@ class Step:
     detail: str = ""
 
 
-@dataclass(slots=True)
 class Result:
-    """What was found.
+    """What was found, by step."""
 
-    Attributes:
-        exit_code: 0 PASS, 1 PASS WITH DECLARED GAPS, 2 FAIL.
-        code: the first reason for FAIL.
-    """
-
-    steps: list[Step] = field(default_factory=list)
-    package: str = ""
-    session: str = ""
+    def __init__(self, steps: Sequence[Step] = ()) -> None:
+        self.steps, self.package, self.session = list(steps), "", ""
 
     @property
     def code(self) -> str:
-        """Empty unless it failed."""
+        """The first reason for FAIL; empty unless it failed."""
         return next((step.code for step in self.steps if step.outcome in {"fail", "unknown"}), "")
 
     @property
     def exit_code(self) -> int:
-        """Of the command."""
+        """0 PASS, 1 PASS WITH DECLARED GAPS, 2 FAIL."""
         return 2 if self.code else int(any(step.outcome == "gaps" for step in self.steps))
 
 
@@ -82,10 +79,10 @@ def verify(
         progress: told of every step.
     """
     result, check = Result(), _Check(file, trusted, head)
-    for name in ("structure", "signatures", "timestamp", "events", "media", "client", "timeline",
-                 "attempts", "documents", "log", "head"):  # fmt: skip
+    for name in STEPS:
         try:
-            step = getattr(check, name)()
+            outcome, detail = getattr(check, name)()
+            step = Step(name, outcome, "", detail)
         except Failure as failure:
             outcome = "unknown" if failure.code in _NOT_KNOWN else "fail"
             step = Step(name, outcome, failure.code, failure.detail)
@@ -98,8 +95,13 @@ def verify(
     return result
 
 
+def _expect(holds: object, code: str, detail: object = "") -> None:
+    if not holds:
+        raise Failure(code, detail)
+
+
 class _Check:
-    """One package under examination."""
+    """One package under examination; each step returns its outcome and what was found."""
 
     def __init__(
         self, file: BinaryIO, trusted: Sequence[Certificate], head: dict[str, Any] | None
@@ -108,133 +110,119 @@ class _Check:
         self.package = self.session = ""
         self._signers: dict[str, Certificate] = {}
 
-    def structure(self) -> Step:
+    def structure(self) -> tuple[str, str]:
         """The container, the manifest, and every file but the media."""
-        self._box = Container(self._file)
-        self._data = self._box.read("manifest.json", _MAX_MANIFEST)
+        box = self._box = Container(self._file)
+        self._data = box.read("manifest.json", _MAX_MANIFEST)
         manifest = self._manifest = values.parse(self._data, "manifest.json")
-        if manifest.get("format") != "witness-evidence/1":
-            raise Failure("format_unknown", manifest.get("format"))
+        form = manifest.get("format")
+        _expect(form == "witness-evidence/1", "format_unknown", form)
         self.package = values.text(manifest, "package")
         self._sealed_at = _moment(values.text(manifest, "sealed_at"))
-        if type(manifest.get("timestamp")) is not bool:
-            raise Failure("form", "timestamp")
-        self._stamped = manifest["timestamp"]
+        self._stamped = manifest.get("timestamp")
+        _expect(type(self._stamped) is bool, "form", "timestamp")
         self._files = {values.text(one, "path"): one for one in values.items(manifest, "files")}
-        order = [*self._files, "manifest.json", "manifest.sig.json"]
-        order += ["tsa/manifest.sig.tsr"] * self._stamped + ["proofs/log.json"]
-        if order != list(self._box.entries):
-            odd = set(order) ^ set(self._box.entries)
-            raise Failure("files", min(odd, default="order"))
+        stamp = ["tsa/manifest.sig.tsr"] if self._stamped else []
+        order = [*self._files, "manifest.json", "manifest.sig.json", *stamp, "proofs/log.json"]
+        odd = set(order) ^ set(box.entries)
+        _expect(order == list(box.entries), "files", min(odd, default="order"))
         for name, one in self._files.items():
-            if values.number(one, "bytes") != self._box.entries[name].size:
-                raise Failure("file_changed", name)
+            _expect(values.number(one, "bytes") == box.entries[name].size, "file_changed", name)
             if not _is_media(name):
                 self._hash(name)
-        own = values.parse(self._box.read("session.json", _MAX_SMALL), "session.json")
+        own = values.parse(box.read("session.json", _MAX_SMALL), "session.json")
         told = values.mapping(manifest, "session")
         self.session = values.text(own, "session")
-        if any(own.get(key) != told.get(key) for key in ("session", "room", "started_at")):
-            raise Failure("session")
-        return Step("structure", "pass", detail=f"{len(order)} files")
+        names = ("session", "room", "started_at")
+        _expect(all(own.get(name) == told.get(name) for name in names), "session")
+        return "pass", f"{len(order)} files"
 
-    def signatures(self) -> Step:
+    def signatures(self) -> tuple[str, str]:
         """Who sealed it."""
         self._signed = self._box.read("manifest.sig.json", _MAX_SMALL)
         document = values.parse(self._signed, "manifest.sig.json")
-        entries = values.items(document, "signatures")
-        wanted = values.items(self._manifest, "signers")
-        known = True
-        chains = []
+        entries, chains, named = values.items(document, "signatures"), [], []
         for entry in entries:
-            encoded = entry.get("chain")
-            if not isinstance(encoded, list) or not 0 < len(encoded) <= 8:
-                raise Failure("form", "chain")
+            encoded = values.items(entry, "chain", str)
+            _expect(0 < len(encoded) <= 8, "form", "chain")
             chains.append([Certificate(values.base64_bytes(item)) for item in encoded])
-        named = [{"alg": one.get("alg"), "certificate_sha256": chain[0].sha256}
-                 for one, chain in zip(entries, chains, strict=True)]  # fmt: skip
-        if named != wanted or [one["alg"] for one in named] != list(_ALGORITHMS):
-            raise Failure("signers")
-        for entry, chain in zip(entries, chains, strict=True):
-            self._signers[values.text(entry, "alg")] = chain[0]
-            if chain[0].stamps_time():
-                raise Failure("certificate", "is one for time-stamps only")
+            sha256 = chains[-1][0].sha256
+            named.append({"alg": entry.get("alg"), "certificate_sha256": sha256})
+        wanted = values.items(self._manifest, "signers")
+        algorithms = [one["alg"] for one in named]
+        _expect(named == wanted and algorithms == list(_ALGORITHMS), "signers")
+        known = True
+        for name, chain in zip(algorithms, chains):
+            self._signers[name] = chain[0]
+            _expect(not chain[0].stamps_time(), "certificate", "is one for time-stamps only")
             known = check_path(chain, self._trusted, self._sealed_at) and known
         self._check_signatures(self._data, entries, "signature")
-        if not known:
-            raise Failure("signer_unknown")
-        return Step("signatures", "pass", detail=" + ".join(_ALGORITHMS))
+        _expect(known, "signer_unknown")
+        return "pass", " + ".join(_ALGORITHMS)
 
-    def timestamp(self) -> Step:
+    def timestamp(self) -> tuple[str, str]:
         """When it was sealed, by a third party's clock."""
         if not self._stamped:
-            return Step("timestamp", "absent")
+            return "absent", ""
         self._stamp = self._box.read("tsa/manifest.sig.tsr", _MAX_SMALL)
         stated, known = check_stamp(self._stamp, self._signed, self._trusted)
-        if not self._sealed_at - _CLOCKS <= stated <= self._sealed_at + _SEALING:
-            raise Failure("timestamp_time", f"{stated:%Y-%m-%d %H:%M:%S}")
-        if not known:
-            raise Failure("timestamp_unknown")
-        return Step("timestamp", "pass", detail=f"{stated:%Y-%m-%d %H:%M:%S} UTC")
+        told = f"{stated:%Y-%m-%d %H:%M:%S}"
+        near = self._sealed_at - _CLOCKS <= stated <= self._sealed_at + _SEALING
+        _expect(near, "timestamp_time", told)
+        _expect(known, "timestamp_unknown")
+        return "pass", f"{told} UTC"
 
-    def events(self) -> Step:
+    def events(self) -> tuple[str, str]:
         """The chain of events, from the session file to the head in the manifest."""
         genesis = values.digests(self._files["session.json"])
         story = self._story = Story(genesis, self.session)
         story.read(self._box.lines("events.jsonl", MAX_LINE))
         told = values.mapping(self._manifest, "events")
-        if (values.number(told, "count"), values.digests(told, "head")) != (
-            story.count,
-            story.head,
-        ):
-            raise Failure("chain_head")
-        if story.last_time and _moment(story.last_time) > self._sealed_at + _CLOCKS:
-            raise Failure("event_time", story.last_time)
-        if story.from_us < 0 or not story.stopped:
-            raise Failure("recording")
-        return Step("events", "pass", detail=f"{story.count} events")
+        head = values.digests(values.mapping(told, "head"))
+        _expect((values.number(told, "count"), head) == (story.count, story.head), "chain_head")
+        if story.last_time:
+            late = _moment(story.last_time) > self._sealed_at + _CLOCKS
+            _expect(not late, "event_time", story.last_time)
+        _expect(story.from_us >= 0 and story.stopped, "recording")
+        return "pass", f"{story.count} events"
 
-    def media(self) -> Step:
+    def media(self) -> tuple[str, str]:
         """Every file of media: as the log, the index and the Merkle roots say."""
         seen, size = set(), 0
         tracks = values.items(self._manifest, "tracks")
-        if [one.get("track") for one in tracks] != sorted(self._story.tracks):
-            raise Failure("chunk", "tracks")
+        names = [one.get("track") for one in tracks]
+        _expect(names == sorted(self._story.tracks), "chunk", "tracks")
         for told in tracks:
             name = values.text(told, "track")
             roots, files = Roots(), iter(self._story.tracks[name].files)
             index = f"chunks/{name}.jsonl"
             for number, line in enumerate(self._box.lines(index, MAX_LINE), 1):
                 chunk, file = values.parse(line, index), next(files, None)
-                if file is None or chunk != _chunk(number, *file):
-                    raise Failure("chunk", f"{index}: {number}")
+                expected = None if file is None else _line(number, *file)
+                _expect(chunk == expected, "chunk", f"{index}: {number}")
                 listed = self._files.get(chunk["file"], {})
-                same = ("bytes", "sha256", "sm3")
-                if any(listed.get(key) != chunk[key] for key in same):
-                    raise Failure("chunk", chunk["file"])
+                same = all(listed.get(key) == chunk[key] for key in ("bytes", "sha256", "sm3"))
+                _expect(same, "chunk", chunk["file"])
                 self._hash(chunk["file"])
                 seen.add(chunk["file"])
                 size += chunk["bytes"]
                 roots.add(line)
-            if next(files, None) is not None:
-                raise Failure("chunk", f"{index}: a file is missing")
-            if values.digests(told, "merkle") != roots.hex():
-                raise Failure("merkle", name)
+            _expect(next(files, None) is None, "chunk", f"{index}: a file is missing")
+            _expect(values.digests(values.mapping(told, "merkle")) == roots.hex(), "merkle", name)
         extra = {name for name in self._files if _is_media(name)} - seen
-        if extra:
-            raise Failure("files", min(extra))
-        return Step("media", "pass", detail=f"{len(seen)} files, {size} bytes")
+        _expect(not extra, "files", min(extra, default=""))
+        return "pass", f"{len(seen)} files, {size} bytes"
 
-    def client(self) -> Step:
+    def client(self) -> tuple[str, str]:
         """What the participants' devices said they sent, against what is here."""
         devices = self._story.devices
         if not devices.count:
-            return Step("client", "absent")
-        arrived, uploaded, lost, awaited = devices.close()
+            return "absent", ""
+        ends = devices.close()
         compared = sum(self._compare(track) for track in devices.tracks)
-        detail = f"{devices.count} chunks: {arrived} arrived, {uploaded} uploaded, {lost} lost"
-        detail += f", {awaited} awaited; {compared} compared; {devices.signed} signed"
-        return Step("client", "pass", detail=detail)
+        told = ", ".join(f"{count} {end}" for end, count in ends.items())
+        told += f"; {compared} compared; {devices.signed} signed"
+        return "pass", f"{devices.count} chunks: {told}"
 
     def _compare(self, track: str) -> int:
         """Makes digests of a track again: of sound, and of chunks that were uploaded whole.
@@ -249,60 +237,57 @@ class _Check:
         sound = [one for one in there if one.codec == "opus" and plain]
         whole = [one for one in there if one.codec != "opus" and one.uploaded == one.frames]
         comparison = Comparison([*sound, *whole])
-        if sound:
-            for name in files:
-                for packet in media_packets(self._box.blocks(name)):
-                    comparison.packet(packet)
+        for name in files if sound else ():
+            for packet in media_packets(self._box.blocks(name)):
+                comparison.packet(packet)
         for one in there:
-            if one.file:
-                data = self._box.read(one.file, MAX_UPLOAD)
-                for timestamp, frame in uploaded_frames(data, one):
-                    comparison.frame(one.ssrc, timestamp, frame)
+            data = self._box.read(one.file, MAX_UPLOAD) if one.file else b""
+            for timestamp, frame in uploaded_frames(data, one) if one.file else ():
+                comparison.frame(one.ssrc, timestamp, frame)
         comparison.close()
         return comparison.compared
 
-    def timeline(self) -> Step:
-        """Media and declared gaps cover the recording."""
-        story, told = self._story, []
-        for name, track in sorted(story.tracks.items()):
-            account = track.account(story.from_us, story.to_us, story.pauses)
-            told.append({"track": name, **account})
-        expected_file = {"format": "witness-gaps/2", "tracks": told,
-                         "pauses": [list(pause) for pause in story.pauses]}  # fmt: skip
-        data = self._box.read("gaps.json", 64 << 20)
+    def timeline(self) -> tuple[str, str]:
+        """Media, uploads and declared gaps cover the recording."""
+        story = self._story
+        accounts = [
+            {"track": name, **track.account(story.from_us, story.to_us, story.pauses)}
+            for name, track in sorted(story.tracks.items())
+        ]
+        pauses = [list(pause) for pause in story.pauses]
+        expected = {"format": "witness-gaps/2", "pauses": pauses, "tracks": accounts}
+        _expect(self._box.read("gaps.json", _MAX_GAPS) == values.canonical(expected), "gaps")
         span = {"from_us": story.from_us, "to_us": story.to_us}
-        if data != values.canonical(expected_file) or self._manifest.get("timeline") != span:
-            raise Failure("gaps")
-        gaps = [gap for one in told for gap in one["gaps"]]
-        left = sum(not 0 < gap["filled_us"] == gap["to_us"] - gap["from_us"] for gap in gaps)
-        sums = {key: sum(one[f"{key}_us"] for one in told) for key in ("captured", "filled")}
-        total = sum(one["expected_us"] for one in told)
-        detail = f"{100 * sums['captured'] / total:.3f} % live" if total else "0 us"
-        detail += f", {100 * sums['filled'] / total:.3f} % uploaded" if sums["filled"] else ""
-        detail += f"; {len(gaps)} gaps, {len(gaps) - left} filled" if gaps else ""
-        missing = any(one["missing"] for one in told)
-        return Step("timeline", "gaps" if left or missing or story.pauses else "pass", "", detail)
+        _expect(self._manifest.get("timeline") == span, "gaps")
+        gaps = [gap for one in accounts for gap in one["gaps"]]
+        filled = sum(0 < gap["filled_us"] == gap["to_us"] - gap["from_us"] for gap in gaps)
+        names = ("expected_us", "captured_us", "filled_us", "missing_us")
+        total, live, later, missing = (sum(one[name] for one in accounts) for name in names)
+        detail = f"{100 * live / total:.3f} % live" if total else "0 us"
+        detail += f", {100 * later / total:.3f} % uploaded" if later else ""
+        detail += f"; {len(gaps)} gaps, {filled} filled" if gaps else ""
+        return "gaps" if len(gaps) > filled or missing or pauses else "pass", detail
 
-    def attempts(self) -> Step:
+    def attempts(self) -> tuple[str, str]:
         """Superseded attempts are all there; the events' step has counted them."""
-        detail = f"{sum(self._story.attempts.values())}, superseded: {self._story.superseded}"
-        return Step("attempts", "pass", detail=detail)
+        story = self._story
+        return "pass", f"{sum(story.attempts.values())}, superseded: {story.superseded}"
 
-    def documents(self) -> Step:
+    def documents(self) -> tuple[str, str]:
         """Flow, policy, consents, checks: there, or said not to be."""
-        told = values.mapping(self._manifest, "documents")
-        there = []
-        for name in ("checks.jsonl", "consents.json", "flow.json", "policy.json"):
-            if told.get(name.partition(".")[0]) != (name if name in self._files else "unknown"):
-                raise Failure("files", name)
-            there += [name] if name in self._files else []
-        return Step("documents", "pass" if there else "absent", detail=", ".join(there))
+        told, there = values.mapping(self._manifest, "documents"), []
+        for name in _DOCUMENTS:
+            file = f"{name}.jsonl" if name == "checks" else f"{name}.json"
+            present = [file] if file in self._files else []
+            _expect(told.get(name) == (file if present else "unknown"), "files", file)
+            there += present
+        return "pass" if there else "absent", ", ".join(there)
 
-    def log(self) -> Step:
+    def log(self) -> tuple[str, str]:
         """It stands in the transparency log, which only ever grew."""
         proof = values.parse(self._box.read("proofs/log.json", _MAX_SMALL), "proofs/log.json")
-        if proof.get("format") != "witness-log-proof/1" or proof.keys() != _PROOF:
-            raise Failure("form", "proofs/log.json")
+        sound = proof.get("format") == "witness-log-proof/1" and proof.keys() == _PROOF
+        _expect(sound, "form", "proofs/log.json")
         leaf = {
             "package": self.package,
             "session": self.session,
@@ -312,14 +297,10 @@ class _Check:
         }
         head, anchor = values.mapping(proof, "head"), proof.get("anchor")
         size, root = self._check_head(head)
-        index = values.number(proof, "index")
-        path = _hashes(proof, "inclusion")
-        if proof.get("leaf") != leaf or index != size - 1:
-            raise Failure("inclusion", "leaf")
-        if _moment(values.text(head, "time")) != self._sealed_at:
-            raise Failure("inclusion", "time")
-        if not included(values.canonical(leaf), index, size, path, root):
-            raise Failure("inclusion")
+        index, path = values.number(proof, "index"), _hashes(proof, "inclusion")
+        _expect(proof.get("leaf") == leaf and index == size - 1, "inclusion", "leaf")
+        _expect(_moment(values.text(head, "time")) == self._sealed_at, "inclusion", "time")
+        _expect(included(values.canonical(leaf), index, size, path, root), "inclusion")
         grown = _hashes(proof, "consistency")
         if anchor is None:
             sound = index == 0 and not grown
@@ -328,90 +309,79 @@ class _Check:
             before = self._check_head(old)
             sound = before[0] <= index and consistent(before, (size, root), grown)
             sound = sound and _moment(values.text(old, "time")) <= self._sealed_at + _CLOCKS
-        if not sound:
-            raise Failure("consistency")
+        _expect(sound, "consistency")
         self._head, self._anchor = (size, root), anchor
-        return Step("log", "pass", detail=f"entry {index + 1}")
+        return "pass", f"entry {index + 1}"
 
-    def head(self) -> Step:
+    def head(self) -> tuple[str, str]:
         """The log against a head that somebody else kept."""
         if self._kept is None:
-            return Step("head", "absent")
+            return "absent", ""
         kept = self._check_head(values.mapping(self._kept, "head"))
-        path, size = _hashes(self._kept, "consistency"), self._head[0]
-        anchor = self._anchor
+        path, size, anchor = _hashes(self._kept, "consistency"), self._head[0], self._anchor
         if kept[0] == size:
             sound = kept == self._head
         elif anchor is not None and kept[0] == values.number(anchor, "size"):
             sound = kept[1].hex() == anchor["root"]
-        elif kept[0] > size and values.number(self._kept, "from") == size:
-            sound = consistent(self._head, kept, path)
         else:
-            raise Failure("head_unproven", f"{kept[0]} / {size}")
-        if not sound:
-            raise Failure("head")
-        return Step("head", "pass", detail=f"{kept[0]}")
+            later = kept[0] > size and values.number(self._kept, "from") == size
+            _expect(later, "head_unproven", f"{kept[0]} / {size}")
+            sound = consistent(self._head, kept, path)
+        _expect(sound, "head")
+        return "pass", f"{kept[0]}"
 
     def _hash(self, name: str) -> None:
         digest = Digests()
         for block in self._box.blocks(name):
             digest.update(block)
-        if digest.hex() != values.digests(self._files[name]):
-            raise Failure("file_changed", name)
+        _expect(digest.hex() == values.digests(self._files[name]), "file_changed", name)
 
     def _check_head(self, head: dict[str, Any]) -> tuple[int, bytes]:
         body = {key: head.get(key) for key in ("root", "size", "time")}
         entries = values.items(head, "signatures")
-        if [one.get("alg") for one in entries] != list(_ALGORITHMS) or len(head) != 4:
-            raise Failure("form", "head")
+        sound = [one.get("alg") for one in entries] == list(_ALGORITHMS) and len(head) == 4
+        _expect(sound, "form", "head")
         self._check_signatures(values.canonical(body), entries, "consistency")
         return values.number(head, "size"), _hash_value(values.text(head, "root"))
 
     def _check_signatures(self, data: bytes, entries: list[dict[str, Any]], code: str) -> None:
         for entry in entries:
-            name = values.text(entry, "alg")
-            signature = values.base64_bytes(entry.get("signature"))
+            name, signature = values.text(entry, "alg"), values.base64_bytes(entry.get("signature"))
             key = self._signers[name].key
-            if not signed_ok(key, _ALGORITHMS[name], signature, data):
-                raise Failure(code, name)
-
-
-_THERE: Final = {"arrived", "uploaded"}
-_PROOF: Final = {"format", "leaf", "index", "inclusion", "head", "anchor", "consistency"}
+            _expect(signed_ok(key, _ALGORITHMS[name], signature, data), code, name)
 
 
 def _is_media(name: str) -> bool:
     return name.startswith("media/") and not name.endswith("/track.json")
 
 
-def _chunk(number: int, kind: str, file: str, told: dict[str, Any]) -> dict[str, Any]:
+def _line(number: int, kind: str, file: str, told: dict[str, Any]) -> dict[str, Any]:
     """The line of the index that the event of a file asks for."""
-    own = ("segment", "packets") if kind == "segment.closed" else ("chunk", "frames", "ssrc")
-    chunk = {key: told.get(key) for key in (*own, "bytes", "from_us", "to_us", "sha256", "sm3")}
-    return {**chunk, "seq": number, "file": file, "source": told.get("source", "live")}
+    names = (*_OWN[kind], "bytes", "from_us", "to_us", "sha256", "sm3")
+    own = {key: told.get(key) for key in names}
+    return {**own, "seq": number, "file": file, "source": told.get("source", "live")}
 
 
 def _pair(data: bytes) -> dict[str, str]:
-    return dict(zip(("sha256", "sm3"), Digests(data).hex(), strict=True))
+    return dict(zip(("sha256", "sm3"), Digests(data).hex()))
 
 
 def _moment(text: str) -> datetime:
+    """RFC 3339, UTC, ms."""
+    form = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
     try:
-        if not re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text, re.ASCII):
-            raise ValueError  # noqa: TRY301
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
+        _expect(re.fullmatch(form, text, re.ASCII), "form", text)
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
+    except ValueError:
         raise Failure("form", text) from None
 
 
 def _hash_value(text: str) -> bytes:
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise Failure("form", "digest")
+    _expect(re.fullmatch(r"[0-9a-f]{64}", text), "form", "digest")
     return bytes.fromhex(text)
 
 
 def _hashes(value: dict[str, Any], key: str) -> list[bytes]:
-    found = value.get(key)
-    if not isinstance(found, list) or len(found) > 128:
-        raise Failure("form", key)
-    return [_hash_value(str(item)) for item in found]
+    found = values.items(value, key, str)
+    _expect(len(found) <= 128, "form", key)
+    return [_hash_value(item) for item in found]

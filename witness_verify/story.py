@@ -1,7 +1,9 @@
 """What an event log tells: chain, files, gaps, attempts; and what was missing when."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from witness_verify import values
 from witness_verify.crypto import Digests
@@ -11,18 +13,19 @@ from witness_verify.spans import Range, common, joined, lengths, without
 
 __all__ = ["MAX_LINE", "Story", "Track"]
 
-MAX_LINE: Final = 65_535
-MAX_EVENTS: Final = 1_000_000
-MAX_GAPS: Final = 200_000
-BORDER_US: Final = 100_000
-_OF_DEVICES: Final = {
-    "device.key",
-    "digest.batch",
-    "chunk.verified",
-    "chunk.backfilled",
-    "gap.declared",
-}
-_FIELDS: Final = {"actor", "at_us", "digest", "payload", "prev", "seq", "ts_server", "type"}
+MAX_LINE = 65_535
+MAX_EVENTS = 1_000_000
+MAX_GAPS = 200_000
+BORDER_US = 100_000
+_OF_DEVICES = {"device.key", "digest.batch", "chunk.verified", "chunk.backfilled", "gap.declared"}
+_OF_TRACKS = {"track.closed", "segment.closed", "gap.declared", "chunk.backfilled",
+              "chunk.verified"}  # fmt: skip
+_FIELDS = {"actor", "at_us", "digest", "payload", "prev", "seq", "ts_server", "type"}
+
+
+def _expect(holds: bool, code: str) -> None:
+    if not holds:
+        raise Failure(code)
 
 
 class Track:
@@ -38,6 +41,26 @@ class Track:
         self.final: list[Range] = []
         self.complete: list[Range] = []
 
+    def take(self, name: str, kind: str, payload: dict[str, Any]) -> None:
+        """An event of a file, of a gap, or of chunks that arrived."""
+        if kind == "chunk.verified":
+            for span in values.items({"spans": [], **payload}, "spans", list):
+                low, high = values.numbers(span, 2)
+                self.complete.append((low, high))
+            return
+        span = values.number(payload, "from_us"), values.number(payload, "to_us")
+        _expect(span[0] <= span[1], "event")
+        if kind == "gap.declared":
+            _expect(len(values.text(payload, "cause")) <= 256, "event")
+            self.declared.append(span)
+            self.final += [span] if {"chunk", "chunks"} & payload.keys() else []
+            self.gaps.append({key: payload[key] for key in ("from_us", "to_us", "cause")})
+            return
+        (self.captured if kind == "segment.closed" else self.complete).append(span)
+        file = file_of(name, kind, payload)
+        _expect(len(file) <= 256, "event")
+        self.files += [(kind, file, payload)] if file else []
+
     def account(self, start: int, end: int, pauses: list[Range]) -> dict[str, Any]:
         """What ``gaps.json`` has to say of it; fails on a hole nobody declared."""
         closed = end if self.closed_us < 0 else min(end, self.closed_us)
@@ -51,11 +74,11 @@ class Track:
         for low, high in without(expected, [*files, *gaps, *paused]):
             if high - low > BORDER_US:
                 raise Failure("hole", f"{low} us")
-        told = {"expected": expected, "filled": filled, "missing": missing,
-                "captured": without(common(files, expected), gaps)}  # fmt: skip
-        shares = {f"{key}_us": sum(b - a for a, b in value) for key, value in told.items()}
-        parts = zip(self.gaps, lengths(self.declared, there), strict=True)
-        listed = [{**gap, "filled_us": length} for gap, length in parts]
+        captured = without(common(files, expected), gaps)
+        parts = {"expected": expected, "captured": captured, "filled": filled, "missing": missing}
+        shares = {f"{key}_us": sum(b - a for a, b in part) for key, part in parts.items()}
+        lefts = zip(self.gaps, lengths(self.declared, there))
+        listed = [{**gap, "filled_us": length} for gap, length in lefts]
         return {**shares, "missing": [list(one) for one in missing], "gaps": listed}
 
 
@@ -64,30 +87,29 @@ class Story:
 
     def __init__(self, genesis: tuple[str, str], session: str = "") -> None:
         self.count, self.head = 0, genesis
-        self.from_us, self.to_us, self.last_time = -1, 0, ""
-        self.stopped = False
+        self.from_us, self.to_us, self.last_time, self.stopped = -1, 0, "", False
         self.tracks: dict[str, Track] = {}
-        self.pauses: list[tuple[int, int]] = []
+        self.pauses: list[Range] = []
         self.attempts: dict[str, int] = {}
-        self.superseded = 0
+        self.superseded = self._gaps = 0
         self.devices = Devices(session)
-        self._paused_us, self._gaps = -1, 0
-        self._running: tuple[str, int] | None = None
+        self._paused_us, self._running = -1, ("", 0)
 
     def read(self, lines: Iterable[bytes]) -> None:
         """Every line has to follow the one before it."""
         for line in lines:
             self.count += 1
+            where = f"event {self.count}"
             if self.count > MAX_EVENTS:
                 raise Failure("too_large", "events")
-            where = f"event {self.count}"
             event = values.parse(line, where)
             if event.keys() != _FIELDS:
                 raise Failure("form", where)
-            digest = values.digests(event, "digest")
+            digest = values.digests(values.mapping(event, "digest"))
             body = {key: value for key, value in event.items() if key != "digest"}
-            links = (values.number(event, "seq"), values.digests(event, "prev"))
-            if links != (self.count, self.head) or Digests(values.canonical(body)).hex() != digest:
+            prev = values.digests(values.mapping(event, "prev"))
+            follows = (values.number(event, "seq"), prev) == (self.count, self.head)
+            if not follows or Digests(values.canonical(body)).hex() != digest:
                 raise Failure("chain", where)
             self.head = digest
             self.last_time = max(self.last_time, values.text(event, "ts_server"))
@@ -98,79 +120,39 @@ class Story:
 
     def _take(self, kind: str, event: dict[str, Any]) -> None:
         at, payload = values.number(event, "at_us"), values.mapping(event, "payload")
-        if not self.stopped:
-            self.to_us = max(self.to_us, at)
-        match kind:
-            case "recording.started":
-                self._expect(self.from_us < 0, "recording")
-                self.from_us = at
-            case "recording.paused":
-                self._paused_us = at
-            case "recording.resumed" | "recording.stopped":
-                if self._paused_us >= 0:
-                    self.pauses.append((self._paused_us, at))
-                self._paused_us = -1
-                self.stopped = self.stopped or kind == "recording.stopped"
-            case "attempt.started" | "attempt.ended":
-                self._attempt(kind, payload)
-            case "track.opened":
-                self.tracks.setdefault(values.text(payload, "track"), Track(at))
-            case "track.closed" | "segment.closed" | "gap.declared" | "chunk.backfilled":
-                track = self.tracks.setdefault(values.text(payload, "track"), Track(at))
-                if kind == "track.closed":
-                    track.closed_us = at
-                else:
-                    self._media(track, kind, payload)
-            case "chunk.verified":
-                track = self.tracks.setdefault(values.text(payload, "track"), Track(at))
-                track.complete += _spans(payload)
-        if kind in _OF_DEVICES:
-            self.devices.take(kind, event)
-
-    def _media(self, track: Track, kind: str, payload: dict[str, Any]) -> None:
-        low, high = values.number(payload, "from_us"), values.number(payload, "to_us")
-        self._expect(low <= high, "event")
-        if kind != "gap.declared":
-            name = file_of(values.text(payload, "track"), kind, payload)
-            self._expect(len(name) <= 256, "event")
-            if kind == "segment.closed":
-                track.captured.append((low, high))
-            else:
-                track.complete.append((low, high))
-            if name:
-                track.files.append((kind, name, payload))
-            return
-        self._expect(len(values.text(payload, "cause")) <= 256, "event")
-        self._gaps += 1
+        self.to_us = self.to_us if self.stopped else max(self.to_us, at)
+        if kind == "recording.started":
+            _expect(self.from_us < 0, "recording")
+            self.from_us = at
+        elif kind == "recording.paused":
+            self._paused_us = at
+        elif kind in {"recording.resumed", "recording.stopped"}:
+            self.pauses += [(self._paused_us, at)] if self._paused_us >= 0 else []
+            self._paused_us = -1
+            self.stopped = self.stopped or kind == "recording.stopped"
+        elif kind in {"attempt.started", "attempt.ended"}:
+            self._attempt(kind, payload)
+        elif kind == "track.opened" or kind in _OF_TRACKS:
+            name = values.text(payload, "track")
+            track = self.tracks.setdefault(name, Track(at))
+            if kind == "track.closed":
+                track.closed_us = at
+            elif kind in _OF_TRACKS:
+                track.take(name, kind, payload)
+        self._gaps += kind == "gap.declared"
         if self._gaps > MAX_GAPS:
             raise Failure("too_large", "gaps")
-        track.declared.append((low, high))
-        if "chunk" in payload or "chunks" in payload:
-            track.final.append((low, high))
-        track.gaps.append({key: payload[key] for key in ("from_us", "to_us", "cause")})
+        if kind in _OF_DEVICES:
+            self.devices.take(kind, event)
 
     def _attempt(self, kind: str, payload: dict[str, Any]) -> None:
         node, number = values.text(payload, "node"), values.number(payload, "attempt")
         if kind == "attempt.ended":
-            self._expect(self._running == (node, number), "attempts")
-            self._running = None
+            _expect(number > 0 and self._running == (node, number), "attempts")
+            self._running = ("", 0)
             return
         before = self.attempts.get(node, 0)
         sound = number == before + 1 and payload.get("supersedes") == (before or None)
-        self._expect(sound and self._running is None, "attempts")
+        _expect(sound and not self._running[1], "attempts")
         self.attempts[node], self._running = number, (node, number)
         self.superseded += before > 0
-
-    def _expect(self, holds: bool, code: str) -> None:
-        if not holds:
-            raise Failure(code)
-
-
-def _spans(payload: dict[str, Any]) -> list[Range]:
-    found = payload.get("spans", [])
-    if not isinstance(found, list) or len(found) > MAX_LINE:
-        raise Failure("form", "spans")
-    for one in found:
-        if not isinstance(one, list) or [type(n) for n in one] != [int, int] or one[0] > one[1]:
-            raise Failure("form", "spans")
-    return [(one[0], one[1]) for one in found]

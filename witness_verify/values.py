@@ -1,15 +1,18 @@
 """JSON that may come from anybody: strictly canonical (RFC 8785), integers only, typed access."""
 
+from __future__ import annotations
+
 import base64
 import json
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from witness_verify.failure import Failure
 
-__all__ = ["base64_bytes", "canonical", "digests", "items", "mapping", "number", "parse", "text"]
+__all__ = ["base64_bytes", "canonical", "digests", "items", "mapping", "number",
+           "numbers", "parse", "text"]  # fmt: skip
 
-_MAX: Final = 2**53 - 1
-_MAX_VALUES: Final = 400_000
+_MAX_INTEGER = 2**53 - 1
+_MAX_VALUES = 400_000
 
 
 def parse(data: bytes, where: str) -> dict[str, Any]:
@@ -18,11 +21,11 @@ def parse(data: bytes, where: str) -> dict[str, Any]:
         raise Failure("too_large", f"{where}: values")
     try:
         value = json.loads(data, parse_float=_refuse, parse_constant=_refuse)
+        # Not the same also where a key stands twice: only one of them was kept.
         same = canonical(value) == data
     except (ValueError, RecursionError):
-        raise Failure("json", where) from None
+        same, value = False, None
     if not same:
-        # Also where a key stands twice: only one of them was kept.
         raise Failure("json", where)
     if not isinstance(value, dict):
         raise Failure("form", where)
@@ -31,8 +34,7 @@ def parse(data: bytes, where: str) -> dict[str, Any]:
 
 def canonical(value: Any) -> bytes:
     """The canonical form; ``ValueError`` where there is none."""
-    ordered = _ordered(value)
-    return json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _ordered(value: Any) -> Any:
@@ -40,51 +42,55 @@ def _ordered(value: Any) -> Any:
         return {k: _ordered(value[k]) for k in sorted(value, key=lambda k: k.encode("utf-16-be"))}
     if isinstance(value, list):
         return [_ordered(item) for item in value]
-    if isinstance(value, int) and abs(value) > _MAX:
+    if isinstance(value, int) and abs(value) > _MAX_INTEGER:
         raise ValueError
     return value
 
 
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(text)
+def _refuse(literal: str) -> NoReturn:
+    raise ValueError(literal)
+
+
+def _field(value: dict[str, Any], key: str, kind: type) -> Any:
+    found = value.get(key)
+    if type(found) is not kind:
+        raise Failure("form", key)
+    return found
 
 
 def text(value: dict[str, Any], key: str) -> str:
     """A text field."""
-    found = value.get(key)
-    if not isinstance(found, str):
-        raise Failure("form", key)
-    return found
+    return str(_field(value, key, str))
 
 
 def number(value: dict[str, Any], key: str) -> int:
     """An integer field."""
-    found = value.get(key)
-    if type(found) is not int:
-        raise Failure("form", key)
-    return found
+    return int(_field(value, key, int))
 
 
 def mapping(value: dict[str, Any], key: str) -> dict[str, Any]:
     """An object field."""
-    found = value.get(key)
-    if not isinstance(found, dict):
+    return dict(_field(value, key, dict))
+
+
+def items(value: dict[str, Any], key: str, kind: type = dict) -> list[Any]:
+    """A list of objects, or of one other kind of value."""
+    found = list(_field(value, key, list))
+    if not all(type(item) is kind for item in found):
         raise Failure("form", key)
     return found
 
 
-def items(value: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """A list of objects."""
-    found = value.get(key)
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise Failure("form", key)
+def numbers(found: list[Any], count: int) -> list[int]:
+    """A list of so many integers, in rising order."""
+    if len(found) != count or not all(type(n) is int for n in found) or found != sorted(found):
+        raise Failure("form", "numbers")
     return found
 
 
-def digests(value: dict[str, Any], key: str = "") -> tuple[str, str]:
-    """The fields ``sha256`` and ``sm3``, of the object or of one of its fields."""
-    inner = mapping(value, key) if key else value
-    return text(inner, "sha256"), text(inner, "sm3")
+def digests(value: dict[str, Any]) -> tuple[str, str]:
+    """The fields ``sha256`` and ``sm3``."""
+    return text(value, "sha256"), text(value, "sm3")
 
 
 def base64_bytes(value: object) -> bytes:

@@ -8,9 +8,11 @@ import json
 import sys
 from contextlib import suppress
 
+from recorder.backfill.chunk import SaidChunk
 from recorder.backfill.form import Frame, digest_of, pack
 from recorder.playback.source import CapturedPacket
 from tests.fuzz.runner import instrumented, main
+from tests.recorder.backfill.test_device_key import Device
 from tests.recorder.capture_files import capture_file
 
 with instrumented("witness_verify"):
@@ -22,7 +24,12 @@ _FRAMES = [Frame((480 * number - 960) % 2**32, b"\x08abc") for number in range(4
 _ROW = [7, _FRAMES[0].timestamp, _FRAMES[-1].timestamp, 4, 48, "0" * 64]
 _SAID = {"track": "t", "codec": "opus", "from_seq": 1, "late": False, "chunks": [_ROW, _ROW]}
 _FILE = {"track": "t", "chunk": 1, "ssrc": 7, "file": "1.frames", "frames": 4, "bytes": 48}
+_DEVICE = Device(session="s")
+_CHUNKS = [(5, SaidChunk(*_ROW))]
+_SIGNED = {**_SAID, "from_seq": 5, "chunks": [_ROW], **_DEVICE.sign("t", "opus", _CHUNKS).to_json()}
 _EVENTS = [
+    ("device.key", {"alg": "ES256", "key": _DEVICE.key, "public": _DEVICE.public}),
+    ("digest.batch", _SIGNED),
     ("digest.batch", _SAID),
     ("chunk.verified", {"track": "t", "chunks": [1, 2]}),
     ("chunk.backfilled", _FILE),
@@ -50,14 +57,14 @@ def target(data: bytes) -> None:
 
 def account(events: object) -> None:
     """A log of such events."""
-    devices = Devices()
+    devices = Devices("s")
     with suppress(Failure):
         for event in events if isinstance(events, list) else [events]:
             if not isinstance(event, dict):
                 return
             devices.take(str(event.get("type")), event)
         ends = devices.close()
-        assert sum(ends) == devices.count
+        assert sum(ends.values()) == devices.count
 
 
 def seeds() -> list[bytes]:

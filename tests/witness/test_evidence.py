@@ -1,3 +1,4 @@
+import ast
 import json
 import re
 import subprocess
@@ -58,8 +59,42 @@ def test_the_verifier_in_one_file_tells_by_its_exit_code(tmp_path: Path) -> None
     root = Path(__file__).parents[2]
     subprocess.run([root / "tools/verifier.sh", "v.pyz"], check=True, capture_output=True)
     for trust, code in ((TRUST, 0), (TRUST[:1], 2)):
-        command = [sys.executable, "-I", "v.pyz", "s1.zip", "--trust", *trust]
+        command = [sys.executable, "-I", "-S", "v.pyz", "s1.zip", "--trust", *trust]
         assert subprocess.run(command, capture_output=True, check=False).returncode == code
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _OLD], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, "nothing was verified, so it is FAIL"
+    assert "needs Python 3.9 or newer; this is 3.8" in done.stderr
+
+
+_OLD = """
+import runpy, sys
+sys.version_info = (3, 8)
+runpy.run_path("v.pyz", run_name="__main__")
+"""
+
+
+NEWER_CALLS = {"zip": "strict", "dataclass": "slots"}
+"""What Python 3.9 doesn't know: arguments, then names."""
+NEWER_NAMES = {"UTC", "pairwise", "StrEnum", "Self", "batched", "TypeAlias", "ParamSpec"}
+
+
+def test_the_verifier_is_written_for_python_3_9() -> None:
+    for path in (Path(__file__).parents[2] / "witness_verify").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text, feature_version=(3, 9))
+        assert "from __future__ import annotations" in text or "def " not in text, path
+        for item in ast.walk(tree):
+            names = [one.name for one in getattr(item, "names", ()) if hasattr(one, "name")]
+            assert not NEWER_NAMES & set(names), (path, names)
+            if not isinstance(item, ast.Call):
+                continue
+            called = getattr(item.func, "id", getattr(item.func, "attr", ""))
+            given = [word.arg for word in item.keywords]
+            assert NEWER_CALLS.get(called) not in given or not given, (path, item.lineno)
+            if called in {"from_bytes", "to_bytes"}:
+                assert len(item.args) == 2, (path, item.lineno, "3.11 has a default byte order")
 
 
 _ALONE = """
