@@ -28,8 +28,9 @@ use crate::track::{Common, Done, Incoming, Track, TrackSpec};
 
 pub use crate::hash::HASHING;
 
-/// Finished segments and reports between hashing and closing.
-pub const CLOSING: usize = 256;
+/// Finished segments and reports between hashing and closing. A disk that syncs slowly must not stop
+/// writing when hundreds of tracks end at once; each segment keeps a file open.
+pub const CLOSING: usize = 2_048;
 /// Events kept until they are drained.
 pub const EVENTS: usize = 16_384;
 /// Tracks announced and not yet seen by the writer.
