@@ -17,6 +17,7 @@ def result(*, dropped: int = 0, lag_s: float = 0.0, **stages: Stage) -> CaptureR
         (result(lag_s=2, write=Stage(1, 0), hash=Stage(8, 1)), "hash"),
         (result(dropped=1, write=Stage(1, 8), hash=Stage(1, 2)), "processor"),
         (result(dropped=1, write=Stage(1, 1), close=Stage(1, 0)), "disk"),
+        (result(dropped=1, write=Stage(1, 1, waits=True), close=Stage(1, 0)), "processor"),
     ],
 )
 def test_what_fell_behind_is_named(found: CaptureResult, what: str | None) -> None:

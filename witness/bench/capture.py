@@ -53,10 +53,12 @@ class Stage:
     Attributes:
         ran_s: on a processor.
         waited_s: for one.
+        waits: it did at the end.
     """
 
     ran_s: float = 0.0
     waited_s: float = 0.0
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class CaptureResult:
             default=("disk", Stage()),
         )
         if (one.ran_s + one.waited_s) / seconds < _FULL:
-            return "disk"
+            return "processor" if any(one.waits for one in self.stages.values()) else "disk"
         return name if one.ran_s >= one.waited_s else "processor"
 
     @property
@@ -214,14 +216,16 @@ async def _recorded(server: ServerProcess, rooms: int) -> dict[str, Any]:
 
 def _used(
     stages: dict[str, Stage],
-    before: dict[str, tuple[float, float]],
-    after: dict[str, tuple[float, float]],
+    before: dict[str, tuple[float, float, bool]],
+    after: dict[str, tuple[float, float, bool]],
 ) -> dict[str, Stage]:
     added = {}
     for name, thread in _STAGES.items():
-        (ran, waited), (ran_0, waited_0) = after[thread], before[thread]
+        (ran, waited, waits), (ran_0, waited_0, _) = after[thread], before[thread]
         known = stages[name]
-        added[name] = Stage(known.ran_s + ran - ran_0, known.waited_s + waited - waited_0)
+        added[name] = Stage(
+            known.ran_s + ran - ran_0, known.waited_s + waited - waited_0, known.waits or waits
+        )
     return added
 
 

@@ -89,15 +89,19 @@ class ServerProcess:
         engines = tuple(used_s[thread_id] for thread_id in self._media_threads())
         return Usage(sum(used_s.values()), engines)
 
-    def threads(self, prefix: str) -> dict[str, tuple[float, float]]:
-        """Seconds that threads ran, and that they waited for a processor, by name."""
-        found: dict[str, tuple[float, float]] = {}
+    def threads(self, prefix: str) -> dict[str, tuple[float, float, bool]]:
+        """Seconds that threads ran, that they waited for a processor, and whether they do now.
+
+        A wait is counted when it is over only. By name.
+        """
+        found: dict[str, tuple[float, float, bool]] = {}
         for task in self._tasks():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 name = (task / "comm").read_text().strip()
                 if name.startswith(prefix):
                     ran, waited, _ = (task / "schedstat").read_text().split()
-                    found[name] = int(ran) / 1e9, int(waited) / 1e9
+                    state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                    found[name] = int(ran) / 1e9, int(waited) / 1e9, state == "R"
         return found
 
     def memory_bytes(self) -> int:
