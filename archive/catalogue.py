@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from archive.errors import CatalogueError
+from archive.errors import CatalogueError, QueryError
 from archive.keep import Keep
 from archive.package import Facts, Party
 from archive.record import Deposit, Stored
@@ -70,6 +70,7 @@ class Query:
 
     Attributes:
         session: an id, or its beginning.
+        rooms: only these, whatever ``room`` says; ``None``: all.
         since, until: days (UTC) on which the recording began, both included.
         state: one of :data:`STATES`.
         cursor: of the page before.
@@ -85,6 +86,7 @@ class Query:
     state: str | None = None
     limit: int = 100
     cursor: str | None = None
+    rooms: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,15 @@ class Catalogue:
             )
             return [name for (name,) in rows]
 
+    def sessions(self) -> set[str]:
+        """Ids of all sessions that were archived, also of those deleted since.
+
+        Raises:
+            CatalogueError: the file can't be used.
+        """
+        with self._open() as base:
+            return {name for (name,) in base.execute("SELECT DISTINCT session FROM deposit")}
+
     def due(self, today: date) -> list[Deposit]:
         """Deposits whose day has passed and that no case needs, the oldest first.
 
@@ -199,7 +210,7 @@ class Catalogue:
             CatalogueError: the question makes no sense, or the file can't be used.
         """
         if not 1 <= query.limit <= MAX_PAGE:
-            raise CatalogueError("limit must be 1 to {most}", most=MAX_PAGE)
+            raise QueryError("limit must be 1 to {most}", most=MAX_PAGE)
         clauses, values = _clauses(query, today)
         if query.cursor is not None:
             clauses.append("(started_at, package) < (?, ?)")
@@ -288,6 +299,9 @@ def _clauses(query: Query, today: date) -> tuple[list[str], list[object]]:
     if query.session is not None:
         clauses.append("substr(session, 1, ?) = ?")
         values += [len(query.session), query.session]
+    if query.rooms is not None:
+        clauses.append(f"room IN ({', '.join('?' * len(query.rooms))})")
+        values += query.rooms
     if query.participant is not None:
         clauses.append("package IN (SELECT package FROM party WHERE participant = ?)")
         values.append(query.participant)
@@ -312,7 +326,7 @@ def _clauses(query: Query, today: date) -> tuple[list[str], list[object]]:
             )
             values += [today.isoformat(), today.isoformat()]
         case _:
-            raise CatalogueError("state must be one of: {states}", states=", ".join(STATES))
+            raise QueryError("state must be one of: {states}", states=", ".join(STATES))
     return clauses, values
 
 
@@ -326,7 +340,7 @@ def _cursor(text: str) -> list[str]:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         started_at, package = data.decode("ascii").split(" ")
     except (binascii.Error, ValueError):
-        raise CatalogueError("the cursor is none that was given out") from None
+        raise QueryError("the cursor is none that was given out") from None
     return [started_at, package]
 
 

@@ -10,7 +10,8 @@ Each carries ``template`` and ``values``, so that whoever shows it can say it in
     ├── PackageError          the file is no evidence package, or of another session
     ├── DepositError          the session can't be archived as it is
     ├── JournalError          the journal was changed, or can't be written
-    └── CatalogueError        the catalogue can't be used, or a question to it makes no sense
+    └── CatalogueError        the catalogue can't be used
+        └── QueryError        a question to it makes no sense
 """
 
 from typing import LiteralString
@@ -23,6 +24,7 @@ __all__ = [
     "JournalError",
     "MissingError",
     "PackageError",
+    "QueryError",
     "RetainedError",
     "StorageError",
 ]
@@ -81,4 +83,8 @@ class JournalError(ArchiveError):
 
 
 class CatalogueError(ArchiveError):
-    """The catalogue can't be used, or a question to it makes no sense."""
+    """The catalogue can't be used, or doesn't know what is asked for."""
+
+
+class QueryError(CatalogueError):
+    """A question to the catalogue makes no sense."""

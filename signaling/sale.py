@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["Customer", "Order", "Reference"]
+__all__ = ["Customer", "Day", "Order", "Reference"]
 
 _IDENTITY: Final = re.compile(r"\d{17}[\dXx]")
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)

@@ -1,7 +1,7 @@
 """The configured archive, and what of a session goes into it."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -225,7 +225,7 @@ class Archiving:
         return "gaps" if any(one.outcome == "gaps" for one in result.steps) else "pass"
 
 
-def waiting(archiving: Archiving, is_archived: Callable[[str], bool]) -> list[str]:
+def waiting(archiving: Archiving, archived: Collection[str]) -> list[str]:
     """Sealed sessions of this machine that are not in the archive, the oldest package first.
 
     Raises:
@@ -234,5 +234,5 @@ def waiting(archiving: Archiving, is_archived: Callable[[str], bool]) -> list[st
     packages = archiving.packages
     if packages is None or not packages.is_dir():
         return []
-    found = [path for path in packages.glob("*.zip") if not is_archived(path.stem)]
+    found = [path for path in packages.glob("*.zip") if path.stem not in archived]
     return [path.stem for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]

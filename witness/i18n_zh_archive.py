@@ -97,6 +97,7 @@ ARCHIVE: dict[str, str] = {
     "held": "已冻结",
     "due": "已到期",
     # Errors.
+    "can't use the archive's directory {path}: {reason}": "无法使用归档目录 {path}：{reason}",
     "archiving needs a directory": "归档需要指定目录",
     "storage s3 needs {key}": "存储 s3 需要 {key}",
     "archive.{key} is not set: give it in the configuration or as {variable}": (

@@ -16,6 +16,7 @@ from sfu import Sfu, SfuListener
 from sfu._media import Certificate, Engine
 from sfu.addresses import host_addresses
 from sfu.errors import SfuError
+from signaling.archive import ArchiveEndpoint
 from signaling.auth import MintingKey, TokenVerifier, VerificationKey
 from signaling.clock import system_clock
 from signaling.config import AuthConfig
@@ -28,6 +29,8 @@ from witness import os_errors
 from witness.admin import Access, AdminPages
 from witness.alarms import Alarms, make_webhook
 from witness.alerts import AlertCollector
+from witness.archive_service import ArchiveCatalogue, ArchiveCollector, ArchiveService
+from witness.archiving import Archiving
 from witness.assets import web_dir
 from witness.completeness import RecordingUploads
 from witness.config import HttpLimits, Settings, socket_address, split_address
@@ -84,6 +87,7 @@ class WitnessServer:
         self._sessions: SessionService | None = None
         self._backfill: BackfillService | None = None
         self._filling: GapFilling | None = None
+        self._archive: ArchiveService | None = None
         self._library: PlaybackLibrary | None = None
         self._alarms: Alarms | None = None
 
@@ -180,6 +184,7 @@ class WitnessServer:
             )
             app.middlewares.insert(0, note_request)
             self._show_recordings(hub, metrics, app, keys)
+            self._open_archive(hub, metrics, app)
             pages = AdminPages(hub, metrics, access)
             app.add_routes(pages.routes())
             hub.sfu.attach(asyncio.get_running_loop())
@@ -241,6 +246,9 @@ class WitnessServer:
 
     async def _end_recordings(self, sfu: Sfu | None) -> None:
         """Takes over the last files and gaps of all recordings; engines have ended."""
+        if self._archive is not None:
+            await self._archive.stop()
+            self._archive = None
         recording, self._recording = self._recording, None
         if recording is not None:
             if sfu is not None:
@@ -344,6 +352,25 @@ class WitnessServer:
             allowed_origins=tuple(hub.config.web.allowed_origins),
         )
         app.add_routes(endpoint.routes())
+
+    def _open_archive(self, hub: Hub, metrics: Metrics, app: web.Application) -> None:
+        """Searches of the archive, and what fills it, where there is one."""
+        directory = self.settings.archive.directory
+        if directory is None:
+            return
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            text = t("can't use the archive's directory {path}: {reason}")
+            reason = os_errors.reason(error)
+            raise StartError(text.format(path=directory, reason=reason)) from error
+        service = ArchiveService(Archiving.of(self.settings))
+        endpoint = ArchiveEndpoint(ArchiveCatalogue(service.catalogue), hub.verifier, system_clock)
+        app.add_routes(endpoint.routes())
+        metrics.registry.register(ArchiveCollector(service))
+        if self.settings.archive.automatic:
+            self._archive = service
+            service.start()
 
     def _make_hub(self, verifier: TokenVerifier, fingerprint: str) -> Hub:
         if self.settings.recording.directory is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from archive.archive import Archive
 from archive.catalogue import Query
-from archive.errors import CatalogueError
+from archive.errors import CatalogueError, QueryError
 from archive.local import LocalBackend
 from recorder.sale import Sale
 from tests.archive.packages import TODAY, Clock, an_archive, material, passing, years
@@ -57,6 +57,9 @@ def archive(tmp_path: Path, clock: Clock) -> Archive:
         (Query(state="deleted"), ""),
         (Query(state="due"), ""),
         (Query(room="room-0", customer="c-0", state="archived"), "0"),
+        (Query(rooms=("room-1", "room-9")), "13"),
+        (Query(rooms=("room-1",), room="room-0"), ""),
+        (Query(rooms=()), ""),
         (Query(order="' OR 1=1 --"), ""),
     ],
 )
@@ -93,7 +96,7 @@ def test_pages_are_whole_together(archive: Archive, limit: int) -> None:
     ],
 )  # fmt: skip
 def test_questions_that_make_no_sense(archive: Archive, query: Query) -> None:
-    with pytest.raises(CatalogueError):
+    with pytest.raises(QueryError):
         archive.search(query)
 
 

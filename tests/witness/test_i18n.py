@@ -27,6 +27,7 @@ CARRIERS = {
     "JournalError",
     "MissingError",
     "PackageError",
+    "QueryError",
     "RetainedError",
     "StorageError",
     "CanonicalError",
