@@ -82,6 +82,14 @@ class Alarms:
             Alert(AlertKind.UPLOAD, Severity.WARNING, cause, session_id, room_id, track_id)
         )
 
+    def archive(self, session_id: str, cause: str | None) -> None:
+        """A session can't be archived for long, or could be after all."""
+        if cause is None:
+            self.board.end(AlertKind.ARCHIVE, session_id)
+            return
+        grade = Severity.CRITICAL if cause == "digest_differs" else Severity.WARNING
+        self.board.raise_(Alert(AlertKind.ARCHIVE, grade, cause, session_id))
+
     def finished(self, session_id: str) -> None:
         """Nothing more will come of a session: is enough of it there?"""
         task = asyncio.get_running_loop().create_task(self._look(session_id))

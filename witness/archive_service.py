@@ -32,6 +32,12 @@ _FIRST_RETRY_S: Final = 30.0
 _LAST_RETRY_S: Final = 3_600.0
 _LINE: Final = 1 << 20
 
+_CAUSES: Final = {"IntegrityError": "digest_differs", "StorageError": "unreachable"}
+"""Causes of alerts; what else goes wrong with a session is ``refused``."""
+
+Alarm = Callable[[str, str | None], None]
+"""Is told a session and why it can't be archived, or ``None`` when it was."""
+
 Work = Callable[[str], Awaitable[dict[str, Any]]]
 """Archives a session; ``{"done": {"bytes", "originals"}}`` or ``{"error": {"kind", "reason"}}``."""
 
@@ -91,6 +97,7 @@ class ArchiveService:
         queue: sessions that waited when last looked.
         left: sessions beyond the queue's bound then.
         alert: a session could not be archived for too long.
+        alarm: told of such sessions, and of bytes that came out different at once.
     """
 
     def __init__(
@@ -107,6 +114,7 @@ class ArchiveService:
         self._task: asyncio.Task[None] | None = None
         self.archived = self.failed = self.bytes = self.queue = self.left = 0
         self.alert = False
+        self.alarm: Alarm = lambda *_: None
 
     def start(self) -> None:
         """Begins to look for sealed sessions."""
@@ -150,7 +158,8 @@ class ArchiveService:
         told = await self._work(name)
         done = told.get("done")
         if done is not None:
-            self._failures.pop(name, None)
+            if self._failures.pop(name, None) is not None:
+                self.alarm(name, None)
             self.archived += 1
             self.bytes += done["bytes"]
             self.queue -= 1
@@ -162,6 +171,10 @@ class ArchiveService:
         failure = self._failures.setdefault(name, _Failure(now_s, 0, now_s))
         failure.next_s = now_s + min(_FIRST_RETRY_S * 2**failure.tries, _LAST_RETRY_S)
         failure.tries = min(failure.tries + 1, 16)
+        cause = _CAUSES.get(told["error"]["kind"], "refused")
+        late = now_s - failure.since_s >= self._archiving.archive.alert_after_s
+        if late or cause == "digest_differs":
+            self.alarm(name, cause)
         extra = {"session_id": name, **told["error"], "retry_s": failure.next_s - now_s}
         _LOG.warning("session can't be archived", extra=extra)
 

@@ -368,6 +368,8 @@ class WitnessServer:
         endpoint = ArchiveEndpoint(ArchiveCatalogue(service.catalogue), hub.verifier, system_clock)
         app.add_routes(endpoint.routes())
         metrics.registry.register(ArchiveCollector(service))
+        if self._alarms is not None:
+            service.alarm = self._alarms.archive
         if self.settings.archive.automatic:
             self._archive = service
             service.start()

@@ -94,6 +94,21 @@ async def test_the_alert_comes_after_its_time(tmp_path: Path) -> None:
         assert scene.service.alert is raised
 
 
+async def test_the_alarm_names_session_and_cause(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, ["s1"], alert_after_s=100)
+    told: list[tuple[str, str | None]] = []
+    scene.service.alarm = lambda *one: told.append(one)
+    scene.broken.add("s1")
+    for seconds in (0, 30, 60):
+        await scene.after(seconds)
+    assert told == []
+    await scene.after(120)
+    assert told == [("s1", "unreachable")]
+    scene.broken.clear()
+    await scene.after(4_000)
+    assert told[-1] == ("s1", None)
+
+
 async def test_a_round_is_bounded_and_says_what_it_leaves(tmp_path: Path) -> None:
     scene = Scene(tmp_path, [f"s{number}" for number in range(MAX_QUEUE + 5)])
     assert len(await scene.after(0)) == MAX_QUEUE
