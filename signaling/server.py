@@ -24,7 +24,7 @@ from signaling.sessions import RecordedSessions, SessionEndpoint
 from signaling.uploads import UploadEndpoint, Uploads
 from signaling.whip_endpoint import WhipEndpoint
 
-__all__ = ["HUB", "build_app", "has_bearer"]
+__all__ = ["HUB", "add_headers", "build_app", "has_bearer"]
 
 HUB: Final = web.AppKey("hub", Hub)
 
@@ -59,7 +59,7 @@ def build_app(
     """
     app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
     app[HUB] = hub
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(add_headers)
     endpoint = SocketEndpoint(hub, clock)
     driver = HubDriver(hub, clock)
 
@@ -98,7 +98,8 @@ def has_bearer(request: web.Request, token: str) -> bool:
     return scheme.lower() == "bearer" and same
 
 
-async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Headers of every answer; for ``Application.on_response_prepare``."""
     response.headers["Server"] = "witness"
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)

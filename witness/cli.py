@@ -12,7 +12,7 @@ from witness import commands, os_errors
 from witness.cli_archive import add_archive
 from witness.cli_bench import add_bench
 from witness.cli_capture import add_capture
-from witness.cli_common import add_command, add_commands, add_config
+from witness.cli_common import add_command, add_commands, add_config, add_session
 from witness.cli_compose import add_compose
 from witness.cli_evidence import add_evidence
 from witness.cli_loadtest import add_loadtest
@@ -80,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_capture(commands_)
     add_compose(commands_)
     add_evidence(commands_)
+    _add_play(commands_)
     add_archive(commands_)
     _add_token(commands_)
     _add_cert(commands_)
@@ -157,6 +158,24 @@ def _add_demo(to: "Commands") -> None:
         ),
     )
     parser.add_argument("--json", action="store_true", help=t("print the report as JSON"))
+
+
+def _add_play(to: "Commands") -> None:
+    parser = _add(
+        to,
+        "play",
+        t("show a recording on the playback page, on this machine"),
+        commands.play,
+        t(
+            "Serves the playback page for one recording to browsers on this machine, and prints"
+            " its link, until Ctrl+C. Views are logged as on a server."
+        ),
+    )
+    add_session(parser)
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help=t("TCP port (default: any that is free)")
+    )
+    parser.add_argument("--no-browser", action="store_true", help=t("open no browser"))
 
 
 def _add_token(to: "Commands") -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "demo",
     "health",
     "parse_ttl",
+    "play",
     "schema",
     "serve",
     "show_version",
@@ -72,6 +73,22 @@ def demo(arguments: argparse.Namespace) -> int:
             keep=arguments.keep,
             as_json=arguments.json,
             directory=arguments.directory,
+        )
+    )
+
+
+def play(arguments: argparse.Namespace) -> int:
+    """``witness play``."""
+    if not 0 <= arguments.port <= 65_535:
+        raise UsageError(t("--port must be 0 to 65535"))
+    from witness.play import PlayOptions, run
+
+    return run(
+        PlayOptions(
+            session=arguments.session,
+            config=arguments.config,
+            port=arguments.port,
+            browser=not arguments.no_browser,
         )
     )
 

@@ -1,5 +1,6 @@
 """What stays of a demonstration: its call as it was recorded, sealed and verified, and a film."""
 
+import json
 import os
 import re
 import secrets
@@ -18,7 +19,7 @@ from witness.errors import ComposeError, DemoError, WitnessError
 from witness.i18n import language, marked, of_error, t
 from witness.sealing import certificates_of, seal_session
 
-__all__ = ["DemoArchive", "Evidence", "default_directory"]
+__all__ = ["DemoArchive", "Evidence", "default_directory", "demo_of"]
 
 _KEPT: Final = 5
 """Demonstrations that stay; older ones are removed when a new one begins."""
@@ -67,10 +68,16 @@ class Evidence:
         out = self.package.parent / "files"
         return shlex.join(["witness", "compose", str(self.session), "--out", str(out)])
 
+    @property
+    def play_command(self) -> str:
+        """To look at it on the playback page."""
+        return shlex.join(["witness", "play", str(self.session)])
+
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         return {
             "session": str(self.session),
+            "play": self.play_command,
             "package": str(self.package),
             "bytes": self.bytes,
             "missing_us": self.missing_us,
@@ -96,6 +103,7 @@ class Evidence:
             ),
             t("verdict:     {verdict}").format(verdict=verdict),
             t("check it:    {command}").format(command=self.verify_command),
+            t("watch it:    {command}").format(command=self.play_command),
         ]
         if self.film is not None:
             return [*found, t("film:        {path}").format(path=self.film)]
@@ -111,7 +119,10 @@ class DemoArchive:
         self.place = place
         self.recording = RecordingConfig(directory=place / "recordings", rooms=RecordedRooms.ALL)
         self.evidence = EvidenceConfig(
-            keys_directory=place / "keys", log_directory=place / "log", tsa_local=True
+            keys_directory=place / "keys",
+            log_directory=place / "log",
+            packages_directory=place,
+            tsa_local=True,
         )
 
     @classmethod
@@ -188,6 +199,13 @@ def default_directory(environ: Mapping[str, str]) -> Path:
     return base / "witness" / "demo"
 
 
+def demo_of(session: Path) -> DemoArchive | None:
+    """The demonstration that a recording was made in; ``None`` if it was none."""
+    place = session.parent.parent
+    is_demo = _NAME.fullmatch(place.name) is not None and (place / "keys").is_dir()
+    return DemoArchive(place) if is_demo and session.parent.name == "recordings" else None
+
+
 def _remove_old(directory: Path) -> None:
     """Names begin with the time, so the oldest come first."""
     found = sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
@@ -199,12 +217,26 @@ def _film(session: Path, out: Path) -> Path:
     from recorder.compose.film import FilmOptions
     from recorder.compose.session import compose_session
     from recorder.playback.opening import open_recording
+    from recorder.review import describe_recording
+    from recorder.views import PLAYBACK_FOLDER, playback_place
     from witness.commands_compose import said
 
     lang = language(os.environ)
     with said():
         composed = compose_session(open_recording(session, lang), out, FilmOptions(language=lang))
-    return composed.film.file
+        film = composed.film
+        # The playback page has it then, too.
+        own = playback_place(session.parent / PLAYBACK_FOLDER, session.name)
+        own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shown = own / f"film-{lang}.mp4"
+        shown.unlink(missing_ok=True)
+        shown.hardlink_to(film.file)
+        about = {
+            "seconds": round(film.seconds, 3),
+            "uploads": describe_recording(session)["uploads"],
+        }
+        shown.with_suffix(".json").write_text(json.dumps(about))
+    return film.file
 
 
 @contextmanager

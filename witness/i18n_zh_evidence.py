@@ -29,6 +29,17 @@ EVIDENCE: dict[str, str] = {
     ),
     "session {session} waits for {count} chunks that may still be uploaded: seal it later, or now"
     " with --now": ("会话 {session} 仍有 {count} 个片段可能补传：请稍后封存，或用 --now 立即封存"),
+    # The page on this machine.
+    "show a recording on the playback page, on this machine": "在本机用调阅页面查看录像",
+    "Serves the playback page for one recording to browsers on this machine, and prints its link,"
+    " until Ctrl+C. Views are logged as on a server.": (
+        "在本机提供一段录像的调阅页面并显示链接，按 Ctrl+C 结束。调阅同样会被记录。"
+    ),
+    "TCP port (default: any that is free)": "TCP 端口（默认任选空闲端口）",
+    "open no browser": "不打开浏览器",
+    "watch it: {url}": "调阅链接: {url}",
+    "watch it:    {command}": "调阅:       {command}",
+    "Ctrl+C ends it": "按 Ctrl+C 结束",
     # Alerts.
     "write how long it took, for the textfile collector of Prometheus": (
         "写出耗时等指标，供 Prometheus 的 textfile 采集器读取"

@@ -90,11 +90,12 @@ def test_people_read_where_it_lies_and_what_the_verdict_is() -> None:
         "package:     /d/demo 1/s1.zip, 2.0 MiB",
         "verdict:     PASS WITH DECLARED GAPS (1.5 s of all tracks together are declared missing)",
         "check it:    witness verify '/d/demo 1/s1.zip' --trust '/d/demo 1/keys'/*.crt",
+        "watch it:    witness play '/d/demo 1/recordings/s1'",
         "film:        /d/demo 1/files/film.mp4",
     ]
     without = replace(EVIDENCE, film=None, no_film="no font", exit_code=2, code="hole").lines()
     assert "verdict:     FAIL (hole)" in without[2]
-    assert without[4:] == [
+    assert without[5:] == [
         "no film:     no font",
         "make a film: witness compose '/d/demo 1/recordings/s1' --out '/d/demo 1/files'",
     ]
@@ -104,4 +105,4 @@ def test_people_read_it_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     lines = EVIDENCE.lines()
     assert lines[2] == "校验结论:   通过，但有已声明的缺口（各轨道合计有 1.5 秒已声明缺失）"
-    assert lines[4].startswith("影片:")
+    assert lines[5].startswith("影片:")
