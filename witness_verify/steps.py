@@ -25,7 +25,7 @@ _MAX_MANIFEST, _MAX_SMALL, _MAX_GAPS = 8 << 20, 1 << 16, 64 << 20
 _CLOCKS, _SEALING = timedelta(minutes=5), timedelta(days=1)
 _NOT_KNOWN = {"signer_unknown", "timestamp_unknown", "head_unproven"}
 _ALGORITHMS = {"Ed25519": ED25519, "SM2-SM3": SM2_SM3}
-_DOCUMENTS = ("checks", "consents", "flow", "policy")
+_DOCUMENTS = ("checks.jsonl", "consents.json", "flow.json", "policy.json", "transcript.jsonl")
 _PROOF = {"format", "leaf", "index", "inclusion", "head", "anchor", "consistency"}
 _OWN = {"segment.closed": ("segment", "packets"), "chunk.backfilled": ("chunk", "frames", "ssrc")}
 _THERE = {"arrived", "uploaded"}
@@ -274,13 +274,14 @@ class _Check:
         return "pass", f"{sum(story.attempts.values())}, superseded: {story.superseded}"
 
     def documents(self) -> tuple[str, str]:
-        """Flow, policy, consents, checks: there, or said not to be."""
+        """Flow, policy, consents, checks: there, or said not to be; as the log has them."""
         told, there = values.mapping(self._manifest, "documents"), []
-        for name in _DOCUMENTS:
-            file = f"{name}.jsonl" if name == "checks" else f"{name}.json"
-            present = [file] if file in self._files else []
-            _expect(told.get(name) == (file if present else "unknown"), "files", file)
-            there += present
+        for file in _DOCUMENTS:
+            present, logged = self._files.get(file), self._story.documents.get(file)
+            stated = told.get(file.partition(".")[0])
+            _expect(stated == (file if present else "unknown"), "files", file)
+            _expect(logged in {None, present and values.digests(present)}, "files", file)
+            there += [file] if present else []
         return "pass" if there else "absent", ", ".join(there)
 
     def log(self) -> tuple[str, str]:

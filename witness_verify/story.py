@@ -91,6 +91,7 @@ class Story:
         self.tracks: dict[str, Track] = {}
         self.pauses: list[Range] = []
         self.attempts: dict[str, int] = {}
+        self.documents: dict[str, tuple[str, str]] = {}
         self.superseded = self._gaps = 0
         self.devices = Devices(session)
         self._paused_us, self._running = -1, ("", 0)
@@ -132,6 +133,8 @@ class Story:
             self.stopped = self.stopped or kind == "recording.stopped"
         elif kind in {"attempt.started", "attempt.ended"}:
             self._attempt(kind, payload)
+        elif kind in {"flow.given", "transcript.closed"}:
+            self.documents[values.text(payload, "file")] = values.digests(payload)
         elif kind == "track.opened" or kind in _OF_TRACKS:
             name = values.text(payload, "track")
             track = self.tracks.setdefault(name, Track(at))

@@ -1,5 +1,6 @@
 """Packages made to do harm fail cleanly, with a code, in bounded memory."""
 
+import json
 import struct
 import tracemalloc
 import zipfile
@@ -10,7 +11,15 @@ from typing import Any
 import pytest
 
 from recorder.canonical import canonical
-from tests.witness_verify.tampering import Files, Stage, packed, unpacked
+from tests.witness_verify.tampering import (
+    Files,
+    Stage,
+    chained_anew,
+    listed_anew,
+    packed,
+    signed_by,
+    unpacked,
+)
 from witness_verify import Failure, verify
 from witness_verify.asn1 import Certificate, load_pem, node
 from witness_verify.values import parse
@@ -161,3 +170,24 @@ def test_head_files_of_other_forms_are_refused(stage: Stage, trusted: list[Certi
         for head in heads:
             result = verify(file, trusted, head)
             assert (result.exit_code, result.code) == (2, "form")
+
+
+def test_a_document_that_is_not_the_one_of_the_log_is_found(
+    stage: Stage, trusted: list[Certificate]
+) -> None:
+    """By keys of the sealer itself: what it seals has to be what it logged."""
+    files = unpacked(stage.packages[2])
+    log = [json.loads(line) for line in files["events.jsonl"].splitlines()]
+    manifest = json.loads(files["manifest.json"])
+    policy = next(one for one in manifest["files"] if one["path"] == "policy.json")
+    files.pop("tsa/manifest.sig.tsr")
+    for sha256, wrong in ((policy["sha256"], False), ("0" * 64, True)):
+        payload = {"file": "policy.json", "sha256": sha256, "sm3": policy["sm3"]}
+        given = {**log[0], "type": "flow.given", "payload": payload}
+        changed = chained_anew(dict(files), [log[0], given, *log[1:]])
+        told = json.loads(listed_anew(changed)["manifest.json"])
+        changed["manifest.json"] = canonical({**told, "timestamp": False})
+        result = verify(BytesIO(packed(signed_by(stage.office, changed))), trusted)
+        last = result.steps[-1]
+        expected = ("documents", "files") if wrong else ("log", "inclusion")
+        assert (last.name, last.code) == expected, last
