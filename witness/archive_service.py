@@ -48,6 +48,20 @@ class ArchiveCatalogue:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
+    async def place_of(self, session: str) -> dict[str, Any] | None:
+        """Where the newest package of a session lies; ``None`` while it isn't archived."""
+        try:
+            found = await asyncio.to_thread(self._catalogue.of_session, session)
+        except CatalogueError as error:
+            _LOG.error("the archive's catalogue failed", extra={"reason": str(error)})
+            return None
+        for one in found:
+            if one.state == "archived":
+                place = {"package": one.facts.package, "key": one.package.key}
+                days = one.to_json()
+                return place | {name: days[name] for name in ("retain_until", "legal_hold")}
+        return None
+
     async def search(self, wanted: ArchiveSearch, rooms: frozenset[str] | None) -> dict[str, Any]:
         """A page of deposits."""
         query = Query(

@@ -365,7 +365,10 @@ class WitnessServer:
             reason = os_errors.reason(error)
             raise StartError(text.format(path=directory, reason=reason)) from error
         service = ArchiveService(Archiving.of(self.settings))
-        endpoint = ArchiveEndpoint(ArchiveCatalogue(service.catalogue), hub.verifier, system_clock)
+        catalogue = ArchiveCatalogue(service.catalogue)
+        if self._sessions is not None:
+            self._sessions.archived = catalogue.place_of
+        endpoint = ArchiveEndpoint(catalogue, hub.verifier, system_clock)
         app.add_routes(endpoint.routes())
         metrics.registry.register(ArchiveCollector(service))
         if self._alarms is not None:

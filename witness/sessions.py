@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
@@ -44,6 +44,13 @@ _PLAIN: dict[str, Command] = {
 }
 Told = TypeVar("Told")
 
+Archived = Callable[[str], Awaitable[dict[str, Any] | None]]
+"""Where a session's package lies in the archive; ``None`` while it isn't there."""
+
+
+async def _nowhere(_: str) -> None:
+    """There is no archive."""
+
 
 class SessionService:
     """Implements :class:`signaling.sessions.RecordedSessions`."""
@@ -51,6 +58,7 @@ class SessionService:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._ending: set[asyncio.Task[None]] = set()
+        self.archived: Archived = _nowhere
 
     @classmethod
     def of_rooms(cls, rooms: Mapping[str, Room], recording: RecordingService) -> Self:
@@ -105,7 +113,8 @@ class SessionService:
 
     async def describe(self, session_id: str) -> dict[str, Any]:
         """What a session is."""
-        return await _answered(self._sessions.describe(session_id))
+        told = await _answered(self._sessions.describe(session_id))
+        return {**told, "archive": await self.archived(session_id)}
 
     async def timeline(self, session_id: str) -> dict[str, Any]:
         """What was recorded when, and what is missing."""

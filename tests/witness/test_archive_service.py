@@ -217,6 +217,14 @@ async def test_the_archive_is_searched(
         assert response.headers["Cache-Control"] == "no-store"
 
 
+async def test_a_session_tells_where_its_package_lies(archive: Archive) -> None:
+    catalogue = ArchiveCatalogue(archive.catalogue)
+    found = await catalogue.place_of("s1")
+    assert found is not None
+    assert archive.storage.head(found["key"]) is not None
+    assert await catalogue.place_of("s9") is None
+
+
 @pytest.mark.net
 async def test_pages_follow_each_other_and_customers_are_found_by_post(archive: Archive) -> None:
     async with served(archive) as client:
