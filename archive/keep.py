@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 from archive.errors import IntegrityError
 from recorder.canonical import canonical
+from recorder.session_file import is_session_id
 
 __all__ = ["Keep"]
 
@@ -93,7 +94,7 @@ def _understood(value: Any) -> tuple[date, date | None, tuple[str, ...]]:
     retain, holds = value["retain_until"], value["holds"]
     if value["format"] != _FORMAT or not isinstance(holds, list):
         raise ValueError(value["format"])
-    if not all(isinstance(one, str) for one in holds):
-        raise TypeError("holds")
+    if not all(isinstance(one, str) and is_session_id(one) for one in holds):
+        raise ValueError("holds")
     retain_until = None if retain is None else date.fromisoformat(retain)
     return date.fromisoformat(value["lock_until"]), retain_until, tuple(holds)

@@ -69,6 +69,7 @@ def test_own_rules_come_first() -> None:
         b'{"format":"witness-keep/1","lock_until":"2026-01-01","retain_until":5,"holds":[]}',
         b'{"format":"witness-keep/1","lock_until":"2026-01-01","retain_until":null,"holds":"a"}',
         b'{"format":"witness-keep/1","lock_until":"2026-01-01","retain_until":null,"holds":[5]}',
+        b'{"format":"witness-keep/1","lock_until":"2026-01-01","retain_until":null,"holds":["\\ud800"]}',
         b'{"format":"witness-keep/1","lock_until":"2026-01-01","retain_until":null}',
     ],
 )  # fmt: skip
