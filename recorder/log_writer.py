@@ -7,6 +7,7 @@ while: what has not begun by then is withdrawn and has no effect.
 | queue | size | when full |
 |---|---|---|
 | events of a session | :data:`MAX_PENDING` | counted by type, declared in the log (``log.lost``) |
+| … of segments and gaps | :data:`MAX_RESERVED` more | the same |
 | work of commands | :data:`MAX_WORK` | refused (:class:`LogStalledError`) |
 
 A log that could not be written for a while says so afterwards (``log.late``).
@@ -36,12 +37,16 @@ _LOG = logging.getLogger(__name__)
 MAX_PENDING: Final = 20_000
 """Events of a session that wait for a disk."""
 
+MAX_RESERVED: Final = 2_000
+"""More of them that say what is there and what is missing: they outlive whoever floods the log."""
+
 MAX_WORK: Final = 256
 """Pieces of work of commands that wait."""
 
 LATE_S: Final = 2.0
 """An event that waited so long is told of."""
 
+_RESERVED: Final = {"gap.declared", "segment.closed"}
 _TIMEOUT_S: Final = 5.0
 _CLOSE_S: Final = 10.0
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)
@@ -230,6 +235,11 @@ class SessionLog:
         return len(self._pending)
 
     @property
+    def room(self) -> int:
+        """How many events find room now."""
+        return max(0, self._limit - len(self._pending))
+
+    @property
     def late_s(self) -> float:
         """How long the oldest of them has waited."""
         with self._lock:
@@ -263,7 +273,8 @@ class SessionLog:
         """Has an event written; returns at once."""
         entry = _Entry(type, payload, actor, self.now_us() if at is None else at)
         with self._lock:
-            if len(self._pending) >= self._limit:
+            reserved = MAX_RESERVED if type in _RESERVED else 0
+            if len(self._pending) >= self._limit + reserved:
                 self._lose(entry)
             else:
                 self._pending.append(entry)

@@ -69,6 +69,10 @@ class Log(Protocol):
     def now_us(self) -> int:
         """The session clock."""
 
+    @property
+    def room(self) -> int:
+        """How many events find room now; more are lost."""
+
 
 @dataclass(slots=True)
 class _Segment:
@@ -210,9 +214,10 @@ class BackfillService:
         """Enters a device's key into the log, if it is new; see :class:`DeviceKeys`.
 
         Raises:
-            BackfillError: unknown session, or the key can't be taken.
+            BackfillError: unknown session, no room in its log, or the key can't be taken.
         """
         known = self._session(session)
+        _expect_room(known.log, 1)
         made = known.keys.announce(participant, public)
         if made is not None:
             payload = {"alg": "ES256", "key": made.id, "public": public}
@@ -237,9 +242,11 @@ class BackfillService:
             noted, one that was noted before is passed over: the count says which is due.
 
         Raises:
+            BusyError: its log has no room; nothing was noted.
             BackfillError: unknown session, somebody else's track, or a contradiction.
         """
         known = self._session(session)
+        _expect_room(known.log, len(chunks))
         if not is_track_id(track):
             raise UnknownChunkError("{track} is no track", track=repr(track))
         late = late or known.ended_us is not None
@@ -526,3 +533,9 @@ class BackfillService:
         except BrokenProcessPool:
             self._pool = None
             raise
+
+
+def _expect_room(event_log: Log, events: int) -> None:
+    # What is noted and then not logged would be missing in the account of whoever reads the log.
+    if event_log.room < events:
+        raise BusyError("the event log has no room")

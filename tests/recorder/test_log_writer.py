@@ -121,7 +121,7 @@ def test_what_finds_no_room_is_declared_where_it_is_missing(case: Case) -> None:
     for number in range(9):
         case.queue.append("mark", {"label": str(number)}, at=number)
     for at_us in (500, 400, 600):
-        case.queue.append("gap.declared", {"track": "t"}, at=at_us)
+        case.queue.append("track.opened", {"track": "t"}, at=at_us)
     case.queue.append("mark", {"label": "lost"}, at=700)
     assert case.queue.lost_events == case.queue.state()["lost"] == 4
     case.disk.works.set()
@@ -130,8 +130,29 @@ def test_what_finds_no_room_is_declared_where_it_is_missing(case: Case) -> None:
     assert case.writer.settle()
     events = case.events()
     assert [event.type for event in events] == ["mark"] * 10 + ["log.lost", "mark"]
-    types = {"gap.declared": 3, "mark": 1}
+    types = {"track.opened": 3, "mark": 1}
     assert events[10].payload == {"events": 4, "from_us": 400, "to_us": 700, "types": types}
+
+
+@pytest.mark.usefixtures("_patient")
+def test_what_says_what_is_there_has_room_of_its_own(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_writer, "MAX_RESERVED", 3)
+    case.hang()
+    assert case.queue.room == 9
+    for number in range(11):
+        case.queue.append("mark", {"label": str(number)}, at=number)
+    assert case.queue.room == 0
+    case.queue.append("gap.declared", {"track": "t"}, at=20)
+    case.queue.append("segment.closed", {"track": "t"}, at=21)
+    case.queue.append("gap.declared", {"track": "t"}, at=22)
+    case.disk.works.set()
+    assert case.writer.settle()
+    kinds = [event.type for event in case.events()][-4:]
+    assert kinds == ["log.lost", "gap.declared", "segment.closed", "log.lost"]
+    assert case.queue.lost_events == 3
+    assert case.queue.room == 10
 
 
 def test_a_log_that_was_late_says_so(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,10 @@ class Clock:
     def now_us(self) -> int:
         return self.at_us
 
+    @property
+    def room(self) -> int:
+        return 1_000
+
 
 class Recorded:
     """A customer whose room is recorded, and what they sent."""

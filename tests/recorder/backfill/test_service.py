@@ -27,6 +27,7 @@ from recorder.envelope import MasterKeys, seal
 from recorder.log import EventLog, read_events
 from recorder.session_file import read_session
 from tests.recorder.backfill.segments import READER, Sent, send, write
+from tests.recorder.backfill.test_device_key import Device
 from tests.recorder.capture_files import capture_file
 
 CODECS = ["opus", "vp8", "vp9", "h264", "av1"]
@@ -39,9 +40,14 @@ class Clock:
         self.log = log
         self.append = log.append
         self.at_us = 0
+        self.left = 1_000
 
     def now_us(self) -> int:
         return self.at_us
+
+    @property
+    def room(self) -> int:
+        return self.left
 
 
 class Case:
@@ -357,3 +363,23 @@ async def test_the_process_gets_keys_neither_by_arguments_nor_by_environment(pla
         assert "another key" in unread.unreadable[0]
     finally:
         service.close()
+
+
+async def test_what_a_full_log_could_not_hold_is_not_taken(begin: Begin) -> None:
+    sent = send("opus", seconds=3, loss=0)
+    case = begin(sent)
+    more = [(seq + 100, said) for seq, said in sent.chunks]
+    said = ("s1", "p1", "t1", "opus", more)
+    case.clock.left = 2
+    with pytest.raises(BusyError, match="no room"):
+        case.service.accept(*said, late=False)
+    assert not case.known.ledger.knows("t1", [more[0][0]])
+    case.clock.left = 0
+    device = Device()
+    with pytest.raises(BusyError, match="no room"):
+        case.service.announce_key("s1", "p1", device.public)
+    case.clock.left = 3
+    case.service.announce_key("s1", "p1", device.public)
+    case.service.accept(*said, late=False)
+    assert case.known.ledger.knows("t1", [more[0][0]])
+    assert len(case.events("device.key")) == 1
