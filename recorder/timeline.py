@@ -35,7 +35,8 @@ class Gap:
     """A declared absence of media.
 
     Attributes:
-        is_final: a chunk that was said won't come, or is awaited: uploads of others don't fill it.
+        is_final: a chunk that was said won't come, or is awaited, or events were lost: uploads of
+            others don't fill it.
         filled_us: how much of it is in the recording by now.
     """
 
@@ -64,7 +65,8 @@ class TrackTimeline:
     Attributes:
         expected: when it was open and the recording ran, pauses included.
         captured: what is in files and in no gap.
-        complete: when chunks were sent of which everything is there by now, uploaded or arrived.
+        uploaded: when chunks were sent of which frames were uploaded, and everything is there.
+        arrived: when chunks were sent that arrived whole: they are there where files are.
         filled: what did not arrive live, and is there by now.
         missing: what is declared to be missing, and is.
         undeclared: what is in none of these.
@@ -77,7 +79,8 @@ class TrackTimeline:
     gaps: list[Gap] = field(default_factory=list)
     expected: list[Range] = field(default_factory=list)
     captured: list[Range] = field(default_factory=list)
-    complete: list[Range] = field(default_factory=list)
+    uploaded: list[Range] = field(default_factory=list)
+    arrived: list[Range] = field(default_factory=list)
     filled: list[Range] = field(default_factory=list)
     missing: list[Range] = field(default_factory=list)
     undeclared: list[Range] = field(default_factory=list)
@@ -135,6 +138,7 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
     tracks: dict[str, TrackTimeline] = {}
     marks: list[tuple[int, str]] = []
     pauses: list[Range] = []
+    lost: list[Range] = []
     from_us: int | None = None
     paused_us: int | None = None
     to_us = 0
@@ -150,6 +154,8 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
             case "recording.resumed" | "recording.stopped" if paused_us is not None:
                 pauses.append((paused_us, event.at_us))
                 paused_us = None
+            case "log.lost":
+                lost.append((event.payload["from_us"], event.payload["to_us"]))
             case "mark":
                 marks.append((event.at_us, str(event.payload.get("label", ""))))
             case "track.opened":
@@ -162,9 +168,9 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
                 _note(tracks, event)
     if now_us is not None and session.state is not State.STOPPED:
         to_us = max(to_us, now_us)
-    if paused_us is not None:
-        pauses.append((paused_us, to_us))
+    pauses += [] if paused_us is None else [(paused_us, to_us)]
     for track in tracks.values():
+        _lack(track, lost)
         _cover(track, from_us, to_us, pauses)
     return Timeline(session.state, from_us, to_us, tracks, session.attempts, marks, pauses)
 
@@ -177,9 +183,11 @@ def _note(tracks: dict[str, TrackTimeline], event: Played) -> None:
         case "track.closed":
             track.closed_us = event.at_us
         case "chunk.backfilled":
-            track.complete.append((payload["from_us"], payload["to_us"]))
+            # Without a file nothing was uploaded: all of it had arrived meanwhile.
+            there = track.arrived if payload.get("file", "") is None else track.uploaded
+            there.append((payload["from_us"], payload["to_us"]))
         case "chunk.verified":
-            track.complete += [(low, high) for low, high in payload.get("spans", ())]
+            track.arrived += [(low, high) for low, high in payload.get("spans", ())]
         case "segment.closed":
             track.segments.append(
                 SegmentRange(
@@ -192,6 +200,11 @@ def _note(tracks: dict[str, TrackTimeline], event: Played) -> None:
             track.gaps.append(Gap(track.track, *times, payload["cause"], is_final))
 
 
+def _lack(track: TrackTimeline, lost: Iterable[Range]) -> None:
+    # Any of the events may have told that something of this track is missing.
+    track.gaps += [Gap(track.track, *times, "log_lost", is_final=True) for times in lost]
+
+
 def _cover(track: TrackTimeline, from_us: int | None, to_us: int, pauses: list[Range]) -> None:
     if from_us is None:
         return
@@ -201,7 +214,8 @@ def _cover(track: TrackTimeline, from_us: int | None, to_us: int, pauses: list[R
     gaps = normalised((gap.from_us, gap.to_us) for gap in track.gaps)
     paused = subtract(pauses, files)
     final = [(gap.from_us, gap.to_us) for gap in track.gaps if gap.is_final]
-    filled = subtract(joined(track.complete, BORDER_US), union(final, paused))
+    there = [*track.uploaded, *intersect(track.arrived, joined(files, BORDER_US))]
+    filled = subtract(joined(there, BORDER_US), union(final, paused))
     declared = union(gaps, paused)
     track.filled = intersect(intersect(gaps, filled), track.expected)
     track.missing = subtract(intersect(declared, track.expected), track.filled)

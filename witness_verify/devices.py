@@ -18,6 +18,10 @@ __all__ = ["Chunk", "Devices", "file_of"]
 
 MAX_CHUNKS = 250_000
 _ROW = 5
+_RATES = {"opus": 48_000}
+_VIDEO_RATE = 90_000
+_SLACK_US = 100_000
+_NEAR = 16
 _SIGNED = ("batch", "chunks", "codec", "from_seq", "prev")
 
 
@@ -63,6 +67,7 @@ class Devices:
         self.count = self.signed = 0
         self._session, self._keys = session, dict[str, _Key]()
         self._pending: set[tuple[str, int]] = set()
+        self._spans: list[tuple[str, list[int], int]] = []
 
     def take(self, kind: str, event: dict[str, Any]) -> None:
         """An event of a chunk; fails where it does not follow from those before."""
@@ -74,10 +79,21 @@ class Devices:
         if kind == "digest.batch":
             self._said(track, actor, payload)
         elif kind == "chunk.verified":
-            for seq in values.items(payload, "chunks", int):
+            seqs = values.items(payload, "chunks", int)
+            spans = [
+                values.numbers(one, 2)
+                for one in values.items({"spans": [], **payload}, "spans", list)
+            ]
+            for seq in seqs:
                 self._ends(track, seq, "arrived")
+            if not seqs:
+                raise Failure("event", kind)
+            self._spans.append((track, seqs, sum(high - low for low, high in spans)))
         elif kind == "chunk.backfilled":
-            chunk = self._ends(track, values.number(payload, "chunk"), "uploaded")
+            seq = values.number(payload, "chunk")
+            chunk = self._ends(track, seq, "uploaded")
+            length = values.number(payload, "to_us") - values.number(payload, "from_us")
+            self._spans.append((track, [seq], length))
             chunk.file = file_of(track, kind, payload)
             chunk.uploaded = values.number(payload, "frames")
             sound = (0 < chunk.uploaded <= chunk.frames) if chunk.file else not chunk.uploaded
@@ -99,7 +115,26 @@ class Devices:
                 if not chunk.end and (track, seq) not in self._pending:
                     raise Failure("client", f"{track}: {seq}")
                 ends[chunk.end or "awaited"] += 1
+        for track, seqs, length in self._spans:
+            if length > sum(self._longest_us(track, seq) for seq in seqs):
+                raise Failure("client", f"{track}: {seqs[0]} is longer than what was said")
         return ends
+
+    def _longest_us(self, track: str, seq: int) -> int:
+        """How long a chunk can have been: to its end, or to the next one of its stream.
+
+        The next one counts where no number between the two is left out: then nothing was sent.
+        """
+        chunks = self.tracks[track]
+        one = chunks[seq]
+        ticks: int = (one.last - one.first) % 2**32
+        ticks += ticks // max(1, one.frames - 1)
+        for after in range(seq + 1, seq + 1 + _NEAR):
+            found = chunks.get(after)
+            if found is None or found.ssrc == one.ssrc:
+                ticks = max(ticks, (found.first - one.first) % 2**32 if found else 0)
+                break
+        return ticks * 1_000_000 // _RATES.get(one.codec, _VIDEO_RATE) + _SLACK_US
 
     def _said(self, track: str, actor: str, payload: dict[str, Any]) -> None:
         rows, codec = values.items(payload, "chunks", list), values.text(payload, "codec")

@@ -266,7 +266,9 @@ class _Check:
         detail = f"{100 * live / total:.3f} % live" if total else "0 us"
         detail += f", {100 * later / total:.3f} % uploaded" if later else ""
         detail += f"; {len(gaps)} gaps, {filled} filled" if gaps else ""
-        return "gaps" if len(gaps) > filled or missing or pauses else "pass", detail
+        detail += f"; events were lost {len(story.lost)} times" if story.lost else ""
+        whole = len(gaps) == filled and not (missing or pauses or story.lost)
+        return "pass" if whole else "gaps", detail
 
     def attempts(self) -> tuple[str, str]:
         """Superseded attempts are all there; the events' step has counted them."""

@@ -35,31 +35,38 @@ class Track:
         self.opened_us, self.closed_us = opened_us, -1
         self.files: list[tuple[str, str, dict[str, Any]]] = []
         self.gaps: list[dict[str, Any]] = []
-        # Times: of segments, of gaps, of those for good, of chunks that are whole.
+        # Times: of segments, of gaps, of those for good; of chunks that uploads made whole, and of
+        # those that arrived whole, which are there where segments are.
         self.captured: list[Range] = []
         self.declared: list[Range] = []
         self.final: list[Range] = []
-        self.complete: list[Range] = []
+        self.uploaded: list[Range] = []
+        self.arrived: list[Range] = []
 
     def take(self, name: str, kind: str, payload: dict[str, Any]) -> None:
         """An event of a file, of a gap, or of chunks that arrived."""
         if kind == "chunk.verified":
             for span in values.items({"spans": [], **payload}, "spans", list):
                 low, high = values.numbers(span, 2)
-                self.complete.append((low, high))
+                self.arrived.append((low, high))
             return
         span = values.number(payload, "from_us"), values.number(payload, "to_us")
         _expect(span[0] <= span[1], "event")
         if kind == "gap.declared":
             _expect(len(values.text(payload, "cause")) <= 256, "event")
-            self.declared.append(span)
-            self.final += [span] if {"chunk", "chunks"} & payload.keys() else []
-            self.gaps.append({key: payload[key] for key in ("from_us", "to_us", "cause")})
+            self.lacks(span, payload["cause"], final=bool({"chunk", "chunks"} & payload.keys()))
             return
-        (self.captured if kind == "segment.closed" else self.complete).append(span)
         file = file_of(name, kind, payload)
         _expect(len(file) <= 256, "event")
+        uploaded = self.uploaded if file else self.arrived
+        (self.captured if kind == "segment.closed" else uploaded).append(span)
         self.files += [(kind, file, payload)] if file else []
+
+    def lacks(self, span: Range, cause: str, *, final: bool) -> None:
+        """A gap; for good if ``final``, whatever was uploaded."""
+        self.declared.append(span)
+        self.final += [span] if final else []
+        self.gaps.append({"from_us": span[0], "to_us": span[1], "cause": cause})
 
     def account(self, start: int, end: int, pauses: list[Range]) -> dict[str, Any]:
         """What ``gaps.json`` has to say of it; fails on a hole nobody declared."""
@@ -68,7 +75,8 @@ class Track:
         files, gaps = joined(self.captured), joined(self.declared)
         paused = without(pauses, files)
         # Chunks that won't come are missing, whatever other encodings of the time were uploaded.
-        there = without(joined(self.complete, BORDER_US), [*self.final, *paused])
+        whole = [*self.uploaded, *common(self.arrived, joined(files, BORDER_US))]
+        there = without(joined(whole, BORDER_US), [*self.final, *paused])
         filled = common(common(gaps, there), expected)
         missing = without(common([*gaps, *paused], expected), filled)
         for low, high in without(expected, [*files, *gaps, *paused]):
@@ -90,6 +98,7 @@ class Story:
         self.from_us, self.to_us, self.last_time, self.stopped = -1, 0, "", False
         self.tracks: dict[str, Track] = {}
         self.pauses: list[Range] = []
+        self.lost: list[Range] = []
         self.attempts: dict[str, int] = {}
         self.documents: dict[str, tuple[str, str]] = {}
         self.superseded = self._gaps = 0
@@ -118,6 +127,10 @@ class Story:
                 self._take(values.text(event, "type"), event)
             except Failure as failure:
                 raise Failure(failure.code, f"{where}: {failure.detail}") from None
+        # Any of the events that were lost may have told that something of a track is missing.
+        for track in self.tracks.values():
+            for span in self.lost:
+                track.lacks(span, "log_lost", final=True)
 
     def _take(self, kind: str, event: dict[str, Any]) -> None:
         at, payload = values.number(event, "at_us"), values.mapping(event, "payload")
@@ -131,6 +144,10 @@ class Story:
             self.pauses += [(self._paused_us, at)] if self._paused_us >= 0 else []
             self._paused_us = -1
             self.stopped = self.stopped or kind == "recording.stopped"
+        elif kind == "log.lost":
+            low, high = values.number(payload, "from_us"), values.number(payload, "to_us")
+            _expect(low <= high, "event")
+            self.lost.append((low, high))
         elif kind in {"attempt.started", "attempt.ended"}:
             self._attempt(kind, payload)
         elif kind in {"flow.given", "transcript.closed"}:
@@ -142,7 +159,7 @@ class Story:
                 track.closed_us = at
             elif kind in _OF_TRACKS:
                 track.take(name, kind, payload)
-        self._gaps += kind == "gap.declared"
+        self._gaps += {"gap.declared": 1, "log.lost": max(1, len(self.tracks))}.get(kind, 0)
         if self._gaps > MAX_GAPS:
             raise Failure("too_large", "gaps")
         if kind in _OF_DEVICES:

@@ -163,7 +163,7 @@ def close_segment(
 def upload(log: EventLog, place: Path, rng: random.Random, count: int) -> None:
     """Chunks of pictures: one after the other uploaded whole, in part, arrived, or lost."""
     chunks = [
-        [Frame(90_000 * number + 3_600 * index, rng.randbytes(rng.randrange(1, 40)))
+        [Frame(90_000 * number + 30_000 * index, rng.randbytes(rng.randrange(1, 40)))
          for index in range(3)]
         for number in range(count)
     ]  # fmt: skip

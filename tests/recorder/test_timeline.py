@@ -98,6 +98,27 @@ def test_what_is_lost_for_good_is_not_filled_by_what_another_encoding_uploaded()
     assert [one.filled_us for one in mic.gaps] == [2 * S, 0]
 
 
+def test_what_is_said_to_have_arrived_fills_nothing_where_no_file_is() -> None:
+    crash = gap("mic", 4 * S, 16 * S, "crash")
+    media = [segment("mic", 1, 0, 4 * S), crash, segment("mic", 2, 16 * S, 20 * S)]
+    nothing_new = {"track": "mic", "file": None, "frames": 0, "from_us": 0, "to_us": 20 * S}
+    said = [whole("mic", (0, 20 * S)), Happened("chunk.backfilled", 30 * S, nothing_new)]
+    mic = of_track(*media, *said).tracks["mic"]
+    assert mic.filled == []
+    assert mic.missing == [(4 * S, 16 * S)]
+
+
+def test_lost_events_are_a_gap_of_every_track_that_nothing_fills() -> None:
+    lost_events = Happened("log.lost", 9 * S, {"events": 3, "from_us": 8 * S, "to_us": 9 * S})
+    later = Happened("track.opened", 12 * S, {"track": "cam"})
+    media = [segment("mic", 1, 0, 20 * S), upload("mic", 0, 20 * S)]
+    tracks = of_track(*media, lost_events, later).tracks
+    assert tracks["mic"].missing == [(8 * S, 9 * S)]
+    for track in tracks.values():
+        (one,) = track.gaps
+        assert (one.cause, one.is_final, one.is_filled) == ("log_lost", True, False)
+
+
 def test_declared_gaps_are_missing_and_not_captured() -> None:
     mic = of_track(segment("mic", 1, 0, 20 * S), gap("mic", 3 * S, 4 * S)).tracks["mic"]
     assert mic.missing == [(3 * S, 4 * S)]

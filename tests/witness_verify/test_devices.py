@@ -35,9 +35,10 @@ from tests.recorder.evidence import Office
 from tests.witness_verify.tampering import unpacked
 from witness_verify import verify
 from witness_verify.asn1 import load_pem
-from witness_verify.steps import Step
+from witness_verify.steps import Result, Step
 
-END_US = 5_000_000
+S = 1_000_000
+END_US = 5 * S
 NOW_NS = 1_790_000_000 * 10**9
 Events = list[tuple[str, dict[str, Any], str, int]]
 
@@ -58,6 +59,10 @@ class Clock:
 
     def now_us(self) -> int:
         return self.at_us
+
+    @property
+    def room(self) -> int:
+        return 1_000
 
 
 async def record(
@@ -247,6 +252,10 @@ BATCH = {"codec": "opus", "from_seq": 1, "late": False}
 SPAN = {"from_us": 0, "to_us": 1, "cause": "network", "packets": None}
 
 
+def lost_events(from_us: int, to_us: int) -> Callable[[Events], None]:
+    return add("log.lost", events=1, from_us=from_us, to_us=to_us, types={"mark": 1})
+
+
 def crowd(events: Events) -> None:
     """More chunks at one time than there can be."""
     add("digest.batch", chunks=[ROW] * 65, **BATCH)(events)
@@ -286,6 +295,20 @@ WRONG: dict[str, tuple[Callable[[Events], None], str]] = {
     "no digest": (add("digest.batch", chunks=[[*ROW[:5], "x"]], **BATCH), "event"),
     "no numbers": (add("chunk.verified", chunks=["a"]), "form"),
     "chunks at one time": (crowd, "too_large"),
+    "an hour arrived of a second": (
+        of("chunk.verified", lambda payload: payload["spans"].append([0, 3_600_000_000])),
+        "client",
+    ),
+    "spans of no chunk": (add("chunk.verified", chunks=[], spans=[[0, S]]), "event"),
+    "spans that end before they begin": (
+        of("chunk.verified", lambda payload: payload.update(spans=[[S, 0]])),
+        "form",
+    ),
+    "an hour uploaded of a second": (
+        of("chunk.backfilled", lambda payload: payload.update(to_us=3_600_000_000)),
+        "client",
+    ),
+    "lost events that end before they begin": (lost_events(S, 0), "event"),
 }
 
 
@@ -305,6 +328,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return asyncio.run(record(tmp_path_factory.mktemp("whole"), sent))
 
 
+def verified_anew(
+    office: Office, place: Path, out: Path, change: Callable[[Events], None]
+) -> Result:
+    """The sealer's own account is changed: its keys are right, and it seals what it likes."""
+    events = json.loads(json.dumps(logged(place)))
+    change(events)
+    log_again(place, [tuple(event) for event in events])
+    sealed_without_checks(office, place, out)
+    with out.open("rb") as file:
+        trusted = [one for path in office.trust for one in load_pem(path.read_bytes())]
+        return verify(file, trusted)
+
+
 def copied(place: Path, to: Path) -> Path:
     shutil.copytree(place, to / "s1")
     return to / "s1"
@@ -315,16 +351,17 @@ def test_accounts_that_do_not_add_up_are_refused(
     office: Office, whole: Path, tmp_path: Path, name: str
 ) -> None:
     """The sealer's own account is wrong: its keys are right, and it seals what it likes."""
-    place = copied(whole, tmp_path)
     change, code = WRONG[name]
-    events = json.loads(json.dumps(logged(place)))
-    change(events)
-    log_again(place, [tuple(event) for event in events])
-    out = sealed_without_checks(office, place, tmp_path / "s1.zip")
-    with out.open("rb") as file:
-        trusted = [one for path in office.trust for one in load_pem(path.read_bytes())]
-        result = verify(file, trusted)
+    result = verified_anew(office, copied(whole, tmp_path), tmp_path / "s1.zip", change)
     assert result.code == code, result.steps
+
+
+def test_lost_events_do_not_pass(office: Office, whole: Path, tmp_path: Path) -> None:
+    place, out = copied(whole, tmp_path), tmp_path / "s1.zip"
+    result = verified_anew(office, place, out, lost_events(S, S))
+    assert result.exit_code == 1, result.steps
+    (track,) = json.loads(unpacked(out)["gaps.json"])["tracks"]
+    assert track["gaps"] == [{"from_us": S, "to_us": S, "cause": "log_lost", "filled_us": 0}]
 
 
 def sealed_without_checks(office: Office, place: Path, out: Path) -> Path:
