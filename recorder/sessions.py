@@ -42,6 +42,7 @@ class OpenSession:
 
     Attributes:
         events: the same log, for those who must not wait.
+        flow: whose nodes commands name; it never changes.
         capturing: media are being written, or would be but for a pause.
     """
 
@@ -49,6 +50,7 @@ class OpenSession:
     log: EventLog
     state: RecordingSession
     events: SessionLog
+    flow: Flow | None = None
     capturing: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -156,14 +158,16 @@ class Sessions:
                 session.state.apply(event)
         return _view(session)
 
-    def room_of(self, session_id: str) -> str:
+    async def room_of(self, session_id: str) -> str:
         """The room that a session records.
 
         Raises:
             SessionFileError: there is no such session.
         """
         session = self._open.get(session_id)
-        return session.room if session else read_session(self._place(session_id)).room
+        if session is not None:
+            return session.room
+        return (await asyncio.to_thread(read_session, self._place(session_id))).room
 
     async def command(self, session_id: str, command: Command, actor: str) -> dict[str, Any]:
         """Carries out a command; on the disk when this returns.
@@ -307,12 +311,13 @@ class Sessions:
         return session
 
     def _reopened(self, place: Path) -> OpenSession:
+        flow = read_flow(place)
         log = EventLog.open(place, wall_ns=self._wall_ns, disk=self._disk)
         state = RecordingSession.replayed(read_events(place, log.session))
         if state.state in {State.RECORDING, State.PAUSED}:
             state.apply(log.append("recording.recovered", {}, durable=True))
         events = SessionLog(place, log, self._writer, disk=self._disk)
-        return OpenSession(place, log, state, events)
+        return OpenSession(place, log, state, events, flow)
 
     async def _answered(self, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         """Waits for an answer; what takes longer goes on without whoever asked."""
@@ -358,7 +363,7 @@ def _view(session: OpenSession) -> dict[str, Any]:
         "state": session.state.state.value,
         "node": None if running is None else running.node,
         "attempt": None if running is None else running.attempt,
-        "flow": _flow_view(session.place),
+        "flow": _flow_view(session.flow),
         "log": session.events.state(),
     }
 
@@ -371,7 +376,7 @@ def _read_view(place: Path) -> dict[str, Any]:
         "state": state.state.value,
         "node": None,
         "attempt": None,
-        "flow": _flow_view(place),
+        "flow": _flow_view(read_flow(place)),
         **state_of_recording(place),
     }
 
@@ -385,8 +390,7 @@ def _about(session: SessionFile) -> dict[str, Any]:
     }
 
 
-def _flow_view(place: Path) -> dict[str, Any] | None:
-    flow = read_flow(place)
+def _flow_view(flow: Flow | None) -> dict[str, Any] | None:
     if flow is None:
         return None
     nodes = [{"code": node.code, "title": node.title.to_json()} for node in flow.nodes]

@@ -31,6 +31,9 @@ TRANSCRIPT_FILE: Final = "transcript.jsonl"
 MAX_LINES: Final = 256
 """Lines of one request at most."""
 
+_CLOSED: Final = b',"type":"transcript.closed"}\n'
+"""How a line of a canonical log ends that closes a transcript: quotes in values are escaped."""
+
 _MAX_BYTES: Final = 64 * 2**20
 _MAX_US: Final = 7 * 86_400 * 1_000_000
 _CONTROLS: Final = frozenset(map(chr, [*range(32), 127, 0x2028, 0x2029]))
@@ -101,9 +104,19 @@ def append_lines(place: Path, lines: Sequence[Spoken]) -> int:
 
 
 def is_closed(place: Path) -> bool:
-    """Whether the digests of a transcript are in the log: its file is read-only then."""
+    """Whether the digests of a transcript are in the log, which alone decides.
+
+    Its file is read-only then: a crash between the two, or a copy, may have left it otherwise.
+
+    Raises:
+        OSError: the log can't be read.
+    """
+    if not _is_logged(place / "events.jsonl"):
+        return False
     path = place / TRANSCRIPT_FILE
-    return path.exists() and not path.stat().st_mode & stat.S_IWUSR
+    if path.exists() and path.stat().st_mode & stat.S_IWUSR:
+        path.chmod(0o400)
+    return True
 
 
 def close_transcript(place: Path, log: EventLog, actor: str = "system") -> None:
@@ -122,6 +135,14 @@ def close_transcript(place: Path, log: EventLog, actor: str = "system") -> None:
     }
     log.append("transcript.closed", payload, actor=actor, durable=True)
     path.chmod(0o400)
+
+
+def _is_logged(log: Path) -> bool:
+    """Looks for the line without parsing the others: a log may be long, lines come often."""
+    if not log.exists():
+        return False
+    with log.open("rb") as file:
+        return any(line.endswith(_CLOSED) for line in file)
 
 
 def _whole_lines(data: bytes) -> int:

@@ -106,7 +106,7 @@ class RecordedSessions(Protocol):
         """A new session of a room."""
         ...
 
-    def room_of(self, session_id: str) -> str:
+    async def room_of(self, session_id: str) -> str:
         """The room a session belongs to."""
         ...
 
@@ -157,7 +157,7 @@ class SessionEndpoint:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             try:
-                identity = self._identity(request, roles)
+                identity = await self._identity(request, roles)
                 status, told = await handler(request, identity)
             except SessionRefusedError as refused:
                 return problem(refused.status, refused.code, refused.detail)
@@ -167,7 +167,7 @@ class SessionEndpoint:
 
         return serve
 
-    def _identity(self, request: web.Request, roles: frozenset[Role]) -> Identity:
+    async def _identity(self, request: web.Request, roles: frozenset[Role]) -> Identity:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise SessionRefusedError(401, ErrorCode.UNAUTHORIZED, "a room token is needed")
@@ -179,9 +179,11 @@ class SessionEndpoint:
             names = ", ".join(sorted(role.value for role in roles))
             raise SessionRefusedError(403, ErrorCode.FORBIDDEN, f"only for: {names}")
         session_id = request.match_info.get("session")
-        if session_id is not None and self._sessions.room_of(session_id) != identity.room_id:
-            # Sessions of other rooms are as if they weren't there.
-            raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such session")
+        if session_id is not None:
+            room = await self._sessions.room_of(session_id)
+            if room != identity.room_id:
+                # Sessions of other rooms are as if they weren't there.
+                raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such session")
         return identity
 
     async def _create(self, request: web.Request, identity: Identity) -> tuple[int, dict[str, Any]]:
@@ -203,16 +205,16 @@ class SessionEndpoint:
     async def _timeline(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
         return 200, await self._sessions.timeline(request.match_info["session"])
 
-    def _detector(self, request: web.Request, session_id: str) -> StaffIdentity:
+    async def _detector(self, request: web.Request, session_id: str) -> StaffIdentity:
         who = self._staff.identity(request, _DETECTORS)
-        if not who.may_see(self._sessions.room_of(session_id)):
+        if not who.may_see(await self._sessions.room_of(session_id)):
             raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such session")
         return who
 
     async def _transcribe(self, request: web.Request) -> web.StreamResponse:
         session_id = request.match_info["session"]
         try:
-            who = self._detector(request, session_id)
+            who = await self._detector(request, session_id)
             sent = await _body(request, _TRANSCRIPT, _MAX_LARGE_BODY)
             told = await self._sessions.transcribe(
                 session_id, sent.lines, final=sent.final, actor=who.subject

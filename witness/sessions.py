@@ -100,12 +100,9 @@ class SessionService:
             raise SessionRefusedError(400, ErrorCode.BAD_MESSAGE, str(error)) from error
         return await _answered(self._sessions.create(wanted.room, _sale(wanted), flow))
 
-    def room_of(self, session_id: str) -> str:
+    async def room_of(self, session_id: str) -> str:
         """The room a session belongs to."""
-        try:
-            return self._sessions.room_of(session_id)
-        except RecorderError as error:
-            raise _refusal(error) from error
+        return await _answered(self._sessions.room_of(session_id))
 
     async def command(self, session_id: str, command: SessionCommand, actor: str) -> dict[str, Any]:
         """Carries out a command."""

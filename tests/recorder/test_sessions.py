@@ -1,14 +1,20 @@
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from recorder import sessions as of_sessions
 from recorder.errors import LogWriteError, SessionFileError, SessionStateError
+from recorder.flow import parse_flow, read_flow
 from recorder.log import EventLog, read_events
 from recorder.session import Mark, Next, Pause, ReRecord, Resume, Start, Stop
 from recorder.session_file import read_session
 from recorder.sessions import OpenSession, Sessions
+from tests.recorder.test_flow import FLOW
 
 
 class FakeCapture:
@@ -83,9 +89,8 @@ async def test_a_room_has_one_session_at_a_time(sessions: Sessions) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere", "..", "a/b", ""])
 async def test_sessions_that_are_not_there_are_unknown(sessions: Sessions, name: str) -> None:
-    with pytest.raises(SessionFileError):
-        sessions.room_of(name)
     for call in (
+        sessions.room_of(name),
         sessions.describe(name),
         sessions.timeline(name),
         sessions.command(name, Stop(), ""),
@@ -131,3 +136,24 @@ async def test_the_end_of_the_server_ends_captures_and_closes_logs(
         await sessions.command(name, Start(), "rm")
     assert capture.calls == ["start", "stop"]
     EventLog.open(tmp_path / name).close()
+
+
+async def test_the_event_loop_reads_no_files(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_in: list[int] = []
+
+    def noted(read: Callable[[Path], Any], place: Path) -> Any:
+        read_in.append(threading.get_ident())
+        return read(place)
+
+    for read in (read_flow, read_session):
+        monkeypatch.setattr(of_sessions, read.__name__, partial(noted, read))
+    made = (await sessions.create("sale-1", flow=parse_flow(FLOW)))["session_id"]
+    opened = len(read_in)
+    for command in (Start(), Next("risk"), Stop()):
+        told = await sessions.command(made, command, "rm-1")
+        assert told["flow"]["nodes"][0]["code"] == "risk"
+    assert await sessions.room_of(made) == "sale-1"
+    assert len(read_in) == opened + 1
+    assert threading.get_ident() not in read_in

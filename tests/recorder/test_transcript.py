@@ -107,3 +107,21 @@ def test_a_seal_closes_the_transcript_and_holds_it_to_the_log(tmp_path: Path) ->
     path.unlink()
     with pytest.raises(SealError, match="missing"):
         office.seal(place, tmp_path / "two.zip")
+
+
+def test_what_the_log_closed_takes_no_more_whatever_the_mode_of_the_file(tmp_path: Path) -> None:
+    place = record(tmp_path, "s1")
+    append_lines(place, [spoken()])
+    path = place / "transcript.jsonl"
+    path.chmod(0o400)
+    assert not is_closed(place)
+    path.chmod(0o600)
+    with EventLog.open(place) as log:
+        log.append("flow.note", {"said": ',"type":"transcript.closed"}'})
+        assert not is_closed(place)
+        close_transcript(place, log)
+    # As after a crash between the two, or in a copy.
+    path.chmod(0o600)
+    with pytest.raises(SessionStateError, match="closed"):
+        append_lines(place, [spoken()])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
