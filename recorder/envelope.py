@@ -7,6 +7,7 @@ is good for that place only.
 
 import base64
 import hashlib
+import io
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ __all__ = [
     "key_of",
     "place_of",
     "seal",
+    "seal_stream",
 ]
 
 SUFFIX: Final = ".enc"
@@ -170,18 +172,38 @@ def seal(content: bytes, key: bytes, place: str) -> bytes:
         key: master key.
         place: where the file belongs, as :func:`place_of` says it.
     """
+    sealed = io.BytesIO()
+    seal_stream(io.BytesIO(content), sealed, key, place)
+    return sealed.getvalue()
+
+
+def seal_stream(content: BinaryIO, sealed: BinaryIO, key: bytes, place: str) -> None:
+    """Encrypts what may not fit into memory. All frames but the last are full ones.
+
+    Args:
+        content: read to its end.
+        sealed: written to.
+        key: master key.
+        place: where the file belongs.
+
+    Raises:
+        OSError: one of the files refused.
+    """
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     own, nonce, prefix = (secrets.token_bytes(size) for size in (KEY_BYTES, 12, 7))
     name, start = place.encode(), _MAGIC + MasterKeys.id_of(key)
     wrapped = AESGCM(key).encrypt(nonce, own, start + name)
     header = start + nonce + wrapped + prefix + _LENGTH.pack(len(name)) + name
-    out, cipher = [header], AESGCM(own)
-    step = MAX_FRAME - TAG
-    starts = range(0, max(len(content), 1), step)
-    for number, at in enumerate(starts):
-        is_last = number == len(starts) - 1
+    sealed.write(header)
+    cipher, step, number = AESGCM(own), MAX_FRAME - TAG, 0
+    part = content.read(step)
+    while True:
+        following = content.read(step)
+        is_last = not following
         frame_nonce = prefix + number.to_bytes(4, "big") + bytes([is_last])
-        frame = cipher.encrypt(frame_nonce, content[at : at + step], header)
-        out += [_FRAME.pack(len(frame) | (LAST if is_last else 0)), frame]
-    return b"".join(out)
+        frame = cipher.encrypt(frame_nonce, part, header)
+        sealed.write(_FRAME.pack(len(frame) | (LAST if is_last else 0)) + frame)
+        if is_last:
+            return
+        part, number = following, number + 1

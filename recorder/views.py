@@ -122,7 +122,7 @@ def read_views(place: Path) -> tuple[SessionFile, list[View], Event | None]:
         elif event.type == "view.fetched" and payload["view"] in views:
             view = views[payload["view"]]
             view.requests += 1
-            size = payload["to"] - payload["from"]
+            size = max(0, payload["to"] - payload["from"])
             view.fetched[payload["what"]] = view.fetched.get(payload["what"], 0) + size
     return session, list(views.values()), last
 

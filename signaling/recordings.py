@@ -6,7 +6,6 @@ log or history ever holds what lets somebody in.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ COOKIE: Final = "witness_view"
 BODY_TIMEOUT_S: Final = 10.0
 _MAX_BODY: Final = 8_192
 _TYPES: Final = {"film": "video/mp4", "package": "application/zip"}
+_SUFFIXES: Final = {"film": ".mp4", "package": ".zip"}
+_PIECE: Final = 1 << 20
 
 Purpose = Literal[
     "review", "complaint", "dispute", "audit", "customer_request", "training", "other"
@@ -96,6 +97,24 @@ class ViewPass:
     expires_s: float
 
 
+class SealedMedia(Protocol):
+    """A film that lies encrypted.
+
+    Attributes:
+        size: bytes of the content.
+    """
+
+    size: int
+
+    async def read(self, start: int, count: int) -> bytes:
+        """Part of the content; it lies within."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of the file."""
+        ...
+
+
 class RecordingLibrary(Protocol):
     """What holds recordings. Methods raise :class:`SessionRefusedError`."""
 
@@ -123,7 +142,7 @@ class RecordingLibrary(Protocol):
         """How far film and verification are."""
         ...
 
-    async def file(self, view: ViewPass, what: str, language: str) -> Path:
+    async def file(self, view: ViewPass, what: str, language: str) -> Path | SealedMedia:
         """The film or the package."""
         ...
 
@@ -250,20 +269,30 @@ class RecordingsEndpoint:
 
     async def _send(self, request: web.Request, view: ViewPass, what: str) -> web.StreamResponse:
         language = "en" if request.query.get("lang") == "en" else "zh"
-        path = await self._library.file(view, what, language)
-        size = (await asyncio.to_thread(path.stat)).st_size
-        if request.method == "GET":
-            await self._library.fetched(view, what, _span(request, size), size)
-        name = f"{view.session_id}{path.suffix}"
+        name = f"{view.session_id}{_SUFFIXES[what]}"
         kind = "attachment" if what == "package" else "inline"
-        return web.FileResponse(
-            path,
-            headers={
-                "Content-Type": _TYPES[what],
-                "Cache-Control": "private, no-store",
-                "Content-Disposition": f'{kind}; filename="{name}"',
-            },
-        )
+        headers = {
+            "Content-Type": _TYPES[what],
+            "Cache-Control": "private, no-store",
+            "Content-Disposition": f'{kind}; filename="{name}"',
+        }
+        found = await self._library.file(view, what, language)
+        if isinstance(found, Path):
+            size = (await asyncio.to_thread(found.stat)).st_size
+            await self._note(request, view, what, _span(request, size), size)
+            return web.FileResponse(found, headers=headers)
+        try:
+            span = _span(request, found.size)
+            await self._note(request, view, what, span, found.size)
+            return await _stream(request, found, span, headers)
+        finally:
+            await found.close()
+
+    async def _note(
+        self, request: web.Request, view: ViewPass, what: str, span: tuple[int, int], size: int
+    ) -> None:
+        if request.method == "GET":
+            await self._library.fetched(view, what, span, size)
 
     def _own_page(self, request: web.Request) -> None:
         origin = request.headers.get("Origin")
@@ -272,17 +301,48 @@ class RecordingsEndpoint:
 
 
 def _span(request: web.Request, size: int) -> tuple[int, int]:
-    """Bytes that may be sent: the whole file where a condition decides."""
+    """Bytes that may be sent: the whole file where a condition decides.
+
+    The header is read by what serves files, so that no other reading of it can be logged.
+
+    Raises:
+        web.HTTPRequestRangeNotSatisfiable: none are; nothing is to be logged.
+    """
     if "If-Range" in request.headers:
         return 0, size
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
-    if match is None or match.groups() == ("", ""):
-        return 0, size
-    first, last = match.groups()
-    if not first:
-        return max(0, size - int(last[:18])), size
-    start = min(int(first[:18]), size)
-    return start, min(size, int(last[:18]) + 1) if last else size
+    try:
+        wanted = request.http_range
+    except ValueError:
+        raise _unsatisfiable(size) from None
+    start = 0 if wanted.start is None else wanted.start
+    if start < 0:
+        start = max(0, size + start)
+    end = size if wanted.stop is None else min(size, wanted.stop)
+    if start >= end and (start or wanted.stop is not None):
+        raise _unsatisfiable(size)
+    return start, end
+
+
+def _unsatisfiable(size: int) -> web.HTTPRequestRangeNotSatisfiable:
+    return web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+
+
+async def _stream(
+    request: web.Request, media: SealedMedia, span: tuple[int, int], headers: dict[str, str]
+) -> web.StreamResponse:
+    start, end = span
+    is_part = "Range" in request.headers and "If-Range" not in request.headers
+    response = web.StreamResponse(status=206 if is_part else 200, headers=headers)
+    response.headers["Accept-Ranges"] = "bytes"
+    if is_part:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{media.size}"
+    response.content_length = end - start
+    await response.prepare(request)
+    if request.method == "GET":
+        for at in range(start, end, _PIECE):
+            await response.write(await media.read(at, min(_PIECE, end - at)))
+    await response.write_eof()
+    return response
 
 
 def _json(told: dict[str, Any], *, status: int = 200) -> web.Response:

@@ -5,7 +5,8 @@ import json
 import logging
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,10 +23,11 @@ from recorder.session_file import is_session_id, read_session
 from recorder.views import PLAYBACK_FOLDER, open_views, playback_place
 from signaling.clock import Clock, TokenBucket
 from signaling.errors import ErrorCode, HttpCode
-from signaling.recordings import NewView, Search, ViewPass
+from signaling.recordings import NewView, SealedMedia, Search, ViewPass
 from signaling.sessions import SessionRefusedError
 from signaling.staff import StaffIdentity, StaffRole
 from witness.errors import EvidenceError
+from witness.playback_films import SealedFilm, sealed_film, sweep
 from witness.playback_jobs import Job, Jobs, JobsFullError
 from witness.sealing import certificates_of
 
@@ -36,6 +38,7 @@ VIEW_S: Final = 3_600.0
 """How long a purpose that was given holds."""
 
 _MAX_VIEWS: Final = 1_000
+_MAX_OWN_VIEWS: Final = 20
 _MAX_LOGS: Final = 32
 _WAITING: Final = 8
 _PER_S: Final = 10.0
@@ -53,6 +56,7 @@ class _Open:
 class _Log:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     log: EventLog | None = None
+    users: int = 0
 
 
 def playback_directory(recording: RecordingConfig) -> Path:
@@ -104,10 +108,8 @@ class PlaybackLibrary:
     async def close(self) -> None:
         """Ends workers and closes logs."""
         await self.jobs.close()
-        for entry in self._logs.values():
-            if entry.log is not None:
-                entry.log.close()
-        self._logs.clear()
+        for name in list(self._logs):
+            await self._let_go(name)
 
     async def search(self, search: Search, who: StaffIdentity) -> dict[str, Any]:
         """Recordings somebody may watch, newest first."""
@@ -131,6 +133,7 @@ class PlaybackLibrary:
         session = await self._answered(lambda: read_session(place))
         if not who.may_see(session.room):
             raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such recording")
+        self._make_room(who.subject)
         expires_s = min(self._clock().unix_s + VIEW_S, who.expires_at)
         view = ViewPass(
             secrets.token_hex(8),
@@ -154,9 +157,23 @@ class PlaybackLibrary:
             extra={"session_id": session_id, "seq": event.seq, "sha256": event.digest.sha256},
         )
         self._open[view.token] = _Open(view, TokenBucket(_PER_S, _BURST, self._clock().steady_s))
-        while len(self._open) > _MAX_VIEWS:
-            self._open.popitem(last=False)
         return view
+
+    def _make_room(self, subject: str) -> None:
+        """Ends a viewer's own oldest view where he has too many, never another's.
+
+        Raises:
+            SessionRefusedError: others have too many open.
+        """
+        now_s = self._clock().unix_s
+        for token in [one for one, kept in self._open.items() if kept.view.expires_s <= now_s]:
+            del self._open[token]
+        own = [one for one, kept in self._open.items() if kept.view.who.subject == subject]
+        if len(own) >= _MAX_OWN_VIEWS:
+            del self._open[own[0]]
+        if len(self._open) >= _MAX_VIEWS:
+            detail = "too many recordings are being watched; try again later"
+            raise SessionRefusedError(503, ErrorCode.SERVER_FULL, detail)
 
     def view(self, session_id: str, token: str) -> ViewPass:
         """The open view of a cookie."""
@@ -200,12 +217,20 @@ class PlaybackLibrary:
         verdict = _merged(files["verification"], self._job(f"verification:{name}"))
         return {"films": films, "verification": verdict, "package": files["package"]}
 
-    async def file(self, view: ViewPass, what: str, language: str) -> Path:
+    def sweep(self) -> None:
+        """Removes halves of films; and plain films, where they are to be encrypted."""
+        sweep(self._own, plain=self._keys is not None)
+
+    async def file(self, view: ViewPass, what: str, language: str) -> Path | SealedMedia:
         """The film or the package."""
-        name = view.session_id
-        path = self._film(name, language) if what == "film" else self._package(name)
+        name, keys = view.session_id, self._keys
+        film = self._film(name, language)
+        sealed = what == "film" and keys is not None
+        path = self._package(name) if what != "film" else sealed_film(film) if sealed else film
         if path is None or not await asyncio.to_thread(path.is_file):
             raise SessionRefusedError(404, HttpCode.NOT_FOUND, f"there is no {what} yet")
+        if sealed and keys is not None:
+            return await self._answered(lambda: SealedFilm(film, keys))
         return path
 
     async def fetched(self, view: ViewPass, what: str, span: tuple[int, int], size: int) -> None:
@@ -218,15 +243,21 @@ class PlaybackLibrary:
     ) -> Event:
         entry = self._logs.setdefault(view.session_id, _Log())
         self._logs.move_to_end(view.session_id)
-        async with entry.lock:
+        async with _used(entry):
             event = await self._answered(lambda: self._write(entry, view, kind, payload, durable))
         for name in list(self._logs)[: max(0, len(self._logs) - _MAX_LOGS)]:
-            old = self._logs[name]
-            if not old.lock.locked():
-                del self._logs[name]
-                if old.log is not None:
-                    old.log.close()
+            if not self._logs[name].users:
+                await self._let_go(name)
         return event
+
+    async def _let_go(self, name: str) -> None:
+        """Closes a log nobody uses; who wants it meanwhile waits and opens it again."""
+        entry = self._logs[name]
+        async with _used(entry):
+            if entry.log is not None:
+                await asyncio.to_thread(_close, entry.log)
+        if not entry.users:
+            self._logs.pop(name, None)
 
     def _write(
         self, entry: _Log, view: ViewPass, kind: str, payload: dict[str, Any], durable: bool
@@ -270,7 +301,7 @@ class PlaybackLibrary:
         found: dict[str, Any] = {}
         for language in ("zh", "en"):
             film = self._film(name, language)
-            about = _read(film.with_suffix(".json")) if film.is_file() else None
+            about = _read(film.with_suffix(".json")) if self._has_film(film) else None
             found[f"film-{language}"] = None if about is None else {"state": "done", **about}
         package = self._package(name)
         known = package.stat() if package is not None and package.is_file() else None
@@ -295,6 +326,9 @@ class PlaybackLibrary:
     def _film(self, name: str, language: str) -> Path:
         return playback_place(self._own, name) / f"film-{language}.mp4"
 
+    def _has_film(self, film: Path) -> bool:
+        return (film if self._keys is None else sealed_film(film)).is_file()
+
     def _package(self, name: str) -> Path | None:
         directory = self._evidence.packages_directory
         return None if directory is None else directory / f"{name}.zip"
@@ -314,6 +348,24 @@ class PlaybackLibrary:
             _LOG.error("a recording can't be shown", extra={"reason": str(error)})
             detail = "the recording can't be read; see the server's log"
             raise SessionRefusedError(503, ErrorCode.INTERNAL, detail) from error
+
+
+@asynccontextmanager
+async def _used(entry: _Log) -> AsyncIterator[None]:
+    entry.users += 1
+    try:
+        async with entry.lock:
+            yield
+    finally:
+        entry.users -= 1
+
+
+def _close(log: EventLog) -> None:
+    """What the disk refuses is the fault of no request that happens to come by."""
+    try:
+        log.close()
+    except RecorderError as error:
+        _LOG.error("a log of views can't be closed", extra={"reason": str(error)})
 
 
 def _merged(there: dict[str, Any] | None, job: dict[str, Any] | None) -> dict[str, Any]:

@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 import json
 import logging
+import shutil
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
+
+from witness.playback_films import MAKING
 
 __all__ = ["Job", "Jobs", "JobsFullError"]
 
@@ -17,6 +21,10 @@ _KEPT: Final = 512
 """Results that are remembered; beyond it the oldest are forgotten."""
 
 _LINE: Final = 1 << 20
+SILENCE_S: Final = 900.0
+"""A percent of a long film may take minutes; nothing takes longer than this."""
+
+_COMMAND: Final = (sys.executable, "-m", "witness.playback_worker")
 
 
 class JobsFullError(Exception):
@@ -44,13 +52,19 @@ class Jobs:
 
     Args:
         limit: jobs that may wait; further ones are refused.
+        silence_s: without a word for so long, a worker is killed.
+        command: starts a worker.
 
     Attributes:
         refused, failed, done: totals.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(
+        self, limit: int, *, silence_s: float = SILENCE_S, command: Sequence[str] = _COMMAND
+    ) -> None:
         self._limit = limit
+        self._silence_s = silence_s
+        self._command = command
         self._waiting: deque[Job] = deque()
         self._known: OrderedDict[str, Job] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
@@ -109,8 +123,10 @@ class Jobs:
             job.state = "running"
             try:
                 await self._work(job)
-            except (OSError, ValueError) as error:
-                job.error = str(error)
+            except TimeoutError:
+                job.error = f"the worker said nothing for {self._silence_s:.0f} s"
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next job is to run
+                job.error = f"{type(error).__name__}: {error}"
             if job.error:
                 job.state, self.failed = "failed", self.failed + 1
                 _LOG.warning("work on a recording failed", extra={"reason": job.error})
@@ -119,9 +135,7 @@ class Jobs:
 
     async def _work(self, job: Job) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "witness.playback_worker",
+            *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -133,15 +147,29 @@ class Jobs:
         try:
             process.stdin.write(json.dumps(job.task).encode())
             process.stdin.close()
-            async for line in process.stdout:
+            while line := await self._heard(process.stdout):
                 told = json.loads(line)
+                if not isinstance(told, dict):
+                    raise TypeError("a line of the worker is no object")
                 job.share = told.get("share", job.share)
                 if "done" in told:
                     job.error = ""
                 elif "error" in told:
                     job.error = str(told["error"])
-            await process.wait()
+            async with asyncio.timeout(self._silence_s):
+                await process.wait()
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+                await asyncio.to_thread(_clear, job.task)
+
+    async def _heard(self, stdout: asyncio.StreamReader) -> bytes:
+        async with asyncio.timeout(self._silence_s):
+            return await stdout.readline()
+
+
+def _clear(task: Mapping[str, Any]) -> None:
+    """Removes what a worker that was killed could not: half a film."""
+    if "film" in task:
+        shutil.rmtree(Path(task["film"]).with_suffix(MAKING), ignore_errors=True)

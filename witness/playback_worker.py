@@ -7,15 +7,25 @@ and ends with ``{"done": …}`` or ``{"error": …}``.
 import hashlib
 import json
 import os
+import resource
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from witness.playback_films import MAKING, film_place, sealed_film
+
+if TYPE_CHECKING:
+    from recorder.envelope import MasterKeys
 
 __all__ = ["main"]
 
 _NICE: Final = 10
 _BLOCK: Final = 1 << 20
+_MEMORY: Final = 8 << 30
+"""Bytes of address space: beyond them the work fails, not the machine."""
+
 _STEPS: Final = {"survey": (0.0, 0.1), "film": (0.1, 1.0)}
 
 
@@ -25,14 +35,16 @@ def _say(**told: object) -> None:
 
 
 def make_film(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Composes a film and puts it where it is served from."""
+    """Composes a film and puts it where it is served from, encrypted where there is a key."""
     from recorder.compose.film import FilmOptions
     from recorder.compose.session import compose_session
     from recorder.envelope import MasterKeys
     from recorder.playback.opening import open_recording
 
     place, film = Path(task["session"]), Path(task["film"])
-    out = film.with_suffix(".making")
+    out = film.with_suffix(MAKING)
+    shutil.rmtree(out, ignore_errors=True)
+    keys = MasterKeys.from_json(task["keys"])
     last = -1
 
     def progress(step: str, share: float) -> None:
@@ -44,22 +56,39 @@ def make_film(task: Mapping[str, Any]) -> dict[str, Any]:
             _say(share=percent / 100)
 
     language = task["language"]
-    composed = compose_session(
-        open_recording(place, language, MasterKeys.from_json(task["keys"])),
-        out,
-        FilmOptions(language=language),
-        tracks=False,
-        progress=progress,
-    )
-    composed.film.file.replace(film)
-    out.rmdir()
+    try:
+        composed = compose_session(
+            open_recording(place, language, keys),
+            out,
+            FilmOptions(language=language),
+            tracks=False,
+            progress=progress,
+        )
+        if keys is None:
+            composed.film.file.replace(film)
+        else:
+            seal_film(composed.film.file, film, keys)
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
     about = {"seconds": round(composed.film.seconds, 3), "uploads": task["uploads"]}
     film.with_suffix(".json").write_text(json.dumps(about))
     return about
 
 
+def seal_film(made: Path, film: Path, keys: "MasterKeys") -> None:
+    """Encrypts a film under the key of new recordings; no plain one stays in its place."""
+    from recorder.envelope import seal_stream
+
+    new = made.with_suffix(".sealing")
+    with made.open("rb") as content, new.open("wb") as sealed:
+        seal_stream(content, sealed, keys.current, film_place(film))
+    new.replace(sealed_film(film))
+    film.unlink(missing_ok=True)
+
+
 def verify_package(task: Mapping[str, Any]) -> dict[str, Any]:
     """Checks a package as anybody would, and takes its digest."""
+    from witness.sealing import judged
     from witness_verify import verify
     from witness_verify.__main__ import certificates
 
@@ -79,9 +108,12 @@ def verify_package(task: Mapping[str, Any]) -> dict[str, Any]:
         digest = hashlib.sha256()
         while block := file.read(_BLOCK):
             digest.update(block)
+    verdict = judged(result)
+    is_unknown = any(step.code == "timestamp_unknown" for step in result.steps)
     told = {
-        "exit": result.exit_code,
-        "code": result.code or None,
+        "exit": verdict.exit_code,
+        "code": verdict.code or None,
+        "timestamp": "unknown" if is_unknown else "known",
         "package": result.package or None,
         "session": result.session or None,
         "steps": [
@@ -102,11 +134,14 @@ def main() -> int:
     from witness_verify.failure import Failure
 
     os.nice(_NICE)
+    limit = resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = _MEMORY if limit == resource.RLIM_INFINITY else min(_MEMORY, limit)
+    resource.setrlimit(resource.RLIMIT_AS, (most, limit))
     task = json.loads(sys.stdin.read())
     work = {"film": make_film, "verification": verify_package}[task["work"]]
     try:
         done = work(task)
-    except (RecorderError, Failure, OSError, ValueError) as error:
+    except (RecorderError, Failure, OSError, ValueError, MemoryError) as error:
         # PyAV's errors are of the last two kinds.
         _say(error=f"{type(error).__name__}: {error}")
         return 1

@@ -9,11 +9,12 @@ from witness import version
 from witness.errors import EvidenceError
 from witness.i18n import t
 
-__all__ = ["Verdict", "certificates_of", "check", "office_of", "seal_session"]
+__all__ = ["Verdict", "certificates_of", "check", "judged", "office_of", "seal_session"]
 
 if TYPE_CHECKING:
     from recorder.config import EvidenceConfig
     from recorder.seal import Progress, Sealed, SealingOffice
+    from witness_verify.steps import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,14 @@ def check(path: Path, config: "EvidenceConfig") -> Verdict:
     trusted = [one for name in certificates_of(config) for one in certificates(name)]
     with path.open("rb") as file:
         result = verify(file, trusted)
+    return judged(result)
+
+
+def judged(result: "Result") -> Verdict:
+    """What a result says where nobody knows who stands behind a remote stamp.
+
+    Everything else that fails or is unknown is a FAIL.
+    """
     codes = [step.code for step in result.steps if step.code and step.code != "timestamp_unknown"]
     gaps = any(step.outcome == "gaps" for step in result.steps)
     return Verdict(2 if codes else int(gaps), codes[0] if codes else "")

@@ -342,6 +342,7 @@ class WitnessServer:
         library = PlaybackLibrary(
             self.settings.recording, self.settings.evidence, system_clock, keys
         )
+        library.sweep()
         self._library = library
         metrics.registry.register(PlaybackCollector(library))
         endpoint = RecordingsEndpoint(

@@ -100,6 +100,33 @@ class SealedFile(io.RawIOBase):
         """It is."""
         return True
 
+    def content_size(self) -> int:
+        """Bytes of the content, where all frames but the last are full ones (``seal_stream``)."""
+        body = self._file.seek(0, io.SEEK_END) - len(self.header.raw)
+        whole, rest = divmod(body, _LENGTH.size + MAX_FRAME)
+        self._go_to(0)
+        return whole * (MAX_FRAME - TAG) + max(0, rest - _LENGTH.size - TAG)
+
+    def read_at(self, start: int, count: int) -> bytes:
+        """Part of the content, where all frames but the last are full ones.
+
+        Raises:
+            RecordingError: it is not there, or was changed.
+        """
+        number, skip = divmod(start, MAX_FRAME - TAG)
+        self._go_to(number)
+        content = bytearray()
+        while len(content) < skip + count:
+            frame = b"" if self._is_over else self._frame()
+            if not frame:
+                raise self._damaged()
+            content += frame
+        return bytes(content[skip : skip + count])
+
+    def _go_to(self, number: int) -> None:
+        self._file.seek(len(self.header.raw) + number * (_LENGTH.size + MAX_FRAME))
+        self._number, self._content, self._is_over = number, b"", False
+
     def close(self) -> None:
         """Closes the file below, too."""
         if not self.closed:
