@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ from recorder.durable import sync_directory
 from recorder.sale import Sale
 from recorder.session_file import is_session_id, rfc3339
 
-__all__ = ["Archive", "Check", "Expired", "Material", "Step"]
+__all__ = ["Archive", "Check", "Expired", "Material", "Step", "Whole"]
 
 Step = Callable[[str], None]
 """Told of every step that is done; tests end the process there."""
@@ -41,6 +41,12 @@ Step = Callable[[str], None]
 Check = Callable[[Path], str]
 """Says ``pass``, ``gaps`` or ``unknown`` of a package; raises when it is not what was sealed."""
 
+Whole = Callable[[Facts], AbstractContextManager[bool]]
+"""Entered just before originals go: says whether a package has all of its session still. Until it
+is left nothing can be added to the session.
+"""
+
+_VERIFIED: Final = frozenset({"pass", "gaps"})
 _PACKAGE: Final = "package.zip"
 _REMOVING: Final = ".removing"
 _CASE: Final = 64
@@ -116,7 +122,7 @@ class Archive:
         check: Check,
         *,
         who: str,
-        remove: bool = False,
+        remove: Whole | None = None,
         progress: Progress | None = None,
         step: Step = _nothing,
     ) -> Deposit:
@@ -126,7 +132,8 @@ class Archive:
             material: the files.
             check: looks at the package before anything is copied.
             who: for the journal.
-            remove: remove the originals after the copy was read again and compared.
+            remove: remove the originals after the copy was read again and compared, if the package
+                was verified and this still says that it has all of the session.
             progress: told of bytes copied and read again, of all files together.
             step: told of every step.
 
@@ -153,10 +160,13 @@ class Archive:
                 raise DepositError(
                     "{path} is not the package that was archived", path=material.package
                 )
-            if remove and found.originals != "removed":
+            if remove and found.originals != "removed" and found.verdict in _VERIFIED:
                 if not fresh:
                     self._compare(found, progress)
-                found = self._remove(found, material.originals, who, step)
+                # A copy takes its time: the session is looked at now, not before it.
+                with remove(facts) as is_whole:
+                    if is_whole:
+                        found = self._remove(found, material.originals, who, step)
         return found
 
     def _put(
@@ -227,14 +237,13 @@ class Archive:
     def _remove(self, deposit: Deposit, originals: Iterable[Path], who: str, step: Step) -> Deposit:
         facts = deposit.facts
         self.journal.append("originals.removing", facts.package, who, session=facts.session)
-        self.catalogue.put(replace(deposit, originals="removing"))
+        self.catalogue.set_originals(facts.package, "removing")
         for path in originals:
             _remove_tree(path)
             step(f"removed {path.suffix or 'capture'}")
-        gone = replace(deposit, originals="removed")
-        self.catalogue.put(gone)
+        self.catalogue.set_originals(facts.package, "removed")
         self.journal.append("originals.removed", facts.package, who, session=facts.session)
-        return gone
+        return self._archived(facts.package)
 
     # Looking.
 

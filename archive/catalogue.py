@@ -116,6 +116,15 @@ class Catalogue:
         with self._open() as base:
             _put(base, deposit)
 
+    def set_originals(self, package: str, state: str) -> None:
+        """Says where the originals of a deposit are; all else stays as others may have made it.
+
+        Raises:
+            CatalogueError: the file can't be used.
+        """
+        with self._open() as base:
+            base.execute("UPDATE deposit SET originals = ? WHERE package = ?", (state, package))
+
     def replace_all(self, deposits: Sequence[Deposit], holds: Sequence[tuple[str, str]]) -> None:
         """Begins anew with these; all at once, or not at all.
 
@@ -182,14 +191,16 @@ class Catalogue:
             )
             return [name for (name,) in rows]
 
-    def sessions(self) -> set[str]:
-        """Ids of all sessions that were archived, also of those deleted since.
+    def settled(self) -> set[str]:
+        """Ids of all packages that were archived, also of those deleted since; without those
+        whose originals were being removed when something cut that off.
 
         Raises:
             CatalogueError: the file can't be used.
         """
         with self._open() as base:
-            return {name for (name,) in base.execute("SELECT DISTINCT session FROM deposit")}
+            rows = base.execute("SELECT package FROM deposit WHERE originals <> 'removing'")
+            return {name for (name,) in rows}
 
     def due(self, today: date) -> list[Deposit]:
         """Deposits whose day has passed and that no case needs, the oldest first.

@@ -5,6 +5,7 @@ insertion, deletion and exchange shows, and any truncation that is not at the en
 processes may write: each append takes the file's lock and reads the last line.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -106,8 +107,7 @@ class Journal:
                 line = entry.line()
                 if len(line) > _MAX_LINE:
                     raise JournalError("a line of {bytes} bytes is too long", bytes=len(line))
-                file.write(line)
-                os.fsync(file.fileno())
+                _write(file, line)
         except OSError as error:
             raise JournalError(
                 "the archive's journal can't be written: {reason}", reason=error.strerror
@@ -159,6 +159,8 @@ class Journal:
         file.seek(start)
         tail = file.read(size - start)
         end = tail.rfind(b"\n") + 1
+        if start and not end:
+            raise JournalError("the end of the archive's journal is damaged: no line ends there")
         if torn := tail[end:]:
             with self._path.with_suffix(".torn").open("ab") as kept:
                 kept.write(torn + b"\n")
@@ -169,6 +171,20 @@ class Journal:
             return None
         line = tail[tail.rfind(b"\n", 0, end - 1) + 1 : end]
         return _parsed(line, None)
+
+
+def _write(file: BinaryIO, line: bytes) -> None:
+    """All of a line, on the disk, or nothing of it."""
+    before = file.seek(0, os.SEEK_END)
+    try:
+        written = file.write(line)
+        os.fsync(file.fileno())
+    except OSError:
+        os.ftruncate(file.fileno(), before)
+        raise
+    if written != len(line):
+        os.ftruncate(file.fileno(), before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _parsed(line: bytes, number: int | None) -> Entry:

@@ -166,7 +166,7 @@ class ArchiveService:
         return self._now() - since
 
     def _waiting(self) -> list[str]:
-        return waiting(self._archiving, self.catalogue.sessions())
+        return waiting(self._archiving, self.catalogue.settled())
 
     async def _try(self, name: str) -> None:
         told = await self._work(name)

@@ -1,8 +1,10 @@
 """The configured archive, and what of a session goes into it."""
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,10 +19,12 @@ __all__ = ["Archiving", "waiting"]
 
 if TYPE_CHECKING:
     from archive.archive import Archive, Check, Material
+    from archive.package import Facts
     from archive.record import Deposit
     from archive.storage import Progress
 
 _FILMS: Final = frozenset({".mp4", ".webm", ".mkv"})
+_FAILS: Final = "{path} does not pass: {code}; see `witness verify`"
 _LATER: Final = frozenset({"recording.sealed"})
 """Events after sealing that add nothing to the recording."""
 
@@ -141,7 +145,9 @@ class Archiving:
             material,
             self._check(),
             who=who,
-            remove=self.archive.remove_originals and self._is_complete(session, package),
+            remove=partial(self._whole, session, package)
+            if self.archive.remove_originals
+            else None,
             progress=progress,
         )
 
@@ -162,44 +168,42 @@ class Archiving:
         return Material(package, tuple({path.name: path for path in films}.values()),
                         tuple(originals))  # fmt: skip
 
-    def _is_complete(self, session: str, package: Path) -> bool:
-        """Whether the package has all of the session: nothing came after it was sealed, and
-        nothing is waited for.
+    @contextmanager
+    def _whole(self, session: str, package: Path, facts: "Facts") -> Iterator[bool]:
+        """Whether what was archived has all of the session: nothing came after it was sealed, and
+        nothing is waited for. Until this is left the log belongs to this process, so the server
+        refuses what would be added; afterwards there is no session to add to.
         """
         from archive.package import facts_of
-        from recorder.backfill.pending import Pending
-        from recorder.log import read_events
-        from recorder.session_file import read_session
+        from recorder.errors import LogBusyError
+        from recorder.log import EventLog
 
-        assert self.recordings is not None
-        place = self.recordings / session
-        if not (place / "session.json").is_file():
-            return True
         with package.open("rb") as file:
-            facts = facts_of(file)
-        pending = Pending()
-        for event in read_events(place, read_session(place)):
-            pending.note(event)
-            if event.seq > facts.events and event.type not in _LATER:
-                return False
-        return facts.session == session and not pending.count
+            is_whole = facts_of(file) == facts and facts.session == session
+        place = None if self.recordings is None else self.recordings / session
+        if place is None or not (place / "session.json").is_file():
+            yield is_whole
+            return
+        try:
+            log = EventLog.open(place)
+        except LogBusyError:
+            yield False
+            return
+        with log:
+            yield is_whole and _has_all(place, facts)
 
     def _check(self) -> "Check":
         from archive.errors import DepositError
         from witness.sealing import check
 
         if self.evidence.keys_directory is None:
-            # Who signs isn't known here: that is said, and the digests are compared all the same.
-            return lambda _: "unknown"
+            # Who signs isn't known here: that is said, and everything else is checked.
+            return _unknown
 
         def passes(path: Path) -> str:
             verdict = check(path, self.evidence)
             if verdict.code:
-                raise DepositError(
-                    "{path} does not pass: {code}; see `witness verify`",
-                    path=path,
-                    code=verdict.code,
-                )
+                raise DepositError(_FAILS, path=path, code=verdict.code)
             return "gaps" if verdict.exit_code else "pass"
 
         return passes
@@ -225,8 +229,26 @@ class Archiving:
         return "gaps" if any(one.outcome == "gaps" for one in result.steps) else "pass"
 
 
-def waiting(archiving: Archiving, archived: Collection[str]) -> list[str]:
+def _has_all(place: Path, facts: "Facts") -> bool:
+    """Whether nothing was logged since a package was sealed, and nothing is waited for."""
+    from recorder.backfill.pending import Pending
+    from recorder.log import read_events
+    from recorder.session_file import read_session
+
+    pending = Pending()
+    for event in read_events(place, read_session(place)):
+        pending.note(event)
+        if event.seq > facts.events and event.type not in _LATER:
+            return False
+    return not pending.count
+
+
+def waiting(archiving: Archiving, settled: Collection[str]) -> list[str]:
     """Sealed sessions of this machine that are not in the archive, the oldest package first.
+
+    Args:
+        archiving: where to look.
+        settled: ids of packages for which nothing is left to do.
 
     Raises:
         OSError: a directory can't be read.
@@ -234,5 +256,36 @@ def waiting(archiving: Archiving, archived: Collection[str]) -> list[str]:
     packages = archiving.packages
     if packages is None or not packages.is_dir():
         return []
-    found = [path for path in packages.glob("*.zip") if path.stem not in archived]
-    return [path.stem for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+    found = []
+    for path in packages.glob("*.zip"):
+        about = path.stat()
+        if _id_of(path, about.st_mtime_ns, about.st_size) not in settled:
+            found.append((about.st_mtime_ns, path.stem))
+    return [name for _, name in sorted(found)]
+
+
+def _unknown(path: Path) -> str:
+    from archive.errors import DepositError
+    from witness_verify import verify
+
+    with path.open("rb") as file:
+        steps = verify(file).steps
+    failed = [step.code for step in steps if step.outcome == "fail"]
+    if failed:
+        raise DepositError(_FAILS, path=path, code=failed[0])
+    return "unknown"
+
+
+@lru_cache(maxsize=65_536)
+def _id_of(path: Path, _modified_ns: int, _bytes: int) -> str:
+    """Id of a package, which is another one when its session was sealed anew; empty where it can't
+    be read: archiving it says why.
+    """
+    from archive.errors import PackageError
+    from archive.package import facts_of
+
+    try:
+        with path.open("rb") as file:
+            return facts_of(file).package
+    except PackageError:
+        return ""

@@ -326,7 +326,7 @@ def _opened(arguments: argparse.Namespace) -> "tuple[Archiving, Archive]":
 def _sealed(archiving: "Archiving", archive: "Archive") -> list[str]:
     from witness.archiving import waiting
 
-    return waiting(archiving, archive.catalogue.sessions())
+    return waiting(archiving, archive.catalogue.settled())
 
 
 def _session(archiving: "Archiving", name: str) -> str:

@@ -380,6 +380,17 @@ class Settings(Section):
     alerts: AlertsConfig = Field(default_factory=AlertsConfig)
 
     @model_validator(mode="after")
+    def _originals_go_verified(self) -> Self:
+        if self.archive.remove_originals and self.evidence.keys_directory is None:
+            raise contradiction(
+                "originals are removed only when the package was verified: give"
+                " evidence.keys_directory",
+                "archive.remove_originals",
+                "evidence.keys_directory",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _demo_key_stays_here(self) -> Self:
         if self.signaling.auth.demo_key:
             clashing = [

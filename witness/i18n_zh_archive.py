@@ -98,6 +98,12 @@ ARCHIVE: dict[str, str] = {
     "due": "已到期",
     # Errors.
     "can't use the archive's directory {path}: {reason}": "无法使用归档目录 {path}：{reason}",
+    "originals are removed only when the package was verified: give evidence.keys_directory": (
+        "只有证据包经过校验才会删除原件：请设置 evidence.keys_directory"
+    ),
+    "the end of the archive's journal is damaged: no line ends there": (
+        "归档日志的末尾已损坏：其中没有完整的行"
+    ),
     "archiving needs a directory": "归档需要指定目录",
     "storage s3 needs {key}": "存储 s3 需要 {key}",
     "archive.{key} is not set: give it in the configuration or as {variable}": (

@@ -3,17 +3,19 @@
 import hashlib
 import json
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from archive.archive import Archive, Material
 from archive.config import RetentionConfig
+from archive.package import Facts
 from archive.retention import Rules
 from archive.storage import Backend, Storage
 from recorder.sale import Sale
 
-__all__ = ["TODAY", "Clock", "an_archive", "material", "package", "passing"]
+__all__ = ["TODAY", "Clock", "an_archive", "material", "package", "passing", "whole"]
 
 TODAY = datetime.now(UTC).date()
 
@@ -36,6 +38,10 @@ def an_archive(root: Path, backend: Backend, clock: Clock | None = None) -> Arch
 
 def passing(_: Path) -> str:
     return "pass"
+
+
+def whole(_: Facts) -> AbstractContextManager[bool]:
+    return nullcontext(True)
 
 
 def package(

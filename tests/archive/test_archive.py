@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,9 +19,19 @@ from archive.errors import (
     StorageError,
 )
 from archive.local import LocalBackend
+from archive.package import Facts
 from archive.storage import Backend
 from recorder.sale import Sale
-from tests.archive.packages import TODAY, Clock, an_archive, material, package, passing, years
+from tests.archive.packages import (
+    TODAY,
+    Clock,
+    an_archive,
+    material,
+    package,
+    passing,
+    whole,
+    years,
+)
 
 pytestmark = pytest.mark.net
 
@@ -66,12 +77,43 @@ def test_originals_go_only_when_asked_and_after_the_copy_was_compared(
     given = material(tmp_path)
     archive.deposit(given, passing, who="system")
     assert all(path.exists() for path in given.originals)
-    deposit = archive.deposit(given, passing, who="system", remove=True)
+    deposit = archive.deposit(given, passing, who="system", remove=whole)
     assert deposit.originals == "removed"
     assert not any(path.exists() for path in given.originals)
     assert given.films[0].exists()
     assert archive.verify("s1", "auditor") == [deposit]
     assert whats(archive)[-3:] == ["originals.removing", "originals.removed", "verify.passed"]
+
+
+def test_originals_stay_when_the_session_went_on_or_nobody_verified(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    given = material(tmp_path)
+    asked: list[str] = []
+
+    def went_on(facts: Facts) -> AbstractContextManager[bool]:
+        asked.extend(what for what in whats(archive))
+        return nullcontext(False)
+
+    deposit = archive.deposit(given, passing, who="system", remove=went_on)
+    assert asked == ["deposit.begun", "deposit.verified"]  # after the copy, not before
+    other = material(tmp_path, "s2")
+    unknown = archive.deposit(other, lambda _: "unknown", who="system", remove=whole)
+    assert (deposit.originals, unknown.originals) == ("present", "present")
+    assert all(path.exists() for path in (*given.originals, *other.originals))
+
+
+def test_removing_keeps_what_others_said_meanwhile(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+
+    def meanwhile(step: str) -> None:
+        if step == "removed capture":
+            archive.retain("s1", contract_end=date(2045, 5, 1), who="r", why="extended")
+
+    deposit = archive.deposit(
+        material(tmp_path, sale=SOLD), passing, who="system", remove=whole, step=meanwhile
+    )
+    assert deposit.originals == "removed"
+    assert deposit.keep.retain_until == date(2055, 5, 1)
 
 
 def test_a_copy_that_was_damaged_keeps_the_originals(tmp_path: Path) -> None:
@@ -83,7 +125,7 @@ def test_a_copy_that_was_damaged_keeps_the_originals(tmp_path: Path) -> None:
     data[700] ^= 1
     copy.write_bytes(data)
     with pytest.raises(IntegrityError, match="is not what was archived"):
-        archive.deposit(given, passing, who="system", remove=True)
+        archive.deposit(given, passing, who="system", remove=whole)
     assert all(path.exists() for path in given.originals)
     with pytest.raises(IntegrityError):
         archive.verify("s1", "auditor")
@@ -110,7 +152,7 @@ def test_what_does_not_pass_is_not_archived(tmp_path: Path) -> None:
     archive.deposit(given, passing, who="system")
     given.package.write_bytes(given.package.read_bytes() + b"x")
     with pytest.raises((DepositError, PackageError)):
-        archive.deposit(given, passing, who="system", remove=True)
+        archive.deposit(given, passing, who="system", remove=whole)
     assert given.package.exists()
 
 
@@ -140,7 +182,7 @@ def test_a_crash_leaves_the_original_or_a_compared_copy(
     if child == 0:
         try:
             an_archive(tmp_path, backend).deposit(
-                given, passing, who="system", remove=True, progress=halfway, step=die
+                given, passing, who="system", remove=whole, progress=halfway, step=die
             )
         finally:
             os._exit(1)
@@ -150,7 +192,7 @@ def test_a_crash_leaves_the_original_or_a_compared_copy(
         deposit = archive.newest("s1")
         assert b"".join(archive.storage.read(deposit.package.key)) == original
     if given.package.exists():
-        deposit = archive.deposit(given, passing, who="system", remove=True)
+        deposit = archive.deposit(given, passing, who="system", remove=whole)
         assert deposit.originals == "removed"
     assert not any(path.exists() for path in given.originals)
     left = tmp_path / ".removing"
@@ -303,13 +345,12 @@ def test_a_storage_that_fails_anywhere_leaves_nothing_half_done(tmp_path: Path) 
         failing = Failing(inner, at)
         try:
             an_archive(root, failing).deposit(  # type: ignore[arg-type]
-                given, passing, who="system", remove=True
+                given, passing, who="system", remove=whole
             )
         except StorageError:
-            whole = all(path.exists() for path in given.originals)
-            assert whole
+            assert all(path.exists() for path in given.originals)
             archive = an_archive(root, inner)
-            deposit = archive.deposit(given, passing, who="system", remove=True)
+            deposit = archive.deposit(given, passing, who="system", remove=whole)
             assert archive.verify("s1", "a") == [deposit]
         else:
             break

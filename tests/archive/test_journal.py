@@ -2,6 +2,8 @@
 
 import os
 import random
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,3 +90,29 @@ def test_what_can_not_be_written_is_said(path: Path) -> None:
     with pytest.raises(JournalError, match="can't be written"):
         Journal(path.parent / "nowhere" / "journal").append("x", "", "who")
     assert len(list(Journal(path).read())) == 6
+
+
+def test_a_short_write_leaves_nothing_and_is_said(path: Path) -> None:
+    size = path.stat().st_size
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, size + 50))
+        try:
+            Journal(path).append("hold.placed", "", "legal")
+        except JournalError:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert path.stat().st_size == size
+    assert Journal(path).append("hold.placed", "", "legal").seq == 7
+
+
+def test_an_end_without_lines_stops_it(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x" * 200_000)
+    data = path.read_bytes()
+    with pytest.raises(JournalError, match="no line ends there"):
+        Journal(path).append("hold.placed", "", "legal")
+    assert path.read_bytes() == data

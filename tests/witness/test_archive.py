@@ -99,6 +99,61 @@ def test_a_session_that_went_on_keeps_its_originals(
     assert read_session(place).session == "s1"
 
 
+def test_what_comes_while_it_is_copied_keeps_the_originals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archive.storage import Storage
+    from recorder.log import EventLog
+
+    sealed(tmp_path, "s1")
+    place = tmp_path / "recordings" / "s1"
+    put, logs = Storage.put, []
+
+    def slow(*arguments: Any) -> None:
+        put(*arguments)
+        logs.append(EventLog.open(place))  # the server waits for an upload
+
+    monkeypatch.setattr(Storage, "put", slow)
+    monkeypatch.setenv("WITNESS_ARCHIVE__REMOVE_ORIGINALS", "true")
+    assert told(capsys, "put", "s1")[0]["originals"] == "present"
+    logs[0].append("mark", {"label": "upload"}, durable=True)
+    logs[0].close()
+    assert told(capsys, "put", "s1")[0]["originals"] == "present"
+    assert (place / "events.jsonl").exists()
+
+
+def test_what_nobody_verified_keeps_its_originals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(tmp_path, "s1")
+    sealed(tmp_path, "s2")
+    monkeypatch.delenv("WITNESS_EVIDENCE__KEYS_DIRECTORY")
+    assert told(capsys, "put", "s1")[0]["verdict"] == "unknown"
+    path = tmp_path / "packages" / "s2.zip"
+    data = bytearray(path.read_bytes())
+    data[data.index(b"media/") + 2_000] ^= 1
+    path.write_bytes(data)
+    assert "does not pass" in told(capsys, "put", "s2", code=1)[0]["error"]
+    monkeypatch.setenv("WITNESS_ARCHIVE__REMOVE_ORIGINALS", "true")
+    assert main(["archive", "put", "s1"]) != 0
+    assert "evidence.keys_directory" in capsys.readouterr().err
+    assert path.exists()
+    assert (tmp_path / "recordings" / "s1").exists()
+
+
+def test_a_session_sealed_anew_waits_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sealed(tmp_path, "s1")
+    told(capsys, "put", "s1")
+    assert told(capsys, "status")["waiting"] == []
+    (tmp_path / "packages" / "s1.zip").unlink()
+    assert main(["seal", "s1"]) == 0
+    assert told(capsys, "status")["waiting"] == ["s1"]
+    assert len(told(capsys, "put", "--all-sealed")) == 1
+    assert told(capsys, "status")["waiting"] == []
+
+
 def test_a_package_that_fails_is_not_archived(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from signaling.auth import MintingKey, TokenVerifier, mint_token
 from signaling.clock import system_clock
 from signaling.problem import problem_middleware
 from signaling.staff import StaffRole, mint_staff_token
-from tests.archive.packages import an_archive, material, package, passing
+from tests.archive.packages import an_archive, material, passing
+from tests.recorder.evidence import record
 from witness.archive_service import MAX_QUEUE, ArchiveCatalogue, ArchiveCollector, ArchiveService
 from witness.archiving import Archiving
+from witness.cli import main
 
 
 def archiving(root: Path, **changes: Any) -> Archiving:
@@ -135,15 +138,34 @@ async def test_figures_carry_no_ids(tmp_path: Path) -> None:
 
 
 @pytest.mark.net
-async def test_a_worker_process_archives_and_says_why_not(tmp_path: Path) -> None:
+async def test_a_worker_process_archives_and_says_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("packages", "recordings"):
+        (tmp_path / name).mkdir()
+    for key, value in (
+        ("RECORDING__DIRECTORY", "recordings"),
+        ("EVIDENCE__KEYS_DIRECTORY", "keys"),
+        ("EVIDENCE__LOG_DIRECTORY", "log"),
+        ("EVIDENCE__TSA_LOCAL", "true"),
+        ("EVIDENCE__PACKAGES_DIRECTORY", "packages"),
+    ):
+        given = value if value == "true" else str(tmp_path / value)
+        monkeypatch.setenv(f"WITNESS_{key}", given)
+    assert main(["keys", "init", "--local-tsa"]) == 0
+    record(tmp_path / "recordings", "s1")
+    assert main(["seal", "s1"]) == 0
     found = archiving(tmp_path, remove_originals=True)
-    package(tmp_path / "packages" / "s1.zip")
+    evidence = found.evidence.model_copy(
+        update={"keys_directory": tmp_path / "keys", "tsa_local": True}
+    )
+    found = replace(found, evidence=evidence)
     (tmp_path / "packages" / "s2.zip").write_bytes(b"no package")
     service = ArchiveService(found)
     await service.tick()
     assert (service.archived, service.failed) == (1, 1)
     (deposit,) = found.open().catalogue.of_session("s1")
-    assert (deposit.verdict, deposit.originals) == ("unknown", "removed")
+    assert (deposit.verdict, deposit.originals) == ("pass", "removed")
     assert not (tmp_path / "packages" / "s1.zip").exists()
     assert (tmp_path / "packages" / "s2.zip").exists()
 
