@@ -34,6 +34,7 @@ _OUTCOMES = {
     "fail": ("失败", "FAIL"),
     "unknown": ("无法判断", "UNKNOWN"),
     "absent": ("包内没有", "not there"),
+    "encrypted": ("有密文，未全部比对", "not all compared: encrypted"),
     "gaps": ("通过，有已声明的缺口", "pass, with declared gaps"),
 }
 _VERDICTS = (

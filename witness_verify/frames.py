@@ -63,11 +63,16 @@ class Comparison:
             self._frames.clear()
             self._kept = 0
 
-    def close(self) -> None:
-        """Fails if frames of a chunk are missing that is said to be here."""
-        for chunk, have in self._frames.items():
+    def close(self, *, is_whole: bool = True) -> int:
+        """Fails if frames of a chunk are missing that is said to be here.
+
+        Args:
+            is_whole: nothing was left out; else counts the chunks instead.
+        """
+        for chunk, have in self._frames.items() if is_whole else ():
             detail = f"{len(have)} of {chunk.frames} frames at {chunk.first}"
             raise Failure("device", detail)
+        return len(self._frames)
 
     def _compare(self, chunk: Chunk, have: dict[int, bytes]) -> None:
         made = hashlib.sha256()

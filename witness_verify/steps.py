@@ -29,6 +29,7 @@ _DOCUMENTS = ("checks.jsonl", "consents.json", "flow.json", "policy.json", "tran
 _PROOF = {"format", "leaf", "index", "inclusion", "head", "anchor", "consistency"}
 _OWN = {"segment.closed": ("segment", "packets"), "chunk.backfilled": ("chunk", "frames", "ssrc")}
 _THERE = {"arrived", "uploaded"}
+_ENCRYPTED = (b"WITNESS\x01", b"WITNESS\x02")
 
 
 class Step(NamedTuple):
@@ -36,7 +37,8 @@ class Step(NamedTuple):
 
     Attributes:
         outcome: ``pass``; ``fail``; ``unknown``, when it can't be checked with what was given;
-            ``absent``, when the package says that it has no such thing; ``gaps``.
+            ``absent``, when the package says that it has no such thing; ``encrypted``, when a part
+            of it could not be compared therefore; ``gaps``.
         code: why it failed or is unknown.
         detail: where, or what was found.
     """
@@ -219,33 +221,42 @@ class _Check:
         if not devices.count:
             return "absent", ""
         ends = devices.close()
-        compared = sum(self._compare(track) for track in devices.tracks)
+        counts = [self._compare(track) for track in devices.tracks]
+        compared, hidden = sum(one for one, _ in counts), sum(one for _, one in counts)
         told = ", ".join(f"{count} {end}" for end, count in ends.items())
-        told += f"; {compared} compared; {devices.signed} signed"
-        return "pass", f"{devices.count} chunks: {told}"
+        told += f"; {compared} compared" + (f", {hidden} encrypted" if hidden else "")
+        told += f"; {devices.signed} signed"
+        return "encrypted" if hidden else "pass", f"{devices.count} chunks: {told}"
 
-    def _compare(self, track: str) -> int:
+    def _compare(self, track: str) -> tuple[int, int]:
         """Makes digests of a track again: of sound, and of chunks that were uploaded whole.
 
         What is encrypted can't be: only that its files are those of then was checked.
+
+        Returns:
+            How many were compared, and how many of those could not be.
         """
         found = self._story.tracks.get(track)
         files = [name for kind, name, _ in found.files if kind == "segment.closed"] if found else []
-        plain = all(name.endswith(".pcapng") for name in files)
         there = [one for one in self._story.devices.tracks[track].values() if one.end in _THERE]
-        there = [one for one in there if not one.file.endswith(".enc")]
-        sound = [one for one in there if one.codec == "opus" and plain]
-        whole = [one for one in there if one.codec != "opus" and one.uploaded == one.frames]
-        comparison = Comparison([*sound, *whole])
-        for name in files if sound else ():
+        mine = [one for one in there if one.codec == "opus" or one.uploaded == one.frames]
+        hidden = {one for one in there if self._is_encrypted(one.file)}
+        comparison = Comparison(one for one in mine if one not in hidden)
+        heard = any(one.codec == "opus" for one in mine)
+        captured = [name for name in files if heard and not self._is_encrypted(name)]
+        for name in captured:
             for packet in media_packets(self._box.blocks(name)):
                 comparison.packet(packet)
         for one in there:
-            data = self._box.read(one.file, MAX_UPLOAD) if one.file else b""
-            for timestamp, frame in uploaded_frames(data, one) if one.file else ():
-                comparison.frame(one.ssrc, timestamp, frame)
-        comparison.close()
-        return comparison.compared
+            if one.file and one not in hidden:
+                for timestamp, frame in uploaded_frames(self._box.read(one.file, MAX_UPLOAD), one):
+                    comparison.frame(one.ssrc, timestamp, frame)
+        left = comparison.close(is_whole=not heard or len(captured) == len(files))
+        return comparison.compared, left + sum(one in hidden for one in mine)
+
+    def _is_encrypted(self, name: str) -> bool:
+        """Whether a file is what its name says: else it is read as if it were not encrypted."""
+        return name.endswith(".enc") and next(self._box.blocks(name), b"").startswith(_ENCRYPTED)
 
     def timeline(self) -> tuple[str, str]:
         """Media, uploads and declared gaps cover the recording."""

@@ -392,6 +392,53 @@ async def test_sound_that_was_exchanged_with_its_log_is_found(
     assert (code, step.code) == (2, "device")
 
 
+async def test_a_name_alone_does_not_keep_anything_from_being_compared(
+    office: Office, tmp_path: Path
+) -> None:
+    """Sound and uploads that aren't what was said, called encrypted."""
+    sent = send("opus", seconds=3, loss=0.5)
+    place = await record(tmp_path, sent)
+    (path, *_) = place.glob("tracks/t1/backfill/*")
+    data = bytes(len(path.read_bytes()))
+    path.unlink()
+    named = path.with_name(path.name + ".enc")
+    named.write_bytes(data)
+    events = logged(place)
+    for _, payload, *_ in events:
+        if str(payload.get("file")).endswith(f"/{path.name}"):
+            payload |= {"file": f"{payload['file']}.enc", **digests_of(data).to_json()}
+    log_again(place, events)
+    code, step, _ = sealed(office, place)
+    assert (code, step.code) == (2, "device")
+
+
+@pytest.mark.parametrize("forged", [False, True])
+async def test_a_file_that_is_encrypted_hides_only_itself(
+    office: Office, tmp_path: Path, *, forged: bool
+) -> None:
+    sent = send("opus", seconds=3, loss=0)
+    place = await record(tmp_path, sent)
+    events = logged(place)
+    at, (_, segment, *_) = next((i, e) for i, e in enumerate(events) if e[0] == "segment.closed")
+    files = {"000001.pcapng": capture_file(sent.items[:100]), "000002.pcapng.enc": b"WITNESS\x02"}
+    if forged:
+        changed = replace(sent.items[40], data=sent.items[40].data[:-1] + b"\x55")
+        files["000001.pcapng"] = capture_file([*sent.items[:40], changed, *sent.items[41:100]])
+    (place / "tracks/t1/000001.pcapng").unlink()
+    del events[at]
+    for number, (name, data) in enumerate(files.items(), 1):
+        (place / "tracks/t1" / name).write_bytes(data)
+        own = {"segment": number, "file": name, "bytes": len(data), **digests_of(data).to_json()}
+        events.insert(at + number - 1, ("segment.closed", {**segment, **own}, "system", END_US))
+    log_again(place, events)
+    code, step, _ = sealed(office, place)
+    if forged:
+        assert (code, step.code) == (2, "device")
+    else:
+        assert (code, step.outcome) == (0, "encrypted"), step
+        assert step.detail.endswith("2 compared, 1 encrypted; 0 signed")
+
+
 async def test_an_encrypted_recording_is_filled_sealed_and_played(
     office: Office, tmp_path: Path
 ) -> None:
@@ -403,7 +450,7 @@ async def test_an_encrypted_recording_is_filled_sealed_and_played(
     assert all(path.name.endswith(".frames.enc") for path in uploads)
     assert recover_session(place) is None
     code, step, _ = sealed(office, place)
-    assert (code, step.outcome) == (0, "pass")
+    assert (code, step.outcome) == (0, "encrypted")
     (place / "tracks/t1/track.json").write_text(
         '{"participant": "p1", "kind": "audio", "codec": "opus",'
         ' "formats": [{"codec": "opus", "payload_type": 111}]}'
