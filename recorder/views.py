@@ -6,12 +6,13 @@ it lies apart from the session's directory and outlives it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from recorder.durable import sync_directory
+from recorder.errors import LogDamagedError
 from recorder.log import Event, EventLog, read_events
 from recorder.session_file import SessionFile, read_session
 
@@ -92,8 +93,14 @@ def open_views(place: Path, session_place: Path) -> EventLog:
     return EventLog.open(place, name=VIEWS_FILE)
 
 
-def read_views(place: Path) -> tuple[SessionFile, list[View], Event | None]:
+def read_views(
+    place: Path, heads: Mapping[int, str] | None = None
+) -> tuple[SessionFile, list[View], Event | None]:
     """Reads and checks the log of a session's views.
+
+    Args:
+        place: :func:`playback_place`.
+        heads: digests that its lines have to have (:func:`recorder.view_heads.read_heads`).
 
     Returns:
         The session, its views in order, and the last line of the log, whose digests are to be
@@ -101,14 +108,19 @@ def read_views(place: Path) -> tuple[SessionFile, list[View], Event | None]:
 
     Raises:
         SessionFileError: nobody ever watched it, or the directory is none of a session.
-        LogDamagedError: the log was changed.
+        LogDamagedError: the log was changed, or its end was cut off.
         OSError: it can't be read.
     """
     session = read_session(place)
+    missing = dict(heads or {})
     views: dict[str, View] = {}
     last: Event | None = None
     for event in _events(place, session):
         last = event
+        if missing.pop(event.seq, event.digest.sha256) != event.digest.sha256:
+            raise LogDamagedError(
+                "the log of views of {session} was begun anew or changed", session=session.session
+            )
         payload = event.payload
         if event.type == "view.opened":
             views[payload["view"]] = View(
@@ -124,6 +136,12 @@ def read_views(place: Path) -> tuple[SessionFile, list[View], Event | None]:
             view.requests += 1
             size = max(0, payload["to"] - payload["from"])
             view.fetched[payload["what"]] = view.fetched.get(payload["what"], 0) + size
+    if missing:
+        raise LogDamagedError(
+            "the log of views of {session} was cut off: line {seq} is missing",
+            session=session.session,
+            seq=min(missing),
+        )
     return session, list(views.values()), last
 
 

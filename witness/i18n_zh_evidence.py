@@ -53,6 +53,16 @@ EVIDENCE: dict[str, str] = {
     " last digest is to be compared with those in the server's log.": (
         "校验并列出一段录像的调阅记录：人员、角色、用途、所取内容。末行摘要可与服务器日志中的摘要比对。"
     ),
+    "{count} noted heads are in it": "其中含有已登记的 {count} 个链头",
+    "no head of it was ever noted": "从未登记过它的链头",
+    "the log of views of {session} was removed": "{session} 的调阅日志已被删除",
+    "the log of views of {session} was begun anew or changed": "{session} 的调阅日志被重写或更改过",
+    "the log of views of {session} was cut off: line {seq} is missing": (
+        "{session} 的调阅日志被截断：缺少第 {seq} 行"
+    ),
+    "line {seq} of the heads of logs of views is not what was written": (
+        "调阅日志链头登记的第 {seq} 行已不是当初写入的内容"
+    ),
     "nobody has watched {session}": "无人调阅过 {session}",
     "when (UTC)": "时间 (UTC)",
     "who": "人员",

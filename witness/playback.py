@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,9 +17,10 @@ from prometheus_client.registry import Collector
 from recorder.config import EvidenceConfig, RecordingConfig
 from recorder.envelope import MasterKeys
 from recorder.errors import RecorderError, SessionFileError
-from recorder.log import Event, EventLog
+from recorder.log import EventLog
 from recorder.review import Catalogue, Criteria, describe_recording
 from recorder.session_file import is_session_id, read_session
+from recorder.view_heads import note_head
 from recorder.views import PLAYBACK_FOLDER, open_views, playback_place
 from signaling.clock import Clock, TokenBucket
 from signaling.errors import ErrorCode, HttpCode
@@ -40,6 +41,10 @@ VIEW_S: Final = 3_600.0
 _MAX_VIEWS: Final = 1_000
 _MAX_OWN_VIEWS: Final = 20
 _MAX_LOGS: Final = 32
+_SYNC_S: Final = 1.0
+_NOTE_S: Final = 60.0
+"""How much of the end of a log of views can be cut off unnoticed at most while it grows."""
+
 _WAITING: Final = 8
 _PER_S: Final = 10.0
 _BURST: Final = 200.0
@@ -57,6 +62,9 @@ class _Log:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     log: EventLog | None = None
     users: int = 0
+    written: int = 0
+    noted: int = 0
+    noted_s: float = 0.0
 
 
 def playback_directory(recording: RecordingConfig) -> Path:
@@ -102,12 +110,17 @@ class PlaybackLibrary:
         self._searching = asyncio.Lock()
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._logs: OrderedDict[str, _Log] = OrderedDict()
+        self._keeping: asyncio.Task[None] | None = None
         self.jobs = Jobs(_WAITING)
         self.views: Counter[str] = Counter()
 
     async def close(self) -> None:
         """Ends workers and closes logs."""
         await self.jobs.close()
+        if self._keeping is not None:
+            self._keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeping
         for name in list(self._logs):
             await self._let_go(name)
 
@@ -149,13 +162,8 @@ class PlaybackLibrary:
             "purpose": wanted.purpose,
             "note": wanted.note,
         }
-        event = await self._log(view, "view.opened", about, durable=True)
+        await self._log(view, "view.opened", about, durable=True)
         self.views[who.role.value] += 1
-        # The line's digest in another log shows later that this log was cut.
-        _LOG.info(
-            "recording is watched",
-            extra={"session_id": session_id, "seq": event.seq, "sha256": event.digest.sha256},
-        )
         self._open[view.token] = _Open(view, TokenBucket(_PER_S, _BURST, self._clock().steady_s))
         return view
 
@@ -240,32 +248,75 @@ class PlaybackLibrary:
 
     async def _log(
         self, view: ViewPass, kind: str, payload: dict[str, Any], *, durable: bool = False
-    ) -> Event:
+    ) -> None:
         entry = self._logs.setdefault(view.session_id, _Log())
         self._logs.move_to_end(view.session_id)
         async with _used(entry):
-            event = await self._answered(lambda: self._write(entry, view, kind, payload, durable))
+            await self._answered(lambda: self._write(entry, view, kind, payload, durable))
         for name in list(self._logs)[: max(0, len(self._logs) - _MAX_LOGS)]:
             if not self._logs[name].users:
                 await self._let_go(name)
-        return event
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.get_running_loop().create_task(self._keep())
 
     async def _let_go(self, name: str) -> None:
         """Closes a log nobody uses; who wants it meanwhile waits and opens it again."""
         entry = self._logs[name]
         async with _used(entry):
-            if entry.log is not None:
-                await asyncio.to_thread(_close, entry.log)
+            await asyncio.to_thread(self._close_log, name, entry)
         if not entry.users:
             self._logs.pop(name, None)
 
     def _write(
         self, entry: _Log, view: ViewPass, kind: str, payload: dict[str, Any], durable: bool
-    ) -> Event:
+    ) -> None:
         if entry.log is None or entry.log.is_closed:
             place = playback_place(self._own, view.session_id)
             entry.log = open_views(place, self._place(view.session_id))
-        return entry.log.append(kind, payload, actor=view.who.subject, durable=durable)
+            entry.noted = entry.log.head[0]
+        event = entry.log.append(kind, payload, actor=view.who.subject, durable=durable)
+        entry.written = event.seq
+        if durable:
+            self._note(view.session_id, entry)
+
+    def _note(self, name: str, entry: _Log) -> None:
+        """Enters the log's head into the heads of all: its end can't be cut off unnoticed."""
+        assert entry.log is not None
+        seq, digests = entry.log.head
+        head = note_head(self._own, name, seq, digests.sha256)
+        entry.noted, entry.noted_s = seq, self._clock().steady_s
+        # In a log that is kept elsewhere, it shows whether the heads themselves were cut.
+        _LOG.info("views are noted", extra={"session_id": name, "seq": seq, "sha256": head})
+
+    def _settle(self, name: str, entry: _Log, *, now: bool = False) -> None:
+        """Syncs what was appended; notes the head, if that is due.
+
+        What the disk refuses is the fault of no request that happens to come by.
+        """
+        try:
+            if entry.log is not None and entry.written > entry.noted:
+                entry.log.sync()
+                if now or self._clock().steady_s - entry.noted_s >= _NOTE_S:
+                    self._note(name, entry)
+        except (RecorderError, OSError) as error:
+            _LOG.error("a log of views can't be written", extra={"reason": str(error)})
+
+    def _close_log(self, name: str, entry: _Log) -> None:
+        self._settle(name, entry, now=True)
+        try:
+            if entry.log is not None:
+                entry.log.close()
+        except RecorderError as error:
+            _LOG.error("a log of views can't be closed", extra={"reason": str(error)})
+        entry.log, entry.written = None, entry.noted
+
+    async def _keep(self) -> None:
+        """Settles logs every second, as long as there is something to settle."""
+        while open_logs := [item for item in self._logs.items() if item[1].written > item[1].noted]:
+            await asyncio.sleep(_SYNC_S)
+            for name, entry in open_logs:
+                async with _used(entry):
+                    await asyncio.to_thread(self._settle, name, entry)
 
     def _task(self, name: str, work: str, language: str) -> tuple[str, dict[str, Any]]:
         place, own = self._place(name), playback_place(self._own, name)
@@ -358,14 +409,6 @@ async def _used(entry: _Log) -> AsyncIterator[None]:
             yield
     finally:
         entry.users -= 1
-
-
-def _close(log: EventLog) -> None:
-    """What the disk refuses is the fault of no request that happens to come by."""
-    try:
-        log.close()
-    except RecorderError as error:
-        _LOG.error("a log of views can't be closed", extra={"reason": str(error)})
 
 
 def _merged(there: dict[str, Any] | None, job: dict[str, Any] | None) -> dict[str, Any]:

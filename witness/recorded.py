@@ -136,8 +136,9 @@ def recordings(arguments: argparse.Namespace) -> int:
 
 def views(arguments: argparse.Namespace) -> int:
     """``witness recordings views``."""
-    from recorder.errors import RecorderError
+    from recorder.errors import LogDamagedError, RecorderError
     from recorder.session_file import is_session_id
+    from recorder.view_heads import read_heads
     from recorder.views import playback_place, read_views
     from witness.playback import playback_directory
 
@@ -158,12 +159,15 @@ def views(arguments: argparse.Namespace) -> int:
             else config.model_copy(update={"directory": given.resolve().parent})
         )
         place = playback_place(playback_directory(beside), session.name)
-        if not place.exists():
-            text = t("nobody has watched {session}")
-            sys.stdout.write("[]\n" if arguments.json else text.format(session=session.name) + "\n")
-            return 0
     try:
-        session_file, found, last = read_views(place)
+        heads = read_heads(place.parent, place.name)
+        if not place.exists() and not heads:
+            text = t("nobody has watched {session}")
+            sys.stdout.write("[]\n" if arguments.json else text.format(session=place.name) + "\n")
+            return 0
+        if not place.exists():
+            raise LogDamagedError("the log of views of {session} was removed", session=place.name)
+        session_file, found, last = read_views(place, heads)
     except RecorderError as error:
         raise EvidenceError(of_error(error)) from error
     if arguments.json:
@@ -171,6 +175,7 @@ def views(arguments: argparse.Namespace) -> int:
             "session": session_file.session,
             "views": [view.to_json() for view in found],
             "events": 0 if last is None else last.seq,
+            "heads": len(heads),
             "head": None if last is None else last.digest.to_json(),
         }
         sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
@@ -191,6 +196,8 @@ def views(arguments: argparse.Namespace) -> int:
     if last is not None:
         text = t("the chain is whole: {count} lines, the last is {digest}")
         sys.stdout.write(text.format(count=last.seq, digest=last.digest.sha256) + "\n")
+        text = t("{count} noted heads are in it") if heads else t("no head of it was ever noted")
+        sys.stdout.write(text.format(count=len(heads)) + "\n")
     return 0
 
 

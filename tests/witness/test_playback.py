@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import shutil
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from recorder.config import EvidenceConfig, RecordingConfig
 from recorder.envelope import MasterKeys
 from recorder.errors import LogWriteError
 from recorder.log import EventLog
+from recorder.view_heads import read_heads
 from recorder.views import playback_place, read_views
 from sfu.model import Role
 from signaling.auth import MintingKey, TokenVerifier
@@ -31,6 +33,7 @@ from signaling.staff import StaffRole, mint_staff_token
 from tests.recorder.evidence import Office, Shape, record
 from tests.witness.test_sessions import KEY, bearer, staff
 from witness import playback
+from witness.cli import main
 from witness.playback import PlaybackLibrary
 from witness.playback_jobs import Jobs, JobsFullError
 from witness.playback_worker import seal_film, verify_package
@@ -462,3 +465,57 @@ async def test_the_page_is_told_of_a_stamp_of_an_unknown_authority(tmp_path: Pat
     task = {"package": str(tmp_path / "s1.zip"), "trust": trust, "result": str(tmp_path / "v")}
     told = verify_package(task)
     assert (told["exit"], told["code"], told["timestamp"]) == (0, None, "unknown")
+
+
+@pytest.mark.parametrize("fault", ["none", "cut", "removed", "begun anew", "heads changed"])
+async def test_a_log_of_views_that_was_cut_or_removed_shows(
+    place: Place, fault: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.opened()
+    own = place.root / "recordings/_playback"
+    (own / "s1/film-zh.mp4").write_bytes(bytes(100))
+    async with place.client.get("/v1/recordings/s1/film") as answer:
+        assert len(await answer.read()) == 100
+    await place.library.close()
+    monkeypatch.setenv("WITNESS_RECORDING__DIRECTORY", str(place.root / "recordings"))
+    path, heads = own / "s1/views.jsonl", own / "heads.jsonl"
+    match fault:
+        case "cut":
+            path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+        case "removed" | "begun anew":
+            shutil.rmtree(own / "s1")
+            if fault == "begun anew":
+                await place.opened()
+                await place.library.close()
+        case "heads changed":
+            heads.write_bytes(heads.read_bytes().replace(b'"seq":1', b'"seq":9'))
+    code = await asyncio.to_thread(main, ["recordings", "views", "s1"])
+    shown = capsys.readouterr()
+    if fault == "none":
+        assert code == 0
+        assert "2 noted heads are in it" in shown.out
+    else:
+        said = {
+            "cut": "line 2 is missing",
+            "removed": "was removed",
+            "begun anew": "was begun anew",
+            "heads changed": "line 2 of the heads",
+        }
+        assert code != 0
+        assert said[fault] in shown.err
+
+
+async def test_logs_of_views_are_synced_and_noted_without_a_next_request(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playback, "_SYNC_S", 0.01)
+    await place.opened()
+    own = place.root / "recordings/_playback"
+    (own / "s1/film-zh.mp4").write_bytes(bytes(100))
+    async with place.client.get("/v1/recordings/s1/film"):
+        pass
+    assert set(read_heads(own, "s1")) == {1}
+    place.ahead_s = 61
+    assert place.library._keeping is not None
+    await asyncio.wait_for(place.library._keeping, 10)
+    assert set(read_heads(own, "s1")) == {1, 2}
