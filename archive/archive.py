@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
+from archive import identity
 from archive.catalogue import Catalogue, Page, Query
 from archive.errors import (
     CatalogueError,
@@ -87,10 +88,13 @@ class Archive:
     """One archive.
 
     Args:
-        directory: of catalogue, journal and locks; made if it isn't there.
+        directory: of catalogue, journal and locks; :func:`archive.identity.begin` made it.
         storage: where objects lie.
         rules: how long they stay.
         wall_ns: ns since 1970.
+
+    Raises:
+        StorageError: directory and storage aren't there, or don't belong together.
     """
 
     def __init__(
@@ -100,7 +104,8 @@ class Archive:
         rules: Rules,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identity.check(directory, storage)
+        self._directory = directory
         self.storage = storage
         self.catalogue = Catalogue(directory / "catalogue.sqlite3")
         self.journal = Journal(directory / "journal.jsonl", wall_ns)
@@ -445,6 +450,7 @@ class Archive:
         """
         facts = deposit.facts
         with self._lock():
+            identity.check(self._directory, self.storage)
             now = self.catalogue.of_package(facts.package)
             if now is None or not now.keep.may_go(self.today):
                 error = RetainedError("{key} is kept", key=facts.session)
@@ -452,7 +458,7 @@ class Archive:
             try:
                 for one in now.objects:
                     # All are asked before the first one goes.
-                    self._may_go(one.key)
+                    self._may_go(one.key, facts.package)
             except RetainedError as error:
                 self.journal.append("expiry.refused", facts.package, who, str(error))
                 return Expired(deposit, error)
@@ -480,10 +486,16 @@ class Archive:
             )
             return Expired(gone, None)
 
-    def _may_go(self, key: str) -> None:
+    def _may_go(self, key: str, package: str) -> None:
         keep = self.storage.keep_of(key)
         if keep is None and self.storage.head(key) is None:
-            return
+            # Gone because an earlier try was cut off; else it is lost, and nobody deleted it.
+            if any(
+                one.what == "expiry.decided" and one.package == package
+                for one in self.journal.read()
+            ):
+                return
+            raise RetainedError("{key} is gone from the storage", key=key)
         if keep is None or not keep.may_go(self.today):
             raise RetainedError("the storage keeps {key}", key=key)
 
@@ -578,15 +590,18 @@ class Archive:
         """Has the storage know the cases of a session."""
         holds = tuple(one for one in self.catalogue.holds(session) if one != without)
         for deposit in self._there(session):
-            self._guard(deposit.kept(replace(deposit.keep, holds=holds), deposit.dates))
+            kept = deposit.kept(replace(deposit.keep, holds=holds), deposit.dates)
+            self._guard(kept, without)
 
-    def _guard(self, deposit: Deposit) -> None:
-        """Storage, record, catalogue."""
+    def _guard(self, deposit: Deposit, without: str | None = None) -> None:
+        """Storage, record, catalogue. Cases that only the storage knows stay, but for one."""
         for one in deposit.objects:
             before = self.storage.keep_of(one.key)
             keep = deposit.keep
             if before is not None:
-                keep = keep.later(before.lock_until, before.retain_until)
+                keep = keep.merged(before)
+                if without is not None:
+                    keep = keep.released(without)
             self.storage.protect(one.key, keep)
         facts = deposit.facts
         self.storage.put_small(record_key(facts.session, facts.package), record_of(deposit))

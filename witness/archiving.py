@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archive.archive import Archive, Check, Material
     from archive.package import Facts
     from archive.record import Deposit
-    from archive.storage import Progress
+    from archive.storage import Progress, Storage
 
 _FILMS: Final = frozenset({".mp4", ".webm", ".mkv"})
 _FAILS: Final = "{path} does not pass: {code}; see `witness verify`"
@@ -87,22 +87,31 @@ class Archiving:
 
         Raises:
             EvidenceError: it isn't configured.
-            StorageError: the storage can't be reached.
+            StorageError: it wasn't begun, isn't mounted, or can't be reached.
             OSError: its directory can't be used.
         """
         from archive.archive import Archive
-        from archive.local import LocalBackend
         from archive.retention import Rules
+
+        return Archive(self.directory, self._storage(), Rules(self.archive.retention))
+
+    def begin(self, *, adopt: bool = False) -> str:
+        """Begins the archive; see :func:`archive.identity.begin`."""
+        from archive.identity import begin
+
+        return begin(self.directory, self._storage(), adopt=adopt)
+
+    def _storage(self) -> "Storage":
+        from archive.local import LocalBackend
         from archive.s3 import S3Backend
         from archive.storage import Backend, Storage
 
-        directory = self.directory
         backend: Backend = (
             S3Backend(self.archive.s3, self.secret)
             if self.archive.storage is StorageKind.S3
-            else LocalBackend(directory / "objects")
+            else LocalBackend(self.directory / "objects")
         )
-        return Archive(directory, Storage(backend), Rules(self.archive.retention))
+        return Storage(backend)
 
     @property
     def directory(self) -> Path:

@@ -19,6 +19,16 @@ def add_archive(to: "Commands") -> None:
     """Declares the commands."""
     text = t("where sealed sessions are kept")
     commands = add_commands(to.add_parser("archive", help=text, description=text))
+    one = _add(
+        commands,
+        "init",
+        t("begin the archive"),
+        commands_archive.init,
+        t("Once, before anything else: afterwards a directory that isn't mounted is noticed."),
+    )
+    one.add_argument(
+        "--adopt", action="store_true", help=t("take over a storage whose directory was lost")
+    )
     _add_put(commands)
     _add(commands, "status", t("say what is archived and what waits"), commands_archive.status)
     _add_list(commands)

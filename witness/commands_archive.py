@@ -22,6 +22,7 @@ __all__ = [
     "fetch",
     "find",
     "hold",
+    "init",
     "journal",
     "put",
     "reindex",
@@ -42,6 +43,21 @@ _STATES = {
     "held": marked("held"),
     "due": marked("due"),
 }
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """``witness archive init``."""
+    from witness.archiving import Archiving
+
+    archiving = Archiving.of(settings_of(arguments.config))
+    with _said():
+        name = archiving.begin(adopt=arguments.adopt)
+    if arguments.json:
+        _print({"archive": name, "directory": str(archiving.directory)})
+    else:
+        text = t("archive {name} in {directory}")
+        _say(text.format(name=name, directory=archiving.directory))
+    return 0
 
 
 def put(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,12 @@
 ARCHIVE: dict[str, str] = {
     # Commands.
     "where sealed sessions are kept": "已封存会话的归档",
+    "begin the archive": "新建归档",
+    "Once, before anything else: afterwards a directory that isn't mounted is noticed.": (
+        "最先执行一次：此后目录未挂载时会被发现。"
+    ),
+    "take over a storage whose directory was lost": "接管目录已丢失的存储",
+    "archive {name} in {directory}": "归档 {name}，位于 {directory}",
     "archive sealed sessions": "归档已封存的会话",
     "Copies packages into the archive and reads them again to compare. Called again it "
     "goes on where it was cut off. Originals are removed only with "
@@ -104,6 +110,17 @@ ARCHIVE: dict[str, str] = {
     "the end of the archive's journal is damaged: no line ends there": (
         "归档日志的末尾已损坏：其中没有完整的行"
     ),
+    "the storage is that of archive {name}: its directory belongs here; if that is lost:"
+    " `witness archive init --adopt`": (
+        "存储属于归档 {name}：应使用它的目录；若该目录已丢失，请运行 `witness archive init --adopt`"
+    ),
+    "there is no archive in {path}: if it is on a file system of its own, mount it; a new"
+    " one begins with `witness archive init`": (
+        "{path} 中没有归档：若在独立的文件系统上，请先挂载；新建归档请运行 `witness archive init`"
+    ),
+    "the storage is not that of the archive in {path} ({name} instead of {expected}): is"
+    " it mounted?": ("存储不属于 {path} 中的归档（是 {name}，应为 {expected}）：是否已挂载？"),
+    "archive.json is not what was written there": "archive.json 已不是当初写入的内容",
     "archiving needs a directory": "归档需要指定目录",
     "storage s3 needs {key}": "存储 s3 需要 {key}",
     "archive.{key} is not set: give it in the configuration or as {variable}": (

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from archive.errors import ArchiveError
+from archive.identity import begun
 from recorder.backfill.examine import PCAPNG
 from recorder.backfill.service import BackfillService
 from recorder.backfill.token import UploadTokens
@@ -360,7 +362,9 @@ class WitnessServer:
         if directory is None:
             return
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            begun(directory)
+        except ArchiveError as error:
+            raise StartError(of_error(error)) from error
         except OSError as error:
             text = t("can't use the archive's directory {path}: {reason}")
             reason = os_errors.reason(error)

@@ -10,6 +10,7 @@ from typing import Any
 
 from archive.archive import Archive, Material
 from archive.config import RetentionConfig
+from archive.identity import begin
 from archive.package import Facts
 from archive.retention import Rules
 from archive.storage import Backend, Storage
@@ -33,6 +34,7 @@ class Clock:
 
 def an_archive(root: Path, backend: Backend, clock: Clock | None = None) -> Archive:
     rules = Rules(RetentionConfig())
+    begin(root / "archive", Storage(backend))
     return Archive(root / "archive", Storage(backend), rules, clock or Clock())
 
 

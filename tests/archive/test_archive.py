@@ -18,6 +18,7 @@ from archive.errors import (
     RetainedError,
     StorageError,
 )
+from archive.identity import begin
 from archive.local import LocalBackend
 from archive.package import Facts
 from archive.storage import Backend
@@ -54,7 +55,7 @@ def test_a_session_is_archived_found_and_fetched(backend: Backend, tmp_path: Pat
     assert str(deposit.keep.retain_until) == str(max(date(2040, 1, 31), deposit.keep.lock_until))
     assert archive.search(Query(customer="c-7")).deposits == (deposit,)
     # Keys are made of ids alone.
-    keys = [one.key for one in archive.storage.find()]
+    keys = [one.key for one in archive.storage.find("s1/")]
     assert all(key.startswith(f"s1/{deposit.facts.package}/") for key in keys)
     # Again: nothing happens.
     before = whats(archive)
@@ -147,7 +148,7 @@ def test_what_does_not_pass_is_not_archived(tmp_path: Path) -> None:
 
     with pytest.raises(DepositError):
         archive.deposit(given, failing, who="system")
-    assert list(archive.storage.find()) == []
+    assert list(archive.storage.find("s1/")) == []
     assert whats(archive) == []
     archive.deposit(given, passing, who="system")
     given.package.write_bytes(given.package.read_bytes() + b"x")
@@ -224,7 +225,9 @@ def test_holds_and_days_decide_together(tmp_path: Path) -> None:
     (due,) = archive.due()
     done = archive.expire(due, who="records", why="time is over")
     assert done.refused is None
-    assert [one.key for one in archive.storage.find()] == [f"s1/{due.facts.package}/record.json"]
+    assert [one.key for one in archive.storage.find("s1/")] == [
+        f"s1/{due.facts.package}/record.json"
+    ]
     (gone,) = archive.search(Query(state="deleted")).deposits
     assert gone.facts.sale == Sale()
     assert gone.facts.parties == ()
@@ -357,3 +360,59 @@ def test_a_storage_that_fails_anywhere_leaves_nothing_half_done(tmp_path: Path) 
     else:
         raise AssertionError("it never came to an end")
     assert at > 10
+
+
+def test_an_object_that_was_lost_was_not_deleted(tmp_path: Path) -> None:
+    clock = Clock()
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"), clock)
+    deposit = archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    clock.day = TODAY + years(60)
+    folder = tmp_path / "objects" / "s1"
+    folder.rename(tmp_path / "away")
+    refused = archive.expire(deposit, who="r", why="w").refused
+    assert refused is not None
+    assert "is gone" in str(refused)
+    objects = tmp_path / "objects"
+    objects.rename(tmp_path / "unmounted")
+    with pytest.raises(StorageError, match="mounted"):
+        archive.expire(deposit, who="r", why="w")
+    (tmp_path / "unmounted").rename(objects)
+    (tmp_path / "away").rename(folder)
+    assert archive.newest("s1").state == "archived"
+
+    class CutOffError(Exception):
+        pass
+
+    remove, removed = archive.storage.delete, []
+
+    def cut_off(key: str, today: date) -> None:
+        remove(key, today)
+        removed.append(key)
+        raise CutOffError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive.storage, "delete", cut_off)
+        with pytest.raises(CutOffError):
+            archive.expire(deposit, who="r", why="w")
+    assert len(removed) == 1
+    assert archive.expire(deposit, who="r", why="w").refused is None
+
+
+def test_holds_of_a_lost_catalogue_stay_until_they_are_released(tmp_path: Path) -> None:
+    backend = LocalBackend(tmp_path / "objects")
+    first = an_archive(tmp_path, backend)
+    deposit = first.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    first.hold("s1", "case-1", who="legal", why="complaint")
+    with pytest.raises(StorageError, match="--adopt"):
+        begin(tmp_path / "second", first.storage)
+    first.catalogue.set_hold("s1", "case-1", on=False)  # as on a host that never heard of it
+    first.hold("s1", "case-2", who="legal", why="complaint")
+
+    def holds() -> tuple[str, ...]:
+        keep = first.storage.keep_of(deposit.package.key)
+        assert keep is not None
+        return keep.holds
+
+    assert holds() == ("case-1", "case-2")
+    first.release("s1", "case-2", who="legal", why="settled")
+    assert holds() == ("case-1",)

@@ -27,6 +27,7 @@ def _office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setenv(f"WITNESS_{key}", value)
     assert main(["keys", "init", "--local-tsa"]) == 0
+    assert main(["archive", "init"]) == 0
 
 
 def sealed(tmp_path: Path, name: str, shape: Shape | None = None) -> None:
@@ -208,3 +209,29 @@ def test_without_a_directory_or_a_secret_it_says_what_to_set(
     monkeypatch.delenv("WITNESS_ARCHIVE__DIRECTORY")
     assert main(["archive", "status"]) == 1
     assert "archive.directory is not set" in capsys.readouterr().err
+
+
+def test_a_file_system_that_is_not_mounted_is_no_empty_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(tmp_path, "s1")
+    told(capsys, "put", "s1")
+    mounted, objects = tmp_path / "archive", tmp_path / "archive" / "objects"
+    for gone in (mounted, objects):
+        gone.rename(tmp_path / "elsewhere")
+        gone.mkdir()  # where it would be mounted
+        monkeypatch.setenv("WITNESS_ARCHIVE__REMOVE_ORIGINALS", "true")
+        for arguments in (["put", "--all-sealed"], ["expire"], ["status"]):
+            assert main(["archive", *arguments]) == 1
+            assert "mount" in capsys.readouterr().err
+        assert (tmp_path / "recordings" / "s1").exists()
+        assert list(gone.iterdir()) == []
+        gone.rmdir()
+        (tmp_path / "elsewhere").rename(gone)
+    # A lost directory is begun anew on purpose, by the storage that is there.
+    (mounted / "archive.json").unlink()
+    (mounted / "catalogue.sqlite3").unlink()
+    assert main(["archive", "init"]) == 1
+    assert "--adopt" in capsys.readouterr().err
+    told(capsys, "init", "--adopt")
+    assert told(capsys, "reindex")["packages"] == 1

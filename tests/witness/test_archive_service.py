@@ -22,6 +22,7 @@ from sfu.model import Role
 from signaling.archive import ArchiveEndpoint
 from signaling.auth import MintingKey, TokenVerifier, mint_token
 from signaling.clock import system_clock
+from signaling.config import AuthConfig, SignalingConfig
 from signaling.problem import problem_middleware
 from signaling.staff import StaffRole, mint_staff_token
 from tests.archive.packages import an_archive, material, passing
@@ -29,6 +30,9 @@ from tests.recorder.evidence import record
 from witness.archive_service import MAX_QUEUE, ArchiveCatalogue, ArchiveCollector, ArchiveService
 from witness.archiving import Archiving
 from witness.cli import main
+from witness.config import MediaConfig, ServerConfig, Settings
+from witness.errors import StartError
+from witness.server import WitnessServer
 
 
 def archiving(root: Path, **changes: Any) -> Archiving:
@@ -36,7 +40,9 @@ def archiving(root: Path, **changes: Any) -> Archiving:
         (root / name).mkdir(exist_ok=True)
     config = ArchiveConfig(directory=root / "archive", automatic=True, **changes)
     evidence = EvidenceConfig(packages_directory=root / "packages")
-    return Archiving(config, evidence, root / "recordings")
+    found = Archiving(config, evidence, root / "recordings")
+    found.begin()
+    return found
 
 
 class Scene:
@@ -315,3 +321,18 @@ async def test_only_those_who_may_ask_are_answered(archive: Archive) -> None:
             "/v1/archive/search", data=body, headers=bearer() | kind
         ) as response:
             assert response.status == 413
+
+
+@pytest.mark.net
+async def test_a_server_does_not_start_with_an_archive_that_is_not_mounted(tmp_path: Path) -> None:
+    settings = Settings(
+        server=ServerConfig(port=0, drain_s=0),
+        media=MediaConfig(engines=1, listen=("127.0.0.1",)),
+        signaling=SignalingConfig(auth=AuthConfig(demo_key=True)),
+        archive=ArchiveConfig(directory=tmp_path / "archive"),
+    )
+    server = WitnessServer(settings)
+    with pytest.raises(StartError, match="witness archive init"):
+        await server.start()
+    await server.stop()
+    assert not (tmp_path / "archive").exists()
