@@ -19,12 +19,12 @@ __all__ = ["Archiving", "waiting"]
 
 if TYPE_CHECKING:
     from archive.archive import Archive, Check, Material
+    from archive.errors import DepositError
     from archive.package import Facts
     from archive.record import Deposit
     from archive.storage import Progress, Storage
 
 _FILMS: Final = frozenset({".mp4", ".webm", ".mkv"})
-_FAILS: Final = "{path} does not pass: {code}; see `witness verify`"
 _LATER: Final = frozenset({"recording.sealed"})
 """Events after sealing that add nothing to the recording."""
 
@@ -202,7 +202,6 @@ class Archiving:
             yield is_whole and _has_all(place, facts)
 
     def _check(self) -> "Check":
-        from archive.errors import DepositError
         from witness.sealing import check
 
         if self.evidence.keys_directory is None:
@@ -212,7 +211,7 @@ class Archiving:
         def passes(path: Path) -> str:
             verdict = check(path, self.evidence)
             if verdict.code:
-                raise DepositError(_FAILS, path=path, code=verdict.code)
+                raise _failed(path, verdict.code)
             return "gaps" if verdict.exit_code else "pass"
 
         return passes
@@ -274,15 +273,20 @@ def waiting(archiving: Archiving, settled: Collection[str]) -> list[str]:
 
 
 def _unknown(path: Path) -> str:
-    from archive.errors import DepositError
     from witness_verify import verify
 
     with path.open("rb") as file:
         steps = verify(file).steps
     failed = [step.code for step in steps if step.outcome == "fail"]
     if failed:
-        raise DepositError(_FAILS, path=path, code=failed[0])
+        raise _failed(path, failed[0])
     return "unknown"
+
+
+def _failed(path: Path, code: str) -> "DepositError":
+    from archive.errors import DepositError
+
+    return DepositError("{path} does not pass: {code}; see `witness verify`", path=path, code=code)
 
 
 @lru_cache(maxsize=65_536)
