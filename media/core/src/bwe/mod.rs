@@ -143,6 +143,8 @@ pub(crate) struct BandwidthEstimator {
     prober: Prober,
     /// Until the path has shown something by itself.
     opening: Option<Opening>,
+    /// Nothing was measured yet: what is believed gives way to whatever is.
+    is_guess: bool,
     wanted_bps: f64,
     /// One past the highest number any feedback was about.
     covered: u64,
@@ -181,6 +183,7 @@ impl BandwidthEstimator {
             loss: LossJudge::default(),
             prober: Prober::default(),
             opening: Some(Opening::default()),
+            is_guess: true,
             wanted_bps: 0.0,
             reference: None,
             round_trip_us: DEFAULT_ROUND_TRIP_US,
@@ -383,6 +386,7 @@ impl BandwidthEstimator {
                 self.control.clamp(self.bounds.least_bps as f64, self.bounds.most_bps as f64);
                 self.prober.hold_off(now_us);
                 self.opening = None;
+                self.is_guess = false;
             }
             Some(_) => self.begin_probing(),
             // Bursts arrive in pieces here, and what a judge of losses needs is packets.
@@ -547,6 +551,7 @@ impl BandwidthEstimator {
         };
         if self.control.update(now_us, &seen) {
             self.opening = None;
+            self.is_guess = false;
             self.prober.hold_off(now_us);
             self.prober.stop();
         }
@@ -578,11 +583,14 @@ impl BandwidthEstimator {
     fn on_probe_result(&mut self, now_us: i64) {
         let bounds = self.probe_bounds();
         let inherent = self.loss.inherent();
-        if let Some(rate) = self.prober.take_result(now_us, inherent, &bounds)
-            && rate > self.control.bps()
-        {
-            self.control.set(rate);
+        let Some(found) = self.prober.take_result(now_us, inherent, &bounds) else { return };
+        if found.bps > self.control.bps() {
+            self.control.set(found.bps);
+        } else if self.is_guess && found.is_filled {
+            self.control.cut(now_us, found.bps, OPENING_SHARE);
+            self.prober.hold_off(now_us);
         }
+        self.is_guess = false;
     }
 
     /// What gets through, were it not for the path's own losses.

@@ -14,6 +14,8 @@ const PATIENCE_US: i64 = 2_000_000;
 const MAX_SENDING_US: i64 = 200_000;
 /// A result of this share of what was tried lets the next try follow at once.
 const SUCCESS: f64 = 0.7;
+/// A burst that takes this many times as long to arrive as to leave has filled the link.
+const FILLED: f64 = 1.5;
 /// Time between two tries.
 const INTERVAL_US: i64 = 4_000_000;
 /// After the very first ones, which may have met anything.
@@ -31,6 +33,14 @@ pub(super) struct Cluster {
     /// From 1.
     pub(super) id: u16,
     pub(super) bps: f64,
+}
+
+/// What a burst has shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Found {
+    pub(super) bps: f64,
+    /// The link carries no more.
+    pub(super) is_filled: bool,
 }
 
 /// A burst on its way.
@@ -215,13 +225,13 @@ impl Prober {
         }
     }
 
-    /// The rate a burst that is over has shown, once. `inherent_loss` is the path's own.
+    /// What a burst that is over has shown, once. `inherent_loss` is the path's own.
     pub(super) fn take_result(
         &mut self,
         now_us: i64,
         inherent_loss: f64,
         bounds: &ProbeBounds,
-    ) -> Option<f64> {
+    ) -> Option<Found> {
         let flight = self.flight.as_ref()?;
         let ended_us = flight.ended_us?;
         let is_complete = flight.reported >= flight.packets;
@@ -230,7 +240,8 @@ impl Prober {
             return None;
         }
         let flight = self.flight.take()?;
-        let rate = flight.rate(inherent_loss)?;
+        let found = flight.found(inherent_loss)?;
+        let rate = found.bps;
         if rate >= SUCCESS * flight.cluster.bps {
             self.interval_us = INTERVAL_US;
             self.next_try_us = now_us + INTERVAL_US;
@@ -241,7 +252,7 @@ impl Prober {
         } else {
             self.waiting.clear();
         }
-        Some(rate)
+        Some(found)
     }
 
     /// When [`Prober::poll`] or the sending of padding is due.
@@ -272,7 +283,7 @@ impl Flight {
     }
 
     /// What got through, were it not for the path's own loss; never more than was sent.
-    fn rate(&self, inherent_loss: f64) -> Option<f64> {
+    fn found(&self, inherent_loss: f64) -> Option<Found> {
         let (first, last) = (self.first?, self.last?);
         let sending_us = self.last_sent_us - self.began_us;
         let (sent_us, arrived_us) = (last.0 - first.0, last.1 - first.1);
@@ -289,7 +300,8 @@ impl Flight {
         let kept = (kept / (1.0 - inherent_loss).max(0.05)).min(1.0);
         let rate = send_bps.min(self.cluster.bps) / stretch * kept;
         // A link that was filled shows its rate, and has to be left some room.
-        Some(if stretch > 1.11 { rate * 0.95 } else { rate })
+        let bps = if stretch > 1.11 { rate * 0.95 } else { rate };
+        Some(Found { bps, is_filled: stretch > FILLED })
     }
 }
 
@@ -323,7 +335,7 @@ mod tests {
                 Delivered { sent_us: *sent_us, arrival_us: free as i64 + 20_000, size: 1_000 };
             prober.on_result(*id, (!lose(index as u32)).then_some(&packet));
         }
-        prober.take_result(now_us + 100_000, 0.0, &BOUNDS)
+        prober.take_result(now_us + 100_000, 0.0, &BOUNDS).map(|found| found.bps)
     }
 
     #[test]
