@@ -114,6 +114,13 @@ def _add_verify(to: "Commands") -> None:
         metavar=t("FILE"),
         help=t("head of the transparency log that was kept elsewhere"),
     )
+    parser.add_argument(
+        "--device-key",
+        action="append",
+        default=[],
+        metavar=t("SHA256"),
+        help=t("SHA-256 of a device's key that has to have signed digests; may be given again"),
+    )
     add_json(parser)
     parser.add_argument(
         "--lang",

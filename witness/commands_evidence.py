@@ -78,6 +78,7 @@ def verify(arguments: argparse.Namespace) -> int:
         arguments.package,
         arguments.trust,
         arguments.head,
+        arguments.device_key,
         as_json=arguments.json,
         lang=int(lang != "zh"),
     )

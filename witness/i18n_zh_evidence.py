@@ -165,6 +165,10 @@ EVIDENCE: dict[str, str] = {
     "certificates (PEM) of those who seal and stamp, or of who certified them": (
         "封存者和时间戳机构的证书（PEM），或为其签发证书的机构的证书"
     ),
+    "SHA256": "SHA256",
+    "SHA-256 of a device's key that has to have signed digests; may be given again": (
+        "必须签过摘要的终端密钥的 SHA-256，可多次给出"
+    ),
     "head of the transparency log that was kept elsewhere": "另行保存的透明日志头",
     "language (default: that of the environment)": "语言（默认按环境）",
     "keys to seal with": "封存所用的密钥",

@@ -46,6 +46,10 @@ _HELP = {
     "package": ("证据包", "evidence package"),
     "trust": ("可信证书（PEM），可多次给出", "certificates you trust (PEM); may be given again"),
     "head": ("另行保存的日志头", "head of the transparency log that was kept elsewhere"),
+    "device_key": (
+        "必须签过摘要的终端密钥的 SHA-256（十六进制），可多次给出",
+        "SHA-256 of a device's key that has to have signed (hexadecimal); may be given again",
+    ),
     "json": ("输出 JSON", "print JSON"),
     "lang": ("语言", "language"),
     "about": (
@@ -65,14 +69,22 @@ def main(arguments: Sequence[str] | None = None, prog: str = "witness-verify") -
         "--trust", type=Path, nargs="+", action="extend", default=[], help=_HELP["trust"][lang]
     )
     parser.add_argument("--head", type=Path, help=_HELP["head"][lang])
+    parser.add_argument("--device-key", action="append", default=[], help=_HELP["device_key"][lang])
     parser.add_argument("--json", action="store_true", help=_HELP["json"][lang])
     parser.add_argument("--lang", choices=("zh", "en"), help=_HELP["lang"][lang])
     options = parser.parse_args(given)
-    return run(options.package, options.trust, options.head, as_json=options.json, lang=lang)
+    kept = options.trust, options.head, options.device_key
+    return run(options.package, *kept, as_json=options.json, lang=lang)
 
 
 def run(
-    package: Path, trust: Sequence[Path], head: Path | None, *, as_json: bool, lang: int
+    package: Path,
+    trust: Sequence[Path],
+    head: Path | None,
+    device_keys: Sequence[str] = (),
+    *,
+    as_json: bool,
+    lang: int,
 ) -> int:
     """Checks a package and tells about it; returns the exit code.
 
@@ -80,6 +92,7 @@ def run(
         package: the file.
         trust: PEM files with certificates.
         head: of the transparency log.
+        device_keys: SHA-256 of keys of devices, hexadecimal.
         as_json: instead of sentences.
         lang: 0 Chinese, 1 English.
     """
@@ -93,7 +106,7 @@ def run(
         trusted = [one for path in trust for one in certificates(path)]
         kept = None if head is None else _head(head)
         with package.open("rb") as file:
-            result = verify(file, trusted, kept, tell)
+            result = verify(file, trusted, kept, tell, [key.lower() for key in device_keys])
     except OSError as error:
         text = f"{error.filename}: {error.strerror}"
         result = Result([Step("structure", "fail", "unreadable", text)])

@@ -59,12 +59,17 @@ class Devices:
     """The account of all chunks, as the log tells it.
 
     Attributes:
-        signed: how many of the chunks the key of a device stands for.
+        signed: of each participant, how many chunks the key of a device stands for, and how many
+            there are.
+        keys: names of the keys that signed something.
     """
 
     def __init__(self, session: str = "") -> None:
         self.tracks: dict[str, dict[int, Chunk]] = {}
-        self.count = self.signed = 0
+        self.count = 0
+        self.signed: dict[str, tuple[int, int]] = {}
+        self.keys: set[str] = set()
+        self._owners: set[str] = set()
         self._session, self._keys = session, dict[str, _Key]()
         self._pending: set[tuple[str, int]] = set()
         self._spans: list[tuple[str, list[int], int]] = []
@@ -148,7 +153,11 @@ class Devices:
             raise Failure("too_large", "chunks")
         if "key" in payload:
             self._check_signature(track, actor, payload)
-            self.signed += len(rows)
+        elif payload.get("late") is not True and actor in self._owners:
+            # Who has a key signs what is said during the call.
+            raise Failure("device_chain", f"{track}: chunk {payload['from_seq']} is not signed")
+        signed, count = self.signed.get(actor, (0, 0))
+        self.signed[actor] = signed + ("key" in payload) * len(rows), count + len(rows)
 
     def _announced(self, actor: str, payload: dict[str, Any]) -> None:
         public = values.base64_bytes(payload.get("public"))
@@ -157,6 +166,7 @@ class Devices:
         if not sound or name in self._keys or P256.point(public) is None:
             raise Failure("device_key", actor)
         self._keys[name] = _Key(actor, public, name)
+        self._owners.add(actor)
 
     def _check_signature(self, track: str, actor: str, payload: dict[str, Any]) -> None:
         """ECDSA over what was said, the number of the batch and the digest of the one before."""
@@ -171,6 +181,7 @@ class Devices:
         if len(signature) != 64 or not ecdsa_ok(P256, key.public, rs, digest.digest()):
             raise Failure("device_key", where)
         key.count, key.head = key.count + 1, digest.hexdigest()
+        self.keys.add(str(payload["key"]))
 
     def _known(self, track: str, seq: int) -> int:
         if seq not in self.tracks.get(track, {}):

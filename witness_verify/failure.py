@@ -51,6 +51,10 @@ CODES = {
     ),
     "device_key": ("终端的密钥或签名无效", "a device's key or signature is wrong"),
     "device_chain": ("终端签名的摘要不连续", "a batch that a device signed is missing"),
+    "device_unknown": (
+        "所给的终端密钥没有签过任何摘要",
+        "the device key that was given signed nothing here",
+    ),
     "inclusion": ("不在透明日志中", "it is not in the transparency log"),
     "consistency": ("透明日志被改写过", "the transparency log was rewritten"),
     "head": ("与所给的日志头矛盾", "it contradicts the log head that was given"),

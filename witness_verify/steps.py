@@ -28,6 +28,7 @@ _ALGORITHMS = {"Ed25519": ED25519, "SM2-SM3": SM2_SM3}
 _DOCUMENTS = ("checks.jsonl", "consents.json", "flow.json", "policy.json", "transcript.jsonl")
 _PROOF = {"format", "leaf", "index", "inclusion", "head", "anchor", "consistency"}
 _OWN = {"segment.closed": ("segment", "packets"), "chunk.backfilled": ("chunk", "frames", "ssrc")}
+_MAX_TOLD = 20
 _THERE = {"arrived", "uploaded"}
 _ENCRYPTED = (b"WITNESS\x01", b"WITNESS\x02")
 
@@ -71,6 +72,7 @@ def verify(
     trusted: Sequence[Certificate] = (),
     head: dict[str, Any] | None = None,
     progress: Callable[[Step], None] = lambda _: None,
+    pinned: Sequence[str] = (),
 ) -> Result:
     """Checks a package.
 
@@ -79,8 +81,9 @@ def verify(
         trusted: certificates of those who seal and stamp, or of who certified them.
         head: a signed head of the transparency log that was kept elsewhere.
         progress: told of every step.
+        pinned: SHA-256 of keys of devices, hexadecimal, that have to have signed digests.
     """
-    result, check = Result(), _Check(file, trusted, head)
+    result, check = Result(), _Check(file, trusted, head, pinned)
     for name in STEPS:
         try:
             outcome, detail = getattr(check, name)()
@@ -106,9 +109,13 @@ class _Check:
     """One package under examination; each step returns its outcome and what was found."""
 
     def __init__(
-        self, file: BinaryIO, trusted: Sequence[Certificate], head: dict[str, Any] | None
+        self,
+        file: BinaryIO,
+        trusted: Sequence[Certificate],
+        head: dict[str, Any] | None,
+        pinned: Sequence[str],
     ) -> None:
-        self._file, self._trusted, self._kept = file, trusted, head
+        self._file, self._trusted, self._kept, self._pinned = file, trusted, head, pinned
         self.package = self.session = ""
         self._signers: dict[str, Certificate] = {}
 
@@ -218,6 +225,8 @@ class _Check:
     def client(self) -> tuple[str, str]:
         """What the participants' devices said they sent, against what is here."""
         devices = self._story.devices
+        missing = set(self._pinned) - devices.keys
+        _expect(not missing, "device_unknown", min(missing, default=""))
         if not devices.count:
             return "absent", ""
         ends = devices.close()
@@ -225,7 +234,10 @@ class _Check:
         compared, hidden = sum(one for one, _ in counts), sum(one for _, one in counts)
         told = ", ".join(f"{count} {end}" for end, count in ends.items())
         told += f"; {compared} compared" + (f", {hidden} encrypted" if hidden else "")
-        told += f"; {devices.signed} signed"
+        people = [
+            f"{actor[:40]!a} {part} of {all_}" for actor, (part, all_) in devices.signed.items()
+        ]
+        told += f"; signed: {', '.join(people[:_MAX_TOLD])}" + ", …" * (len(people) > _MAX_TOLD)
         return "encrypted" if hidden else "pass", f"{devices.count} chunks: {told}"
 
     def _compare(self, track: str) -> tuple[int, int]:

@@ -156,6 +156,10 @@ class DeviceKeys:
         made = self._keys[key] = DeviceKey(participant, key, public)
         return made
 
+    def has(self, participant: str) -> bool:
+        """Whether a participant announced one."""
+        return any(key.participant == participant for key in self._keys.values())
+
     def of(self, participant: str, key: str) -> DeviceKey:
         """A participant's key.
 

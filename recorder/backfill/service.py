@@ -21,6 +21,7 @@ from recorder.backfill.errors import (
     BodyError,
     BusyError,
     ContradictionError,
+    DeviceKeyError,
     IncompleteError,
     MismatchError,
     UnknownChunkError,
@@ -90,6 +91,7 @@ class SessionBackfill:
         ended_us: when its recording ended, session clock; ``None`` while it runs.
         deadline_us: from when on what is missing is declared lost.
         heard_us: when somebody spoke of it last.
+        unsigned: participants who said digests without a signature, before the recording ended.
     """
 
     session: str
@@ -103,6 +105,7 @@ class SessionBackfill:
     uploaded_by: set[str] = field(default_factory=set)
     busy: bool = False
     heard_us: int = 0
+    unsigned: set[str] = field(default_factory=set)
 
     def state_of(self, participant: str) -> Literal["recording", "open", "done"]:
         """What a participant's uploads are: still recorded, wanted, or complete.
@@ -218,6 +221,8 @@ class BackfillService:
         """
         known = self._session(session)
         _expect_room(known.log, 1)
+        if participant in known.unsigned and not known.keys.has(participant):
+            raise DeviceKeyError("digests were said without a key before")
         made = known.keys.announce(participant, public)
         if made is not None:
             payload = {"alg": "ES256", "key": made.id, "public": public}
@@ -251,6 +256,8 @@ class BackfillService:
             raise UnknownChunkError("{track} is no track", track=repr(track))
         late = late or known.ended_us is not None
         now_us = known.heard_us = known.log.now_us()
+        if signed is None and not late and known.keys.has(participant):
+            raise ContradictionError("chunks of track {track} have to be signed", track=track)
         key = None if signed is None else known.keys.of(participant, signed.key)
         body = b""
         if signed is not None and key is not None:
@@ -266,6 +273,8 @@ class BackfillService:
             known.log.append("digest.batch", payload | more, actor=participant, at=now_us)
         if key is not None:
             key.note(body)
+        elif not late:
+            known.unsigned.add(participant)
         return known.settled_below(track), None if key is None else key.count
 
     def wanted(
@@ -516,6 +525,8 @@ class BackfillService:
                 place = (known.session, payload["track"], payload["codec"], payload["from_seq"])
                 body = signed_body(*place, payload["chunks"], signed)
                 known.keys.of(event.actor, signed.key).note(body)
+            case "digest.batch" if not payload["late"]:
+                known.unsigned.add(event.actor)
 
     def _session(self, session: str) -> SessionBackfill:
         known = self.sessions.get(session)

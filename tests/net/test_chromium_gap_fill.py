@@ -104,7 +104,7 @@ async def _is_sealed_whole(recording: Recorded, root: FilePath) -> None:
     assert "filled" in timeline.detail
     (client,) = (step for step in result.steps if step.name == "client")
     said = sum(len(item["chunks"]) for item in recording.logged("digest.batch"))
-    assert client.detail.endswith(f"; {said} signed"), client.detail
+    assert client.detail.endswith(f" {said} of {said}"), client.detail
     assert result.exit_code == 0, [step for step in result.steps if step.outcome != "pass"]
 
 

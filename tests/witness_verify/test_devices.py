@@ -152,7 +152,8 @@ async def test_uploaded_frames_are_sealed_and_held_against_digests(
     code, step, out = sealed(office, place)
     assert (code, step.outcome) == (0, "pass"), step
     assert step.detail == (
-        f"3 chunks: 0 arrived, 3 uploaded, 0 lost, 0 awaited; {compared} compared; 0 signed"
+        f"3 chunks: 0 arrived, 3 uploaded, 0 lost, 0 awaited; {compared} compared;"
+        " signed: 'p1' 0 of 3"
     )
     files = unpacked(out)
     index = [json.loads(line) for line in files["chunks/t1.jsonl"].splitlines()]
@@ -186,7 +187,10 @@ async def test_all_that_arrived_is_compared_with_the_digests(
     place = await record(tmp_path, send("opus", seconds=3, loss=0))
     code, step, _ = sealed(office, place)
     assert code == 0
-    assert step.detail == "3 chunks: 3 arrived, 0 uploaded, 0 lost, 0 awaited; 3 compared; 0 signed"
+    assert (
+        step.detail
+        == "3 chunks: 3 arrived, 0 uploaded, 0 lost, 0 awaited; 3 compared; signed: 'p1' 0 of 3"
+    )
 
 
 async def test_pictures_that_were_uploaded_whole_are_compared(
@@ -194,7 +198,7 @@ async def test_pictures_that_were_uploaded_whole_are_compared(
 ) -> None:
     place = await record(tmp_path, send("vp8", seconds=2, loss=1))
     code, step, _ = sealed(office, place)
-    assert (code, step.detail.partition("; ")[2]) == (0, "2 compared; 0 signed")
+    assert (code, step.detail.partition("; ")[2]) == (0, "2 compared; signed: 'p1' 0 of 2")
 
 
 async def test_a_session_that_waits_for_uploads_is_sealed_only_when_asked_to(
@@ -206,7 +210,10 @@ async def test_a_session_that_waits_for_uploads_is_sealed_only_when_asked_to(
     assert not [one for one in logged(place) if one[0] == "gap.declared"]
     code, step, out = sealed(office, place, unsettled=True)
     assert code == 1
-    assert step.detail == "3 chunks: 0 arrived, 0 uploaded, 0 lost, 3 awaited; 0 compared; 0 signed"
+    assert (
+        step.detail
+        == "3 chunks: 0 arrived, 0 uploaded, 0 lost, 3 awaited; 0 compared; signed: 'p1' 0 of 3"
+    )
     gaps = [payload for type_, payload, *_ in logged(place) if type_ == "gap.declared"]
     assert [(gap["cause"], len(gap["chunks"])) for gap in gaps] == [("pending", 3)]
     out.unlink()
@@ -436,7 +443,7 @@ async def test_a_file_that_is_encrypted_hides_only_itself(
         assert (code, step.code) == (2, "device")
     else:
         assert (code, step.outcome) == (0, "encrypted"), step
-        assert step.detail.endswith("2 compared, 1 encrypted; 0 signed")
+        assert step.detail.endswith("2 compared, 1 encrypted; signed: 'p1' 0 of 3")
 
 
 async def test_an_encrypted_recording_is_filled_sealed_and_played(
@@ -481,7 +488,7 @@ def test_what_devices_signed_is_checked_and_counted(
 ) -> None:
     code, step, _ = sealed(office, copied(signed, tmp_path))
     assert (code, step.outcome) == (0, "pass"), step
-    assert step.detail.endswith("3 compared; 3 signed")
+    assert step.detail.endswith("3 compared; signed: 'p1' 3 of 3")
 
 
 def batch(number: int, change: Callable[[dict[str, Any]], Any]) -> Callable[[Events], None]:
@@ -521,7 +528,47 @@ def unannounced(events: Events) -> None:
     without("device.key")(events)
 
 
-SIGNED: dict[str, tuple[Callable[[Events], None], str]] = {
+def stripped(events: Events, number: int, *, late: bool = False) -> None:
+    payload = [payload for kind, payload, *_ in events if kind == "digest.batch"][number]
+    payload["late"] = late
+    for name in ("key", "batch", "prev", "signature"):
+        del payload[name]
+
+
+def all_stripped(events: Events) -> None:
+    """Whoever writes the log says that nobody ever had a key."""
+    without("device.key")(events)
+    for number in range(3):
+        stripped(events, number)
+
+
+def end_stripped(events: Events) -> None:
+    """What a page that was opened again says has no signature, and is late."""
+    stripped(events, 2, late=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "signed_chunks", "pinned"),
+    [(all_stripped, 0, "device_unknown"), (end_stripped, 2, "")],
+)
+def test_a_key_that_was_kept_shows_that_signatures_were_stripped(
+    office: Office,
+    signed: Path,
+    tmp_path: Path,
+    change: Callable[[Events], None],
+    signed_chunks: int,
+    pinned: str,
+) -> None:
+    place, out = copied(signed, tmp_path), tmp_path / "s1.zip"
+    result = verified_anew(office, place, out, change)
+    detail = next(step.detail for step in result.steps if step.name == "client")
+    assert (result.exit_code, detail[-16:]) == (0, f"signed: 'p1' {signed_chunks} of 3"[-16:])
+    trusted = [one for path in office.trust for one in load_pem(path.read_bytes())]
+    with out.open("rb") as file:
+        assert verify(file, trusted, pinned=[Device().key]).code == pinned
+
+
+SIGNED: dict[str, tuple[Callable[[Events], Any], str]] = {
     "a digest exchanged": (
         batch(1, lambda it: it["chunks"][0].__setitem__(5, "0" * 64)),
         "device_key",
@@ -535,6 +582,14 @@ SIGNED: dict[str, tuple[Callable[[Events], None], str]] = {
     "linked anew": (batch(1, lambda it: it.update(prev="0" * 64)), "device_chain"),
     "half a signature": (batch(0, lambda it: it.update(signature="AAAA")), "device_key"),
     "no signature": (batch(0, lambda it: it.update(signature=None)), "form"),
+    "signatures stripped from one on": (
+        lambda events: [stripped(events, n) for n in (1, 2)],
+        "device_chain",
+    ),
+    "signatures stripped from all": (
+        lambda events: [stripped(events, n) for n in (0, 1, 2)],
+        "device_chain",
+    ),
     "another key": (another_key, "device_chain"),
     "no key": (unannounced, "device_chain"),
     "a key twice": (twice("device.key"), "device_key"),

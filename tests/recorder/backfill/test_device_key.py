@@ -170,3 +170,19 @@ def test_keys_belong_to_one_participant_and_are_bounded() -> None:
         keys.announce("p", Device(number).public)
     with pytest.raises(DeviceKeyError, match="at most"):
         keys.announce("p", Device(MAX_KEYS + 1).public)
+
+
+def test_who_has_a_key_signs_what_is_said_during_the_call(place: Path) -> None:
+    device, other = Device(), Device(8)
+    with EventLog.open(place) as log:
+        log.append("recording.started", {}, at=0)
+        service = opened(place, log)
+        service.announce_key("s1", "p1", device.public)
+        service.accept("s1", "p2", "t2", "opus", said(1), late=False)
+        for one in (service, opened(place, log)):
+            with pytest.raises(ContradictionError, match="have to be signed"):
+                one.accept("s1", "p1", "t1", "opus", said(1), late=False)
+            with pytest.raises(DeviceKeyError, match="without a key before"):
+                one.announce_key("s1", "p2", other.public)
+        service.accept("s1", "p1", "t1", "opus", said(1), late=True)
+        service.accept("s1", "p2", "t2", "opus", said(3), late=False)

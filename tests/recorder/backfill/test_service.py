@@ -377,9 +377,9 @@ async def test_what_a_full_log_could_not_hold_is_not_taken(begin: Begin) -> None
     case.clock.left = 0
     device = Device()
     with pytest.raises(BusyError, match="no room"):
-        case.service.announce_key("s1", "p1", device.public)
+        case.service.announce_key("s1", "p2", device.public)
     case.clock.left = 3
-    case.service.announce_key("s1", "p1", device.public)
+    case.service.announce_key("s1", "p2", device.public)
     case.service.accept(*said, late=False)
     assert case.known.ledger.knows("t1", [more[0][0]])
     assert len(case.events("device.key")) == 1
