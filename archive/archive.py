@@ -19,6 +19,7 @@ from typing import Final
 from archive import identity
 from archive.catalogue import Catalogue, Page, Query
 from archive.errors import (
+    ArchiveError,
     CatalogueError,
     DepositError,
     IntegrityError,
@@ -185,7 +186,7 @@ class Archive:
     ) -> Deposit:
         verdict = check(material.package)
         step("checked")
-        objects = list(_objects(facts, material))
+        objects = [_stored(facts, "package", material.package), *self._films(facts, material, who)]
         self.journal.append(
             "deposit.begun", facts.package, who, session=facts.session, sha256=objects[0][0].sha256
         )
@@ -194,12 +195,20 @@ class Archive:
         keep = self._rules.keep(facts.sale.product_class, dates)
         keep = replace(keep, holds=self.catalogue.holds(facts.session))
         told = _Together(progress, [one.bytes for one, _ in objects])
+        there = []
         for one, path in objects:
-            self.storage.put(one.key, path, one.sha256, keep, told.next())
+            try:
+                self.storage.put(one.key, path, one.sha256, keep, told.next())
+            except (IntegrityError, OSError) as error:
+                if one.kind == "package":
+                    raise
+                self._no_film(facts, who, error)
+                continue
+            there.append(one)
             step(f"put {one.kind}")
         deposit = Deposit(
             facts,
-            tuple(one for one, _ in objects),
+            (*there, *self._earlier_films(facts, there)),
             rfc3339(self._wall_ns()),
             verdict,
             dates,
@@ -223,6 +232,25 @@ class Archive:
         with self._lock():
             self._settle(facts.session)
         return self._archived(facts.package)
+
+    def _films(self, facts: Facts, material: Material, who: str) -> Iterator[tuple[Stored, Path]]:
+        """Films as they are now; one that can't be read is no reason to keep the package out."""
+        for path in material.films:
+            try:
+                yield _stored(facts, "film", path)
+            except OSError as error:
+                self._no_film(facts, who, error)
+
+    def _no_film(self, facts: Facts, who: str, error: Exception) -> None:
+        reason = str(error) if isinstance(error, ArchiveError) else type(error).__name__
+        self.journal.append("film.failed", facts.package, who, reason, session=facts.session)
+
+    def _earlier_films(self, facts: Facts, there: list[Stored]) -> Iterator[Stored]:
+        """Films of a try that was cut off, which were made anew since: they are kept too."""
+        known = {one.key for one in there}
+        for one in self.storage.find(key_of(facts.session, facts.package, "film-")):
+            if one.key not in known:
+                yield Stored(one.key, "film", one.bytes, self.storage.digest(one.key))
 
     def _compare(self, deposit: Deposit, progress: Progress | None = None) -> None:
         """All objects, read from beginning to end.
@@ -442,32 +470,52 @@ class Archive:
         """
         return self.catalogue.due(self.today)
 
-    def expire(self, deposit: Deposit, *, who: str, why: str) -> Expired:
+    def expire(self, deposit: Deposit, *, today: date, who: str, why: str) -> Expired:
         """Deletes a deposit whose time is over; its record stays, without what was sold to whom.
 
+        Args:
+            deposit: what is to go.
+            today: which day it is, as whoever decides knows it: a clock alone deletes nothing.
+            who: for the journal.
+            why: for the journal.
+
         Raises:
+            RetainedError: this machine's clock says that it is another day.
             StorageError: the storage failed; call again.
         """
         facts = deposit.facts
+        if today != self.today:
+            raise RetainedError(
+                "this machine's clock says {clock}, not {today}: nothing is deleted",
+                clock=self.today,
+                today=today,
+            )
         with self._lock():
             identity.check(self._directory, self.storage)
             now = self.catalogue.of_package(facts.package)
-            if now is None or not now.keep.may_go(self.today):
+            if now is None or not now.keep.may_go(today):
                 error = RetainedError("{key} is kept", key=facts.session)
                 return Expired(deposit, error)
             try:
                 for one in now.objects:
                     # All are asked before the first one goes.
-                    self._may_go(one.key, facts.package)
+                    self._may_go(one.key, facts.package, today)
             except RetainedError as error:
-                self.journal.append("expiry.refused", facts.package, who, str(error))
+                self._refused(facts, who, error)
                 return Expired(deposit, error)
-            self.journal.append("expiry.decided", facts.package, who, why, session=facts.session)
+            self.journal.append(
+                "expiry.decided",
+                facts.package,
+                who,
+                why,
+                session=facts.session,
+                today=today.isoformat(),
+            )
             try:
                 for one in reversed(now.objects):
-                    self.storage.delete(one.key, self.today)
+                    self.storage.delete(one.key, today)
             except RetainedError as error:
-                self.journal.append("expiry.refused", facts.package, who, str(error))
+                self._refused(facts, who, error)
                 return Expired(deposit, error)
             gone = replace(
                 now,
@@ -486,7 +534,11 @@ class Archive:
             )
             return Expired(gone, None)
 
-    def _may_go(self, key: str, package: str) -> None:
+    def _refused(self, facts: Facts, who: str, error: RetainedError) -> None:
+        what = "expiry.refused"
+        self.journal.append(what, facts.package, who, str(error), session=facts.session)
+
+    def _may_go(self, key: str, package: str, today: date) -> None:
         keep = self.storage.keep_of(key)
         if keep is None and self.storage.head(key) is None:
             # Gone because an earlier try was cut off; else it is lost, and nobody deleted it.
@@ -496,7 +548,7 @@ class Archive:
             ):
                 return
             raise RetainedError("{key} is gone from the storage", key=key)
-        if keep is None or not keep.may_go(self.today):
+        if keep is None or not keep.may_go(today):
             raise RetainedError("the storage keeps {key}", key=key)
 
     # Making anew.
@@ -648,13 +700,14 @@ class _Together:
         return told
 
 
-def _objects(facts: Facts, material: Material) -> Iterator[tuple[Stored, Path]]:
-    for kind, name, path in (
-        ("package", _PACKAGE, material.package),
-        *(("film", path.name, path) for path in material.films),
-    ):
-        key = key_of(facts.session, facts.package, name)
-        yield Stored(key, kind, path.stat().st_size, digest_of(path)), path
+def _stored(facts: Facts, kind: str, path: Path) -> tuple[Stored, Path]:
+    """An object to be: a film's name has its digest, as films are made anew and objects never
+    replaced.
+    """
+    digest = digest_of(path)
+    name = _PACKAGE if kind == "package" else f"film-{digest[:16]}{path.suffix}"
+    key = key_of(facts.session, facts.package, name)
+    return Stored(key, kind, path.stat().st_size, digest), path
 
 
 def _remove_tree(path: Path) -> None:

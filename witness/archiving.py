@@ -160,6 +160,16 @@ class Archiving:
             progress=progress,
         )
 
+    def left(self, session: str) -> list[Path]:
+        """What lies on this machine of a session whatever the archive deleted."""
+        from recorder.views import PLAYBACK_FOLDER, playback_place
+
+        places = [] if self.packages is None else [self.packages / f"{session}.zip"]
+        if self.recordings is not None:
+            played = playback_place(self.recordings / PLAYBACK_FOLDER, session)
+            places += [self.recordings / session, self.recordings / f"{session}-files", played]
+        return [path for path in places if path.exists()]
+
     def _material(self, session: str, package: Path) -> "Material":
         from archive.archive import Material
         from recorder.views import PLAYBACK_FOLDER, playback_place

@@ -150,6 +150,9 @@ def _add_expire(to: "Commands") -> None:
             " deleted; what the storage keeps stays."
         ),
     )
+    parser.add_argument(
+        "--today", metavar=t("DAY"), help=t("which day it is (UTC); the clock has to agree")
+    )
     parser.add_argument("--delete", action="store_true", help=t("delete them"))
     parser.add_argument("--reason", metavar=t("TEXT"), help=t("why, for the journal"))
 

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from archive.archive import Archive
+    from archive.archive import Archive, Expired
     from archive.record import Deposit
     from witness.archiving import Archiving
 
@@ -242,9 +242,10 @@ def retain(arguments: argparse.Namespace) -> int:
 
 def expire(arguments: argparse.Namespace) -> int:
     """``witness archive expire``: says what may go; deletes it with ``--delete``."""
-    _, archive = _opened(arguments)
-    if arguments.delete and not arguments.reason:
-        raise UsageError(t("--delete needs --reason"))
+    archiving, archive = _opened(arguments)
+    today = _day(arguments.today)
+    if arguments.delete and not (arguments.reason and today):
+        raise UsageError(t("--delete needs --reason and --today"))
     with _said():
         due = archive.due()
         if not arguments.delete:
@@ -253,13 +254,17 @@ def expire(arguments: argparse.Namespace) -> int:
             else:
                 _say(_table(due) if due else t("nothing may be deleted today"))
             return 0
-        done = [archive.expire(one, who=_who(arguments), why=arguments.reason) for one in due]
-    told = [
+        assert today is not None
+        who, why = _who(arguments), arguments.reason
+        done = [archive.expire(one, today=today, who=who, why=why) for one in due]
+        left = _left(archiving, archive, done, who)
+    told: list[dict[str, Any]] = [
         {
             "session_id": one.deposit.facts.session,
             "package": one.deposit.facts.package,
             "deleted": one.refused is None,
             "refused": None if one.refused is None else of_error(one.refused),
+            "left": [str(path) for path in left.get(one.deposit.facts.session, ())],
         }
         for one in done
     ]
@@ -269,9 +274,27 @@ def expire(arguments: argparse.Namespace) -> int:
         for item in told:
             text = t("deleted: {session}") if item["deleted"] else t("kept: {session}: {reason}")
             _say(text.format(session=item["session_id"], reason=item["refused"]))
+            for path in item["left"]:
+                _say(t("  still on this machine: {path}").format(path=path))
         if not told:
             _say(t("nothing may be deleted today"))
-    return 0 if all(item["deleted"] for item in told) else 1
+    return 0 if all(item["deleted"] and not item["left"] for item in told) else 1
+
+
+def _left(
+    archiving: "Archiving", archive: "Archive", done: "list[Expired]", who: str
+) -> dict[str, list[Path]]:
+    """What of deleted sessions the archive doesn't delete; the journal says so too."""
+    found = {}
+    for one in done:
+        facts = one.deposit.facts
+        if one.refused is None and (paths := archiving.left(facts.session)):
+            found[facts.session] = paths
+            names = [path.name for path in paths]
+            archive.journal.append(
+                "expiry.left", facts.package, who, session=facts.session, left=names
+            )
+    return found
 
 
 def fetch(arguments: argparse.Namespace) -> int:

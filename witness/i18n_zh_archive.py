@@ -65,7 +65,12 @@ ARCHIVE: dict[str, str] = {
     # What is said.
     "give sessions, or --all-sealed": "请给出会话，或用 --all-sealed",
     "give --contract-end or --dispute-end": "请给出 --contract-end 或 --dispute-end",
-    "--delete needs --reason": "--delete 须同时给出 --reason",
+    "--delete needs --reason and --today": "--delete 需要 --reason 和 --today",
+    "which day it is (UTC); the clock has to agree": "今天的日期（UTC），须与系统时钟一致",
+    "  still on this machine: {path}": "  本机仍有：{path}",
+    "this machine's clock says {clock}, not {today}: nothing is deleted": (
+        "本机时钟为 {clock}，而非 {today}：不删除任何内容"
+    ),
     "archived: {session}, {bytes} bytes in {objects} objects, kept until {day}": (
         "已归档: {session}，{objects} 个对象共 {bytes} 字节，保管至 {day}"
     ),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -215,7 +216,10 @@ def test_holds_and_days_decide_together(tmp_path: Path) -> None:
     archive.hold("s1", "case-1", who="legal", why="complaint 12")
     archive.hold("s1", "case-2", who="legal", why="complaint 13")
     assert archive.due() == []
-    assert archive.expire(deposit, who="records", why="time is over").refused is not None
+    assert (
+        archive.expire(deposit, today=archive.today, who="records", why="time is over").refused
+        is not None
+    )
     assert archive.release("s1", "case-1", who="legal", why="settled") == ("case-2",)
     assert archive.due() == []
     archive.release("s1", "case-2", who="legal", why="settled")
@@ -223,7 +227,7 @@ def test_holds_and_days_decide_together(tmp_path: Path) -> None:
     assert archive.due() == []
     clock.day += timedelta(days=1)
     (due,) = archive.due()
-    done = archive.expire(due, who="records", why="time is over")
+    done = archive.expire(due, today=archive.today, who="records", why="time is over")
     assert done.refused is None
     assert [one.key for one in archive.storage.find("s1/")] == [
         f"s1/{due.facts.package}/record.json"
@@ -252,12 +256,12 @@ def test_the_storage_has_a_word_too(tmp_path: Path) -> None:
         keep = archive.storage.keep_of(one.key)
         assert keep is not None
         archive.storage.protect(one.key, keep.held("somebody"))
-        refused = archive.expire(archive.due()[0], who="r", why="w").refused
+        refused = archive.expire(archive.due()[0], today=archive.today, who="r", why="w").refused
         assert refused is not None
         archive.storage.protect(one.key, keep)
     (tmp_path / "objects" / f"{deposit.package.key}.keep.json").write_text("{}")
     with pytest.raises(IntegrityError):
-        archive.expire(archive.due()[0], who="r", why="w")
+        archive.expire(archive.due()[0], today=archive.today, who="r", why="w")
     assert archive.storage.head(deposit.package.key) is not None
 
 
@@ -369,13 +373,13 @@ def test_an_object_that_was_lost_was_not_deleted(tmp_path: Path) -> None:
     clock.day = TODAY + years(60)
     folder = tmp_path / "objects" / "s1"
     folder.rename(tmp_path / "away")
-    refused = archive.expire(deposit, who="r", why="w").refused
+    refused = archive.expire(deposit, today=archive.today, who="r", why="w").refused
     assert refused is not None
     assert "is gone" in str(refused)
     objects = tmp_path / "objects"
     objects.rename(tmp_path / "unmounted")
     with pytest.raises(StorageError, match="mounted"):
-        archive.expire(deposit, who="r", why="w")
+        archive.expire(deposit, today=archive.today, who="r", why="w")
     (tmp_path / "unmounted").rename(objects)
     (tmp_path / "away").rename(folder)
     assert archive.newest("s1").state == "archived"
@@ -393,9 +397,9 @@ def test_an_object_that_was_lost_was_not_deleted(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(archive.storage, "delete", cut_off)
         with pytest.raises(CutOffError):
-            archive.expire(deposit, who="r", why="w")
+            archive.expire(deposit, today=archive.today, who="r", why="w")
     assert len(removed) == 1
-    assert archive.expire(deposit, who="r", why="w").refused is None
+    assert archive.expire(deposit, today=archive.today, who="r", why="w").refused is None
 
 
 def test_holds_of_a_lost_catalogue_stay_until_they_are_released(tmp_path: Path) -> None:
@@ -416,3 +420,29 @@ def test_holds_of_a_lost_catalogue_stay_until_they_are_released(tmp_path: Path) 
     assert holds() == ("case-1", "case-2")
     first.release("s1", "case-2", who="legal", why="settled")
     assert holds() == ("case-1",)
+
+
+def test_a_film_that_was_made_anew_or_is_gone_does_not_keep_the_package_out(
+    tmp_path: Path,
+) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    given = material(tmp_path)
+    (film,) = given.films
+    odd = film.rename(film.with_name("film 1.mp4"))
+    given = replace(given, films=(odd, film.with_name("gone.mp4")))
+
+    class CutOffError(Exception):
+        pass
+
+    def cut_off(step: str) -> None:
+        if step == "put film":
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        archive.deposit(given, passing, who="system", step=cut_off)
+    odd.write_bytes(b"made anew")
+    deposit = archive.deposit(given, passing, who="system")
+    assert [one.kind for one in deposit.objects] == ["package", "film", "film"]
+    assert archive.verify("s1", "a") == [deposit]
+    failed = [one for one in archive.journal.read() if one.what == "film.failed"]
+    assert {one.why for one in failed} == {"FileNotFoundError"}

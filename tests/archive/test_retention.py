@@ -158,7 +158,7 @@ class Story:
                     self.ends[name] = (contract, day)
             case "expire":
                 for deposit in archive.due():
-                    archive.expire(deposit, **who)
+                    archive.expire(deposit, today=archive.today, **who)
             case "delete":
                 # Past the catalogue.
                 for one in list(archive.storage.find(f"{name}/")):

@@ -1,11 +1,13 @@
 """``witness archive`` from the command line, over really sealed sessions."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from archive.archive import Archive
 from recorder.session_file import read_session
 from tests.recorder.evidence import Shape, record
 from witness.cli import main
@@ -78,7 +80,7 @@ def test_holds_days_and_deletion(tmp_path: Path, capsys: pytest.CaptureFixture[s
         {"session_id": "s1", "holds": []}
     ]
     assert told(capsys, "expire") == []
-    assert told(capsys, "expire", "--delete", "--reason", "time") == []
+    assert told(capsys, "expire", "--delete", "--reason", "time", "--today", "2026-11-22") == []
     assert told(capsys, "reindex") == {"packages": 1, "without_record": 0}
     assert main(["archive", "list", "--order", "PO-9"]) == 0
     assert "nothing found" in capsys.readouterr().out
@@ -180,7 +182,7 @@ def test_a_package_that_fails_is_not_archived(
         (["retain", "s9", "--reason", "x", "--contract-end", "soon"], 2, "is no day"),
         (["hold", "s0", "--case", "a b", "--reason", "x"], 1, "is no name of a case"),
         (["release", "s0", "--case", "c", "--reason", "x"], 1, "does not hold session s0"),
-        (["expire", "--delete"], 2, "--delete needs --reason"),
+        (["expire", "--delete", "--reason", "x"], 2, "--delete needs --reason and --today"),
         (["list", "--limit", "0"], 1, "limit must be 1 to 500"),
         (["list", "--cursor", "x"], 1, "the cursor is none"),
     ],
@@ -235,3 +237,21 @@ def test_a_file_system_that_is_not_mounted_is_no_empty_archive(
     assert "--adopt" in capsys.readouterr().err
     told(capsys, "init", "--adopt")
     assert told(capsys, "reindex")["packages"] == 1
+
+
+def test_what_is_left_on_this_machine_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(tmp_path, "s1")
+    told(capsys, "put", "s1")
+    told(capsys, "retain", "s1", "--contract-end", "2030-01-31", "--reason", "ended")
+    later = datetime(2070, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(Archive, "today", later.date())
+    arguments = ["expire", "--delete", "--reason", "time", "--today"]
+    assert main(["archive", *arguments, "2026-11-22"]) == 1
+    assert "nothing is deleted" in capsys.readouterr().err
+    (one,) = told(capsys, *arguments, "2070-01-01", code=1)
+    left = [str(tmp_path / name) for name in ("packages/s1.zip", "recordings/s1")]
+    assert (one["deleted"], one["left"]) == (True, left)
+    last = told(capsys, "journal")[-1]
+    assert (last["what"], last["facts"]["left"]) == ("expiry.left", ["s1.zip", "s1"])
