@@ -27,6 +27,8 @@ _JOIN_US: Final = 200_000
 """Gaps of one cause that are nearer to each other are shown as one."""
 
 _KEPT: Final = 20_000
+MAX_READ: Final = 16 * 2**20
+"""Bytes of logs that one search reads at most: some seconds. What is known isn't read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,15 @@ class Catalogue:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._sessions: dict[str, SessionFile] = {}
+        self._unread = MAX_READ
         self._summaries: OrderedDict[str, tuple[tuple[int, int], Summary]] = OrderedDict()
 
     def find(self, criteria: Criteria) -> tuple[list[dict[str, Any]], str | None]:
         """Newest first.
 
         Returns:
-            At most ``limit`` recordings, and the ``before`` with which to go on, if there are more.
+            At most ``limit`` recordings, and the ``before`` with which to go on, if there may be
+            more: also after none, when as many logs were read as one search may.
 
         Raises:
             OSError: the directory can't be read.
@@ -74,9 +78,12 @@ class Catalogue:
             after = names.index(criteria.before) + 1 if criteria.before in names else len(names)
             wanted = wanted[after:]
         found: list[dict[str, Any]] = []
+        self._unread = MAX_READ
+        last = None
         for session in wanted:
-            if len(found) == criteria.limit:
-                return found, str(found[-1]["session"])
+            if last is not None and (len(found) == criteria.limit or self._unread <= 0):
+                return found, last
+            last = session.session
             told = self._told(session)
             if told is not None and criteria.state in {None, told["state"]}:
                 found.append(told)
@@ -111,6 +118,7 @@ class Catalogue:
         if kept is not None and kept[0] == signature:
             self._summaries.move_to_end(place.name)
             return kept[1]
+        self._unread -= signature[1]
         summary = summarise(place)
         self._summaries[place.name] = (signature, summary)
         while len(self._summaries) > _KEPT:

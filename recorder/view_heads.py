@@ -9,16 +9,20 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from recorder.canonical import canonical
 from recorder.durable import sync_directory
 from recorder.errors import LogDamagedError
 
-__all__ = ["HEADS_FILE", "note_head", "read_heads"]
+__all__ = ["HEADS_FILE", "SEARCHES_FILE", "append_chained", "note_head", "read_heads"]
 
 HEADS_FILE: Final = "heads.jsonl"
+SEARCHES_FILE: Final = "searches.jsonl"
+"""Who looked for recordings, and by what; chained in the same way."""
+
 _FIRST: Final = "0" * 64
 _TAIL: Final = 4_096
 """More than two lines."""
@@ -26,6 +30,19 @@ _TAIL: Final = 4_096
 
 def note_head(directory: Path, session: str, seq: int, sha256: str) -> str:
     """Appends the head of a session's log of views; on the disk when this returns.
+
+    Returns:
+        SHA-256 of the line, to be kept elsewhere.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    head = {"seq": seq, "session": session, "sha256": sha256}
+    return append_chained(directory / HEADS_FILE, head)
+
+
+def append_chained(path: Path, about: Mapping[str, Any]) -> str:
+    """Appends a line that holds the SHA-256 of the one before; on the disk when this returns.
 
     Several processes may do so. Half a line, of a crash or a full disk, is cut off: nobody was told
     of it.
@@ -36,7 +53,6 @@ def note_head(directory: Path, session: str, seq: int, sha256: str) -> str:
     Raises:
         OSError: the disk refused.
     """
-    path = directory / HEADS_FILE
     is_new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
@@ -49,14 +65,14 @@ def note_head(directory: Path, session: str, seq: int, sha256: str) -> str:
         end = start + len(whole)
         last = whole[whole.rfind(b"\n", 0, -1) + 1 :]
         prev = hashlib.sha256(last).hexdigest() if last else _FIRST
-        line = canonical({"prev": prev, "seq": seq, "session": session, "sha256": sha256}) + b"\n"
+        line = canonical({**about, "prev": prev}) + b"\n"
         os.ftruncate(descriptor, end)
         file.seek(end)
         if file.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fdatasync(descriptor)
     if is_new:
-        sync_directory(directory)
+        sync_directory(path.parent)
     return hashlib.sha256(line).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Watching recordings over HTTP: ``/v1/recordings`` for reviewers, auditors and supervisors.
 
-Nothing of a recording is told before a purpose was given. Opening a view sets a cookie that is good
+Searches tell what a list shows of a recording, and are logged; nothing more is told before a
+purpose was given. Opening a view sets a cookie that is good
 for this recording's addresses only; with it a video element can ask for ranges, and no address,
 log or history ever holds what lets somebody in.
 """
@@ -45,11 +46,11 @@ class _Strict(BaseModel):
 
 
 class Search(_Strict):
-    """Query of ``GET /v1/recordings``."""
+    """Body of ``POST /v1/recordings/search``: a body, for addresses end up in logs of proxies."""
 
     q: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._:-]*$")] = ""
-    from_day: Day | None = None
-    to_day: Day | None = None
+    from_day: Annotated[Day | None, Field(alias="from")] = None
+    to_day: Annotated[Day | None, Field(alias="to")] = None
     state: Literal["ready", "recording", "paused", "interrupted", "stopped", "damaged"] | None = (
         None
     )
@@ -119,7 +120,7 @@ class RecordingLibrary(Protocol):
     """What holds recordings. Methods raise :class:`SessionRefusedError`."""
 
     async def search(self, search: Search, who: StaffIdentity) -> dict[str, Any]:
-        """Recordings somebody may watch, newest first."""
+        """Recordings somebody may watch, newest first; who looked for what is logged before."""
         ...
 
     async def open_view(self, session_id: str, who: StaffIdentity, wanted: NewView) -> ViewPass:
@@ -185,7 +186,7 @@ class RecordingsEndpoint:
         """All addresses."""
         one = "/v1/recordings/{session}"
         return [
-            web.get("/v1/recordings", self._told(self._search)),
+            web.post("/v1/recordings/search", self._told(self._search)),
             web.post(f"{one}/views", self._told(self._open)),
             web.get(one, self._told(self._viewed(self._describe))),
             web.get(f"{one}/work", self._told(self._viewed(self._work))),
@@ -219,13 +220,7 @@ class RecordingsEndpoint:
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
         who = self._gate.identity(request, VIEWERS)
-        query = {"from_day" if key == "from" else "to_day" if key == "to" else key: value
-                 for key, value in request.query.items()}  # fmt: skip
-        try:
-            search = Search.model_validate(query)
-        except ValidationError as error:
-            raise _wrong(error) from None
-        return _json(await self._library.search(search, who))
+        return _json(await self._library.search(await _body(request, Search), who))
 
     async def _open(self, request: web.Request) -> web.StreamResponse:
         who = self._gate.identity(request, VIEWERS)

@@ -19,8 +19,8 @@ from recorder.envelope import MasterKeys
 from recorder.errors import RecorderError, SessionFileError
 from recorder.log import EventLog
 from recorder.review import Catalogue, Criteria, describe_recording
-from recorder.session_file import is_session_id, read_session
-from recorder.view_heads import note_head
+from recorder.session_file import is_session_id, read_session, rfc3339
+from recorder.view_heads import SEARCHES_FILE, append_chained, note_head
 from recorder.views import PLAYBACK_FOLDER, open_views, playback_place
 from signaling.clock import Clock, TokenBucket
 from signaling.errors import ErrorCode, HttpCode
@@ -48,6 +48,11 @@ _NOTE_S: Final = 60.0
 _WAITING: Final = 8
 _PER_S: Final = 10.0
 _BURST: Final = 200.0
+_DESCRIBING: Final = 20.0
+"""How many other requests a description counts as."""
+
+_ASKED_PER_S: Final = 1.0
+_ASKED_BURST: Final = 60.0
 Told = TypeVar("Told")
 
 
@@ -108,6 +113,8 @@ class PlaybackLibrary:
         self._clock = clock
         self._catalogue = Catalogue(self._directory)
         self._searching = asyncio.Lock()
+        self._describing = asyncio.Lock()
+        self._asked: OrderedDict[str, TokenBucket] = OrderedDict()
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._logs: OrderedDict[str, _Log] = OrderedDict()
         self._keeping: asyncio.Task[None] | None = None
@@ -125,7 +132,9 @@ class PlaybackLibrary:
             await self._let_go(name)
 
     async def search(self, search: Search, who: StaffIdentity) -> dict[str, Any]:
-        """Recordings somebody may watch, newest first."""
+        """Recordings somebody may watch, newest first; who looked for what is logged before."""
+        self._count_asked(who.subject)
+        await self._answered(lambda: self._log_search(search, who))
         criteria = Criteria(
             search.q,
             search.from_day,
@@ -142,6 +151,7 @@ class PlaybackLibrary:
 
     async def open_view(self, session_id: str, who: StaffIdentity, wanted: NewView) -> ViewPass:
         """Logs who watches and why, then lets in."""
+        self._count_asked(who.subject)
         place = self._place(session_id)
         session = await self._answered(lambda: read_session(place))
         if not who.may_see(session.room):
@@ -166,6 +176,27 @@ class PlaybackLibrary:
         self.views[who.role.value] += 1
         self._open[view.token] = _Open(view, TokenBucket(_PER_S, _BURST, self._clock().steady_s))
         return view
+
+    def _count_asked(self, subject: str) -> None:
+        """Searches and views cost reading logs: so many of each viewer.
+
+        Raises:
+            SessionRefusedError: there were more.
+        """
+        now_s = self._clock().steady_s
+        bucket = self._asked.setdefault(subject, TokenBucket(_ASKED_PER_S, _ASKED_BURST, now_s))
+        self._asked.move_to_end(subject)
+        if len(self._asked) > _MAX_VIEWS:
+            self._asked.popitem(last=False)
+        if bucket.take(1, now_s):
+            raise SessionRefusedError(429, ErrorCode.RATE_LIMITED, "too many requests")
+
+    def _log_search(self, search: Search, who: StaffIdentity) -> None:
+        self._own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        filters = search.model_dump(by_alias=True, exclude_defaults=True)
+        about = {"at": rfc3339(int(self._clock().unix_s * 1e9)), "who": who.subject}
+        line = {**about, "role": who.role.value, "filters": filters}
+        append_chained(self._own / SEARCHES_FILE, line)
 
     def _make_room(self, subject: str) -> None:
         """Ends a viewer's own oldest view where he has too many, never another's.
@@ -199,7 +230,11 @@ class PlaybackLibrary:
     async def describe(self, view: ViewPass) -> dict[str, Any]:
         """What is drawn beside the film."""
         place = self._place(view.session_id)
-        told = await self._answered(lambda: describe_recording(place))
+        if self._open[view.token].bucket.take(_DESCRIBING, self._clock().steady_s):
+            raise SessionRefusedError(429, ErrorCode.RATE_LIMITED, "too many requests")
+        # It reads a whole log: one after the other, or calls would wait for all of them.
+        async with self._describing:
+            told = await self._answered(lambda: describe_recording(place))
         work = await self.work(view)
         return {**told, **work, "viewer": {"who": view.who.subject, "purpose": view.purpose}}
 
@@ -371,8 +406,8 @@ class PlaybackLibrary:
         job: Job | None = self.jobs.get(key)
         if job is None or job.state == "done":
             return None
-        told = {"state": job.state, "share": job.share, "before": self.jobs.place(job)}
-        return {**told, "error": job.error} if job.state == "failed" else told
+        # Why it failed names paths of the server: that is for its log.
+        return {"state": job.state, "share": job.share, "before": self.jobs.place(job)}
 
     def _film(self, name: str, language: str) -> Path:
         return playback_place(self._own, name) / f"film-{language}.mp4"

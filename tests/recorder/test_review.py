@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from recorder import review
 from recorder.log import EventLog
 from recorder.review import Catalogue, Criteria, describe_recording
 from recorder.sale import Sale
 from recorder.session_file import write_session
+from recorder.summary import Summary
 from tests.recorder.evidence import Shape, record
 
 S = 1_000_000
@@ -121,3 +123,26 @@ def test_a_log_that_grew_is_read_again_and_a_damaged_one_is_named(tmp_path: Path
     path = place / "events.jsonl"
     path.write_bytes(path.read_bytes().replace(b"t9", b"t8"))
     assert catalogue.find(Criteria())[0][0]["state"] == "damaged"
+
+
+def test_a_search_reads_so_much_and_says_where_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("s1", "s2", "s3"):
+        record(tmp_path, name)
+    monkeypatch.setattr(review, "MAX_READ", (tmp_path / "s1/events.jsonl").stat().st_size)
+    read: list[str] = []
+    summarised = review.summarise
+
+    def noted(place: Path) -> Summary:
+        read.append(place.name)
+        return summarised(place)
+
+    monkeypatch.setattr(review, "summarise", noted)
+    catalogue, before = Catalogue(tmp_path), None
+    for count in (1, 2, 3):
+        found, before = catalogue.find(Criteria(state="damaged", before=before))
+        assert (found, len(read)) == ([], count)
+    assert before is None
+    assert len(catalogue.find(Criteria())[0]) == 3
+    assert len(read) == 3

@@ -1,6 +1,6 @@
 /**
  * @typedef {{ session: string, room: string, started_at: string, state: string, length_us: number, tracks: number, captured: number | null, sealed: boolean, order?: { order_no?: string }, customer?: { crm_customer_id: string } }} Found
- * @typedef {{ state: string, share?: number, before?: number, error?: string }} Job
+ * @typedef {{ state: string, share?: number, before?: number }} Job
  * @typedef {Job & { seconds?: number, uploads?: number }} Film
  * @typedef {Job & { exit?: number, code?: string | null, sha256?: string, package?: string }} Verification
  * @typedef {{ films: { zh: Film, en: Film }, verification: Verification, package: { bytes: number } | null }} Work
@@ -31,8 +31,8 @@ export class PlaybackApi {
 
   /** @param {Record<string, string>} query @returns {Promise<{ recordings: Found[], before: string | null }>} */
   find(query) {
-    const given = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
-    return this.#ask("GET", `?${given}`, undefined, true);
+    const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ""));
+    return this.#ask("POST", "/search", given, true);
   }
 
   /** @param {string} session @param {{ purpose: string, note: string }} why @returns {Promise<{ view: string, expires_in_s: number }>} */

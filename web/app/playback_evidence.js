@@ -27,11 +27,11 @@ export class EvidencePanel {
       this.verdict.replaceChildren(h("p", { class: "hint", t: "evidence.no_package" }));
       return;
     }
-    const { state, exit, code, error, sha256 } = work.verification;
+    const { state, exit, code, sha256 } = work.verification;
     const keys = ["evidence.pass", "evidence.gaps", "evidence.fail"];
     const word = state === "done"
       ? h("p", { class: `verdict-word verdict-${exit}`, t: keys[exit ?? 2], values: { code: code ?? "" } })
-      : state === "failed" ? h("p", { class: "verdict-word verdict-2", t: "evidence.failed", values: { error: error ?? "" } })
+      : state === "failed" ? h("p", { class: "verdict-word verdict-2", t: "evidence.failed" })
         : h("p", { class: "verdict-word", t: state === "none" ? "evidence.unknown" : "evidence.running" });
     const busy = state === "queued" || state === "running";
     const button = h("button", { type: "button", class: "secondary", disabled: busy, t: state === "done" ? "evidence.again" : "evidence.verify", on: { click: this.verify } });

@@ -57,9 +57,9 @@ export const PLAYBACK_STRINGS = {
   "film.again": ["补传后重新合成", "Make it again with what was uploaded"],
   "film.queued": ["排队中，前面还有 {before} 项", "Waiting, {before} before it"],
   "film.running": ["正在合成，已完成 {share}", "Being made, {share} done"],
-  "film.failed": ["合成失败：{error}", "It could not be made: {error}"],
+  "film.failed": ["合成失败，原因见服务器日志。", "It could not be made; the server's log says why."],
   "film.label": ["录像影片", "Film of the recording"],
-  "film.error": ["影片无法播放。用途可能已超过一小时，请重新打开。", "The film can't be played. The hour may be over: open it again."],
+  "film.error": ["影片无法播放，请重新打开。", "The film can't be played: open it again."],
 
   "time.label": ["时间轴", "Timeline"],
   "time.hint": [
@@ -111,7 +111,7 @@ export const PLAYBACK_STRINGS = {
   "evidence.again": ["重新校验", "Verify again"],
   "evidence.running": ["正在校验…", "Being verified…"],
   "evidence.unknown": ["尚未校验", "Not verified yet"],
-  "evidence.failed": ["无法校验：{error}", "Can't be verified: {error}"],
+  "evidence.failed": ["无法校验，原因见服务器日志。", "Can't be verified; the server's log says why."],
   "evidence.pass": ["通过", "PASS"],
   "evidence.gaps": ["通过，有已声明的缺口", "PASS WITH DECLARED GAPS"],
   "evidence.fail": ["未通过（{code}）", "FAIL ({code})"],

@@ -43,7 +43,7 @@ export class RecordingView {
       h("aside", { class: "recording-side" }, h("section", { class: "panel" }, h("h2", { t: "event.title" }), this.moments.length ? this.list : h("p", { class: "hint", t: "event.none" })), this.evidence.element));
     this.video.addEventListener("timeupdate", () => this.moved());
     this.video.addEventListener("seeking", () => this.moved());
-    this.video.addEventListener("error", () => { if (this.shownFilm) this.told("film.error"); });
+    this.video.addEventListener("error", () => { if (this.shownFilm) void this.unplayable(); });
     this.onKey = (/** @type {KeyboardEvent} */ event) => this.pressed(event);
     document.addEventListener("keydown", this.onKey);
     this.update(recording);
@@ -140,6 +140,12 @@ export class RecordingView {
     }
   }
 
+  /** The film stopped: asks for the purpose where its hour is over. */
+  async unplayable() {
+    await this.ask(() => this.api.work(this.recording.session_id));
+    this.told("film.error");
+  }
+
   /** @param {Work} work How far film and verification are. */
   update(work) {
     this.work = work;
@@ -164,7 +170,7 @@ export class RecordingView {
       this.video.src = `${this.api.filmUrl(this.recording.session_id, there)}&made=${films[there].uploads ?? 0}`;
       if (at_s) this.video.currentTime = at_s;
     }
-    const { state, share, before, error } = films[mine];
+    const { state, share, before } = films[mine];
     const make = (/** @type {string} */ text) => h("button", { type: "button", class: "primary", t: text, on: { click: () => void this.ask(() => this.api.makeFilm(this.recording.session_id, mine)) } });
     if (state === "done" || (there && state === "none")) {
       const old = there !== null && (films[there].uploads ?? 0) < this.recording.uploads;
@@ -173,7 +179,7 @@ export class RecordingView {
     else if (state === "running") this.offer.replaceChildren(h("p", { role: "status", t: "film.running", values: { share: percent(share ?? 0) } }), h("progress", { max: "1", value: String(share ?? 0) }));
     else if (this.recording.state !== "stopped") this.offer.replaceChildren(h("p", { t: "film.not_stopped" }));
     else {
-      const why = state === "failed" ? h("p", { role: "alert", t: "film.failed", values: { error: error ?? "" } }) : h("p", { class: "card-title", t: "film.none" });
+      const why = state === "failed" ? h("p", { role: "alert", t: "film.failed" }) : h("p", { class: "card-title", t: "film.none" });
       this.offer.replaceChildren(why, h("p", { class: "hint", t: "film.none_text" }), make("film.make"));
     }
   }
