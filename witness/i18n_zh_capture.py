@@ -46,6 +46,7 @@ CAPTURE: dict[str, str] = {
     "{path} exists already; nothing is written over": "{path} 已存在；不覆盖任何文件",
     "{path} is encrypted; give its key with --key": "{path} 已加密；请用 --key 指定密钥",
     "{path} is encrypted with another key ({id})": "{path} 用另一个密钥加密（{id}）",
+    "{path} doesn't say that it belongs there": "{path} 未写明属于此处",
     "{path} belongs to {place}: it was put in another's place": (
         "{path} 属于 {place}：它被放在了别的文件的位置"
     ),

@@ -10,7 +10,7 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Final
 
-from recorder.envelope import LAST, MAX_FRAME, TAG, Header, MasterKeys, key_of, place_of
+from recorder.envelope import LAST, MAX_FRAME, SUFFIX, TAG, Header, MasterKeys, key_of, place_of
 from recorder.playback.errors import RecordingError
 
 __all__ = ["SealedFile", "open_sealed", "read_key"]
@@ -39,10 +39,26 @@ def open_sealed(path: Path, keys: MasterKeys | None) -> "SealedFile":
         raise RecordingError("{path} is encrypted; give its key with --key", path=path)
     file = path.open("rb", buffering=1 << 18)
     try:
-        return SealedFile(file, keys, str(path), place_of(path))
+        sealed = SealedFile(file, keys, str(path), place_of(path))
+        _check_version(path, sealed.header)
     except BaseException:
         file.close()
         raise
+    return sealed
+
+
+def _check_version(path: Path, header: Header) -> None:
+    """Version 1 doesn't say where a file belongs: uploads never had it, nor what follows another.
+
+    Raises:
+        RecordingError: the track did not begin with it.
+    """
+    if place_of(path) is None or header.place is not None:
+        return
+    with min(path.parent.glob(f"*{SUFFIX}*"), default=path).open("rb") as file:
+        first = Header.read(file)
+    if path.parent.name == "backfill" or first is None or first.place is not None:
+        raise RecordingError("{path} doesn't say that it belongs there", path=path)
 
 
 class SealedFile(io.RawIOBase):

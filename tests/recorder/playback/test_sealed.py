@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from recorder.envelope import EnvelopeError, MasterKeys, place_of, seal
 from recorder.playback.errors import RecordingError
 from recorder.playback.pcapng import read_segment
-from recorder.playback.sealed import SealedFile, read_key
+from recorder.playback.sealed import SealedFile, open_sealed, read_key
 from tests.recorder.capture_files import capture_file
 from tests.recorder.encoders import pattern
 from tests.recorder.scene import Link, video_track
@@ -86,6 +86,28 @@ def test_a_file_can_not_stand_for_another(lies: str | None, is_right: bool) -> N
         opened(forged, place=lies)
     # What was written before files knew their place can still be read.
     assert opened(sealed([b"one"]), place=lies) == b"one"
+
+
+@pytest.mark.parametrize(
+    ("first", "name", "is_taken"),
+    [(None, "000002.pcapng.enc", True), (PLACE, "000002.pcapng.enc", False),
+     (None, "backfill/2.frames.enc", False)],
+)  # fmt: skip
+def test_a_file_without_a_place_is_taken_only_where_the_track_began_with_such(
+    tmp_path: Path, first: str | None, name: str, is_taken: bool
+) -> None:
+    track = tmp_path / "s-1/tracks/t_1"
+    (track / "backfill").mkdir(parents=True)
+    (track / "000001.pcapng.enc").write_bytes(sealed([b"one"], place=first))
+    (track / name).write_bytes(sealed([b"two"]))
+    with open_sealed(track / "000001.pcapng.enc", KEYS) as file:
+        assert file.read() == b"one"
+    if is_taken:
+        with open_sealed(track / name, KEYS) as file:
+            assert file.read() == b"two"
+    else:
+        with pytest.raises(RecordingError, match="doesn't say that it belongs"):
+            open_sealed(track / name, KEYS)
 
 
 def test_where_a_file_lies() -> None:
