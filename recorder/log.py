@@ -7,6 +7,7 @@ show is that its *end* was cut off at a line, or that all of it was written anew
 knows the format: that shows against a head kept elsewhere, see ``docs/evidence.md``.
 """
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -15,7 +16,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,7 @@ _NAME: Final = "events.jsonl"
 _TORN: Final = ".torn"
 _TYPE: Final = re.compile(r"[a-z][a-z_]{0,31}(\.[a-z][a-z_]{0,31})*")
 _MAX_UNSYNCED_S: Final = 1.0
+_MAX_UNSYNCED: Final = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,16 @@ class LogDisk:
         """Brings the content to the disk."""
         os.fdatasync(file.fileno())
 
+    def truncate(self, file: BinaryIO, size: int) -> None:
+        """Takes off what stands after so many bytes."""
+        os.ftruncate(file.fileno(), size)
+
+    def rewrite(self, path: Path, data: bytes, offset: int) -> None:
+        """Writes once more what stands there, so that the next sync has to bring it to the disk."""
+        with path.open("r+b", buffering=0) as file:
+            if os.pwrite(file.fileno(), data, offset) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
 
 class EventLog:
     """Appends to one session's log. Safe to use from several threads.
@@ -92,11 +104,20 @@ class EventLog:
     An event is in the operating system's hands when :meth:`append` returns, so it outlives this
     process; it outlives the machine's power when it was ``durable`` or :meth:`sync` came after
     it. Whoever owns the log calls :meth:`sync_if_due` at least twice a second.
+
+    Written and synced are two things: an event is in the log, once, when :meth:`append` returned,
+    even where the disk would not confirm it. That is tried again, by writing anew from memory what
+    was not confirmed: after a failed sync, Linux may call pages clean that never reached the disk.
+
+    Attributes:
+        torn: what a crash left behind.
+        refused: why the disk did not confirm the last events, or ``None``.
     """
 
     def __init__(
         self,
         session: SessionFile,
+        path: Path,
         file: BinaryIO,
         last: tuple[int, int, Digests],
         wall_ns: Callable[[], int],
@@ -105,6 +126,8 @@ class EventLog:
         self.session = session
         self._disk = disk or LogDisk()
         self.torn: TornTail | None = None
+        self.refused: str | None = None
+        self._path = path
         self._file = file
         self._seq, last_us, self._head = last
         self._wall_ns = wall_ns
@@ -112,7 +135,9 @@ class EventLog:
         elapsed_us = max((wall_ns() - session.started_ns) // 1000, last_us)
         self._zero_ns = time.monotonic_ns() - elapsed_us * 1000
         self._size = file.seek(0, os.SEEK_END)
+        self._unsynced = bytearray()
         self._unsynced_since_s: float | None = None
+        self._has_rest = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -160,11 +185,12 @@ class EventLog:
             last = (0, 0, session.digests)
             for event in read_events(place, session, name):
                 last = (event.seq, max(event.at_us, last[1]), event.digest)
-            log = cls(session, file, last, wall_ns, disk)
+            log = cls(session, path, file, last, wall_ns, disk)
             if torn is not None:
                 log.torn = torn
                 payload = {"bytes": torn.bytes, "sha256": torn.sha256}
-                log.append("log.recovered", payload, durable=True)
+                log.append("log.recovered", payload)
+                log.sync()
         except BaseException:
             file.close()
             raise
@@ -206,52 +232,69 @@ class EventLog:
             payload: values that have canonical JSON.
             actor: who caused it.
             at: µs on the session clock; now if left out.
-            durable: on the disk before this returns, as commands of people have to be.
+            durable: on the disk before this returns, or :attr:`refused` says why it is not.
 
         Raises:
             CanonicalError: the payload has no canonical JSON.
             LogError: the type or the line's length is not allowed, or the log is closed.
             LogWriteError: the disk did not take it; the log is as before.
         """
-        if not _TYPE.fullmatch(type):
-            raise LogError("{type} is no type of an event", type=repr(type))
+        return self.append_all([(type, payload)], actor=actor, at=at, durable=durable)[0]
+
+    def append_all(
+        self,
+        drafts: Sequence[tuple[str, dict[str, Any]]],
+        *,
+        actor: str = "system",
+        at: int | None = None,
+        durable: bool = False,
+    ) -> list[Event]:
+        """Writes events that belong together: all of them, or none.
+
+        Args:
+            drafts: types and payloads.
+            actor: as for :meth:`append`, like the next two.
+            at: µs on the session clock.
+            durable: synced before this returns.
+
+        Raises:
+            CanonicalError, LogError, LogWriteError: as for :meth:`append`.
+        """
         with self._lock:
             if self._file.closed:
                 raise LogError("the event log is closed")
             at_us = self.now_us() if at is None else at
-            event = _chained(
-                Event(
-                    self._seq + 1,
-                    rfc3339(self._wall_ns()),
-                    at_us,
-                    actor,
-                    type,
-                    payload,
-                    self._head,
-                    self._head,
-                )
-            )
-            line = event.line()
-            if len(line) > MAX_LINE:
-                raise LogError("an event of {bytes} bytes is too long", bytes=len(line))
-            self._write(line)
-            self._seq, self._head = event.seq, event.digest
-            if self._unsynced_since_s is None:
-                self._unsynced_since_s = time.monotonic()
-            if durable:
-                self._sync()
-        self.sync_if_due()
-        return event
+            events = self._chain(drafts, actor, at_us)
+            self._write(b"".join(map(_line, events)))
+            if events:
+                self._seq, self._head = events[-1].seq, events[-1].digest
+            if durable or (self.refused is None and self._is_due()):
+                self._try_sync()
+        return events
+
+    def _chain(
+        self, drafts: Sequence[tuple[str, dict[str, Any]]], actor: str, at_us: int
+    ) -> list[Event]:
+        events: list[Event] = []
+        seq, head = self._seq, self._head
+        for kind, payload in drafts:
+            if not _TYPE.fullmatch(kind):
+                raise LogError("{type} is no type of an event", type=repr(kind))
+            seq += 1
+            now = rfc3339(self._wall_ns())
+            event = _chained(Event(seq, now, at_us, actor, kind, payload, head, head))
+            events.append(event)
+            head = event.digest
+        return events
 
     def sync_if_due(self) -> None:
-        """Syncs when something has been waiting for a second.
+        """Syncs when something has been waiting for a second, or was refused.
 
         Raises:
             LogWriteError: the disk refused.
         """
         with self._lock:
-            since_s = self._unsynced_since_s
-            if since_s is not None and time.monotonic() - since_s >= _MAX_UNSYNCED_S:
+            if self._is_due():
                 self._sync()
 
     def sync(self) -> None:
@@ -261,8 +304,7 @@ class EventLog:
             LogWriteError: the disk refused.
         """
         with self._lock:
-            if self._unsynced_since_s is not None:
-                self._sync()
+            self._sync()
 
     def close(self) -> None:
         """Syncs and lets go of the file; may be called again.
@@ -274,8 +316,8 @@ class EventLog:
             if self._file.closed:
                 return
             try:
-                if self._unsynced_since_s is not None:
-                    self._sync()
+                self._sync()
+                self._cut_rest()
             finally:
                 self._file.close()
 
@@ -290,27 +332,71 @@ class EventLog:
     ) -> None:
         self.close()
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, lines: bytes) -> None:
+        self._cut_rest()
+        if len(self._unsynced) + len(lines) > _MAX_UNSYNCED:
+            self._sync()
         reason = None
         try:
-            if self._disk.write(self._file, line) != len(line):
+            if self._disk.write(self._file, lines) != len(lines):
                 reason = os.strerror(errno.ENOSPC)
         except OSError as error:
             reason = error.strerror
         if reason is not None:
             # A part of a line must not stand before the next one.
-            os.ftruncate(self._file.fileno(), self._size)
-            raise LogWriteError("the event log can't be written: {reason}", reason=reason)
-        self._size += len(line)
+            self._has_rest = True
+            with contextlib.suppress(LogWriteError):
+                self._cut_rest()
+            raise _not_written(reason)
+        self._size += len(lines)
+        self._unsynced += lines
+        if self._unsynced_since_s is None:
+            self._unsynced_since_s = time.monotonic()
+
+    def _cut_rest(self) -> None:
+        if not self._has_rest:
+            return
+        try:
+            self._disk.truncate(self._file, self._size)
+        except OSError as error:
+            raise _not_written(error.strerror) from error
+        self._has_rest = False
+
+    def _is_due(self) -> bool:
+        if self._unsynced_since_s is None:
+            return False
+        waited_s = time.monotonic() - self._unsynced_since_s
+        return self.refused is not None or waited_s >= _MAX_UNSYNCED_S
+
+    def _try_sync(self) -> None:
+        with contextlib.suppress(LogWriteError):
+            self._sync()
 
     def _sync(self) -> None:
+        if self._unsynced_since_s is None:
+            return
         try:
+            if self.refused is not None:
+                data = bytes(self._unsynced)
+                self._disk.rewrite(self._path, data, self._size - len(data))
             self._disk.sync(self._file)
         except OSError as error:
-            raise LogWriteError(
-                "the event log can't be written: {reason}", reason=error.strerror
-            ) from error
+            self.refused = error.strerror or str(error)
+            raise _not_written(self.refused) from error
+        self.refused = None
+        self._unsynced.clear()
         self._unsynced_since_s = None
+
+
+def _not_written(reason: str | None) -> LogWriteError:
+    return LogWriteError("the event log can't be written: {reason}", reason=reason)
+
+
+def _line(event: Event) -> bytes:
+    line = event.line()
+    if len(line) > MAX_LINE:
+        raise LogError("an event of {bytes} bytes is too long", bytes=len(line))
+    return line
 
 
 def read_events(place: Path, session: SessionFile, name: str = _NAME) -> Iterator[Event]:

@@ -20,14 +20,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from recorder.digests import Digests
-from recorder.errors import LogBusyError, LogStalledError, LogWriteError, RecorderError
+from recorder.errors import LogStalledError, LogWriteError, RecorderError
 from recorder.log import Event, EventLog, LogDisk
 
 __all__ = ["LATE_S", "MAX_PENDING", "MAX_WORK", "LogWriter", "SessionLog"]
@@ -66,6 +66,7 @@ class LogWriter:
         self._condition = threading.Condition()
         self._work: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._due: deque[SessionLog] = deque()
+        self._unwritten: set[SessionLog] = set()
         self._thread: threading.Thread | None = None
         self._busy_since_s: float | None = None
         self._is_closed = False
@@ -116,9 +117,13 @@ class LogWriter:
         return future
 
     def settle(self, timeout_s: float = _CLOSE_S) -> bool:
-        """Waits, blocking, until all that was told is written or refused; whether it was."""
+        """Waits, blocking, until all that was told is on its way to the disk or refused.
+
+        Returns:
+            whether all of it was written in time, and nothing was refused.
+        """
         with self._condition:
-            return self._condition.wait_for(self._is_idle, timeout_s)
+            return self._condition.wait_for(self._is_idle, timeout_s) and not self._unwritten
 
     def close(self, timeout_s: float = _CLOSE_S) -> bool:
         """Ends the thread when all is written; whether that came in time."""
@@ -163,6 +168,10 @@ class LogWriter:
                     log.write_pending()
                 except Exception:  # noqa: BLE001 - one log's fault must not end the others'
                     _LOG.exception("event log failed")
+                if log.pending or log.is_failing:
+                    self._unwritten.add(log)
+                else:
+                    self._unwritten.discard(log)
 
     @staticmethod
     def _do(future: "Future[Any]", work: Callable[[], Any]) -> None:
@@ -302,16 +311,30 @@ class SessionLog:
     # On the thread.
 
     def commit(self, type: str, payload: dict[str, Any], *, actor: str = "system") -> Event:  # noqa: A002
-        """Writes what waits, then an event that is on the disk when this returns.
+        """Writes what waits, then an event; see :meth:`commit_all`."""
+        return self.commit_all([(type, payload)], actor=actor)[0]
+
+    def commit_all(
+        self, drafts: Sequence[tuple[str, dict[str, Any]]], *, actor: str = "system"
+    ) -> list[Event]:
+        """Writes what waits, then events that belong together: all of them, or none.
+
+        They are on the disk when this returns, or :attr:`is_failing` says that the disk has not
+        confirmed them; that is tried again.
 
         Raises:
-            RecorderError: it could not be written, and is not in the log.
+            RecorderError: they could not be written, and are not in the log.
             OSError: the log can't be opened.
         """
         self.write_pending()
-        event = self._opened().append(type, payload, actor=actor, durable=True)
-        self.head = event.seq, event.digest
-        return event
+        log = self._opened()
+        events = log.append_all(drafts, actor=actor, durable=True)
+        if events:
+            self.head = events[-1].seq, events[-1].digest
+        if log.refused is not None:
+            self._fail(log.refused)
+            self._writer.wake(self)
+        return events
 
     def write_pending(self) -> None:
         """Writes what waits, as far as the disk takes it."""
@@ -321,41 +344,41 @@ class SessionLog:
                 self._write(self._pending[0])
                 with self._lock:
                     self._pending.popleft()
-            self._tell_late()
             if not self._log.is_closed:
                 self._log.sync_if_due()
-        except (LogWriteError, LogBusyError, OSError) as error:
-            self._fail(error)
+            # Only now: else each round on a disk that refuses would tell of it.
+            self._tell_late()
+        except (RecorderError, OSError) as error:
+            self._fail(str(error))
             return
-        self.is_failing = False
-        if self._release:
+        self.is_failing = not self._log.is_closed and self._log.refused is not None
+        if self._release and not self.is_failing:
             self._let_go()
 
-    def _fail(self, error: Exception) -> None:
-        extra = {"session_id": self.session.session, "reason": str(error)}
+    def _fail(self, reason: str) -> None:
+        extra = {"session_id": self.session.session, "reason": reason}
         if not self.is_failing:
             _LOG.error("event log can't be written", extra=extra)
         self.is_failing = True
-        self._note_late("disk_full" if _NO_SPACE in str(error) else "disk_error")
+        self._note_late("disk_full" if _NO_SPACE in reason else "disk_error")
 
     def _write(self, entry: _Entry) -> None:
         with self._lock:
             if entry is self._lost:
                 # From here on another one is begun.
                 self._lost = None
+        log = self._opened()
         try:
-            event = self._opened().append(
-                entry.type, entry.payload, actor=entry.actor, at=entry.at_us
-            )
-        except (LogWriteError, LogBusyError):
+            event = log.append(entry.type, entry.payload, actor=entry.actor, at=entry.at_us)
+        except LogWriteError:
             raise
         except RecorderError as error:
             # It can never be written: it is lost, and said to be.
             _LOG.error("event refused", extra={"type": entry.type, "reason": str(error)})
-            self.lost_events += 1
             span = {"from_us": entry.at_us, "to_us": entry.at_us}
             about = {"events": 1, **span, "types": {entry.type: 1}}
-            event = self._opened().append("log.lost", about, at=entry.at_us)
+            event = log.append("log.lost", about, at=entry.at_us)
+            self.lost_events += 1
         self.head = event.seq, event.digest
         if time.monotonic() - entry.told_s >= LATE_S:
             self._note_late("disk_slow", entry.at_us)
@@ -373,7 +396,7 @@ class SessionLog:
         if self._late is None:
             return
         about = {**self._late, "to_us": self.now_us()}
-        event = self._opened().append("log.late", about, durable=True)
+        event = self._opened().append("log.late", about)
         self.head = event.seq, event.digest
         self._late = None
         extra = {"session_id": self.session.session, "events": about["events"]}

@@ -12,9 +12,15 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from recorder.errors import LogStalledError, RecorderError, SessionFileError, SessionStateError
+from recorder.errors import (
+    LogStalledError,
+    LogWriteError,
+    RecorderError,
+    SessionFileError,
+    SessionStateError,
+)
 from recorder.flow import Flow, read_flow, write_flow
 from recorder.log import EventLog, LogDisk, read_events
 from recorder.log_writer import LogWriter, SessionLog
@@ -34,6 +40,11 @@ from recorder.transcript import Spoken, append_lines, close_transcript
 __all__ = ["CapturePort", "OpenSession", "Sessions"]
 
 _LOG = logging.getLogger(__name__)
+
+_BUSY: Final = (
+    "the disk of recordings does not answer and an earlier command waits for it; nothing was done: "
+    "look at the session before you try again"
+)
 
 
 @dataclass(slots=True)
@@ -113,6 +124,7 @@ class Sessions:
         self._answer_s = answer_s
         self._disk = disk
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._late: set[str] = set()
         self._directory = directory
         self._capture = capture
         self._wall_ns = wall_ns
@@ -134,7 +146,7 @@ class Sessions:
             SessionStateError: the room has a session that has not been stopped.
             OSError: the disk refused.
         """
-        return await self._answered(self._create(room, sale, flow))
+        return await self._answered(f"room {room}", self._create(room, sale, flow))
 
     async def _create(self, room: str, sale: Sale | None, flow: Flow | None) -> dict[str, Any]:
         async with self._opening:
@@ -170,7 +182,10 @@ class Sessions:
         return (await asyncio.to_thread(read_session, self._place(session_id))).room
 
     async def command(self, session_id: str, command: Command, actor: str) -> dict[str, Any]:
-        """Carries out a command; on the disk when this returns.
+        """Carries out a command: all of it, or nothing.
+
+        It is on the disk when this returns, or ``log.state`` of the answer is ``failing``: then it
+        is carried out and logged, and the disk has not confirmed it.
 
         Args:
             session_id: of which session.
@@ -181,22 +196,38 @@ class Sessions:
             SessionFileError: there is no such session.
             SessionStateError: the command makes no sense now; nothing has changed.
             LogStalledError: the disk doesn't answer; its text says whether the command may still
-                be carried out.
+                be carried out. While it may, no other is taken for the session.
             RecorderError: log or capture failed.
         """
-        return await self._answered(self._command(session_id, command, actor))
+        return await self._answered(session_id, self._command(session_id, command, actor))
 
     async def _command(self, session_id: str, command: Command, actor: str) -> dict[str, Any]:
         async with self._opening:
             session = await self._opened(session_id)
-        async with session.lock:
-            for draft in session.state.decide(command):
-                event = await self._writer.run(
-                    session.events.commit, draft.type, draft.payload, actor=actor
-                )
+        async with self._turn(session):
+            drafts = [(draft.type, draft.payload) for draft in session.state.decide(command)]
+            for event in await self._writer.run(session.events.commit_all, drafts, actor=actor):
                 session.state.apply(event)
             await self._carry_out(session, command)
         return _view(session)
+
+    @asynccontextmanager
+    async def _turn(self, session: OpenSession) -> AsyncIterator[None]:
+        """Commands of a session are carried out one after the other; none waits for long.
+
+        Raises:
+            LogStalledError: the one before takes too long; nothing was done.
+        """
+        try:
+            # Less than the answer may take: what is withdrawn must not be told to come later.
+            async with asyncio.timeout(self._answer_s / 2):
+                await session.lock.acquire()
+        except TimeoutError:
+            raise LogStalledError(_BUSY) from None
+        try:
+            yield
+        finally:
+            session.lock.release()
 
     async def describe(self, session_id: str) -> dict[str, Any]:
         """Id, room, start and state; how complete it is, and what went wrong.
@@ -263,9 +294,11 @@ class Sessions:
         for session in list(self._open.values()):
             async with session.lock:
                 if session.state.state in {State.RECORDING, State.PAUSED}:
-                    for draft in session.state.decide(Stop()):
-                        payload = {**draft.payload, "reason": "server_stopped"}
-                        event = await self._writer.run(session.events.commit, draft.type, payload)
+                    drafts = [
+                        (draft.type, {**draft.payload, "reason": "server_stopped"})
+                        for draft in session.state.decide(Stop())
+                    ]
+                    for event in await self._writer.run(session.events.commit_all, drafts):
                         session.state.apply(event)
                 await self._finish(session)
 
@@ -282,7 +315,16 @@ class Sessions:
 
     async def _finish(self, session: OpenSession) -> None:
         await self._capture.stop(session)
-        await self._writer.run(session.log.close)
+        await self._close(session)
+
+    async def _close(self, session: OpenSession) -> None:
+        try:
+            await self._writer.run(session.log.close)
+        except LogWriteError as error:
+            # Its file is closed all the same, with everything in it.
+            session.events.is_failing = True
+            extra = {"session_id": session.session_id, "reason": str(error)}
+            _LOG.error("event log is not confirmed by the disk", extra=extra)
         self._open.pop(session.session_id, None)
 
     async def _start(self, session: OpenSession) -> None:
@@ -295,15 +337,15 @@ class Sessions:
                 session.events.commit, "recording.stopped", {"failed": True}
             )
             session.state.apply(event)
-            await self._writer.run(session.log.close)
-            self._open.pop(session.session_id, None)
+            await self._close(session)
             raise
 
     async def _opened(self, session_id: str) -> OpenSession:
         """The session, opened again after a restart if need be."""
         session = self._open.get(session_id)
         if session is None:
-            session = await self._writer.run(self._reopened, self._place(session_id))
+            # Reading a whole chain must not keep the logs of others waiting.
+            session = await asyncio.to_thread(self._reopened, self._place(session_id))
             if session.state.state is State.STOPPED:
                 await self._writer.run(session.log.close)
                 return session
@@ -319,15 +361,26 @@ class Sessions:
         events = SessionLog(place, log, self._writer, disk=self._disk)
         return OpenSession(place, log, state, events, flow)
 
-    async def _answered(self, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-        """Waits for an answer; what takes longer goes on without whoever asked."""
+    async def _answered(
+        self, about: str, work: Coroutine[Any, Any, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Waits for an answer; what takes longer goes on without whoever asked.
+
+        Until it has ended nothing else is begun about the same: who asks again because no answer
+        came must not find it done twice.
+        """
+        if about in self._late:
+            work.close()
+            raise LogStalledError(_BUSY)
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         done, _ = await asyncio.wait({task}, timeout=self._answer_s)
         if done:
             return task.result()
+        self._late.add(about)
         task.add_done_callback(_say_late)
+        task.add_done_callback(lambda _: self._late.discard(about))
         raise LogStalledError(
             "the disk of recordings does not answer; the command is carried out once it does"
         )

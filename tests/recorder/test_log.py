@@ -3,12 +3,13 @@ import hashlib
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorder import log as of_log
 from recorder.digests import digests_of
 from recorder.errors import (
     CanonicalError,
@@ -18,7 +19,7 @@ from recorder.errors import (
     LogWriteError,
     SessionFileError,
 )
-from recorder.log import MAX_LINE, Event, EventLog, parse_event, read_events
+from recorder.log import MAX_LINE, Event, EventLog, LogDisk, parse_event, read_events
 from recorder.session_file import read_session, rfc3339, write_session
 from tests.recorder.conftest import STARTED_NS
 
@@ -295,3 +296,114 @@ def test_a_session_file_moved_elsewhere_is_refused(place: Path) -> None:
 
 def test_times_are_written_to_the_millisecond() -> None:
     assert rfc3339(STARTED_NS) == "2026-09-21T14:13:20.123Z"
+
+
+class BadDisk(LogDisk):
+    """Refuses what the test says; a write that is refused leaves half of it."""
+
+    def __init__(self) -> None:
+        self.refuses: set[str] = set()
+        self.rewritten: list[tuple[bytes, int]] = []
+
+    def _check(self, work: str) -> None:
+        if work in self.refuses:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def write(self, file: BinaryIO, data: bytes) -> int:
+        if "write" in self.refuses:
+            super().write(file, data[: len(data) // 2])
+        self._check("write")
+        return super().write(file, data)
+
+    def sync(self, file: BinaryIO) -> None:
+        self._check("sync")
+        super().sync(file)
+
+    def truncate(self, file: BinaryIO, size: int) -> None:
+        self._check("truncate")
+        super().truncate(file, size)
+
+    def rewrite(self, path: Path, data: bytes, offset: int) -> None:
+        self.rewritten.append((data, offset))
+        super().rewrite(path, data, offset)
+
+
+def test_what_is_written_is_in_the_log_whether_or_not_the_disk_confirms_it(place: Path) -> None:
+    disk = BadDisk()
+    with EventLog.open(place, disk=disk) as log:
+        log.append("mark", {"label": "0"}, durable=True)
+        disk.refuses = {"sync"}
+        first = log.append("mark", {"label": "1"}, durable=True)
+        assert log.head == (2, first.digest)
+        assert str(log.refused) == "Input/output error"
+        for refused in (log.sync, log.sync_if_due):
+            with pytest.raises(LogWriteError):
+                refused()
+        log.append("mark", {"label": "2"})
+        disk.refuses = set()
+        log.sync_if_due()
+        assert not log.refused
+    assert [event.payload["label"] for event in events_of(place)] == ["0", "1", "2"]
+
+
+def test_what_was_not_confirmed_is_written_anew(place: Path) -> None:
+    disk, path = BadDisk(), place / "events.jsonl"
+    with EventLog.open(place, disk=disk) as log:
+        log.append("mark", {"label": "0"}, durable=True)
+        confirmed = path.stat().st_size
+        disk.refuses = {"sync"}
+        log.append("mark", {"label": "1"}, durable=True)
+        tail = path.read_bytes()[confirmed:]
+        # As if the page had been dropped after the error.
+        with path.open("r+b") as file:
+            file.seek(confirmed)
+            file.write(bytes(len(tail)))
+        disk.refuses = set()
+        log.sync()
+        assert disk.rewritten == [(tail, confirmed)]
+        log.append("mark", {"label": "2"}, durable=True)
+        assert len(disk.rewritten) == 1
+    assert [event.payload["label"] for event in events_of(place)] == ["0", "1", "2"]
+
+
+def test_unconfirmed_events_have_a_bound(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_log, "_MAX_UNSYNCED", 1_000)
+    disk = BadDisk()
+    disk.refuses = {"sync"}
+    with EventLog.open(place, disk=disk) as log:
+        log.append("mark", {"label": "x" * 500})
+        with pytest.raises(LogWriteError):
+            log.append("mark", {"label": "y" * 500})
+        disk.refuses = set()
+        log.append("mark", {"label": "z" * 500})
+    assert [event.payload["label"][0] for event in events_of(place)] == ["x", "z"]
+
+
+def test_half_a_line_that_can_not_be_cut_off_is_not_written_after(place: Path) -> None:
+    disk = BadDisk()
+    with EventLog.open(place, disk=disk) as log:
+        log.append("mark", {"label": "0"})
+        disk.refuses = {"write", "truncate"}
+        with pytest.raises(LogWriteError):
+            log.append("mark", {"label": "lost"})
+        disk.refuses = {"truncate"}
+        with pytest.raises(LogWriteError):
+            log.append("mark", {"label": "lost"})
+        disk.refuses = set()
+        log.append("mark", {"label": "1"})
+    assert [event.payload["label"] for event in events_of(place)] == ["0", "1"]
+
+
+def test_events_that_belong_together_are_all_written_or_none(place: Path) -> None:
+    disk = BadDisk()
+    drafts: list[tuple[str, dict[str, Any]]] = [("attempt.ended", {}), ("attempt.started", {})]
+    with EventLog.open(place, disk=disk) as log:
+        disk.refuses = {"write"}
+        with pytest.raises(LogWriteError):
+            log.append_all(drafts)
+        disk.refuses = set()
+        with pytest.raises(LogError):
+            log.append_all([*drafts, ("No type", {})])
+        assert log.head[0] == 0
+        log.append_all(drafts, actor="rm")
+    assert [event.type for event in events_of(place)] == ["attempt.ended", "attempt.started"]

@@ -10,11 +10,12 @@ from typing import BinaryIO
 
 import pytest
 
+from recorder import log as of_log
 from recorder import log_writer
 from recorder.errors import LogBusyError, LogStalledError, LogWriteError
 from recorder.log import Event, EventLog, LogDisk, read_events
 from recorder.log_writer import MAX_WORK, LogWriter, SessionLog
-from recorder.session import Mark, Next, Pause, Start, Stop
+from recorder.session import Mark, Next, Pause, ReRecord, Start, Stop
 from recorder.session_file import read_session
 from recorder.sessions import OpenSession, Sessions
 
@@ -27,6 +28,7 @@ class BadDisk(LogDisk):
         self.works.set()
         self.hangs = threading.Event()
         self.refuses = False
+        self.confirms = True
 
     def write(self, file: BinaryIO, data: bytes) -> int:
         self._wait()
@@ -36,6 +38,8 @@ class BadDisk(LogDisk):
 
     def sync(self, file: BinaryIO) -> None:
         self._wait()
+        if not self.confirms:
+            raise OSError(errno.EIO, "Input/output error")
         super().sync(file)
 
     def _wait(self) -> None:
@@ -67,7 +71,7 @@ def case(place: Path) -> Iterator[Case]:
     made = Case(place)
     yield made
     made.disk.works.set()
-    made.disk.refuses = False
+    made.disk.refuses, made.disk.confirms = False, True
     made.writer.close()
     made.log.close()
 
@@ -176,9 +180,9 @@ def test_a_disk_that_refuses_is_told_of_and_tried_again(
 ) -> None:
     case.disk.refuses = True
     case.queue.append("mark", {"label": "a"}, at=5)
-    assert case.writer.settle()
+    assert not case.writer.settle(), "it waits"
     case.queue.append("mark", {"label": "b"}, at=6)
-    assert case.writer.settle()
+    assert not case.writer.settle()
     assert case.queue.state()["state"] == "failing"
     assert case.queue.pending == 2
     assert [record.getMessage() for record in caplog.records] == ["event log can't be written"]
@@ -192,6 +196,52 @@ def test_a_disk_that_refuses_is_told_of_and_tried_again(
     assert [event.type for event in events] == ["mark", "mark", "log.late"]
     assert events[2].payload["cause"] == "disk_error"
     assert events[2].payload["events"] == 2
+
+
+@pytest.mark.usefixtures("_patient")
+def test_a_disk_that_does_not_confirm_doubles_nothing(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_log, "_MAX_UNSYNCED_S", 0.0)
+    case.disk.confirms = False
+    case.queue.append("gap.declared", {"track": "t"}, at=5)
+    for _ in range(4):
+        case.writer.wake(case.queue)
+        assert not case.writer.settle()
+    assert case.queue.state()["state"] == "failing"
+    assert case.queue.pending == 0
+    committed = case.queue.commit("mark", {"label": "now"})
+    assert case.queue.head == (2, committed.digest)
+    assert case.queue.is_failing
+    case.disk.confirms = True
+    case.writer.wake(case.queue)
+    assert case.writer.settle()
+    assert case.queue.state()["state"] == "ok"
+    events = case.events()
+    assert [event.type for event in events] == ["gap.declared", "mark", "log.late"]
+    assert events[2].payload["cause"] == "disk_error"
+
+
+@pytest.mark.usefixtures("_patient")
+def test_a_damaged_log_is_failing_and_loses_nothing_twice(case: Case) -> None:
+    case.queue.append("mark", {"label": "1"})
+    assert case.writer.settle()
+    case.log.close()
+    path = case.place / "events.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(b"{}\n" + whole)
+    case.queue.append("mark", {"label": "2"})
+    for _ in range(3):
+        case.writer.wake(case.queue)
+        assert not case.writer.settle()
+    assert case.queue.is_failing
+    assert (case.queue.pending, case.queue.lost_events) == (1, 0)
+    path.write_bytes(whole)
+    case.writer.wake(case.queue)
+    assert case.writer.settle()
+    case.queue.release()
+    assert case.writer.settle()
+    assert [event.type for event in case.events()] == ["mark", "mark", "log.late"]
 
 
 @pytest.mark.usefixtures("_patient")
@@ -261,8 +311,12 @@ async def test_commands_are_refused_or_late_while_the_disk_hangs(tmp_path: Path)
     writer._timeout_s = 60
     assert (await sessions.describe(other))["state"] == "ready"
     assert (await sessions.describe(name))["log"]["state"] == "ok"
+    for _ in range(10):
+        with pytest.raises(LogStalledError, match="earlier command waits"):
+            await sessions.command(name, Next("risk"), "rm")
     disk.works.set()
     assert await asyncio.to_thread(writer.settle)
+    await asyncio.gather(*sessions._tasks)
     assert (await sessions.command(name, Mark("here"), "rm"))["node"] == "risk"
     for command in (Pause(), Stop()):
         await sessions.command(name, command, "rm")
@@ -274,3 +328,44 @@ async def test_commands_are_refused_or_late_while_the_disk_hangs(tmp_path: Path)
     ]  # fmt: skip
     await sessions.close()
     assert await asyncio.to_thread(writer.close)
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_a_command_that_waits_for_another_is_withdrawn(tmp_path: Path) -> None:
+    disk, writer = BadDisk(), LogWriter(timeout_s=60)
+    sessions = Sessions(tmp_path, NoCapture(), writer=writer, answer_s=60, disk=disk)
+    name = (await sessions.create("sale-1"))["session_id"]
+    await sessions.command(name, Start(), "rm")
+    disk.works.clear()
+    first = asyncio.ensure_future(sessions.command(name, Next("risk"), "rm"))
+    assert await asyncio.to_thread(disk.hangs.wait, 30)
+    sessions._answer_s = 0.1
+    with pytest.raises(LogStalledError, match="nothing was done"):
+        await sessions.command(name, ReRecord("risk"), "rm")
+    disk.works.set()
+    assert (await first)["attempt"] == 1
+    sessions._answer_s = 60
+    await sessions.close()
+    assert await asyncio.to_thread(writer.close)
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_a_command_the_disk_did_not_confirm_is_carried_out(tmp_path: Path) -> None:
+    disk, writer = BadDisk(), LogWriter(timeout_s=60)
+    sessions = Sessions(tmp_path, NoCapture(), writer=writer, answer_s=60, disk=disk)
+    name = (await sessions.create("sale-1"))["session_id"]
+    await sessions.command(name, Start(), "rm")
+    disk.confirms = False
+    told = await sessions.command(name, Next("risk"), "rm")
+    assert (told["node"], told["log"]["state"]) == ("risk", "failing")
+    told = await sessions.command(name, Stop(), "rm")
+    assert (told["state"], told["log"]["state"]) == ("stopped", "failing")
+    place = tmp_path / name
+    kinds = [event.type for event in read_events(place, read_session(place))]
+    assert [kind for kind in kinds if kind.startswith(("recording", "attempt"))] == [
+        "recording.started", "attempt.started", "attempt.ended", "recording.stopped"
+    ]  # fmt: skip
+    assert (await sessions.create("sale-1"))["state"] == "ready", "the room is free"
+    disk.confirms = True
+    await sessions.close()
+    await asyncio.to_thread(writer.close)
