@@ -27,7 +27,7 @@ export class EvidencePanel {
       this.verdict.replaceChildren(h("p", { class: "hint", t: "evidence.no_package" }));
       return;
     }
-    const { state, exit, code, sha256 } = work.verification;
+    const { state, exit, code, timestamp, sha256 } = work.verification;
     const keys = ["evidence.pass", "evidence.gaps", "evidence.fail"];
     const word = state === "done"
       ? h("p", { class: `verdict-word verdict-${exit}`, t: keys[exit ?? 2], values: { code: code ?? "" } })
@@ -36,7 +36,8 @@ export class EvidencePanel {
     const busy = state === "queued" || state === "running";
     const button = h("button", { type: "button", class: "secondary", disabled: busy, t: state === "done" ? "evidence.again" : "evidence.verify", on: { click: this.verify } });
     const size = `${(work.package.bytes / 2 ** 20).toFixed(1)} MiB`;
-    this.verdict.replaceChildren(word, h("p", { class: "hint", t: "evidence.sealed_at", values: { at: new Date(sealed.sealed_at).toLocaleString() } }),
+    const stamp = state === "done" && timestamp === "unknown" ? h("p", { class: "hint", t: "evidence.timestamp_unknown" }) : "";
+    this.verdict.replaceChildren(word, stamp, h("p", { class: "hint", t: "evidence.sealed_at", values: { at: new Date(sealed.sealed_at).toLocaleString() } }),
       h("div", { class: "evidence-actions" }, button, h("a", { class: "secondary as-button", href: this.packageUrl, download: true, t: "evidence.download", values: { size } })),
       this.digest("evidence.manifest", sealed.manifest.sha256), sha256 ? this.digest("evidence.file", sha256) : "");
   }

@@ -115,6 +115,7 @@ export const PLAYBACK_STRINGS = {
   "evidence.pass": ["通过", "PASS"],
   "evidence.gaps": ["通过，有已声明的缺口", "PASS WITH DECLARED GAPS"],
   "evidence.fail": ["未通过（{code}）", "FAIL ({code})"],
+  "evidence.timestamp_unknown": ["时间戳：未知（服务器不知道时间戳机构是谁）", "Time stamp: unknown (the server doesn't know whose it is)"],
   "evidence.download": ["下载证据包（{size}）", "Download the package ({size})"],
   "evidence.manifest": ["清单 SHA-256", "Manifest SHA-256"],
   "evidence.file": ["文件 SHA-256", "File SHA-256"],
