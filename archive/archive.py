@@ -437,6 +437,9 @@ class Archive:
         """
         self.newest(session)
         with self._lock():
+            changed = [
+                self._retained(one, contract_end, dispute_end) for one in self._there(session)
+            ]
             self.journal.append(
                 "retention.set",
                 "",
@@ -446,21 +449,26 @@ class Archive:
                 contract_end=None if contract_end is None else contract_end.isoformat(),
                 dispute_end=None if dispute_end is None else dispute_end.isoformat(),
             )
-            for deposit in self._there(session):
-                dates = replace(
-                    deposit.dates,
-                    contract_end=contract_end or deposit.dates.contract_end,
-                    dispute_end=dispute_end or deposit.dates.dispute_end,
-                )
-                keep = self._rules.keep(deposit.facts.sale.product_class, dates)
-                if not deposit.keep.allows(replace(keep, holds=deposit.keep.holds)):
-                    raise RetainedError(
-                        "{key} is kept until {day}; that can't become earlier",
-                        key=session,
-                        day=deposit.keep.retain_until,
-                    )
-                self._guard(deposit.kept(deposit.keep.merged(keep), dates))
+            for deposit in changed:
+                self._guard(deposit)
             return self._there(session)
+
+    def _retained(
+        self, deposit: Deposit, contract_end: date | None, dispute_end: date | None
+    ) -> Deposit:
+        dates = replace(
+            deposit.dates,
+            contract_end=contract_end or deposit.dates.contract_end,
+            dispute_end=dispute_end or deposit.dates.dispute_end,
+        )
+        keep = self._rules.keep(deposit.facts.sale.product_class, dates)
+        if not deposit.keep.allows(keep):
+            raise RetainedError(
+                "{key} is kept until {day}; that can't become earlier",
+                key=deposit.facts.session,
+                day=deposit.keep.retain_until,
+            )
+        return deposit.kept(deposit.keep.merged(keep), dates)
 
     def due(self) -> list[Deposit]:
         """What may be deleted today by the catalogue; the storage is asked when it is done.
@@ -619,9 +627,8 @@ class Archive:
     # Inside.
 
     def _dates(self, facts: Facts) -> Dates:
-        """As the session said; later ones that were told of another package of it count too."""
-        end = facts.sale.contract_end
-        dates = Dates(facts.recorded, None if end is None else date.fromisoformat(end))
+        """As was told of another package of the session, and as itself said."""
+        dates = Dates(facts.recorded, sold_until=facts.sold_until)
         for other in self.catalogue.of_session(facts.session):
             dates = replace(
                 dates,

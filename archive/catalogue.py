@@ -412,7 +412,7 @@ def _deposit(base: sqlite3.Connection, row: Sequence[Any]) -> Deposit:
         tuple(Stored(*one) for one in objects),
         archived_at,
         verdict,
-        Dates(facts.recorded, _day(contract_end), _day(dispute_end)),
+        Dates(facts.recorded, _day(contract_end), _day(dispute_end), facts.sold_until),
         Keep(date.fromisoformat(lock_until), _day(retain_until), tuple(n for (n,) in holds)),
         state,
         originals,

@@ -57,6 +57,12 @@ class Facts:
         """Day of the recording, UTC."""
         return datetime.fromisoformat(self.started_at).date()
 
+    @property
+    def sold_until(self) -> date | None:
+        """The contract's end as the session said, if it can be one."""
+        end = self.sale.contract_end
+        return None if end is None else date.fromisoformat(end)
+
 
 def facts_of(file: BinaryIO) -> Facts:
     """Reads manifest, session and gaps of a package; its media are not touched.

@@ -162,7 +162,8 @@ def _understood(value: Any, facts: Facts, keep: Keep) -> Deposit:
     )
     if not objects or not all(is_key(one.key) for one in objects):
         raise ValueError("no objects")
-    dates = Dates(facts.recorded, _day(value["contract_end"]), _day(value["dispute_end"]))
+    contract_end, dispute_end = _day(value["contract_end"]), _day(value["dispute_end"])
+    dates = Dates(facts.recorded, contract_end, dispute_end, facts.sold_until)
     archived_at, verdict = str(value["archived_at"]), str(value["verdict"])
     return Deposit(facts, objects, archived_at, verdict, dates, keep, originals="unknown")
 

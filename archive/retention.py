@@ -51,11 +51,14 @@ class Dates:
         recorded: when the recording began.
         contract_end: of the contract or product; ``None`` if unknown.
         dispute_end: when a dispute was settled; ``None`` without one.
+        sold_until: the contract's end as the session itself said; it only lengthens the time, as
+            whoever sells must not decide when the recording may go.
     """
 
     recorded: date
     contract_end: date | None = None
     dispute_end: date | None = None
+    sold_until: date | None = None
 
 
 class Rules:
@@ -81,6 +84,8 @@ class Rules:
         if dates.contract_end is None:
             return Keep(lock)
         days = [lock, _later(dates.contract_end, years)]
+        if dates.sold_until is not None:
+            days.append(_later(dates.sold_until, years))
         if dates.dispute_end is not None:
             days.append(_later(dates.dispute_end, self._dispute_years))
         return Keep(lock, max(days))

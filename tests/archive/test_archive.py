@@ -22,6 +22,7 @@ from archive.errors import (
 from archive.identity import begin
 from archive.local import LocalBackend
 from archive.package import Facts
+from archive.record import Deposit
 from archive.storage import Backend
 from recorder.sale import Sale
 from tests.archive.packages import (
@@ -53,7 +54,7 @@ def test_a_session_is_archived_found_and_fetched(backend: Backend, tmp_path: Pat
     assert (deposit.state, deposit.verdict, deposit.originals) == ("archived", "pass", "present")
     assert deposit.facts.missing_us == 12
     assert [one.kind for one in deposit.objects] == ["package", "film"]
-    assert str(deposit.keep.retain_until) == str(max(date(2040, 1, 31), deposit.keep.lock_until))
+    assert deposit.keep.retain_until is None  # whoever sells does not decide
     assert archive.search(Query(customer="c-7")).deposits == (deposit,)
     # Keys are made of ids alone.
     keys = [one.key for one in archive.storage.find("s1/")]
@@ -245,11 +246,17 @@ def test_holds_and_days_decide_together(tmp_path: Path) -> None:
         archive.newest("s1")
 
 
+def ended(archive: Archive) -> Deposit:
+    """Whoever keeps the records says that the contract ended."""
+    return archive.retain("s1", contract_end=date(2030, 1, 31), who="records", why="ended")[0]
+
+
 def test_the_storage_has_a_word_too(tmp_path: Path) -> None:
     """Catalogue and storage both have to allow it: either alone keeps the object."""
     clock = Clock()
     archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"), clock)
-    deposit = archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    deposit = ended(archive)
     clock.day = TODAY + years(60)
     assert len(archive.due()) == 1
     for one in deposit.objects:
@@ -268,10 +275,13 @@ def test_the_storage_has_a_word_too(tmp_path: Path) -> None:
 def test_days_only_become_later(tmp_path: Path) -> None:
     archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
     archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
-    with pytest.raises(RetainedError):
-        archive.retain("s1", contract_end=date(2027, 1, 1), who="r", why="typo")
+    (deposit,) = archive.retain("s1", contract_end=date(2027, 1, 1), who="r", why="surrendered")
+    assert deposit.keep.retain_until == date(2040, 1, 31)  # as long as the session said
     (deposit,) = archive.retain("s1", contract_end=date(2045, 5, 1), who="r", why="extended")
     assert deposit.keep.retain_until == date(2055, 5, 1)
+    with pytest.raises(RetainedError):
+        archive.retain("s1", contract_end=date(2027, 1, 1), who="r", why="typo")
+    assert whats(archive).count("retention.set") == 2
     (deposit,) = archive.retain("s1", dispute_end=date(2060, 1, 1), who="r", why="court")
     assert deposit.keep.retain_until == date(2063, 1, 1)
     assert archive.storage.keep_of(deposit.package.key) == deposit.keep
@@ -371,6 +381,7 @@ def test_an_object_that_was_lost_was_not_deleted(tmp_path: Path) -> None:
     archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"), clock)
     deposit = archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
     clock.day = TODAY + years(60)
+    deposit = ended(archive)
     folder = tmp_path / "objects" / "s1"
     folder.rename(tmp_path / "away")
     refused = archive.expire(deposit, today=archive.today, who="r", why="w").refused

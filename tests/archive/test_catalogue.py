@@ -69,6 +69,8 @@ def test_what_is_found(archive: Archive, query: Query, sessions: str) -> None:
 
 
 def test_what_is_due_is_found(archive: Archive, clock: Clock) -> None:
+    for number in range(5):
+        archive.retain(f"s{number}", contract_end=TODAY, who="r", why="ended")
     clock.day = TODAY + years(21)
     found = [one.facts.session for one in archive.search(Query(state="due")).deposits]
     assert found == ["s0", "s1", "s2", "s3"]

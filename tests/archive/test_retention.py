@@ -40,6 +40,10 @@ DAY = date(2026, 11, 22)
         # Two years after a dispute, three with the internet: the longer.
         ("insurance_short", Dates(DAY, DAY, date(2040, 5, 1)), date(2043, 5, 1)),
         ("insurance_short", Dates(DAY, DAY, date(2027, 5, 1)), date(2031, 11, 22)),
+        # What the session said only makes it longer.
+        ("fund", Dates(DAY, date(2027, 1, 31), None, date(2030, 1, 31)), date(2050, 1, 31)),
+        ("fund", Dates(DAY, date(2027, 1, 31), None, date(1970, 1, 1)), date(2047, 1, 31)),
+        ("insurance_short", Dates(DAY, None, None, date(1970, 1, 1)), None),
         ("fund", Dates(DAY), None),
         ("fund", Dates(DAY, None, date(2040, 5, 1)), None),
     ],
