@@ -360,8 +360,10 @@ class Archive:
         self.journal.append(
             "fetched", deposit.facts.package, who, why, session=deposit.facts.session, key=one.key
         )
-        with part.open("ab") as file:
-            done = file.tell()
+        descriptor = os.open(part, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            os.fchmod(descriptor, 0o600)
+            done = file.seek(0, os.SEEK_END)
             if done > one.bytes:
                 file.truncate(done := 0)
             for block in self.storage.read(one.key, done) if done < one.bytes else ():

@@ -273,6 +273,8 @@ class Catalogue:
                 self._path.chmod(0o600)
                 base.execute("PRAGMA foreign_keys = ON")
                 base.execute("PRAGMA synchronous = FULL")
+                # What was sold to whom leaves the file with its deposit.
+                base.execute("PRAGMA secure_delete = ON")
                 with base:
                     base.execute("BEGIN IMMEDIATE" if not _is_ready(base) else "BEGIN")
                     if not _is_ready(base):

@@ -35,6 +35,7 @@ class Archiving:
 
     Attributes:
         recordings: directory of the sessions; ``None`` where nothing is recorded here.
+        playback: directory of the playback page's films, if it is not in ``recordings``.
         secret: of the access key of the storage; empty where it needs none.
     """
 
@@ -42,6 +43,7 @@ class Archiving:
     evidence: EvidenceConfig
     recordings: Path | None
     secret: str = ""
+    playback: Path | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -59,7 +61,13 @@ class Archiving:
                 text = t("archive.s3.secret_access_key is not set: give {variable} or a file")
                 variable = "WITNESS_ARCHIVE__S3__SECRET_ACCESS_KEY"
                 raise EvidenceError(text.format(variable=variable))
-        return cls(config, settings.evidence, settings.recording.directory, secret or "")
+        return cls(
+            config,
+            settings.evidence,
+            settings.recording.directory,
+            secret or "",
+            settings.recording.playback_directory,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For the worker process, by a pipe: it holds the secret."""
@@ -69,17 +77,19 @@ class Archiving:
             "evidence": self.evidence.model_dump(mode="json"),
             "recordings": None if self.recordings is None else str(self.recordings),
             "secret": self.secret,
+            "playback": None if self.playback is None else str(self.playback),
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_json`."""
-        recordings = value["recordings"]
+        recordings, playback = value["recordings"], value["playback"]
         return cls(
             ArchiveConfig.model_validate(value["archive"]),
             EvidenceConfig.model_validate(value["evidence"]),
             None if recordings is None else Path(recordings),
             value["secret"],
+            None if playback is None else Path(playback),
         )
 
     def open(self) -> "Archive":
@@ -166,7 +176,7 @@ class Archiving:
 
         places = [] if self.packages is None else [self.packages / f"{session}.zip"]
         if self.recordings is not None:
-            played = playback_place(self.recordings / PLAYBACK_FOLDER, session)
+            played = playback_place(self.playback or self.recordings / PLAYBACK_FOLDER, session)
             places += [self.recordings / session, self.recordings / f"{session}-files", played]
         return [path for path in places if path.exists()]
 
@@ -179,7 +189,7 @@ class Archiving:
         if self.recordings is not None:
             originals.insert(0, self.recordings / session)
             if self.archive.films:
-                played = playback_place(self.recordings / PLAYBACK_FOLDER, session)
+                played = playback_place(self.playback or self.recordings / PLAYBACK_FOLDER, session)
                 for folder in (self.recordings / f"{session}-files", played):
                     if folder.is_dir():
                         found = (path for path in folder.iterdir() if path.suffix in _FILMS)

@@ -161,12 +161,21 @@ def find(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """``witness archive verify``: digests of all objects, and the verifier over the package."""
+    from archive.errors import IntegrityError
+
     archiving, archive = _opened(arguments)
-    told = []
+    told: list[dict[str, Any]] = []
+    failed = False
     with _said():
-        for name in arguments.sessions:
-            session = archive.session_named(name)
-            deposits = archive.verify(session, _who(arguments), _bar(arguments, session))
+        for session in [archive.session_named(name) for name in arguments.sessions]:
+            try:
+                deposits = archive.verify(session, _who(arguments), _bar(arguments, session))
+            except IntegrityError as error:
+                # The others are looked at all the same.
+                failed = True
+                told.append({"session_id": session, "error": of_error(error)})
+                sys.stderr.write(f"witness: {session}: {of_error(error)}\n")
+                continue
             for deposit in deposits:
                 verdict = archiving.judge(archive, deposit)
                 told.append(
@@ -181,13 +190,14 @@ def verify(arguments: argparse.Namespace) -> int:
         _print(told)
     else:
         text = t("{session}: {objects} objects are what was archived; the package: {verdict}")
-        for one in told:
+        for one in (one for one in told if "verdict" in one):
             _say(
                 text.format(
                     session=one["session_id"], objects=one["objects"], verdict=one["verdict"]
                 )
             )
-    return 1 if any(str(one["verdict"]).startswith("fail") for one in told) else 0
+    wrong = any(str(one.get("verdict")).startswith("fail") for one in told)
+    return 1 if failed or wrong else 0
 
 
 def hold(arguments: argparse.Namespace) -> int:

@@ -67,6 +67,7 @@ def test_a_session_is_archived_found_and_fetched(backend: Backend, tmp_path: Pat
     (tmp_path / "out.zip.part").write_bytes(given.package.read_bytes()[:1_000])
     archive.fetch(deposit, deposit.package, out, who="auditor", why="case 5")
     assert out.read_bytes() == given.package.read_bytes()
+    assert out.stat().st_mode & 0o777 == 0o600
     last = list(archive.journal.read())[-1]
     assert (last.what, last.who, last.why) == ("fetched", "auditor", "case 5")
     with pytest.raises(FileExistsError):

@@ -239,6 +239,19 @@ def test_a_file_system_that_is_not_mounted_is_no_empty_archive(
     assert told(capsys, "reindex")["packages"] == 1
 
 
+def test_one_that_is_damaged_does_not_end_the_looking(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("s1", "s2"):
+        sealed(tmp_path, name)
+        told(capsys, "put", name)
+    (copy,) = (tmp_path / "archive" / "objects" / "s1").glob("*/package.zip")
+    copy.write_bytes(copy.read_bytes() + b"x")
+    one, two = told(capsys, "verify", "s1", "s2", code=1)
+    assert "is not what was archived" in one["error"]
+    assert two["verdict"] == "pass"
+
+
 def test_what_is_left_on_this_machine_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -336,3 +336,13 @@ async def test_a_server_does_not_start_with_an_archive_that_is_not_mounted(tmp_p
         await server.start()
     await server.stop()
     assert not (tmp_path / "archive").exists()
+
+
+def test_films_of_another_playback_directory_are_archived(tmp_path: Path) -> None:
+    found = replace(archiving(tmp_path, films=True), playback=tmp_path / "films")
+    film = tmp_path / "films" / "s1" / "film.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"film")
+    again = Archiving.from_json(found.to_json())
+    assert again == found
+    assert again._material("s1", tmp_path / "packages" / "s1.zip").films == (film,)
