@@ -8,6 +8,7 @@ is good for that place only.
 import base64
 import hashlib
 import io
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ _FIXED: Final = Struct("!8s8s12s48s7s")
 _LENGTH: Final = Struct("!H")
 _FRAME: Final = Struct("!I")
 _ID: Final = 8
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+=*")
 
 
 class EnvelopeError(RecorderError):
@@ -54,6 +56,8 @@ class EnvelopeError(RecorderError):
 def key_of(data: bytes, name: object) -> bytes:
     """A master key: 32 bytes as they are, or in base64.
 
+    32 characters of base64 are refused: they are the text of a shorter key, not one of 32 bytes.
+
     Args:
         data: what was read.
         name: where from, for the error.
@@ -61,7 +65,7 @@ def key_of(data: bytes, name: object) -> bytes:
     Raises:
         EnvelopeError: it is something else.
     """
-    if len(data) == KEY_BYTES:
+    if len(data) == KEY_BYTES and not _BASE64.fullmatch(data):
         return data
     try:
         key = base64.b64decode(data.strip(), validate=True)

@@ -3,16 +3,18 @@
 import json
 import os
 import ssl
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from concurrent.futures import Future
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
 from recorder.config import KeyServerConfig, RecordingConfig
-from recorder.envelope import EnvelopeError, MasterKeys, key_of
+from recorder.envelope import KEY_BYTES, EnvelopeError, MasterKeys, key_of
 
 __all__ = ["fetch_key", "keys_given", "load_keys"]
 
@@ -26,7 +28,7 @@ def load_keys(
     """The keys of the configuration, fetched now; ``None`` without encryption.
 
     A key that came in a variable is taken out of ``environ``, so that processes started later
-    don't inherit it.
+    don't inherit it; in ``/proc/PID/environ`` it stays for who may read that.
 
     Raises:
         EnvelopeError: one can't be had, or is none; the text names the source.
@@ -37,9 +39,7 @@ def load_keys(
         return None
     names = {source, *config.old_keys}
     found = {name: fetch_key(name, config.key_server, environ) for name in sorted(names)}
-    for name in names:
-        if name.startswith("env:"):
-            environ.pop(name.removeprefix("env:"), None)
+    _forget(names, environ)
     return MasterKeys(found[source], [found[name] for name in config.old_keys])
 
 
@@ -51,7 +51,7 @@ def keys_given(
     Args:
         config: what is used if none is given.
         given: sources, or just paths.
-        environ: variables.
+        environ: variables; those with keys are taken out.
 
     Raises:
         EnvelopeError: one can't be had, or is none.
@@ -59,8 +59,15 @@ def keys_given(
     if not given:
         return load_keys(config, environ)
     named = [text if text.startswith(_KINDS) else f"file:{text}" for text in given]
-    first, *others = (fetch_key(name, config.key_server, environ) for name in named)
+    first, *others = [fetch_key(name, config.key_server, environ) for name in named]
+    _forget(named, environ)
     return MasterKeys(first, others)
+
+
+def _forget(names: Iterable[str], environ: MutableMapping[str, str]) -> None:
+    for name in names:
+        if name.startswith("env:"):
+            environ.pop(name.removeprefix("env:"), None)
 
 
 def fetch_key(source: str, server: KeyServerConfig, environ: MutableMapping[str, str]) -> bytes:
@@ -126,22 +133,56 @@ def _from_server(url: str, server: KeyServerConfig) -> bytes:
         urllib.request.HTTPSHandler(context=_context(server)),
     )
     try:
-        with opener.open(request, timeout=server.timeout_s) as answer:
-            body = answer.read(_MAX_ANSWER + 1)
+        body = _within(server.timeout_s, lambda: _body(opener, request, server.timeout_s))
     except urllib.error.HTTPError as error:
+        error.close()
         raise EnvelopeError(
             "{url} answered {status} instead of a key", url=name, status=error.code
         ) from None
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise EnvelopeError("no key from {url}: {reason}", url=name, reason=reason) from None
-    if body.lstrip()[:1] == b"{":
+    # A raw key may begin like JSON; JSON with a key is longer.
+    if len(body) != KEY_BYTES and body.lstrip()[:1] == b"{":
         try:
             value = json.loads(body)
             body = str(value["key"]).encode()
         except (ValueError, KeyError, RecursionError):
             raise EnvelopeError("{path} holds no key of 32 bytes", path=name) from None
     return key_of(body, name)
+
+
+def _body(
+    opener: urllib.request.OpenerDirector, request: urllib.request.Request, timeout_s: float
+) -> bytes:
+    with opener.open(request, timeout=timeout_s) as answer:
+        body: bytes = answer.read(_MAX_ANSWER + 1)
+    return body
+
+
+def _within(seconds: float, work: Callable[[], bytes]) -> bytes:
+    """Does something in a thread that nobody waits for longer: a socket's own time limit begins
+    anew with every byte.
+
+    Raises:
+        TimeoutError: it took longer.
+        Exception: what the work raised.
+    """
+    done: Future[bytes] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except Exception as error:  # noqa: BLE001 - it is the one's who waits
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="key-server", daemon=True).start()
+    try:
+        return done.result(seconds)
+    except TimeoutError:
+        if done.done():
+            raise
+        raise TimeoutError(f"no whole answer within {seconds:g} s") from None
 
 
 def _context(server: KeyServerConfig) -> ssl.SSLContext:

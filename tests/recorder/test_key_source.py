@@ -50,12 +50,13 @@ def test_files_and_variables(tmp_path: Path) -> None:
     [
         ("env:NONE", "the variable NONE with a key is not set"),
         ("env:SHORT", "SHORT holds no key of 32 bytes"),
+        ("env:SHORTER", "SHORTER holds no key of 32 bytes"),
         ("file:/nowhere/key", "can't read /nowhere/key: No such file"),
     ],
 )
 def test_what_is_no_key_is_named(source: str, said: str) -> None:
     with pytest.raises(EnvelopeError, match=said):
-        fetch_key(source, KeyServerConfig(), {"SHORT": "abc"})
+        fetch_key(source, KeyServerConfig(), {"SHORT": "abc", "SHORTER": "A" * 32})
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,7 @@ def test_keys_of_a_command_line_come_before_those_of_the_configuration(tmp_path:
     keys = keys_given(RecordingConfig(key="env:GONE"), [str(path), "env:OLD"], environ)
     assert keys is not None
     assert [keys.find(MasterKeys.id_of(key)) for key in (KEY, OLD)] == [KEY, OLD]
+    assert environ == {}
     with pytest.raises(EnvelopeError, match="GONE"):
         keys_given(RecordingConfig(key="env:GONE"), [], environ)
 
@@ -138,6 +140,31 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made = Server(tmp_path)
     yield made
     made.close()
+
+
+def test_a_raw_key_may_begin_like_json(server: Server) -> None:
+    key = b" {" + KEY[2:]
+    server.says(200, key)
+    assert fetch_key(server.url(), KeyServerConfig(ca_file=server.ca), {}) == key
+
+
+def test_an_answer_that_trickles_in_has_a_deadline(server: Server) -> None:
+    given_up = threading.Event()
+
+    def trickle(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        # Well within a socket's own limit, but never all of it.
+        while not given_up.wait(0.05):
+            handler.wfile.write(b"A")
+
+    server.answer = trickle
+    told = KeyServerConfig(ca_file=server.ca, timeout_s=0.5)
+    try:
+        with pytest.raises(EnvelopeError, match="no whole answer within"):
+            fetch_key(server.url(), told, {})
+    finally:
+        given_up.set()
 
 
 @pytest.mark.parametrize("body", [KEY, TEXT.encode(), json.dumps({"key": TEXT}).encode()])
