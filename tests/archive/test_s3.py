@@ -228,7 +228,7 @@ def test_parts_are_always_the_same_ones() -> None:
 def test_settings_that_lack_something() -> None:
     with pytest.raises(ValidationError, match=r"storage s3 needs archive\.s3\.bucket"):
         ArchiveConfig.model_validate(
-            {"directory": "x", "storage": "s3", "s3": {"endpoint": "http://h"}}
+            {"directory": "x", "storage": "s3", "s3": {"endpoint": "https://h"}}
         )
     for wrong in ({"endpoint": "s3.bank"}, {"bucket": "A"}, {"prefix": "../"}, {"part_mib": 4}):
         with pytest.raises(ValidationError):
@@ -277,3 +277,22 @@ def relay(port: int, cut_after: int) -> Iterator[int]:
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "taken"),
+    [
+        ("https://s3.bank.example", True),
+        ("http://127.0.0.1:9000", True),
+        ("http://[::1]:9000", True),
+        ("http://s3.bank.example", False),
+        ("http://localhost.example", False),
+        ("http://127.0.0.1@s3.bank.example", False),
+    ],
+)
+def test_only_this_machine_is_spoken_to_without_tls(endpoint: str, taken: bool) -> None:
+    if taken:
+        assert S3Config(endpoint=endpoint).endpoint == endpoint
+    else:
+        with pytest.raises(ValidationError):
+            S3Config(endpoint=endpoint)
