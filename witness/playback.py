@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from recorder.config import EvidenceConfig, RecordingConfig
 from recorder.envelope import MasterKeys
-from recorder.errors import RecorderError, SessionFileError
+from recorder.errors import LogWriteError, RecorderError, SessionFileError
 from recorder.log import EventLog
 from recorder.review import Catalogue, Criteria, describe_recording
 from recorder.session_file import is_session_id, read_session, rfc3339
@@ -310,6 +310,8 @@ class PlaybackLibrary:
             entry.log = open_views(place, self._place(view.session_id))
             entry.noted = entry.log.head[0]
         event = entry.log.append(kind, payload, actor=view.who.subject, durable=durable)
+        if durable and entry.log.refused is not None:
+            raise LogWriteError(entry.log.refused)
         entry.written = event.seq
         if durable:
             self._note(view.session_id, entry)

@@ -127,7 +127,8 @@ class SessionRecording:
             case "CaptureGap":
                 gap = {
                     "from_us": event.from_us,
-                    "to_us": event.to_us,
+                    # Between packets of one instant, too, something is missing until it is filled.
+                    "to_us": max(event.to_us, event.from_us + 1),
                     "cause": event.cause,
                     "packets": event.packets,
                 }

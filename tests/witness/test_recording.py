@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-from recorder.log import EventLog
+from recorder.log import EventLog, read_events
 from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import write_session
 from sfu import CapturedTrack
+from sfu._media import Event
 from sfu.model import Kind, Source, Track
 from witness.recording import SessionRecording
 
@@ -40,4 +41,18 @@ def test_a_track_whose_directory_can_not_be_made_at_first_gets_it_later(tmp_path
         assert writer.settle()
         assert json.loads(about.read_bytes())["name"] == "Bo"
         assert [path.name for path in files.directory.iterdir()] == ["track.json"]
+        assert writer.close()
+
+
+def test_a_gap_between_packets_of_one_instant_can_be_filled(tmp_path: Path) -> None:
+    session = write_session(tmp_path, session="s1", room="r", started_ns=1)
+    place = tmp_path / session.session
+    writer = LogWriter()
+    with EventLog.open(place) as log:
+        queued = SessionLog(place, log, writer)
+        recording = SessionRecording(place, queued, writer, lambda: None)
+        recording.on_event("t_1", Event.CaptureGap(3, 500, 500, "network", 1, None))
+        assert writer.settle()
+        (gap,) = (event for event in read_events(place, session) if event.type == "gap.declared")
+        assert (gap.payload["from_us"], gap.payload["to_us"]) == (500, 501)
         assert writer.close()

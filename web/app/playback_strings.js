@@ -92,6 +92,7 @@ export const PLAYBACK_STRINGS = {
   "cause.disk_full": ["磁盘已满", "disk full"],
   "cause.disk_slow": ["磁盘过慢", "slow disk"],
   "cause.disk_error": ["磁盘错误", "disk error"],
+  "cause.log_lost": ["日志缺失", "events of the log were lost"],
   "cause.crash": ["服务器故障", "server crash"],
   "cause.pending": ["等待补传", "awaiting upload"],
   "cause.client_gone": ["客户端已离开", "client gone"],
