@@ -1,24 +1,20 @@
 """Searching the archive over HTTP: ``/v1/archive`` for reviewers, auditors and supervisors."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from signaling.auth import TokenVerifier
 from signaling.clock import Clock
-from signaling.errors import ErrorCode, HttpCode, RefusedError
+from signaling.errors import ErrorCode, RefusedError, SessionRefusedError
+from signaling.json_body import read_json, wrong
 from signaling.problem import problem
 from signaling.sale import Day, Reference
-from signaling.sessions import SessionRefusedError
 from signaling.staff import VIEWERS, StaffGate, StaffIdentity
 
 __all__ = ["ArchiveEndpoint", "ArchiveSearch", "ArchivedSessions"]
-
-BODY_TIMEOUT_S: Final = 10.0
-_MAX_BODY: Final = 4_096
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
@@ -87,30 +83,9 @@ class ArchiveEndpoint:
         try:
             wanted = ArchiveSearch.model_validate(dict(request.query))
         except ValidationError as error:
-            raise _wrong(error) from None
+            raise wrong(error) from None
         return await self._archived.search(wanted, who.rooms)
 
     async def _post(self, request: web.Request, who: StaffIdentity) -> dict[str, Any]:
-        # A page of another origin can't send this type without asking first, which is not answered.
-        if request.content_type != "application/json":
-            detail = "send application/json"
-            raise SessionRefusedError(415, HttpCode.UNSUPPORTED_MEDIA_TYPE, detail)
-        if (request.content_length or 0) > _MAX_BODY:
-            raise SessionRefusedError(413, ErrorCode.TOO_LARGE, f"at most {_MAX_BODY} bytes")
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                wanted = ArchiveSearch.model_validate_json(await request.read())
-        except TimeoutError:
-            raise SessionRefusedError(408, ErrorCode.TIMEOUT, "the body took too long") from None
-        except ValidationError as error:
-            raise _wrong(error) from None
+        wanted = await read_json(request, ArchiveSearch)
         return await self._archived.search(wanted, who.rooms)
-
-
-def _wrong(error: ValidationError) -> SessionRefusedError:
-    first = error.errors(include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    detail = f"wrong or missing: {where or 'body'}"
-    if first["type"] == "value_error":
-        detail += f": {first['ctx']['error']}"
-    return SessionRefusedError(400, ErrorCode.BAD_MESSAGE, detail)

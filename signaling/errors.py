@@ -132,3 +132,19 @@ class KeyMaterialError(SignalingError):
         self.template = template
         self.values = values
         self.kid = kid
+
+
+class SessionRefusedError(Exception):
+    """A request is refused.
+
+    Attributes:
+        status: of HTTP.
+        code: stable code of the protocol.
+        detail: English, for developers.
+    """
+
+    def __init__(self, status: int, code: ErrorCode | HttpCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail

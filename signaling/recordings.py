@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from signaling.auth import TokenVerifier
 from signaling.clock import Clock
-from signaling.errors import ErrorCode, HttpCode, RefusedError
+from signaling.errors import ErrorCode, RefusedError, SessionRefusedError
+from signaling.json_body import read_json
 from signaling.origin import is_allowed_origin
 from signaling.problem import problem
-from signaling.sessions import SessionRefusedError
 from signaling.staff import VIEWERS, StaffGate, StaffIdentity
 
 __all__ = ["PURPOSES", "NewView", "RecordingLibrary", "RecordingsEndpoint", "Search", "ViewPass"]
 
 COOKIE: Final = "witness_view"
-BODY_TIMEOUT_S: Final = 10.0
-_MAX_BODY: Final = 8_192
 _TYPES: Final = {"film": "video/mp4", "package": "application/zip"}
 _SUFFIXES: Final = {"film": ".mp4", "package": ".zip"}
 _PIECE: Final = 1 << 20
@@ -220,11 +218,11 @@ class RecordingsEndpoint:
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
         who = self._gate.identity(request, VIEWERS)
-        return _json(await self._library.search(await _body(request, Search), who))
+        return _json(await self._library.search(await read_json(request, Search), who))
 
     async def _open(self, request: web.Request) -> web.StreamResponse:
         who = self._gate.identity(request, VIEWERS)
-        wanted = await _body(request, NewView)
+        wanted = await read_json(request, NewView)
         session_id = request.match_info["session"]
         view = await self._library.open_view(session_id, who, wanted)
         left_s = int(view.expires_s - self._clock().unix_s)
@@ -248,12 +246,12 @@ class RecordingsEndpoint:
 
     async def _make_film(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
         self._own_page(request)
-        wanted = await _body(request, NewFilm)
+        wanted = await read_json(request, NewFilm)
         return _json(await self._library.ask(view, "film", wanted.language), status=202)
 
     async def _verify(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
         self._own_page(request)
-        await _body(request, Nothing)
+        await read_json(request, Nothing)
         return _json(await self._library.ask(view, "verification", ""), status=202)
 
     async def _film(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
@@ -343,25 +341,3 @@ async def _stream(
 def _json(told: dict[str, Any], *, status: int = 200) -> web.Response:
     headers = {"Cache-Control": "no-store"}
     return web.json_response(told, status=status, headers=headers)
-
-
-def _wrong(error: ValidationError) -> SessionRefusedError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "body"
-    return SessionRefusedError(400, ErrorCode.BAD_MESSAGE, f"{where}: {first['msg']}")
-
-
-async def _body(request: web.Request, model: type[Model]) -> Model:
-    # A page of another origin can't send this type without asking first, which is not answered.
-    if request.content_type != "application/json":
-        detail = "send application/json"
-        raise SessionRefusedError(415, HttpCode.UNSUPPORTED_MEDIA_TYPE, detail)
-    if (request.content_length or 0) > _MAX_BODY:
-        raise SessionRefusedError(413, ErrorCode.TOO_LARGE, f"at most {_MAX_BODY} bytes")
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return model.model_validate_json(await request.read())
-    except TimeoutError:
-        raise SessionRefusedError(408, ErrorCode.TIMEOUT, "the body took too long") from None
-    except ValidationError as error:
-        raise _wrong(error) from None

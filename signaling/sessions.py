@@ -1,16 +1,16 @@
 """Recorded sessions over HTTP: ``/v1/sessions`` with a room token."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from sfu.model import Role
 from signaling.auth import Identity, TokenVerifier
 from signaling.clock import Clock
-from signaling.errors import ErrorCode, HttpCode, RefusedError
+from signaling.errors import ErrorCode, HttpCode, RefusedError, SessionRefusedError
+from signaling.json_body import read_json
 from signaling.origin import is_local
 from signaling.problem import problem
 from signaling.sale import Customer, Order
@@ -24,8 +24,6 @@ __all__ = [
     "SessionRefusedError",
 ]
 
-BODY_TIMEOUT_S: Final = 10.0
-_MAX_BODY: Final = 4_096
 _MAX_LARGE_BODY: Final = 65_536
 """Of what carries a flow or a transcript."""
 _MAX_LINES: Final = 256
@@ -81,22 +79,6 @@ _NEW: Final = TypeAdapter(NewSession)
 _TRANSCRIPT: Final = TypeAdapter(TranscriptLines)
 _DETECTORS: Final = frozenset({StaffRole.DETECTOR})
 Model = TypeVar("Model")
-
-
-class SessionRefusedError(Exception):
-    """A request is refused.
-
-    Attributes:
-        status: of HTTP.
-        code: stable code of the protocol.
-        detail: English, for developers.
-    """
-
-    def __init__(self, status: int, code: ErrorCode | HttpCode, detail: str) -> None:
-        super().__init__(f"{code}: {detail}")
-        self.status = status
-        self.code = code
-        self.detail = detail
 
 
 class RecordedSessions(Protocol):
@@ -187,7 +169,7 @@ class SessionEndpoint:
         return identity
 
     async def _create(self, request: web.Request, identity: Identity) -> tuple[int, dict[str, Any]]:
-        wanted = await _body(request, _NEW, _MAX_LARGE_BODY)
+        wanted = await read_json(request, _NEW, _MAX_LARGE_BODY)
         if wanted.room != identity.room_id:
             raise SessionRefusedError(403, ErrorCode.FORBIDDEN, "the token is for another room")
         return 201, await self._sessions.create(wanted)
@@ -198,7 +180,7 @@ class SessionEndpoint:
     async def _command(
         self, request: web.Request, identity: Identity
     ) -> tuple[int, dict[str, Any]]:
-        command = await _body(request, _COMMAND)
+        command = await read_json(request, _COMMAND)
         session_id, actor = request.match_info["session"], identity.participant_id
         return 200, await self._sessions.command(session_id, command, actor)
 
@@ -215,7 +197,7 @@ class SessionEndpoint:
         session_id = request.match_info["session"]
         try:
             who = await self._detector(request, session_id)
-            sent = await _body(request, _TRANSCRIPT, _MAX_LARGE_BODY)
+            sent = await read_json(request, _TRANSCRIPT, _MAX_LARGE_BODY)
             told = await self._sessions.transcribe(
                 session_id, sent.lines, final=sent.final, actor=who.subject
             )
@@ -225,24 +207,3 @@ class SessionEndpoint:
             status = 403 if refused.code is ErrorCode.FORBIDDEN else 401
             return problem(status, refused.code, refused.message)
         return web.json_response(told, headers={"Cache-Control": "no-store"})
-
-
-async def _body(request: web.Request, model: TypeAdapter[Model], limit: int = _MAX_BODY) -> Model:
-    # A page of another origin can't send this type without asking first, which is not answered.
-    if request.content_type != "application/json":
-        detail = "send application/json"
-        raise SessionRefusedError(415, HttpCode.UNSUPPORTED_MEDIA_TYPE, detail)
-    if (request.content_length or 0) > limit:
-        raise SessionRefusedError(413, ErrorCode.TOO_LARGE, f"at most {limit} bytes")
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return model.validate_json(await request.read())
-    except TimeoutError:
-        raise SessionRefusedError(408, ErrorCode.TIMEOUT, "the body took too long") from None
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        detail = f"wrong or missing: {where or 'body'}"
-        if first["type"] == "value_error":
-            detail += f": {first['ctx']['error']}"
-        raise SessionRefusedError(400, ErrorCode.BAD_MESSAGE, detail) from None

@@ -4,16 +4,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from witness import os_errors
 from witness.bar import Bar
 from witness.errors import EvidenceError, UsageError
-from witness.i18n import of_error, t
-from witness.recorded import find_session, settings_of
+from witness.i18n import t
+from witness.recorded import find_session, said, settings_of
 from witness.table import render
 
 __all__ = ["decrypt", "info"]
@@ -36,7 +33,7 @@ def decrypt(arguments: argparse.Namespace) -> int:
     targets = _targets(sources, place, arguments.out)
     bar = None if arguments.json or not sys.stderr.isatty() else Bar(t("decrypting"))
     done = []
-    with _said():
+    with said():
         keys = keys_given(recording, arguments.key or (), os.environ)
         if keys is None:
             raise UsageError(t("give the key: --key, or recording.key in the configuration"))
@@ -70,7 +67,7 @@ def info(arguments: argparse.Namespace) -> int:
     from recorder.decrypt import describe
 
     files, _ = _files(arguments.what, settings_of(arguments.config).recording)
-    with _said():
+    with said():
         found = [describe(path) for path in files]
     if arguments.json:
         listed = {"files": [item.to_json() for item in found]}
@@ -109,17 +106,3 @@ def _targets(sources: list[Path], place: Path | None, out: Path | None) -> list[
     base = out or Path(f"{place.name}-plain")
     inside = [source.relative_to(place / "tracks") for source in sources]
     return [base / name.with_name(name.name.removesuffix(".enc")) for name in inside]
-
-
-@contextmanager
-def _said() -> Iterator[None]:
-    """Errors of the recorder and of the system, as one sentence."""
-    from recorder.errors import RecorderError
-
-    try:
-        yield
-    except RecorderError as error:
-        raise EvidenceError(of_error(error)) from error
-    except OSError as error:
-        where = "" if error.filename is None else f"{error.filename}: "
-        raise EvidenceError(f"{where}{os_errors.reason(error)}") from error

@@ -5,16 +5,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from witness import os_errors
 from witness.bar import Bar
 from witness.errors import EvidenceError, UsageError
-from witness.i18n import language, of_error, t
-from witness.recorded import find_session, settings_of
+from witness.i18n import language, t
+from witness.recorded import find_session, said, settings_of
 from witness.seal_watch import watched_seal
 from witness.sealing import given, office_of, seal_session
 
@@ -25,13 +22,13 @@ def seal(arguments: argparse.Namespace) -> int:
     """``witness seal``: makes a package, then checks it as anybody would."""
     settings = settings_of(arguments.config)
     given(settings.evidence.keys_directory, "keys_directory")
-    with _said():
+    with said():
         place = find_session(arguments.session, settings.recording.directory)
         folder = settings.evidence.packages_directory or Path()
         out: Path = arguments.out or folder / f"{place.name}.zip"
         progress = None if arguments.json or not sys.stderr.isatty() else Bar()
     with watched_seal(place, settings.alerts, arguments.metrics) as figures:
-        with _said():
+        with said():
             sealed, verdict = seal_session(
                 place, out, settings.evidence, unsettled=arguments.now, progress=progress
             )
@@ -95,7 +92,7 @@ def keys_init(arguments: argparse.Namespace) -> int:
 
     config = settings_of(arguments.config).evidence
     directory = given(config.keys_directory, "keys_directory")
-    with _said():
+    with said():
         made = init_keys(directory, name=arguments.name, days=arguments.days)
         if arguments.local_tsa:
             made.append(make_local_authority(directory, arguments.days))
@@ -108,21 +105,7 @@ def log_head(arguments: argparse.Namespace) -> int:
     """``witness log head``."""
     from recorder.canonical import canonical
 
-    with _said():
+    with said():
         head = office_of(settings_of(arguments.config).evidence).log.head(arguments.from_size)
     sys.stdout.write(canonical(head).decode() + "\n")
     return 0
-
-
-@contextmanager
-def _said() -> Iterator[None]:
-    """Errors of the recorder and of the system, as one sentence."""
-    from recorder.errors import RecorderError
-
-    try:
-        yield
-    except RecorderError as error:
-        raise EvidenceError(of_error(error)) from error
-    except OSError as error:
-        where = "" if error.filename is None else f"{error.filename}: "
-        raise EvidenceError(f"{where}{os_errors.reason(error)}") from error

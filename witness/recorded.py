@@ -4,7 +4,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from witness.errors import EvidenceError
 from witness.i18n import marked, of_error, t
 from witness.table import render
 
-__all__ = ["find_session", "recordings", "settings_of", "views"]
+__all__ = ["find_session", "recordings", "said", "settings_of", "views"]
 
 if TYPE_CHECKING:
     from recorder.summary import Summary
@@ -240,3 +241,17 @@ def _clock(length_us: int) -> str:
 def _share(share: float | None) -> str:
     """Rounded down: what is not complete never reads as 100 %."""
     return t("unknown") if share is None else f"{int(share * 10_000) / 100:.2f} %"
+
+
+@contextmanager
+def said() -> Iterator[None]:
+    """Errors of the recorder and of the system, as one sentence."""
+    from recorder.errors import RecorderError
+
+    try:
+        yield
+    except RecorderError as error:
+        raise EvidenceError(of_error(error)) from error
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        raise EvidenceError(f"{where}{os_errors.reason(error)}") from error
