@@ -147,9 +147,7 @@ impl Track {
             * f64::from(self.config.clock_rate_hz());
         self.config.first_timestamp.wrapping_add(ticks.round() as u32)
     }
-}
 
-impl Track {
     /// Goes on after a pause with a keyframe, at the pace of its lens.
     pub fn restart(&mut self, now: Instant) {
         while self.next_frame < now {
