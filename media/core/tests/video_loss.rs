@@ -8,12 +8,14 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use media_core::PlaneConfig;
 use media_core::api::MediaKind;
 use media_core::netem::{Loss, NetemConfig};
 use support::media::{Got, TrackConfig};
 use support::simulcast::*;
-use support::{Datagram, Endpoint, PUBLISHER_EXTENSIONS, World, good_network};
+use support::{Datagram, Endpoint, PUBLISHER_EXTENSIONS, World, good_network, test_config};
 
+const SEEDS: [u64; 3] = [1, 2, 7];
 const STEP: Duration = Duration::from_millis(50);
 /// What voice and picture wait for, as long as anything is lost.
 const PLAYOUT: Duration = Duration::from_millis(340);
@@ -52,8 +54,9 @@ struct Call {
 
 impl Call {
     /// Who only publishes (WHIP) says nothing of the way down.
-    fn new(speaks_both_ways: bool) -> Call {
-        let mut world = simulcast(2, 2, 1);
+    fn new(speaks_both_ways: bool, seed: u64) -> Call {
+        let empty = World::with_config(PlaneConfig { seed, ..test_config() });
+        let mut world = simulcast_in(empty, 2, 2, 1);
         world.feed_back(1);
         world.publish(0, 12, TrackConfig::audio(9_500));
         world.subscribe(1, 31, 12, MediaKind::Audio, 9_000);
@@ -181,8 +184,16 @@ fn outcome(call: &mut Call, wait: Duration, time: Duration) -> Outcome {
     }
 }
 
+/// The median of three calls, by pictures: which packets are lost when is chance.
 fn measure(loss: Loss, bad: Bad) -> Outcome {
-    let mut call = Call::new(bad != Bad::Publisher);
+    let mut found = SEEDS.map(|seed| measure_one(loss, bad, seed));
+    found.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
+    let [_, median, _] = found;
+    median
+}
+
+fn measure_one(loss: Loss, bad: Bad, seed: u64) -> Outcome {
+    let mut call = Call::new(bad != Bad::Publisher, seed);
     let (good, lossy) = (way(Loss::None), way(loss));
     let (ups, downs) = match bad {
         Bad::Down => ([good, good], [good, lossy]),
@@ -231,7 +242,7 @@ fn print(name: &str, bad: Bad, found: &Outcome) {
 #[test]
 fn a_full_link_that_also_loses_keeps_its_queue_short() {
     for loss in [0.0, 0.3, 0.5] {
-        let mut call = Call::new(true);
+        let mut call = Call::new(true, SEEDS[0]);
         let link = NetemConfig {
             rate_bps: 500_000,
             queue_delay: Duration::from_millis(300),

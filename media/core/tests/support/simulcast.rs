@@ -31,7 +31,16 @@ pub fn encoding(world: &World, index: usize, temporal_layers: u8) -> TrackConfig
 
 /// A room with a publisher of `count` encodings, which all start now, and subscribers.
 pub fn simulcast(count: usize, temporal_layers: u8, subscribers: usize) -> World {
-    let mut world = World::new();
+    simulcast_in(World::new(), count, temporal_layers, subscribers)
+}
+
+/// The same in a world without people.
+pub fn simulcast_in(
+    mut world: World,
+    count: usize,
+    temporal_layers: u8,
+    subscribers: usize,
+) -> World {
     world.join(1, ClientConfig::at("198.51.100.1:5001"));
     for index in 0..subscribers {
         let number = index + 2;
