@@ -11,7 +11,7 @@ from signaling.errors import ErrorCode, HttpCode, SessionRefusedError
 __all__ = ["BODY_TIMEOUT_S", "read_json", "wrong"]
 
 BODY_TIMEOUT_S: Final = 10.0
-_MAX_BODY: Final = 8_192
+_MAX_BODY: Final = 4_096
 Model = TypeVar("Model")
 
 

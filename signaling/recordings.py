@@ -26,6 +26,7 @@ from signaling.staff import VIEWERS, StaffGate, StaffIdentity
 __all__ = ["PURPOSES", "NewView", "RecordingLibrary", "RecordingsEndpoint", "Search", "ViewPass"]
 
 COOKIE: Final = "witness_view"
+_MAX_BODY: Final = 8_192
 _TYPES: Final = {"film": "video/mp4", "package": "application/zip"}
 _SUFFIXES: Final = {"film": ".mp4", "package": ".zip"}
 _PIECE: Final = 1 << 20
@@ -218,11 +219,11 @@ class RecordingsEndpoint:
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
         who = self._gate.identity(request, VIEWERS)
-        return _json(await self._library.search(await read_json(request, Search), who))
+        return _json(await self._library.search(await read_json(request, Search, _MAX_BODY), who))
 
     async def _open(self, request: web.Request) -> web.StreamResponse:
         who = self._gate.identity(request, VIEWERS)
-        wanted = await read_json(request, NewView)
+        wanted = await read_json(request, NewView, _MAX_BODY)
         session_id = request.match_info["session"]
         view = await self._library.open_view(session_id, who, wanted)
         left_s = int(view.expires_s - self._clock().unix_s)
@@ -246,12 +247,12 @@ class RecordingsEndpoint:
 
     async def _make_film(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
         self._own_page(request)
-        wanted = await read_json(request, NewFilm)
+        wanted = await read_json(request, NewFilm, _MAX_BODY)
         return _json(await self._library.ask(view, "film", wanted.language), status=202)
 
     async def _verify(self, request: web.Request, view: ViewPass) -> web.StreamResponse:
         self._own_page(request)
-        await read_json(request, Nothing)
+        await read_json(request, Nothing, _MAX_BODY)
         return _json(await self._library.ask(view, "verification", ""), status=202)
 
     async def _film(self, request: web.Request, view: ViewPass) -> web.StreamResponse:

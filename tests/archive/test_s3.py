@@ -260,9 +260,12 @@ def relay(port: int, cut_after: int) -> Iterator[int]:
             for one in (writer, here):
                 one.transport.abort()
 
-        await asyncio.gather(
-            pump(reader, here, close), pump(there, writer, close), return_exceptions=True
-        )
+        try:
+            await asyncio.gather(
+                pump(reader, here, close), pump(there, writer, close), return_exceptions=True
+            )
+        finally:
+            close()
 
     server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
@@ -273,10 +276,17 @@ def relay(port: int, cut_after: int) -> Iterator[int]:
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(_end(asyncio.all_tasks(loop)))
         loop.close()
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    # Connections that were cut off close in the next turns.
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
