@@ -215,6 +215,10 @@ def _cover(track: TrackTimeline, from_us: int | None, to_us: int, pauses: list[R
     paused = subtract(pauses, files)
     final = [(gap.from_us, gap.to_us) for gap in track.gaps if gap.is_final]
     there = [*track.uploaded, *intersect(track.arrived, joined(files, BORDER_US))]
+    for start, end in track.expected:
+        # Before the first frame and after the last nothing was sent: chunks end with their frames.
+        there += [(last, end) for _, last in there if end - BORDER_US <= last < end]
+        there += [(start, first) for first, _ in there if start < first <= start + BORDER_US]
     filled = subtract(joined(there, BORDER_US), union(final, paused))
     declared = union(gaps, paused)
     track.filled = intersect(intersect(gaps, filled), track.expected)

@@ -76,6 +76,10 @@ class Track:
         paused = without(pauses, files)
         # Chunks that won't come are missing, whatever other encodings of the time were uploaded.
         whole = [*self.uploaded, *common(self.arrived, joined(files, BORDER_US))]
+        for first, last in expected:
+            # Before the first frame and after the last nothing was sent: chunks end with those.
+            whole += [(high, last) for _, high in whole if last - BORDER_US <= high < last]
+            whole += [(first, low) for low, _ in whole if first < low <= first + BORDER_US]
         there = without(joined(whole, BORDER_US), [*self.final, *paused])
         filled = common(common(gaps, there), expected)
         missing = without(common([*gaps, *paused], expected), filled)

@@ -85,6 +85,18 @@ def test_a_gap_is_filled_by_uploads_and_by_what_proved_to_have_arrived() -> None
     assert mic.filled == [(3 * S, 6 * S)]
 
 
+def test_chunks_that_reach_the_last_frame_fill_a_gap_to_the_end() -> None:
+    tiny = BORDER_US // 2
+    media = [segment("mic", 1, S, 12 * S), gap("mic", 0, S), gap("mic", 12 * S, 20 * S)]
+    around = [upload("mic", tiny, 2 * S), upload("mic", 11 * S, 20 * S - tiny)]
+    mic = of_track(*media, *around).tracks["mic"]
+    assert all(one.is_filled for one in mic.gaps)
+    assert mic.missing == []
+    late = [upload("mic", 3 * BORDER_US, 2 * S), upload("mic", 11 * S, 20 * S - 3 * BORDER_US)]
+    mic = of_track(*media, *late).tracks["mic"]
+    assert mic.missing == [(0, 3 * BORDER_US), (20 * S - 3 * BORDER_US, 20 * S)]
+
+
 def lost(track: str, from_us: int, to_us: int) -> Happened:
     payload = {**gap(track, from_us, to_us).payload, "chunk": 7, "cause": "evicted"}
     return Happened("gap.declared", 30 * S, payload)
