@@ -134,8 +134,6 @@ pub(crate) struct BandwidthEstimator {
     detector: DelayDetector,
     queue: QueueDelay,
     drain: Drain,
-    /// Most of what got through since the queue is being emptied.
-    carried_bps: Option<f64>,
     competition: Competition,
     acked: AckedRate,
     sent: AckedRate,
@@ -176,7 +174,6 @@ impl BandwidthEstimator {
             detector: DelayDetector::default(),
             queue: QueueDelay::default(),
             drain: Drain::default(),
-            carried_bps: None,
             competition: Competition::default(),
             acked: AckedRate::default(),
             sent: AckedRate::default(),
@@ -279,9 +276,7 @@ impl BandwidthEstimator {
 
     /// What may be sent now: the estimate, or less while a queue is emptied.
     pub(crate) fn budget_bps(&self) -> Option<u64> {
-        // A queue is only emptied by less than what the link carries, whatever is believed of it.
-        let share = self.carried_bps.map_or(1.0, |carried| (carried / self.control.bps()).min(1.0));
-        self.limited_bps(self.drain.factor() * share)
+        self.limited_bps(self.drain.factor())
     }
 
     fn limited_bps(&self, factor: f64) -> Option<u64> {
@@ -562,9 +557,6 @@ impl BandwidthEstimator {
             true => self.drain.stop(),
             false => self.drain.update(now_us, self.queue.standing_us(), decreased_us),
         }
-        // Less gets through while less is sent: that says nothing of the link.
-        let carried = self.carried_bps.into_iter().chain(self.throughput_bps());
-        self.carried_bps = carried.reduce(f64::max).filter(|_| self.drain.factor() < 1.0);
     }
 
     fn on_verdict(&mut self, now_us: i64, verdict: Option<Verdict>) {
