@@ -242,7 +242,7 @@ class Archiving:
         Returns:
             ``pass``, ``gaps``, ``unknown``, or ``fail:`` and why.
         """
-        from witness.sealing import certificates_of
+        from witness.sealing import certificates_of, judged
         from witness_verify import verify
         from witness_verify.__main__ import certificates
 
@@ -251,10 +251,10 @@ class Archiving:
         trusted = [one for name in certificates_of(self.evidence) for one in certificates(name)]
         with io.BufferedReader(archive.open_package(deposit)) as file:
             result = verify(file, trusted)
-        codes = [one.code for one in result.steps if one.code and one.code != "timestamp_unknown"]
-        if codes:
-            return f"fail:{codes[0]}"
-        return "gaps" if any(one.outcome == "gaps" for one in result.steps) else "pass"
+        verdict = judged(result)
+        if verdict.code:
+            return f"fail:{verdict.code}"
+        return "gaps" if verdict.exit_code else "pass"
 
 
 def _has_all(place: Path, facts: "Facts") -> bool:
