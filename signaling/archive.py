@@ -10,7 +10,7 @@ from signaling.auth import TokenVerifier
 from signaling.clock import Clock
 from signaling.errors import ErrorCode, RefusedError, SessionRefusedError
 from signaling.json_body import read_json, wrong
-from signaling.problem import problem
+from signaling.problem import problem, token_refused
 from signaling.sale import Day, Reference
 from signaling.staff import VIEWERS, StaffGate, StaffIdentity
 
@@ -68,8 +68,7 @@ class ArchiveEndpoint:
             except SessionRefusedError as refused:
                 return problem(refused.status, refused.code, refused.detail)
             except RefusedError as refused:
-                status = 403 if refused.code is ErrorCode.FORBIDDEN else 401
-                return problem(status, refused.code, refused.message)
+                return token_refused(refused)
             return web.json_response(told, headers={"Cache-Control": "no-store"})
 
         return serve

@@ -7,9 +7,9 @@ from typing import Final
 
 from aiohttp import web
 
-from signaling.errors import ErrorCode, HttpCode
+from signaling.errors import ErrorCode, HttpCode, RefusedError
 
-__all__ = ["HttpCode", "problem", "problem_middleware"]
+__all__ = ["HttpCode", "problem", "problem_middleware", "token_refused"]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,12 @@ def problem(
     return web.json_response(
         body, status=status, headers=headers, content_type="application/problem+json"
     )
+
+
+def token_refused(refused: RefusedError) -> web.Response:
+    """The answer to a token that is none (401), or not one for this (403)."""
+    status = 403 if refused.code is ErrorCode.FORBIDDEN else 401
+    return problem(status, refused.code, refused.message)
 
 
 @web.middleware

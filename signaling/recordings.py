@@ -20,7 +20,7 @@ from signaling.clock import Clock
 from signaling.errors import ErrorCode, RefusedError, SessionRefusedError
 from signaling.json_body import read_json
 from signaling.origin import is_allowed_origin
-from signaling.problem import problem
+from signaling.problem import problem, token_refused
 from signaling.staff import VIEWERS, StaffGate, StaffIdentity
 
 __all__ = ["PURPOSES", "NewView", "RecordingLibrary", "RecordingsEndpoint", "Search", "ViewPass"]
@@ -205,8 +205,7 @@ class RecordingsEndpoint:
                 headers = {"Retry-After": "10"} if refused.status in {429, 503} else None
                 return problem(refused.status, refused.code, refused.detail, headers=headers)
             except RefusedError as refused:
-                status = 403 if refused.code is ErrorCode.FORBIDDEN else 401
-                return problem(status, refused.code, refused.message)
+                return token_refused(refused)
 
         return serve
 

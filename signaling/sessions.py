@@ -12,7 +12,7 @@ from signaling.clock import Clock
 from signaling.errors import ErrorCode, HttpCode, RefusedError, SessionRefusedError
 from signaling.json_body import read_json
 from signaling.origin import is_local
-from signaling.problem import problem
+from signaling.problem import problem, token_refused
 from signaling.sale import Customer, Order
 from signaling.staff import StaffGate, StaffIdentity, StaffRole
 
@@ -204,6 +204,5 @@ class SessionEndpoint:
         except SessionRefusedError as refused:
             return problem(refused.status, refused.code, refused.detail)
         except RefusedError as refused:
-            status = 403 if refused.code is ErrorCode.FORBIDDEN else 401
-            return problem(status, refused.code, refused.message)
+            return token_refused(refused)
         return web.json_response(told, headers={"Cache-Control": "no-store"})
