@@ -1,0 +1,68 @@
+"""Errors of the ``analytics`` package.
+
+Each carries ``template`` and ``values``, so that whoever shows it can say it in another language::
+
+    AnalyticsError
+    ├── DetectorError          a detector can't be had
+    │   ├── UnknownDetectorError   no detector has that name
+    │   └── DetectorConfigError    its settings are not what they should be
+    ├── ModelError             a model can't be used
+    │   ├── ModelMissingError      it is not installed: whatever needs it reports ``unknown``
+    │   └── ModelDigestError       its bytes are not the ones that were pinned
+    └── HostError              the analytics host can't be used
+"""
+
+from typing import LiteralString
+
+__all__ = [
+    "AnalyticsError",
+    "DetectorConfigError",
+    "DetectorError",
+    "HostError",
+    "ModelDigestError",
+    "ModelError",
+    "ModelMissingError",
+    "UnknownDetectorError",
+]
+
+
+class AnalyticsError(Exception):
+    """Root of all errors of this package.
+
+    Attributes:
+        template: the sentence in English, with ``{name}`` for values.
+        values: what to fill it with.
+    """
+
+    def __init__(self, template: LiteralString, **values: object) -> None:
+        self.template = template
+        self.values = values
+        super().__init__(template.format(**values))
+
+
+class DetectorError(AnalyticsError):
+    """A detector can't be had."""
+
+
+class UnknownDetectorError(DetectorError):
+    """No detector has that name."""
+
+
+class DetectorConfigError(DetectorError):
+    """The settings of a detector are not what they should be."""
+
+
+class ModelError(AnalyticsError):
+    """A model can't be used."""
+
+
+class ModelMissingError(ModelError):
+    """A model is not installed."""
+
+
+class ModelDigestError(ModelError):
+    """A model's bytes are not the ones that were pinned."""
+
+
+class HostError(AnalyticsError):
+    """The analytics host can't be used."""
