@@ -22,8 +22,10 @@ case ${1:-} in
 esac
 
 compile "$target/runtime.lock" "${options[@]}"
+compile "$target/speech.lock" --extra speech --constraint "$target/runtime.lock" "${options[@]}"
 compile "$target/build.lock" --group build --constraint "$target/runtime.lock" "${options[@]}"
-compile "$target/dev.lock" --group dev --constraint "$target/build.lock" "${options[@]}"
+compile "$target/dev.lock" --group dev --constraint "$target/build.lock" \
+    --constraint "$target/speech.lock" "${options[@]}"
 
 if [[ $target != requirements ]]; then
     diff --brief requirements "$target" || {
