@@ -9,7 +9,9 @@ Each carries ``template`` and ``values``, so that whoever shows it can say it in
     ├── ModelError             a model can't be used
     │   ├── ModelMissingError      it is not installed: whatever needs it reports ``unknown``
     │   └── ModelDigestError       its bytes are not the ones that were pinned
-    └── HostError              the analytics host can't be used
+    ├── HostError              the analytics host can't be used
+    └── EvalError              clips can't be made or used
+        └── LabelError             what is said to be true of a clip can't be read
 """
 
 from typing import LiteralString
@@ -18,7 +20,9 @@ __all__ = [
     "AnalyticsError",
     "DetectorConfigError",
     "DetectorError",
+    "EvalError",
     "HostError",
+    "LabelError",
     "ModelDigestError",
     "ModelError",
     "ModelMissingError",
@@ -66,3 +70,11 @@ class ModelDigestError(ModelError):
 
 class HostError(AnalyticsError):
     """The analytics host can't be used."""
+
+
+class EvalError(AnalyticsError):
+    """Clips can't be made or used."""
+
+
+class LabelError(EvalError):
+    """What is said to be true of a clip can't be read."""
