@@ -27,11 +27,13 @@ __all__ = [
     "AudioNeed",
     "Box",
     "Card",
+    "Defers",
     "Detector",
     "DetectorConfig",
     "Finding",
     "FindingKind",
     "FrameRef",
+    "Heard",
     "Input",
     "Mark",
     "Needs",
@@ -195,6 +197,25 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """How far a recogniser has got with a track: what was said in between has been told.
+
+    It goes to detectors that need words, not to the server. What no range with ``is_known`` covers,
+    nobody has listened to, and whoever looks for words in it has to say ``unknown``.
+
+    Attributes:
+        start_us, end_us: ranges of a track follow each other and don't overlap.
+        is_known: false where sound was missing, or could not be recognised in time.
+    """
+
+    participant_id: str
+    track_id: str
+    start_us: int
+    end_us: int
+    is_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Something that happened in the session: a node begins, a question was put, a challenge.
 
@@ -202,7 +223,8 @@ class Mark:
         kind: ``node.started``, ``node.ended``, ``participant.joined``, ``participant.left``,
             ``track.started``, ``track.ended``, ``track.muted``, ``track.unmuted``,
             ``challenge``, or a name of one's own.
-        data: JSON; of a node its ``code``, ``kind`` and ``texts`` as the flow has them.
+        data: JSON; of a node all that the flow says of it: ``code``, ``kind``,
+            ``required_statements``, ``prohibited_phrases``, ``answer``; of a participant ``role``.
     """
 
     kind: str
@@ -241,8 +263,8 @@ class Finding:
     words: tuple[Word, ...] = ()
 
 
-Input: TypeAlias = VideoFrame | AudioChunk | Utterance | Mark | Finding
-Output: TypeAlias = Finding | Utterance
+Input: TypeAlias = VideoFrame | AudioChunk | Utterance | Heard | Mark | Finding
+Output: TypeAlias = Finding | Utterance | Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +290,7 @@ class Needs:
 
     Attributes:
         findings: kinds of findings of other detectors about the same subject.
-        words: utterances, partial ones too.
+        words: utterances, partial ones too, and how far the recogniser has got.
         marks: what happens in the session.
         roles: whose media; empty means everybody's.
     """
@@ -388,4 +410,29 @@ class Prepares(Protocol):
 
     def prepare(self, frames: Sequence[VideoFrame]) -> None:
         """Runs the models over frames of several tracks."""
+        ...
+
+
+@runtime_checkable
+class Defers(Protocol):
+    """A detector with work that takes too long for :meth:`Watch.process`: recognising a sentence.
+
+    Its watches put such work into a bounded queue of the detector. The host has it done in a thread
+    beside the one that feeds the watches, one piece at a time, as long as some is waiting; a runner
+    without threads does so after each input. Both methods may be called while a watch takes
+    another input. Before :meth:`Watch.flush` the host does what waits, or gives it up: the watch
+    then says ``unknown`` for it.
+    """
+
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that wait."""
+        ...
+
+    def work(self) -> tuple[Watch, Sequence[Output]] | None:
+        """Does the most urgent piece, as long as that takes.
+
+        Returns:
+            The watch it was done for, and what came of it; ``None`` if nothing waited.
+        """
         ...
