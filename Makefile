@@ -14,7 +14,7 @@ export VIRTUAL_ENV := $(abspath $(VENV))
 
 RUST_SOURCES := Cargo.toml $(wildcard Cargo.lock) \
 	$(shell find media third_party -path '*/tests' -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null)
-PYTHON_PACKAGES := sfu signaling recorder archive analytics witness_verify witness loadtest
+PYTHON_PACKAGES := sfu signaling rtp recorder archive analytics witness_verify witness loadtest
 
 .PHONY: help
 help: ## this list

@@ -13,11 +13,11 @@ from recorder.envelope import SUFFIX, MasterKeys
 from recorder.errors import RecorderError
 from recorder.playback.clock import SenderReport
 from recorder.playback.source import Item
-from recorder.rtp.assembly import FORMATS, Assembler
-from recorder.rtp.errors import PacketError
-from recorder.rtp.frame import EncodedFrame
-from recorder.rtp.order import Ordered, Reorder
-from recorder.rtp.packet import parse_rtp
+from rtp.assembly import FORMATS, Assembler
+from rtp.errors import PacketError
+from rtp.frame import EncodedFrame
+from rtp.order import Ordered, Reorder
+from rtp.packet import parse_rtp
 
 __all__ = ["PCAPNG", "Examined", "Job", "captured_frames", "examine", "live_frames"]
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from recorder.playback.lines import Piece, follow, lower_line, median_line, split_at_steps
-from recorder.rtp.order import Unwrapper
+from rtp.order import Unwrapper
 
 __all__ = ["SenderReport", "StreamClock", "StreamTimes", "fit_clocks"]
 

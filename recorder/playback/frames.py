@@ -8,12 +8,12 @@ from heapq import heappop, heappush
 from recorder.playback.clock import SenderReport
 from recorder.playback.source import TrackSource
 from recorder.playback.survey import TrackSurvey
-from recorder.rtp.assembly import FORMATS, Assembler, Losses
-from recorder.rtp.errors import PacketError
-from recorder.rtp.frame import EncodedFrame
-from recorder.rtp.keyframes import is_keyframe
-from recorder.rtp.order import Ordered, Reorder
-from recorder.rtp.packet import parse_rtp
+from rtp.assembly import FORMATS, Assembler, Losses
+from rtp.errors import PacketError
+from rtp.frame import EncodedFrame
+from rtp.keyframes import is_keyframe
+from rtp.order import Ordered, Reorder
+from rtp.packet import parse_rtp
 
 __all__ = ["TimedFrame", "TrackFrames"]
 

@@ -15,10 +15,10 @@ from recorder.playback.pcapng import read_segment
 from recorder.playback.recording import Line, Recording
 from recorder.playback.source import Item, TrackInfo
 from recorder.playback.uploads import SaidRange, UploadedFrame, Uploads
-from recorder.rtp.assembly import FORMATS
 from recorder.session_file import read_session
 from recorder.timeline import derive_timeline
 from recorder.transcript import TRANSCRIPT_FILE
+from rtp.assembly import FORMATS
 
 __all__ = ["CapturedTrack", "open_recording", "read_transcript"]
 

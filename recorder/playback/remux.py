@@ -18,7 +18,7 @@ from recorder.playback.errors import PlaybackError
 from recorder.playback.frames import TimedFrame, TrackFrames
 from recorder.playback.source import TrackInfo, TrackSource
 from recorder.playback.survey import TrackSurvey
-from recorder.rtp.opus import duration_ticks
+from rtp.opus import duration_ticks
 
 __all__ = ["SUFFIXES", "Hole", "RemuxedTrack", "remux_track"]
 

@@ -19,7 +19,7 @@ class TrackInfo:
         name: how the participant is shown, the id where no name is known.
         kind: ``audio`` or ``video``.
         is_document: a shared screen or document instead of a camera.
-        codec: in lower case, a key of :data:`recorder.rtp.assembly.FORMATS`.
+        codec: in lower case, a key of :data:`rtp.assembly.FORMATS`.
         formats: codecs by payload type, where several were agreed on: the one that most packets
             are of is the track's.
         payload_types: packets of others are passed over; empty: none is.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from recorder.playback.clock import SenderReport, StreamClock, StreamTimes, fit_clocks
 from recorder.playback.source import TrackInfo, TrackSource
-from recorder.rtp.errors import PacketError
-from recorder.rtp.packet import parse_rtp
+from rtp.errors import PacketError
+from rtp.packet import parse_rtp
 
 __all__ = ["Selection", "TrackSurvey", "survey_participant"]
 

@@ -7,13 +7,13 @@ import sys
 
 from tests.fuzz.runner import instrumented, main
 from tests.recorder.encoders import payloads
-from tests.recorder.rtp.test_formats import MALFORMED, encoded
+from tests.rtp.test_formats import MALFORMED, encoded
 
 with instrumented("recorder"):
-    from recorder.rtp.assembly import FORMATS, Assembler
-    from recorder.rtp.errors import PacketError
-    from recorder.rtp.order import Reorder
-    from recorder.rtp.packet import parse_rtp
+    from rtp.assembly import FORMATS, Assembler
+    from rtp.errors import PacketError
+    from rtp.order import Reorder
+    from rtp.packet import parse_rtp
 
 _CODECS = list(FORMATS)
 

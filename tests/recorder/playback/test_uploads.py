@@ -6,11 +6,11 @@ import pytest
 
 from recorder.playback.frames import TrackFrames
 from recorder.playback.uploads import SaidRange, UploadedFrame, Uploads
-from recorder.rtp.keyframes import is_keyframe
+from rtp.keyframes import is_keyframe
 from tests.recorder.compose.test_sound import tone
 from tests.recorder.encoders import Encoded, encode_opus, encode_video, packets, pattern
-from tests.recorder.rtp.test_formats import assemble
 from tests.recorder.scene import Link, ListedTrack, info, survey
+from tests.rtp.test_formats import assemble
 
 CODECS = ("vp8", "vp9", "h264", "av1", "opus")
 FIRST = 2**32 - 5_000

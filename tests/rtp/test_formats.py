@@ -5,16 +5,16 @@ import av
 import numpy as np
 import pytest
 
-from recorder.rtp.assembly import FORMATS, Assembler
-from recorder.rtp.av1 import Av1
-from recorder.rtp.errors import PacketError
-from recorder.rtp.frame import EncodedFrame, Payload
-from recorder.rtp.h264 import H264
-from recorder.rtp.opus import Opus, duration_ticks
-from recorder.rtp.order import Reorder
-from recorder.rtp.packet import parse_rtp
-from recorder.rtp.vp8 import Vp8
-from recorder.rtp.vp9 import Vp9
+from rtp.assembly import FORMATS, Assembler
+from rtp.av1 import Av1
+from rtp.errors import PacketError
+from rtp.frame import EncodedFrame, Payload
+from rtp.h264 import H264
+from rtp.opus import Opus, duration_ticks
+from rtp.order import Reorder
+from rtp.packet import parse_rtp
+from rtp.vp8 import Vp8
+from rtp.vp9 import Vp9
 from tests.recorder.encoders import Encoded, encode_opus, encode_video, packets, pattern
 
 VIDEO = ("vp8", "vp9", "h264", "av1")

@@ -1,7 +1,7 @@
 """Opus: a packet is a frame of sound."""
 
-from recorder.rtp.errors import PacketError
-from recorder.rtp.frame import Payload
+from rtp.errors import PacketError
+from rtp.frame import Payload
 
 __all__ = ["Opus", "duration_ticks"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from struct import Struct
 
-from recorder.rtp.errors import PacketError
+from rtp.errors import PacketError
 
 __all__ = ["RtpPacket", "parse_rtp"]
 

@@ -1,7 +1,7 @@
 """AV1 payloads."""
 
-from recorder.rtp.errors import PacketError
-from recorder.rtp.frame import Payload
+from rtp.errors import PacketError
+from rtp.frame import Payload
 
 __all__ = ["Av1"]
 

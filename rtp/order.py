@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from recorder.rtp.packet import RtpPacket
+from rtp.packet import RtpPacket
 
 __all__ = ["Ordered", "Reorder", "Unwrapper"]
 
@@ -39,27 +39,45 @@ class Reorder:
     A packet waits while an earlier one is missing, until ``depth`` packets wait or ``wait_us``
     have passed; then what is missing counts as lost. Drop policy: what comes later than that is
     dropped and counted in ``late``, a second copy in ``repeated``.
+
+    Args:
+        starts_at_once: nothing earlier than the first packet is waited for.
     """
 
-    def __init__(self, *, depth: int = 2_048, wait_us: int = 15_000_000) -> None:
+    def __init__(
+        self, *, depth: int = 2_048, wait_us: int = 15_000_000, starts_at_once: bool = False
+    ) -> None:
         self._depth = depth
         self._wait_us = wait_us
         self._numbers = Unwrapper(16)
-        self._waiting: list[tuple[int, int, int, RtpPacket]] = []
+        self._waiting: list[tuple[int, int, int, RtpPacket | None]] = []
         self._next: int | None = None
+        self._starts_at_once = starts_at_once
+        self._missing = 0
         self._added = 0
         self.late = 0
         self.repeated = 0
 
     def push(self, arrival_us: int, packet: RtpPacket) -> Iterator[Ordered]:
         """Takes a packet; gives those whose turn it is."""
-        number = self._numbers.unwrap(packet.sequence)
+        return self._add(arrival_us, packet.sequence, packet)
+
+    def skip(self, arrival_us: int, sequence: int) -> Iterator[Ordered]:
+        """A number that was left out on purpose; gives the packets whose turn it is."""
+        return self._add(arrival_us, sequence, None)
+
+    def _add(self, arrival_us: int, sequence: int, packet: RtpPacket | None) -> Iterator[Ordered]:
+        number = self._numbers.unwrap(sequence)
+        if self._next is None and self._starts_at_once:
+            self._next = number
         if self._next is not None and number < self._next:
-            self.late += 1
+            self.late += packet is not None
             return
         if number == self._next and not self._waiting:
             self._next += 1
-            yield 0, arrival_us, packet
+            if packet is not None:
+                missing, self._missing = self._missing, 0
+                yield missing, arrival_us, packet
             return
         self._added += 1
         heappush(self._waiting, (number, self._added, arrival_us, packet))
@@ -83,8 +101,10 @@ class Reorder:
     def _pop(self) -> Iterator[Ordered]:
         number, _, arrival_us, packet = heappop(self._waiting)
         if self._next is not None and number < self._next:
-            self.repeated += 1
+            self.repeated += packet is not None
             return
-        missing = 0 if self._next is None else number - self._next
+        self._missing += 0 if self._next is None else number - self._next
         self._next = number + 1
-        yield missing, arrival_us, packet
+        if packet is not None:
+            missing, self._missing = self._missing, 0
+            yield missing, arrival_us, packet

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from recorder.rtp.av1 import Av1
-from recorder.rtp.errors import PacketError
-from recorder.rtp.frame import EncodedFrame, Payload, PayloadFormat
-from recorder.rtp.h264 import H264
-from recorder.rtp.opus import Opus
-from recorder.rtp.order import Ordered
-from recorder.rtp.packet import RtpPacket
-from recorder.rtp.vp8 import Vp8
-from recorder.rtp.vp9 import Vp9
+from rtp.av1 import Av1
+from rtp.errors import PacketError
+from rtp.frame import EncodedFrame, Payload, PayloadFormat
+from rtp.h264 import H264
+from rtp.opus import Opus
+from rtp.order import Ordered
+from rtp.packet import RtpPacket
+from rtp.vp8 import Vp8
+from rtp.vp9 import Vp9
 
 __all__ = ["FORMATS", "Assembler", "Losses"]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from recorder.rtp.errors import PacketError
-from recorder.rtp.frame import Payload
+from rtp.errors import PacketError
+from rtp.frame import Payload
 
 __all__ = ["H264"]
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from recorder.rtp.errors import PacketError
-from recorder.rtp.frame import Payload
+from rtp.errors import PacketError
+from rtp.frame import Payload
 
 __all__ = ["Vp8", "Vp8Descriptor", "parse_descriptor"]
 
