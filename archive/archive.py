@@ -18,6 +18,7 @@ from typing import Final
 
 from archive import identity
 from archive.catalogue import Catalogue, Page, Query
+from archive.copying import copy_out
 from archive.errors import (
     ArchiveError,
     CatalogueError,
@@ -28,7 +29,18 @@ from archive.errors import (
 )
 from archive.journal import Entry, Journal
 from archive.package import Facts, StoredFile, digest_of, facts_of
-from archive.record import Deposit, Stored, key_of, record_from, record_key, record_of
+from archive.record import (
+    PACKAGE,
+    Deposit,
+    Stored,
+    is_record_key,
+    key_of,
+    package_key,
+    record_from,
+    record_key,
+    record_of,
+    tombstone_from,
+)
 from archive.retention import Dates, Rules
 from archive.storage import Progress, Storage
 from recorder.durable import sync_directory
@@ -49,7 +61,6 @@ is left nothing can be added to the session.
 """
 
 _VERIFIED: Final = frozenset({"pass", "gaps"})
-_PACKAGE: Final = "package.zip"
 _REMOVING: Final = ".removing"
 _CASE: Final = 64
 
@@ -312,8 +323,24 @@ class Archive:
                 return deposit
         raise CatalogueError("session {name} is not archived", name=session)
 
-    def verify(self, session: str, who: str, progress: Progress | None = None) -> list[Deposit]:
+    def verify(
+        self,
+        session: str,
+        who: str,
+        judge: Callable[[Deposit], str],
+        progress: Progress | None = None,
+    ) -> list[tuple[Deposit, str]]:
         """Reads all objects of a session again and compares them; the journal says how it went.
+
+        Args:
+            session: its id.
+            who: for the journal.
+            judge: what the verifier says of a package as it lies in the storage: ``pass``,
+                ``gaps``, ``unknown``, or ``fail:`` and why.
+            progress: told of bytes read.
+
+        Returns:
+            What is there, and what was said of each; after it was written into the journal.
 
         Raises:
             IntegrityError: one is missing, or not what was put there.
@@ -321,17 +348,19 @@ class Archive:
             StorageError: the storage failed.
         """
         self.newest(session)
-        there = [one for one in self.catalogue.of_session(session) if one.state == "archived"]
-        for deposit in there:
+        told = []
+        for deposit in self._there(session):
+            package = deposit.facts.package
             try:
                 self._compare(deposit, progress)
+                verdict = judge(deposit)
             except IntegrityError as error:
-                self.journal.append(
-                    "verify.failed", deposit.facts.package, who, str(error), session=session
-                )
+                self.journal.append("verify.failed", package, who, str(error), session=session)
                 raise
-            self.journal.append("verify.passed", deposit.facts.package, who, session=session)
-        return there
+            what = "verify.failed" if verdict.startswith("fail") else "verify.passed"
+            self.journal.append(what, package, who, session=session, verdict=verdict)
+            told.append((deposit, verdict))
+        return told
 
     def open_package(self, deposit: Deposit) -> StoredFile:
         """The package as it lies in the storage, to be read by ranges."""
@@ -350,34 +379,17 @@ class Archive:
         """Copies an object out of the archive; goes on where an earlier try was cut off.
 
         Raises:
-            IntegrityError: it is not what was archived; nothing is left under ``out``.
+            IntegrityError: it is not what was archived; nothing is left under ``out``. Or what
+                lies there from an earlier try is no beginning of it; that stays.
             StorageError: the storage failed.
             OSError: the file can't be written, or is there already.
         """
         if out.exists():
             raise FileExistsError(17, os.strerror(17), str(out))
-        part = out.with_name(f"{out.name}.part")
         self.journal.append(
             "fetched", deposit.facts.package, who, why, session=deposit.facts.session, key=one.key
         )
-        descriptor = os.open(part, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "ab") as file:
-            os.fchmod(descriptor, 0o600)
-            done = file.seek(0, os.SEEK_END)
-            if done > one.bytes:
-                file.truncate(done := 0)
-            for block in self.storage.read(one.key, done) if done < one.bytes else ():
-                file.write(block)
-                done += len(block)
-                if progress is not None:
-                    progress(done, one.bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        if digest_of(part) != one.sha256:
-            part.unlink()
-            raise IntegrityError("{key} is not what was archived", key=one.key)
-        part.rename(out)
-        sync_directory(out.parent)
+        copy_out(self.storage, one, out, progress)
 
     # Keeping.
 
@@ -580,7 +592,8 @@ class Archive:
         with self._lock():
             gone = {one.package for one in self.journal.read() if one.what == "expiry.done"}
             holds = set(_holds_of(self.journal.read()))
-            keys = [one for one in self.storage.find() if one.key.endswith(f"/{_PACKAGE}")]
+            found = list(self.storage.find())
+            keys = [one for one in found if one.key.endswith(f"/{PACKAGE}")]
             deposits, without = [], 0
             for done, one in enumerate(keys, 1):
                 deposit, had_record = self._read_again(one.key, one.bytes)
@@ -590,8 +603,9 @@ class Archive:
                     deposits.append(deposit)
                 if progress is not None:
                     progress(done, len(keys))
-            kept = [one for one in self._deleted() if one.facts.package in gone]
-            self.catalogue.replace_all([*deposits, *kept], sorted(holds))
+            kept = {one.facts.package: one for one in self._deleted() if one.facts.package in gone}
+            kept |= self._tombstones({one.key for one in found}, gone)
+            self.catalogue.replace_all([*deposits, *kept.values()], sorted(holds))
             for session in {session for session, _ in holds}:
                 self._settle(session)
             self.journal.append("reindexed", "", who, packages=len(deposits), without=without)
@@ -608,6 +622,21 @@ class Archive:
                 found += page.deposits
         except CatalogueError:
             return []
+        return found
+
+    def _tombstones(self, keys: set[str], gone: set[str]) -> dict[str, Deposit]:
+        """What the storage says was deleted, of packages that are not there.
+
+        Where the journal knows of a package and of no deletion, it was not deleted but lost.
+        """
+        known = {one.package for one in self.journal.read() if one.what == "deposit.verified"}
+        found = {}
+        for key in sorted(keys):
+            if not is_record_key(key) or package_key(key) in keys:
+                continue
+            deposit = tombstone_from(self.storage.read_small(key))
+            if deposit is not None and deposit.facts.package not in known - gone:
+                found[deposit.facts.package] = deposit
         return found
 
     def _read_again(self, key: str, size: int) -> tuple[Deposit, bool]:
@@ -714,7 +743,7 @@ def _stored(facts: Facts, kind: str, path: Path) -> tuple[Stored, Path]:
     replaced.
     """
     digest = digest_of(path)
-    name = _PACKAGE if kind == "package" else f"film-{digest[:16]}{path.suffix}"
+    name = PACKAGE if kind == "package" else f"film-{digest[:16]}{path.suffix}"
     key = key_of(facts.session, facts.package, name)
     return Stored(key, kind, path.stat().st_size, digest), path
 

@@ -11,8 +11,23 @@ from archive.package import Facts
 from archive.retention import Dates
 from archive.storage import is_key
 from recorder.canonical import canonical
+from recorder.sale import Sale
 
-__all__ = ["Deposit", "Stored", "key_of", "record_from", "record_key", "record_of"]
+__all__ = [
+    "PACKAGE",
+    "Deposit",
+    "Stored",
+    "is_record_key",
+    "key_of",
+    "package_key",
+    "record_from",
+    "record_key",
+    "record_of",
+    "tombstone_from",
+]
+
+PACKAGE: Final = "package.zip"
+"""Name of the evidence package among the objects of a deposit."""
 
 _FORMAT: Final = "witness-archive/1"
 _RECORD: Final = "record.json"
@@ -119,10 +134,25 @@ def record_key(session: str, package: str) -> str:
     return key_of(session, package, _RECORD)
 
 
+def is_record_key(key: str) -> bool:
+    """Whether the record of a deposit lies there."""
+    return key.endswith(f"/{_RECORD}")
+
+
+def package_key(record: str) -> str:
+    """Where the package of a record lies."""
+    return record.removesuffix(_RECORD) + PACKAGE
+
+
 def record_of(deposit: Deposit) -> bytes:
-    """What lies beside the package: all the package doesn't say itself."""
+    """What lies beside the package: all the package doesn't say itself.
+
+    Of a deleted one also what the catalogue keeps of it: nothing of what was sold to whom.
+    """
+    tomb = {"tombstone": _tomb(deposit)} if deposit.state == "deleted" else {}
     return canonical(
         {
+            **tomb,
             "format": _FORMAT,
             "package": deposit.facts.package,
             "session": deposit.facts.session,
@@ -151,6 +181,45 @@ def record_from(data: bytes, facts: Facts, keep: Keep) -> Deposit:
         raise IntegrityError(
             "the record beside {package} can't be read", package=facts.package
         ) from None
+
+
+def tombstone_from(data: bytes) -> Deposit | None:
+    """What the record of a deleted deposit says; ``None`` if it is of none, or says too little."""
+    try:
+        value = json.loads(data)
+        told = value["tombstone"]
+        facts = Facts(
+            str(value["package"]),
+            str(value["session"]),
+            str(told["room"]),
+            str(told["started_at"]),
+            str(told["sealed_at"]),
+            int(told["length_us"]),
+            int(told["missing_us"]),
+            int(told["events"]),
+            Sale(),
+            (),
+        )
+        keep = Keep(date.fromisoformat(told["lock_until"]), _day(told["retain_until"]))
+        found = _understood(value, facts, keep)
+        return replace(found, state="deleted", originals=str(told["originals"]))
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return None
+
+
+def _tomb(deposit: Deposit) -> dict[str, Any]:
+    facts, keep = deposit.facts, deposit.keep
+    return {
+        "room": facts.room,
+        "started_at": facts.started_at,
+        "sealed_at": facts.sealed_at,
+        "length_us": facts.length_us,
+        "missing_us": facts.missing_us,
+        "events": facts.events,
+        "originals": deposit.originals,
+        "lock_until": _text(keep.lock_until),
+        "retain_until": _text(keep.retain_until),
+    }
 
 
 def _understood(value: Any, facts: Facts, keep: Keep) -> Deposit:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,15 +170,19 @@ def verify(arguments: argparse.Namespace) -> int:
     with _said():
         for session in [archive.session_named(name) for name in arguments.sessions]:
             try:
-                deposits = archive.verify(session, _who(arguments), _bar(arguments, session))
+                judged = archive.verify(
+                    session,
+                    _who(arguments),
+                    partial(archiving.judge, archive),
+                    _bar(arguments, session),
+                )
             except IntegrityError as error:
                 # The others are looked at all the same.
                 failed = True
                 told.append({"session_id": session, "error": of_error(error)})
                 sys.stderr.write(f"witness: {session}: {of_error(error)}\n")
                 continue
-            for deposit in deposits:
-                verdict = archiving.judge(archive, deposit)
+            for deposit, verdict in judged:
                 told.append(
                     {
                         "session_id": session,

@@ -185,6 +185,9 @@ ARCHIVE: dict[str, str] = {
     "{key} is no key of an object": "{key} 不是对象的键",
     "{key} is not in the storage": "存储中没有 {key}",
     "{key} is not what was archived": "{key} 与归档时不一致",
+    "{path} is not the beginning of {key}: move it away, then fetch again": (
+        "{path} 不是 {key} 的开头部分：请将其移走，然后重新取回"
+    ),
     "{key} is there already, with another content; objects are never replaced": (
         "{key} 已存在且内容不同；对象不会被替换"
     ),

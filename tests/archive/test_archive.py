@@ -22,8 +22,8 @@ from archive.errors import (
 from archive.identity import begin
 from archive.local import LocalBackend
 from archive.package import Facts
-from archive.record import Deposit
-from archive.storage import Backend
+from archive.record import Deposit, record_key, record_of, tombstone_from
+from archive.storage import Backend, Storage
 from recorder.sale import Sale
 from tests.archive.packages import (
     TODAY,
@@ -39,6 +39,10 @@ from tests.archive.packages import (
 pytestmark = pytest.mark.net
 
 SOLD = Sale("PO-1", "L-20", "insurance_life", "2030-01-31", "c-7")
+
+
+def judged(_: Deposit) -> str:
+    return "gaps"
 
 
 def whats(archive: Archive) -> list[str]:
@@ -74,6 +78,38 @@ def test_a_session_is_archived_found_and_fetched(backend: Backend, tmp_path: Pat
         archive.fetch(deposit, deposit.package, out, who="auditor", why="case 5")
 
 
+def test_the_journal_says_passed_only_after_the_verifier_did(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    deposit = archive.deposit(material(tmp_path), passing, who="system")
+
+    def not_yet(_: Deposit) -> str:
+        assert "verify.passed" not in whats(archive)
+        return "fail:signature"
+
+    assert archive.verify("s1", "auditor", not_yet) == [(deposit, "fail:signature")]
+    last = list(archive.journal.read())[-1]
+    assert (last.what, last.facts["verdict"]) == ("verify.failed", "fail:signature")
+    archive.verify("s1", "auditor", judged)
+    last = list(archive.journal.read())[-1]
+    assert (last.what, last.facts["verdict"]) == ("verify.passed", "gaps")
+
+
+def test_a_file_that_only_looks_like_half_a_copy_stays(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    deposit = archive.deposit(material(tmp_path), passing, who="system")
+    out = tmp_path / "out.zip"
+    part = tmp_path / "out.zip.part"
+    for other in (b"my own notes", b"n" * (deposit.package.bytes + 1)):
+        part.write_bytes(other)
+        with pytest.raises(IntegrityError, match=r"out\.zip\.part is not the beginning of"):
+            archive.fetch(deposit, deposit.package, out, who="auditor", why="case 5")
+        assert part.read_bytes() == other
+        assert not out.exists()
+    part.unlink()
+    archive.fetch(deposit, deposit.package, out, who="auditor", why="case 5")
+    assert out.stat().st_size == deposit.package.bytes
+
+
 def test_originals_go_only_when_asked_and_after_the_copy_was_compared(
     backend: Backend, tmp_path: Path
 ) -> None:
@@ -85,7 +121,7 @@ def test_originals_go_only_when_asked_and_after_the_copy_was_compared(
     assert deposit.originals == "removed"
     assert not any(path.exists() for path in given.originals)
     assert given.films[0].exists()
-    assert archive.verify("s1", "auditor") == [deposit]
+    assert archive.verify("s1", "auditor", judged) == [(deposit, "gaps")]
     assert whats(archive)[-3:] == ["originals.removing", "originals.removed", "verify.passed"]
 
 
@@ -132,14 +168,14 @@ def test_a_copy_that_was_damaged_keeps_the_originals(tmp_path: Path) -> None:
         archive.deposit(given, passing, who="system", remove=whole)
     assert all(path.exists() for path in given.originals)
     with pytest.raises(IntegrityError):
-        archive.verify("s1", "auditor")
+        archive.verify("s1", "auditor", judged)
     assert whats(archive)[-1] == "verify.failed"
     with pytest.raises(IntegrityError):
         archive.fetch(deposit, deposit.package, tmp_path / "out", who="a", why="b")
     assert not (tmp_path / "out").exists()
     copy.unlink()
     with pytest.raises(IntegrityError, match="is gone"):
-        archive.verify("s1", "auditor")
+        archive.verify("s1", "auditor", judged)
 
 
 def test_what_does_not_pass_is_not_archived(tmp_path: Path) -> None:
@@ -201,7 +237,7 @@ def test_a_crash_leaves_the_original_or_a_compared_copy(
     assert not any(path.exists() for path in given.originals)
     left = tmp_path / ".removing"
     assert not (left.exists() and list(left.iterdir()))
-    (deposit,) = archive.verify("s1", "auditor")
+    ((deposit, _),) = archive.verify("s1", "auditor", judged)
     assert archive.storage.digest(deposit.package.key) == deposit.package.sha256
     assert b"".join(archive.storage.read(deposit.package.key)) == original
 
@@ -307,7 +343,7 @@ def test_a_second_package_of_a_session_is_another_deposit(tmp_path: Path) -> Non
     second = archive.deposit(given, passing, who="system")
     assert second.keep.holds == ("case-1",)
     assert second.keep.retain_until == date(2055, 5, 1)
-    assert len(archive.verify("s1", "auditor")) == 2
+    assert len(archive.verify("s1", "auditor", judged)) == 2
     assert archive.newest("s1") == second
 
 
@@ -369,7 +405,7 @@ def test_a_storage_that_fails_anywhere_leaves_nothing_half_done(tmp_path: Path) 
             assert all(path.exists() for path in given.originals)
             archive = an_archive(root, inner)
             deposit = archive.deposit(given, passing, who="system", remove=whole)
-            assert archive.verify("s1", "a") == [deposit]
+            assert archive.verify("s1", "a", judged) == [(deposit, "gaps")]
         else:
             break
     else:
@@ -455,6 +491,44 @@ def test_a_film_that_was_made_anew_or_is_gone_does_not_keep_the_package_out(
     odd.write_bytes(b"made anew")
     deposit = archive.deposit(given, passing, who="system")
     assert [one.kind for one in deposit.objects] == ["package", "film", "film"]
-    assert archive.verify("s1", "a") == [deposit]
+    assert archive.verify("s1", "a", judged) == [(deposit, "gaps")]
     failed = [one for one in archive.journal.read() if one.what == "film.failed"]
     assert {one.why for one in failed} == {"FileNotFoundError"}
+
+
+@pytest.mark.parametrize("lost", ["catalogue", "directory"])
+def test_what_was_deleted_is_known_without_the_catalogue(tmp_path: Path, lost: str) -> None:
+    clock = Clock()
+    backend = LocalBackend(tmp_path / "objects")
+    archive = an_archive(tmp_path, backend, clock)
+    archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    archive.deposit(material(tmp_path, "s2"), passing, who="system")
+    deposit = ended(archive)
+    clock.day = TODAY + years(60)
+    archive.expire(deposit, today=archive.today, who="records", why="over")
+    (gone,) = archive.search(Query(state="deleted")).deposits
+    if lost == "catalogue":
+        (tmp_path / "archive" / "catalogue.sqlite3").unlink()
+    else:
+        (tmp_path / "archive").rename(tmp_path / "lost")
+        begin(tmp_path / "archive", Storage(backend), adopt=True)
+    again = an_archive(tmp_path, backend, clock)
+    again.reindex("admin")
+    (tombstone,) = again.search(Query(state="deleted")).deposits
+    assert tombstone == gone
+    assert tombstone.facts.sale == Sale()
+    assert [one.facts.session for one in again.search(Query(state="archived")).deposits] == ["s2"]
+
+
+def test_a_record_alone_does_not_make_a_lost_package_a_deleted_one(tmp_path: Path) -> None:
+    clock = Clock()
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"), clock)
+    deposit = archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    forged = replace(deposit, state="deleted")
+    key = record_key("s1", deposit.facts.package)
+    archive.storage.put_small(key, record_of(forged))
+    (tmp_path / "objects" / deposit.package.key).unlink()
+    archive.reindex("admin")
+    assert archive.search(Query(state="deleted")).deposits == ()
+    for data in (b"", b"[]", b'{"tombstone":{}}', record_of(deposit)):
+        assert tombstone_from(data) is None
