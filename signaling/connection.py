@@ -52,6 +52,9 @@ _MISUSE: Final = frozenset(
     }
 )
 
+_AGAIN: Final = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.BUSY})
+"""Refusals that aren't remembered: the same request may be carried out when it comes again."""
+
 _ALREADY_JOINED: Final = RefusedError(ErrorCode.ALREADY_JOINED, "this socket has a participant")
 
 _CLOSE_CODES: Final = {
@@ -330,7 +333,7 @@ class Connection:
         if self.member is None:
             self.send_now(notice, re=request_id)
             self._count_failed_hello(refused, now)
-        elif request_id is None or refused.code is ErrorCode.RATE_LIMITED:
+        elif request_id is None or refused.code in _AGAIN:
             self.send_now(notice, re=request_id)
         else:
             self.member.reply(request_id, notice)

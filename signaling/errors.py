@@ -37,6 +37,7 @@ class ErrorCode(StrEnum):
     DUPLICATE_PARTICIPANT = "duplicate_participant"
     TOO_LARGE = "too_large"
     RATE_LIMITED = "rate_limited"
+    BUSY = "busy"
     SLOW_CONSUMER = "slow_consumer"
     UNKNOWN_TRACK = "unknown_track"
     UNKNOWN_PARTICIPANT = "unknown_participant"

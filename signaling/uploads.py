@@ -30,6 +30,11 @@ _PER_S: Final = 20.0
 _BURST: Final = 100.0
 _KEPT: Final = 4_096
 _DIGEST: Final = re.compile(r"\s*sha-256=:([A-Za-z0-9+/=]{44}):\s*")
+_STATUS: Final = {
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.BAD_MESSAGE: 400,
+    ErrorCode.BUSY: 503,
+}
 _SEQ: Final = re.compile(r"[0-9]{1,16}")
 
 
@@ -150,8 +155,12 @@ class UploadEndpoint:
             except UploadRefusedError as refused:
                 return _refusal(refused)
             except RefusedError as refused:
-                status = {ErrorCode.FORBIDDEN: 403, ErrorCode.BAD_MESSAGE: 400}
-                return problem(status.get(refused.code, 404), refused.code, refused.message)
+                status = _STATUS.get(refused.code, 404)
+                wait_s = None if refused.retry_after_s is None else int(refused.retry_after_s)
+                again = UploadRefusedError(
+                    status, refused.code, refused.message, retry_after_s=wait_s
+                )
+                return _refusal(again)
             response.headers["Cache-Control"] = "no-store"
             return response
 

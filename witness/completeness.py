@@ -64,6 +64,8 @@ class RecordingUploads:
             raise RefusedError(ErrorCode.FORBIDDEN, str(error)) from error
         except (ContradictionError, LedgerFullError) as error:
             raise RefusedError(ErrorCode.BAD_MESSAGE, str(error)) from error
+        except BusyError as error:
+            raise RefusedError(ErrorCode.BUSY, str(error), retry_after_s=_BUSY_S) from error
         except BackfillError as error:
             raise RefusedError(ErrorCode.UNKNOWN_REQUEST, str(error)) from error
 
@@ -132,5 +134,5 @@ def _refused(error: BackfillError) -> UploadRefusedError:
         case MismatchError():
             return UploadRefusedError(422, HttpCode.DIGEST_MISMATCH, text)
         case BusyError():
-            return UploadRefusedError(503, ErrorCode.SERVER_FULL, text, retry_after_s=_BUSY_S)
+            return UploadRefusedError(503, ErrorCode.BUSY, text, retry_after_s=_BUSY_S)
     return UploadRefusedError(404, HttpCode.UNKNOWN_CHUNK, text)

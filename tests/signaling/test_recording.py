@@ -20,6 +20,7 @@ class Ledger:
     """A ledger in memory."""
 
     def __init__(self) -> None:
+        self.is_full = False
         self.said: list[tuple[str, str, DigestBatchData, bool]] = []
         self.lacks: list[Wanted] = []
         self.keys: list[tuple[str, str, str]] = []
@@ -27,6 +28,8 @@ class Ledger:
     def accept_digests(
         self, session_id: str, participant_id: str, batch: DigestBatchData, *, late: bool
     ) -> Kept:
+        if self.is_full:
+            raise RefusedError(ErrorCode.BUSY, "no room", retry_after_s=2)
         if session_id != "s-1":
             raise RefusedError(ErrorCode.UNKNOWN_REQUEST, "not recorded here")
         self.said.append((session_id, participant_id, batch, late))
@@ -105,6 +108,16 @@ def test_digests_reach_the_ledger_once_and_are_answered() -> None:
     ((session, participant, said, late),) = ledger.said
     assert (session, participant, late) == ("s-1", "customer-1", False)
     assert said.chunks[0].sha256 == "0a" * 32
+
+
+def test_digests_there_is_no_room_for_are_taken_when_the_same_request_comes_again() -> None:
+    _, ledger, _, customer, track = call()
+    ledger.is_full = True
+    refused = customer.ask("digest.batch", "d-1", **batch(track))
+    assert (refused["data"]["code"], refused["data"]["retry_after_s"]) == ("busy", 2)
+    ledger.is_full = False
+    assert customer.ask("digest.batch", "d-1", **batch(track))["type"] == "ok"
+    assert len(ledger.said) == 1
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,8 @@ async def test_malformed_reports_are_refused(path: str, body: bytes) -> None:
 
 def refusals() -> Iterator[tuple[Exception, int, str]]:
     yield UploadRefusedError(409, HttpCode.INCOMPLETE, "x"), 409, "incomplete"
-    yield UploadRefusedError(503, ErrorCode.SERVER_FULL, "x", retry_after_s=2), 503, "server_full"
+    yield UploadRefusedError(503, ErrorCode.BUSY, "x", retry_after_s=2), 503, "busy"
+    yield RefusedError(ErrorCode.BUSY, "x", retry_after_s=2), 503, "busy"
     yield RefusedError(ErrorCode.FORBIDDEN, "x"), 403, "forbidden"
     yield RefusedError(ErrorCode.BAD_MESSAGE, "x"), 400, "bad_message"
     yield RefusedError(ErrorCode.UNKNOWN_REQUEST, "x"), 404, "unknown_request"

@@ -91,7 +91,7 @@ export class FakeServer {
     if (!this.#replies.has(id)) {
       const answer = this.onRequest(type, data, id);
       if (answer === null) return;
-      if (answer.error?.code === "rate_limited") {
+      if (["rate_limited", "busy"].includes(answer.error?.code)) {
         this.socket.deliver({ type: "error", re: id, data: answer.error });
         return;
       }

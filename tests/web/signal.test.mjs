@@ -262,15 +262,17 @@ test("a slow consumer resumes", async () => {
   assert.equal(seen.joined.length, 2);
 });
 
-test("a request that comes too soon is sent again with the same id", async () => {
-  const { clock, server, signal } = await joined();
-  let refusals = 1;
-  server.onRequest = () => (refusals-- > 0 ? { error: { code: "rate_limited", retry_after_s: 0.4 } } : { done: true });
-  const reply = signal.request("message", { text: "x" });
-  await clock.advance(500);
-  assert.deepEqual(await reply, { done: true });
-  assert.equal(new Set(server.sentOfType("message").map(({ id }) => id)).size, 1);
-});
+for (const code of ["rate_limited", "busy"]) {
+  test(`a request that is refused as ${code} is sent again with the same id`, async () => {
+    const { clock, server, signal } = await joined();
+    let refusals = 1;
+    server.onRequest = () => (refusals-- > 0 ? { error: { code, retry_after_s: 0.4 } } : { done: true });
+    const reply = signal.request("message", { text: "x" });
+    await clock.advance(500);
+    assert.deepEqual(await reply, { done: true });
+    assert.equal(new Set(server.sentOfType("message").map(({ id }) => id)).size, 1);
+  });
+}
 
 test("a request that stays unanswered on a live socket times out", async () => {
   const { clock, server, signal } = await joined();

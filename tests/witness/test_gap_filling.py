@@ -28,14 +28,10 @@ class Clock:
     """A log with a session clock that the test sets."""
 
     def __init__(self, log: EventLog) -> None:
-        self.append, self.at_us = log.append, 0
+        self.append, self.at_us, self.room = log.append, 0, 1_000
 
     def now_us(self) -> int:
         return self.at_us
-
-    @property
-    def room(self) -> int:
-        return 1_000
 
 
 class Recorded:
@@ -170,6 +166,15 @@ async def test_a_damaged_session_does_not_keep_others_from_being_taken_up(
     (recorded.place / "events.jsonl").write_text("{}\n")
     assert recorded.filling.recover(recorded.folder, 600) == 0
     assert "session not reopened" in caplog.text
+
+
+async def test_a_log_without_room_makes_clients_wait_and_say_it_again(recorded: Recorded) -> None:
+    recorded.filling.started("sale-1", "s-1", recorded.place, recorded.clock)
+    recorded.clock.room = 0
+    refused = recorded.customer.ask("digest.batch", "d-1", **recorded.batch())["data"]
+    assert (refused["code"], refused["retry_after_s"]) == ("busy", 2)
+    recorded.clock.room = 1_000
+    assert recorded.customer.ask("digest.batch", "d-1", **recorded.batch())["type"] == "ok"
 
 
 async def test_refusals_of_the_recorder_become_those_of_the_protocol(recorded: Recorded) -> None:

@@ -5,7 +5,7 @@
  *
  * @typedef {"bad_message" | "unknown_type" | "unsupported_version" | "not_joined" | "already_joined"
  *   | "unauthorized" | "token_expired" | "forbidden" | "room_full" | "server_full" | "room_closed"
- *   | "duplicate_participant" | "too_large" | "rate_limited" | "slow_consumer" | "unknown_track"
+ *   | "duplicate_participant" | "too_large" | "rate_limited" | "busy" | "slow_consumer" | "unknown_track"
  *   | "unknown_participant" | "unknown_request" | "bad_sdp" | "no_common_codec" | "resume_unknown"
  *   | "resume_superseded" | "draining" | "timeout" | "internal"} ServerCode
  */

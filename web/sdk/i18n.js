@@ -90,6 +90,7 @@ const EXPLANATIONS = {
     "The call can't be resumed", "You were away too long. Join again.",
   ],
   draining: ["服务器正在维护", "请稍后重新加入。", "The server is under maintenance", "Join again later."],
+  busy: ["服务器繁忙", "请稍后重试。", "The server is busy", "Try again in a moment."],
   rate_limited: ["操作过于频繁", "请稍候再试。", "Too many actions at once", "Wait a moment and try again."],
   slow_consumer: ["网络太慢", "请换一个网络后重新加入。", "The network is too slow", "Join again from another network."],
   too_large: ["消息过长", "请缩短后再发送。", "The message is too long", "Shorten it and send it again."],

@@ -12,6 +12,9 @@ import { WitnessError } from "./errors.js";
  * @property {(error: WitnessError) => void} reject
  */
 
+/** The server didn't carry it out, and will when it is sent again. */
+const AGAIN = new Set(["rate_limited", "busy"]);
+
 /**
  * Requests that wait for their reply.
  *
@@ -21,7 +24,7 @@ import { WitnessError } from "./errors.js";
 export class Outbox {
   /** Requests at a time; the one beyond is refused with `queue_full`. */
   static MAX_PENDING = 64;
-  /** A request refused this often as `rate_limited` fails with that. */
+  /** A request refused this often as `rate_limited` or `busy` fails with that. */
   static MAX_RETRIES = 6;
 
   /** @type {Map<string, Request>} */
@@ -77,7 +80,7 @@ export class Outbox {
     const request = this.#pending.get(id);
     if (!request) return null;
     const error = type === "error" ? WitnessError.fromMessage(data) : null;
-    if (error?.code === "rate_limited" && request.retries < Outbox.MAX_RETRIES) {
+    if (error && AGAIN.has(error.code) && request.retries < Outbox.MAX_RETRIES) {
       request.retries += 1;
       request.deadline = Infinity;
       return error.retryAfterS ?? 1;
