@@ -1,0 +1,1 @@
+"""Sound of people: whether somebody speaks, what is said, and what that means."""

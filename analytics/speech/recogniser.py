@@ -1,0 +1,212 @@
+"""Makes text of an utterance."""
+
+import math
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.detector import SAMPLE_RATE_HZ
+from analytics.errors import ModelMissingError
+from analytics.models import ModelFile, Models
+
+__all__ = [
+    "RECOGNISER_MODEL",
+    "Recognised",
+    "Recogniser",
+    "RecogniserError",
+    "Whisper",
+    "WhisperOptions",
+    "load_recogniser",
+]
+
+RECOGNISER_MODEL: Final = "whisper"
+
+_FRAME: Final = SAMPLE_RATE_HZ // 100
+_MOST_S: Final = 30.0
+_MAX_TOKENS: Final = 128
+_REPEATS: Final = 2.4
+"""Text that packs better than this repeats itself."""
+
+Samples = NDArray[np.float32]
+
+
+class RecogniserError(Exception):
+    """The library could not recognise an utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a recogniser made of an utterance.
+
+    Attributes:
+        text: empty where nothing was said.
+        confidence: 0..1, the mean probability of a token; comparable within one model only.
+        is_doubtful: the recogniser lost the thread (it repeats itself, or hears words in noise).
+    """
+
+    text: str
+    confidence: float
+    language: str
+    is_doubtful: bool = False
+
+
+class Recogniser(Protocol):
+    """Makes text of sound; may block for seconds."""
+
+    def __call__(self, samples: Samples, *, is_final: bool) -> Recognised:
+        """Recognises one utterance.
+
+        Args:
+            samples: ``(n,)``, 16 kHz, at most 30 s.
+            is_final: otherwise speed counts more than the last word.
+
+        Raises:
+            RecogniserError: it could not be recognised.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperOptions:
+    """How Whisper is run.
+
+    Attributes:
+        language: as the model names it.
+        prompt: said to the model to come before: a sentence of the kind that is expected, so that
+            it writes simplified characters. Never what is to be checked: it would be heard.
+        padding_s: silence after the sound. Whisper was trained on 30 s; the encoder takes less in
+            proportion, and gets worse without any.
+        least_s: shorter sound is padded to this.
+        partial_padding_s, partial_least_s: the same for partial results.
+        beam: hypotheses that are followed.
+    """
+
+    language: str = "zh"
+    prompt: str = "以下是普通话的句子。"
+    padding_s: float = 4.0
+    least_s: float = 12.0
+    partial_padding_s: float = 1.5
+    partial_least_s: float = 4.0
+    beam: int = 1
+
+
+class Whisper:
+    """Whisper in CTranslate2's form.
+
+    Args:
+        model: a ``faster_whisper.WhisperModel``.
+    """
+
+    def __init__(self, model: Any, options: WhisperOptions) -> None:
+        from faster_whisper.tokenizer import Tokenizer
+
+        self._model = model
+        self._options = options
+        self._tokenizer: Any = Tokenizer(
+            model.hf_tokenizer,
+            model.model.is_multilingual,
+            task="transcribe",
+            language=options.language,
+        )
+        before = self._tokenizer.encode(f" {options.prompt}") if options.prompt else []
+        self._prompt: list[int] = model.get_prompt(self._tokenizer, before, without_timestamps=True)
+
+    def __call__(self, samples: Samples, *, is_final: bool) -> Recognised:
+        """See :class:`Recogniser`."""
+        import ctranslate2
+
+        features = ctranslate2.StorageView.from_array(self._features(samples, is_final=is_final))
+        try:
+            # Of what can't be recognised it repeats a token without end: hence the limit.
+            result = self._model.model.generate(
+                self._model.model.encode(features),
+                [self._prompt],
+                beam_size=self._options.beam if is_final else 1,
+                max_length=min(448, len(self._prompt) + _MAX_TOKENS),
+                return_scores=True,
+                return_no_speech_prob=True,
+            )[0]
+        except RuntimeError as error:
+            raise RecogniserError(str(error)) from error
+        text = self._tokenizer.decode(result.sequences_ids[0]).strip()
+        return judged(
+            text,
+            confidence=math.exp(min(0.0, result.scores[0])),
+            no_speech=result.no_speech_prob,
+            options=self._options,
+        )
+
+    def _features(self, samples: Samples, *, is_final: bool) -> NDArray[np.float32]:
+        options = self._options
+        padding, least = (
+            (options.padding_s, options.least_s)
+            if is_final
+            else (options.partial_padding_s, options.partial_least_s)
+        )
+        length_s = min(_MOST_S, max(least, len(samples) / SAMPLE_RATE_HZ + padding))
+        # The encoder halves the number of frames.
+        frames = int(length_s * 50) * 2
+        padded = np.zeros(frames * _FRAME, np.float32)
+        padded[: len(samples)] = samples[: len(padded)]
+        features = self._model.feature_extractor(padded, padding=0)[:, :frames]
+        return np.ascontiguousarray(features[None], np.float32)
+
+
+def judged(
+    text: str, *, confidence: float, no_speech: float, options: WhisperOptions
+) -> Recognised:
+    """What a model's output is worth; ``no_speech``: how probable nobody speaks, 0..1."""
+    if not re.search(r"\w", text) or _plain(text) == _plain(options.prompt):
+        return Recognised("", confidence, options.language)
+    packed = text.encode()
+    repeats = len(packed) / len(zlib.compress(packed)) > _REPEATS
+    doubtful = repeats or (no_speech > 0.6 and confidence < 0.5)
+    return Recognised(text, confidence, options.language, doubtful)
+
+
+def load_recogniser(
+    models: Models, options: WhisperOptions, *, path: Path | None, threads: int
+) -> Recogniser:
+    """Whisper, of the installed model or of a folder with one in CTranslate2's form.
+
+    Raises:
+        ModelMissingError: it is not installed, or what runs it isn't.
+        ModelDigestError: its bytes have changed.
+    """
+    try:
+        from faster_whisper import WhisperModel
+    except ImportError as error:
+        raise ModelMissingError(
+            "speech is recognised by faster-whisper, which is not installed:"
+            " pip install 'witness-media-server[speech]'"
+        ) from error
+
+    def opened(folder: Path) -> Any:
+        return WhisperModel(
+            str(folder),
+            device="cpu",
+            compute_type="int8",
+            cpu_threads=threads,
+            local_files_only=True,
+        )
+
+    if path is None:
+        model = models.loaded(RECOGNISER_MODEL, lambda file: _opened(file, opened))
+    elif (path / "model.bin").is_file():
+        model = opened(path)
+    else:
+        raise ModelMissingError("{path} has no model.bin of CTranslate2", path=path)
+    return Whisper(model, options)
+
+
+def _opened(file: ModelFile, opened: Any) -> Any:
+    return opened(file.path)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W", "", text)

@@ -1,0 +1,135 @@
+"""Whether somebody speaks: a probability for every 32 ms."""
+
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.detector import SAMPLE_RATE_HZ, AudioChunk
+from analytics.models import ModelFile, Models
+
+__all__ = [
+    "VOICE_MODEL",
+    "WINDOW",
+    "WINDOW_US",
+    "SileroVoice",
+    "VoiceActivity",
+    "VoiceModel",
+    "load_voice_model",
+]
+
+VOICE_MODEL: Final = "silero_vad"
+WINDOW: Final = 512
+"""Samples that one probability is about."""
+WINDOW_US: Final = WINDOW * 1_000_000 // SAMPLE_RATE_HZ
+
+_CONTEXT: Final = 64
+_SHARED: Final = "speech.voice"
+
+Samples = NDArray[np.float32]
+
+
+class VoiceModel(Protocol):
+    """A model of voice with a state."""
+
+    def start(self) -> Any:
+        """The state before the first window."""
+        ...
+
+    def __call__(self, window: Samples, state: Any) -> tuple[float, Any]:
+        """How probable a voice is, 0..1, and the state for the next window.
+
+        Args:
+            window: ``(512,)``.
+            state: what the call before gave; it is not changed.
+        """
+        ...
+
+
+class SileroVoice:
+    """silero-vad 6, ONNX, 16 kHz.
+
+    Args:
+        session: an ``onnxruntime.InferenceSession`` with ``input``, ``state`` and ``sr``.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._rate = np.array(SAMPLE_RATE_HZ, np.int64)
+
+    @classmethod
+    def open(cls, file: ModelFile) -> "SileroVoice":
+        """Loads the file of an installed model."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(
+            str(_only_file(file.path)), options, providers=["CPUExecutionProvider"]
+        )
+        return cls(session)
+
+    def start(self) -> tuple[Samples, Samples]:
+        """See :class:`VoiceModel`."""
+        return np.zeros((2, 1, 128), np.float32), np.zeros(_CONTEXT, np.float32)
+
+    def __call__(
+        self, window: Samples, state: tuple[Samples, Samples]
+    ) -> tuple[float, tuple[Samples, Samples]]:
+        """See :class:`VoiceModel`."""
+        memory, context = state
+        # Without the end of the window before it the model runs, and finds nothing.
+        inputs = {
+            "input": np.concatenate([context, window])[None],
+            "state": memory,
+            "sr": self._rate,
+        }
+        found, memory = self._session.run(["output", "stateN"], inputs)
+        return float(found[0, 0]), (memory, window[-_CONTEXT:])
+
+
+def load_voice_model(models: Models) -> VoiceModel:
+    """The installed model, shared by all detectors.
+
+    Raises:
+        ModelMissingError: it is not installed.
+        ModelDigestError: its bytes have changed.
+    """
+    return models.loaded(VOICE_MODEL, SileroVoice.open)
+
+
+class VoiceActivity:
+    """Probabilities of voice in one track.
+
+    Detectors that get the same chunk share what the model made of it; the state is shared with it,
+    so it doesn't matter which of them sees a chunk first, or misses one.
+    """
+
+    def __init__(self, model: VoiceModel) -> None:
+        self._model = model
+        self._state = model.start()
+
+    def probabilities(self, chunk: AudioChunk) -> NDArray[np.float32]:
+        """One for each window of the chunk.
+
+        Returns:
+            ``(samples / 512,)``, 0..1.
+        """
+        known = chunk.shared.get(_SHARED)
+        if known is not None:
+            found, self._state = known
+            return found  # type: ignore[no-any-return]
+        state = self._model.start() if chunk.is_after_gap else self._state
+        found = np.empty(len(chunk.samples) // WINDOW, np.float32)
+        for index in range(len(found)):
+            window = chunk.samples[index * WINDOW : (index + 1) * WINDOW]
+            found[index], state = self._model(window, state)
+        self._state = state
+        chunk.shared[_SHARED] = found, state
+        return found
+
+
+def _only_file(path: Path) -> Path:
+    return next(iter(sorted(path.glob("*.onnx"))), path) if path.is_dir() else path
