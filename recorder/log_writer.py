@@ -7,7 +7,7 @@ while: what has not begun by then is withdrawn and has no effect.
 | queue | size | when full |
 |---|---|---|
 | events of a session | :data:`MAX_PENDING` | counted by type, declared in the log (``log.lost``) |
-| … of segments and gaps | :data:`MAX_RESERVED` more | the same |
+| … of segments, gaps, consents | :data:`MAX_RESERVED` more | the same |
 | work of commands | :data:`MAX_WORK` | refused (:class:`LogStalledError`) |
 
 A log that could not be written for a while says so afterwards (``log.late``).
@@ -38,7 +38,8 @@ MAX_PENDING: Final = 20_000
 """Events of a session that wait for a disk."""
 
 MAX_RESERVED: Final = 2_000
-"""More of them that say what is there and what is missing: they outlive whoever floods the log."""
+"""More of them that say what is there, what is missing, and what may be done: they outlive whoever
+floods the log."""
 
 MAX_WORK: Final = 256
 """Pieces of work of commands that wait."""
@@ -46,7 +47,9 @@ MAX_WORK: Final = 256
 LATE_S: Final = 2.0
 """An event that waited so long is told of."""
 
-_RESERVED: Final = {"gap.declared", "segment.closed"}
+_RESERVED: Final = {
+    "gap.declared", "segment.closed", "consent.given", "consent.withdrawn",
+}  # fmt: skip
 _TIMEOUT_S: Final = 5.0
 _CLOSE_S: Final = 10.0
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)

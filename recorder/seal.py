@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 from recorder.backfill.pending import Pending
 from recorder.backfill.store import FOLDER
 from recorder.canonical import canonical
+from recorder.consents import CONSENTS_FILE, write_consents
 from recorder.digests import Digests, digests_of
 from recorder.errors import CanonicalError, LogBusyError, SealError
 from recorder.flow import FLOW_FILE
@@ -33,7 +34,7 @@ from recorder.transparency import TransparencyLog
 __all__ = ["DOCUMENTS", "Progress", "Sealed", "SealingOffice", "seal"]
 
 DOCUMENTS: Final = (
-    "checks.jsonl", "consents.json", FLOW_FILE, "policy.json", TRANSCRIPT_FILE,
+    "checks.jsonl", CONSENTS_FILE, FLOW_FILE, "policy.json", TRANSCRIPT_FILE,
 )  # fmt: skip
 """Facts of the sale that are sealed with the media when the session's directory holds them."""
 
@@ -203,6 +204,7 @@ def _declare_holes(place: Path, *, unsettled: bool) -> int:
             log.append("gap.declared", payload, durable=True)
         if (place / TRANSCRIPT_FILE).is_file() and not is_closed(place):
             close_transcript(place, log)
+        write_consents(place, read_events(place, log.session))
         return pending.count
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from recorder.consents import ConsentBook
 from recorder.errors import (
     LogStalledError,
     LogWriteError,
@@ -253,6 +254,15 @@ class Sessions:
         now_us = None if session is None else session.log.now_us()
         return await asyncio.to_thread(_read_timeline, self._place(session_id), now_us)
 
+    async def consents(self, session_id: str) -> dict[str, Any]:
+        """What participants agreed to, and withdrew, as ``consents.json`` has it.
+
+        Raises:
+            SessionFileError: there is no such session.
+            LogDamagedError: its log was changed.
+        """
+        return await asyncio.to_thread(_read_consents, self._place(session_id))
+
     async def append_transcript(
         self, session_id: str, lines: Sequence[Spoken], *, final: bool, actor: str
     ) -> dict[str, Any]:
@@ -453,3 +463,10 @@ def _flow_view(flow: Flow | None) -> dict[str, Any] | None:
 def _read_timeline(place: Path, now_us: int | None) -> dict[str, Any]:
     session = read_session(place)
     return derive_timeline(read_events(place, session), now_us).to_json()
+
+
+def _read_consents(place: Path) -> dict[str, Any]:
+    session, book = read_session(place), ConsentBook()
+    for event in read_events(place, session):
+        book.apply(event)
+    return {"session_id": session.session, **book.to_json()}

@@ -12,14 +12,17 @@ from signaling.auth import Identity, TokenVerifier
 from signaling.clock import Allowance, Deadlines, Instant
 from signaling.config import SignalingConfig
 from signaling.connection import Connection
+from signaling.consents import Consents
 from signaling.deadlines import Due, DueKey
 from signaling.errors import ErrorCode, RefusedError
+from signaling.findings import Findings
 from signaling.http_member import HttpMember
 from signaling.ice import IceServers
 from signaling.member import Member, track_info
 from signaling.messages import Join, JoinData, Resume
 from signaling.muting import MuteQuestions
 from signaling.notices import (
+    ANALYTICS,
     FEATURES,
     RECORDING,
     Draining,
@@ -72,6 +75,8 @@ class Admission:
     questions: MuteQuestions
     ice_servers: IceServers
     recordings: Recordings
+    consents: Consents
+    findings: Findings
     draining: bool = field(default=False)
     _allowances: OrderedDict[tuple[str, str], Allowance] = field(default_factory=OrderedDict)
 
@@ -235,6 +240,8 @@ class Admission:
             )
         self.announcer.remind_demand(member)
         self.recordings.remind(member, now)
+        self.consents.remind(member)
+        self.findings.remind(member)
         drain_s = self.deadlines.at((Due.DRAIN, None))
         if drain_s is not None:
             member.notify(Draining(deadline_s=max(0.0, round(drain_s - now.steady_s, 3))))
@@ -243,7 +250,7 @@ class Admission:
         limits, grant = self.config.limits, member.grant
         lines = member.participant.lines
         return {
-            "features": (*FEATURES, RECORDING) if self.recordings.is_offered else FEATURES,
+            "features": self._features(),
             "participant_id": member.participant_id,
             "room_id": member.room_id,
             "role": grant.role,
@@ -268,6 +275,11 @@ class Admission:
             "server_time": rfc3339(now.unix_s),
             "media": member.participant.media,
         }
+
+    def _features(self) -> tuple[str, ...]:
+        recording = (RECORDING,) if self.recordings.is_offered else ()
+        analytics = (ANALYTICS,) if self.consents.is_offered else ()
+        return (*FEATURES, *recording, *analytics)
 
     def _tracks(self, member: Member) -> list[TrackInfo]:
         found = []

@@ -60,6 +60,8 @@ class HttpCode(StrEnum):
     UNKNOWN_SESSION = "unknown_session"
     WRONG_STATE = "wrong_state"
     UNKNOWN_NODE = "unknown_node"
+    UNKNOWN_CONSENT = "unknown_consent"
+    UNKNOWN_DETECTOR = "unknown_detector"
     NO_VIEW = "no_view"
     NOTHING_PUBLISHED = "nothing_published"
     NOT_ACCEPTABLE = "not_acceptable"

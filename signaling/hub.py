@@ -19,12 +19,23 @@ from signaling.auth import TokenVerifier
 from signaling.clock import Deadlines, Instant
 from signaling.config import SignalingConfig
 from signaling.connection import Connection, Remote
+from signaling.consents import Consents
 from signaling.deadlines import Due, DueKey
 from signaling.errors import ErrorCode, RefusedError, UnauthorizedError
+from signaling.findings import Findings
 from signaling.http_member import HttpMember
 from signaling.ice import IceServers
 from signaling.member import Member
-from signaling.messages import DigestBatch, Join, Leave, Request, Resume
+from signaling.messages import (
+    ConsentGive,
+    ConsentWithdraw,
+    DigestBatch,
+    FindingAcknowledge,
+    Join,
+    Leave,
+    Request,
+    Resume,
+)
 from signaling.muting import MuteQuestion, MuteQuestions
 from signaling.notices import Draining, LeftReason, MuteResult, Ok, ServerData
 from signaling.quality import QualityNotices
@@ -64,6 +75,8 @@ class Hub:
         http: those who take part without a connection.
         quality: what rooms were told of the quality of connections.
         recordings: which rooms are recorded.
+        consents: what participants allow.
+        findings: what RMs are told of detectors.
 
     Args:
         config: limits, windows, rules.
@@ -95,6 +108,8 @@ class Hub:
         self._advice = AudioAdvice(self._deadlines)
         self.quality = QualityNotices(self.roster, config.quality_interval_s)
         self.recordings = Recordings(self.roster)
+        self.consents = Consents(self.roster)
+        self.findings = Findings(self.roster)
         self._announcer = Announcer(
             self.roster,
             on_left=self._member_left,
@@ -125,6 +140,8 @@ class Hub:
             self._questions,
             IceServers(config.ice),
             self.recordings,
+            self.consents,
+            self.findings,
         )
         self._awaiting: set[Connection] = set()
         self.http = HttpSessions(
@@ -265,13 +282,21 @@ class Hub:
             self.dismiss(member, LeftReason.LEFT)
             return
         try:
-            if isinstance(message, DigestBatch):
-                reply: ServerData = self.recordings.accept(member, message.data)
-            else:
-                reply = self._requests.carry_out(member, message, now)
+            reply = self._carry_out(member, message, now)
         except SfuError as error:
             raise RefusedError(ErrorCode(error.code), str(error)) from error
         member.reply(message.id, reply)
+
+    def _carry_out(self, member: Member, message: Request, now: Instant) -> ServerData:
+        match message:
+            case DigestBatch():
+                return self.recordings.accept(member, message.data)
+            case ConsentGive() | ConsentWithdraw():
+                return self.consents.accept(member, message, now)
+            case FindingAcknowledge():
+                return self.findings.acknowledge(member, message.data.finding_id)
+            case _:
+                return self._requests.carry_out(member, message, now)
 
     def follows(self, member: Member) -> None:
         """The client has its newest resume token."""
@@ -308,6 +333,7 @@ class Hub:
             self._deadlines.cancel((Due.QUALITY, member.room_id))
             self.quality.forget(member.room_id)
             self.recordings.forget_room(member.room_id)
+            self.consents.forget_room(member.room_id)
         connection, member.connection = member.connection, None
         if connection is None:
             return

@@ -27,9 +27,12 @@ __all__ = [
     "MAX_TEXT_CHARS",
     "Ack",
     "ClientMessage",
+    "ConsentGive",
+    "ConsentWithdraw",
     "DigestBatch",
     "DigestBatchData",
     "DigestChunk",
+    "FindingAcknowledge",
     "Join",
     "LayersFirst",
     "LayersWant",
@@ -343,6 +346,46 @@ class DigestBatch(_Request):
     data: DigestBatchData
 
 
+class ConsentGiveData(_Strict):
+    """Fields of ``consent.give``; the digest is that of the text that was shown."""
+
+    permission: Literal["face", "identity", "voice", "speech"]
+    text_sha256: Sha256
+
+
+class ConsentGive(_Request):
+    """The participant allows something to be done with the own media."""
+
+    type: Literal["consent.give"]
+    data: ConsentGiveData
+
+
+class ConsentWithdrawData(_Strict):
+    """Fields of ``consent.withdraw``."""
+
+    permission: Literal["face", "identity", "voice", "speech"]
+
+
+class ConsentWithdraw(_Request):
+    """The participant allows it no longer."""
+
+    type: Literal["consent.withdraw"]
+    data: ConsentWithdrawData
+
+
+class FindingAcknowledgeData(_Strict):
+    """Fields of ``finding.acknowledge``."""
+
+    finding_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@/-]{1,128}$")]
+
+
+class FindingAcknowledge(_Request):
+    """An RM has seen a finding."""
+
+    type: Literal["finding.acknowledge"]
+    data: FindingAcknowledgeData
+
+
 class Leave(_Request):
     """End of the participation."""
 
@@ -384,6 +427,9 @@ Request = (
     | LayersWant
     | LayersFirst
     | DigestBatch
+    | ConsentGive
+    | ConsentWithdraw
+    | FindingAcknowledge
     | Leave
 )
 ClientMessage = Request | Ack | Ping

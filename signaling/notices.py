@@ -11,15 +11,22 @@ from signaling.errors import ErrorCode
 
 __all__ = [
     "ALL",
+    "ANALYTICS",
     "FEATURES",
     "RECORDING",
     "AnswerReply",
     "Asked",
+    "AskedConsent",
     "Bye",
+    "ConsentNoted",
+    "ConsentText",
+    "ConsentsNotice",
     "Delivery",
     "DigestsKept",
     "Draining",
     "ErrorNotice",
+    "FindingNotice",
+    "FindingText",
     "GrantInfo",
     "Joined",
     "LayersWanted",
@@ -68,7 +75,11 @@ FEATURES: tuple[str, ...] = ("layers", "protection", "dtls_server")
 RECORDING = "recording"
 """The addition of servers that record."""
 
+ANALYTICS = "analytics"
+"""The addition of servers that watch calls: consents, and findings for RMs."""
+
 Identifier = Annotated[str, Field(min_length=1, max_length=64)]
+FindingName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@/-]{1,128}$")]
 Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 
 
@@ -552,6 +563,68 @@ class AlertNotice(ServerData):
     at: Timestamp
 
 
+class ConsentText(_Value):
+    """What somebody agrees to, in one language, and the SHA-256 of its UTF-8."""
+
+    text: str = Field(min_length=1, max_length=4_000)
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class AskedConsent(_Value):
+    """A consent that is asked for; ``consent_id`` is null where it isn't held."""
+
+    permission: Literal["face", "identity", "voice", "speech"]
+    held: bool
+    consent_id: Identifier | None
+    zh: ConsentText
+    en: ConsentText
+
+
+class ConsentsNotice(ServerData):
+    """What the participant is asked to allow, and what is allowed."""
+
+    type = "consents"
+    delivery = Delivery.NOTICE
+
+    consents: tuple[AskedConsent, ...] = Field(max_length=4)
+
+
+class ConsentNoted(Ok):
+    """A consent was noted, given or withdrawn; null: there was none to withdraw."""
+
+    consent_id: Identifier | None
+    at: Timestamp
+
+
+class FindingText(_Value):
+    """A title or sentence in both languages."""
+
+    zh: str = Field(max_length=2_000)
+    en: str = Field(max_length=2_000)
+
+
+class FindingNotice(ServerData):
+    """What a detector found; only an RM is told."""
+
+    type = "finding"
+    delivery = Delivery.NOTICE
+
+    finding_id: FindingName
+    session_id: Identifier
+    detector: FindingName
+    kind: FindingName
+    outcome: Literal["pass", "warn", "fail", "unknown"]
+    severity: Literal["info", "warning", "critical"]
+    state: Literal["open", "over"]
+    participant_id: Identifier | None
+    track_id: Identifier | None
+    from_us: int = Field(ge=0)
+    to_us: int = Field(ge=0)
+    title: FindingText
+    text: FindingText
+    acknowledged_by: Identifier | None
+
+
 class Draining(ServerData):
     """The server is going away."""
 
@@ -562,11 +635,12 @@ class Draining(ServerData):
 
 
 ALL: tuple[type[ServerData], ...] = (
-    Joined, Resumed, AnswerReply, Ok, Asked, Sent, DigestsKept, ErrorNotice, Bye, Pong,
+    Joined, Resumed, AnswerReply, Ok, Asked, Sent, DigestsKept, ConsentNoted, ErrorNotice,
+    Bye, Pong,
     ParticipantJoined, ParticipantLeft, ParticipantConnection,
     TrackPublished, TrackUnpublished, TrackMuted, TrackUnavailable, LayersWanted,
     Negotiate, MediaStateNotice, MessageNotice, MuteAsked, MuteResult,
     Speakers, QualityNotice, Protection, Playout, RecordingNotice, GapWant, AlertNotice,
-    Draining,
+    ConsentsNotice, FindingNotice, Draining,
 )  # fmt: skip
 """Every server message."""

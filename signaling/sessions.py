@@ -104,6 +104,10 @@ class RecordedSessions(Protocol):
         """What was recorded when, and what is missing."""
         ...
 
+    async def consents(self, session_id: str) -> dict[str, Any]:
+        """What participants agreed to, and withdrew."""
+        ...
+
     async def transcribe(
         self, session_id: str, lines: list[dict[str, Any]], *, final: bool, actor: str
     ) -> dict[str, Any]:
@@ -131,6 +135,7 @@ class SessionEndpoint:
             web.get(one, self._guarded(self._describe, _READERS)),
             web.post(f"{one}/commands", self._guarded(self._command, _WRITERS)),
             web.get(f"{one}/timeline", self._guarded(self._timeline, _READERS)),
+            web.get(f"{one}/consents", self._guarded(self._consents, _READERS)),
             web.post(f"{one}/transcript", self._transcribe),
         ]
 
@@ -186,6 +191,9 @@ class SessionEndpoint:
 
     async def _timeline(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
         return 200, await self._sessions.timeline(request.match_info["session"])
+
+    async def _consents(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
+        return 200, await self._sessions.consents(request.match_info["session"])
 
     async def _detector(self, request: web.Request, session_id: str) -> StaffIdentity:
         who = self._staff.identity(request, _DETECTORS)

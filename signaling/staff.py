@@ -37,6 +37,7 @@ class StaffRole(StrEnum):
     AUDITOR = "auditor"
     SUPERVISOR = "supervisor"
     DETECTOR = "detector"
+    CRM = "crm"
 
 
 VIEWERS: Final = frozenset({StaffRole.REVIEWER, StaffRole.AUDITOR, StaffRole.SUPERVISOR})

@@ -9,7 +9,7 @@ import ipaddress
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,7 @@ from witness.hosts import is_host_name, is_ip_address
 __all__ = [
     "MIN_TOKEN_CHARS",
     "AlertsConfig",
+    "ConsentsConfig",
     "HttpLimits",
     "LogConfig",
     "LogFormat",
@@ -365,6 +366,22 @@ class AlertsConfig(Section):
         return self
 
 
+class ConsentsConfig(Section):
+    """What people are asked before detectors watch them."""
+
+    ask: tuple[Literal["face", "identity", "voice", "speech"], ...] = Field(
+        default=(),
+        max_length=4,
+        description="Consents people are asked for even where no detector needs them; those that"
+        " detectors need are asked for in any case.",
+    )
+    texts: Path | None = Field(
+        default=None,
+        description="JSON file with the bank's own texts, by permission: "
+        '{"face": {"zh": "…", "en": "…"}}. Those left out stay as they are.',
+    )
+
+
 class Settings(Section):
     """All sections."""
 
@@ -378,6 +395,7 @@ class Settings(Section):
     evidence: EvidenceConfig = Field(default_factory=EvidenceConfig)
     archive: ArchiveConfig = Field(default_factory=ArchiveConfig)
     alerts: AlertsConfig = Field(default_factory=AlertsConfig)
+    consents: ConsentsConfig = Field(default_factory=ConsentsConfig)
 
     @model_validator(mode="after")
     def _originals_go_verified(self) -> Self:

@@ -12,6 +12,8 @@ EVIDENCE: dict[str, str] = {
     "can't read {path}: {reason}": "无法读取 {path}：{reason}",
     "can't use the recording directory {path}: {reason}": "无法使用录制目录 {path}：{reason}",
     "recording needs a directory": "录制需要指定目录",
+    "can't use the texts of consents {path}: {reason}": "无法使用授权文本 {path}：{reason}",
+    "it is longer than 64 KiB": "超过 64 KiB",
     # Commands.
     "make the evidence package of a recorded session": "为录制完成的会话制作证据包",
     "Seals a session whose recording was stopped: media, event log, gaps, digests, signatures,"

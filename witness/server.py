@@ -22,6 +22,7 @@ from signaling.archive import ArchiveEndpoint
 from signaling.auth import MintingKey, TokenVerifier, VerificationKey
 from signaling.clock import system_clock
 from signaling.config import AuthConfig
+from signaling.consent_endpoint import ConsentEndpoint
 from signaling.hub import Hub
 from signaling.problem import problem_middleware
 from signaling.recording import RecordingState
@@ -36,6 +37,8 @@ from witness.archiving import Archiving
 from witness.assets import web_dir
 from witness.completeness import RecordingUploads
 from witness.config import HttpLimits, Settings, socket_address, split_address
+from witness.consent_texts import asked_for, load_texts
+from witness.consents import ConsentService, tell_consents
 from witness.descriptors import affordable, raise_limit
 from witness.engines import start_engines, stop_engines
 from witness.errors import StartError
@@ -92,6 +95,7 @@ class WitnessServer:
         self._archive: ArchiveService | None = None
         self._library: PlaybackLibrary | None = None
         self._alarms: Alarms | None = None
+        self._consents: ConsentService | None = None
 
     @property
     def hub(self) -> Hub:
@@ -185,6 +189,7 @@ class WitnessServer:
                 uploads=uploads,
             )
             app.middlewares.insert(0, note_request)
+            self._ask_consents(hub, app)
             self._show_recordings(hub, metrics, app, keys)
             self._open_archive(hub, metrics, app)
             pages = AdminPages(hub, metrics, access)
@@ -274,6 +279,8 @@ class WitnessServer:
             return
         filling = self._filling
         recording = self._recording.of_session(session_id) if self._recording else None
+        if self._consents is not None:
+            tell_consents(self._consents, room_id, session_id, state, recording)
         if filling is None:
             self._hub.recordings.set_state(room_id, session_id, state, system_clock())
         elif state == "off":
@@ -334,6 +341,18 @@ class WitnessServer:
         if self._recording is not None:
             self._sessions = SessionService.of_rooms(hub.sfu.rooms, self._recording)
         return self._sessions
+
+    def _ask_consents(self, hub: Hub, app: web.Application) -> None:
+        """Asks people what detectors may do, where any are to watch them."""
+        recording, config = self._recording, self.settings.consents
+        asked = asked_for(config.ask, load_texts(config.texts))
+        if recording is None or not asked:
+            return
+        service = ConsentService(asked, recording.directory, recording.writer)
+        service.changed = hub.consents.changed
+        service.room_changed = hub.consents.room_changed
+        hub.consents.desk = self._consents = service
+        app.add_routes(ConsentEndpoint(service, hub.verifier, system_clock).routes())
 
     def _show_recordings(
         self, hub: Hub, metrics: Metrics, app: web.Application, keys: MasterKeys | None

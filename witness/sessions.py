@@ -117,6 +117,10 @@ class SessionService:
         """What was recorded when, and what is missing."""
         return await _answered(self._sessions.timeline(session_id))
 
+    async def consents(self, session_id: str) -> dict[str, Any]:
+        """What participants agreed to, and withdrew."""
+        return await _answered(self._sessions.consents(session_id))
+
     async def transcribe(
         self, session_id: str, lines: list[dict[str, Any]], *, final: bool, actor: str
     ) -> dict[str, Any]:

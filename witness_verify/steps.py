@@ -307,6 +307,13 @@ class _Check:
             _expect(stated == (file if present else "unknown"), "files", file)
             _expect(logged in {None, present and values.digests(present)}, "files", file)
             there += [file] if present else []
+        if self._story.consents:
+            # Every consent and withdrawal of the log is in it, and nothing else.
+            listed = list(self._story.consents.values())
+            told = {"format": "witness-consents/1", "texts": self._story.asked, "consents": listed}
+            present = self._files.get("consents.json")
+            same = present and values.digests(present) == _digests_of(told)
+            _expect(same, "files", "consents.json")
         return "pass" if there else "absent", ", ".join(there)
 
     def log(self) -> tuple[str, str]:
@@ -386,6 +393,10 @@ def _line(number: int, kind: str, file: str, told: dict[str, Any]) -> dict[str, 
     names = (*_OWN[kind], "bytes", "from_us", "to_us", "sha256", "sm3")
     own = {key: told.get(key) for key in names}
     return {**own, "seq": number, "file": file, "source": told.get("source", "live")}
+
+
+def _digests_of(value: dict[str, Any]) -> tuple[str, str]:
+    return Digests(values.canonical(value)).hex()
 
 
 def _pair(data: bytes) -> dict[str, str]:

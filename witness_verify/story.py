@@ -20,6 +20,7 @@ BORDER_US = 100_000
 _OF_DEVICES = {"device.key", "digest.batch", "chunk.verified", "chunk.backfilled", "gap.declared"}
 _OF_TRACKS = {"track.closed", "segment.closed", "gap.declared", "chunk.backfilled",
               "chunk.verified"}  # fmt: skip
+_OF_CONSENTS = ("consent", "participant", "permission", "how", "text_sha256", "given_at")
 _FIELDS = {"actor", "at_us", "digest", "payload", "prev", "seq", "ts_server", "type"}
 
 
@@ -106,6 +107,8 @@ class Story:
         self.attempts: dict[str, int] = {}
         self.documents: dict[str, tuple[str, str]] = {}
         self.superseded = self._gaps = 0
+        self.asked: dict[str, Any] = {}
+        self.consents: dict[str, dict[str, Any]] = {}
         self.devices = Devices(session)
         self._paused_us, self._running = -1, ("", 0)
 
@@ -129,6 +132,7 @@ class Story:
             self.last_time = max(self.last_time, values.text(event, "ts_server"))
             try:
                 self._take(values.text(event, "type"), event)
+                self._consent(event)
             except Failure as failure:
                 raise Failure(failure.code, f"{where}: {failure.detail}") from None
         # Any of the events that were lost may have told that something of a track is missing.
@@ -168,6 +172,23 @@ class Story:
             raise Failure("too_large", "gaps")
         if kind in _OF_DEVICES:
             self.devices.take(kind, event)
+
+    def _consent(self, event: dict[str, Any]) -> None:
+        """What ``consents.json`` has to say."""
+        kind, payload, actor = event["type"], event["payload"], values.text(event, "actor")
+        if kind == "consent.asked":
+            self.asked.update(values.mapping(payload, "texts"))
+        if kind not in {"consent.given", "consent.withdrawn"}:
+            return
+        name = values.text(payload, "consent")
+        if kind == "consent.given":
+            given = {key: values.text(payload, key) for key in _OF_CONSENTS}
+            _expect(name not in self.consents, "event")
+            withdrawn = {"withdrawn_at": None, "withdrawn_by": None}
+            self.consents[name] = {**given, "by": actor, **withdrawn}
+        elif name in self.consents and self.consents[name]["withdrawn_at"] is None:
+            at = values.text(payload, "withdrawn_at")
+            self.consents[name].update({"withdrawn_at": at, "withdrawn_by": actor})
 
     def _attempt(self, kind: str, payload: dict[str, Any]) -> None:
         node, number = values.text(payload, "node"), values.number(payload, "attempt")

@@ -128,11 +128,35 @@ def record(root: Path, name: str, shape: Shape = WHOLE, seed: int = 1) -> Path:
             log.append("gap.declared", payload, at=end)
         for track in tracks:
             log.append("track.closed", {"track": track}, at=end)
+        if shape.documents:
+            consents(log)
         log.append("recording.stopped", {}, actor="rm", at=end, durable=True)
     if shape.documents:
-        (place / "consents.json").write_bytes(canonical({"consents": [{"how": "voice"}]}))
         (place / "policy.json").write_bytes(canonical({"id": "cn", "version": 3}))
     return place
+
+
+def consents(log: EventLog) -> None:
+    """One that is held, and one that was withdrawn."""
+    text = {"text": "我同意", "sha256": "0a" * 32}
+    log.append("consent.asked", {"texts": {"face": {"zh": text, "en": text}}}, at=0)
+    for name, permission in (("c-1", "face"), ("c-2", "speech")):
+        given = {
+            "consent": name,
+            "participant": "p-7f",
+            "permission": permission,
+            "how": "voice",
+            "text_sha256": "0a" * 32,
+            "given_at": "2026-11-22T04:00:01.000Z",
+        }
+        log.append("consent.given", given, actor="rm", at=S)
+    withdrawn = {
+        "consent": "c-2",
+        "participant": "p-7f",
+        "permission": "speech",
+        "withdrawn_at": "2026-11-22T04:00:05.000Z",
+    }
+    log.append("consent.withdrawn", withdrawn, actor="p-7f", at=2 * S)
 
 
 def close_segment(

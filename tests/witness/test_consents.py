@@ -1,0 +1,392 @@
+"""Consents from the one who gives them to the session's log, and back after a restart."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from analytics.detector import Permission
+from recorder.log import EventLog, read_events
+from recorder.log_writer import LogWriter, SessionLog
+from recorder.session_file import read_session, write_session
+from sfu.model import Role
+from signaling.auth import MintingKey, TokenVerifier, mint_token
+from signaling.clock import system_clock
+from signaling.consent_endpoint import ConsentEndpoint
+from signaling.consents import Given, Subject
+from signaling.errors import ErrorCode, RefusedError
+from signaling.problem import problem_middleware
+from signaling.staff import StaffRole, mint_staff_token
+from tests.signaling.scene import Scene
+from witness.consent_texts import PERMISSIONS, asked_for, load_texts
+from witness.consents import ConsentService
+from witness.errors import StartError
+
+KEY = MintingKey("k", b"0" * 32)
+ASKED = asked_for(PERMISSIONS, load_texts(None))
+TEXT = {one.permission: one.zh.sha256 for one in ASKED}
+CUSTOMER = Subject("sale-1", "customer-1")
+
+
+class Desk:
+    """A service with a real log on the disk, and what it told."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.writer = LogWriter()
+        self.service = ConsentService(ASKED, directory, self.writer, wall_ns=lambda: 10**18)
+        self.told: list[tuple[str, str, frozenset[str]]] = []
+        self.logs: list[SessionLog] = []
+        self.service.permitted = lambda session, who, what: self.told.append((session, who, what))
+
+    def begin(self, name: str = "s-20270101-00000001", room: str = "sale-1") -> SessionLog:
+        place = self.directory / name
+        if not place.exists():
+            write_session(self.directory, session=name, room=room, started_ns=time.time_ns())
+        log = SessionLog(place, EventLog.open(place), self.writer, own=True)
+        self.logs.append(log)
+        self.service.began(room, name, log, read_events(place, log.session))
+        return log
+
+    def close(self) -> None:
+        for log in self.logs:
+            log.release()
+        assert self.writer.close()
+
+    def end(self, log: SessionLog) -> None:
+        self.service.ended(log.session.room, log.session.session)
+        log.release()
+        assert self.writer.settle()
+
+    def give(self, permission: Any = "face", **changes: Any) -> str:
+        given = {"how": "click", "text_sha256": TEXT[permission], "by": "customer-1", **changes}
+        return self.service.give(CUSTOMER, Given(permission, **given))
+
+    def events(self, name: str = "s-20270101-00000001") -> list[tuple[str, str, dict[str, Any]]]:
+        assert self.writer.settle()
+        place = self.directory / name
+        return [
+            (event.type, event.actor, event.payload)
+            for event in read_events(place, read_session(place))
+        ]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.close()
+
+
+def test_what_is_given_and_withdrawn_is_in_the_log_and_told_at_once(desk: Desk) -> None:
+    log = desk.begin()
+    face, speech = desk.give("face"), desk.give("speech")
+    assert desk.give("face") == face, "given twice it is one consent"
+    assert desk.service.held(CUSTOMER) == {"face": face, "speech": speech}
+    assert desk.service.withdraw(CUSTOMER, "speech", "customer-1") == speech
+    assert desk.service.withdraw(CUSTOMER, "speech", "customer-1") is None
+    picture = Permission.PICTURE
+    assert [what for *_, what in desk.told] == [
+        {picture, Permission.FACE},
+        {picture, Permission.FACE, Permission.SPEECH},
+        {picture, Permission.FACE},
+    ]
+    told = [(kind, actor, payload.get("consent")) for kind, actor, payload in desk.events()]
+    assert told == [
+        ("consent.asked", "system", None),
+        ("consent.given", "customer-1", face),
+        ("consent.given", "customer-1", speech),
+        ("consent.withdrawn", "customer-1", speech),
+    ]
+    desk.end(log)
+    assert desk.told[-1][2] == frozenset(), "a session that is over allows nothing"
+    assert not desk.service.held(CUSTOMER)
+
+
+def test_a_consent_given_before_the_session_waits_for_it(desk: Desk) -> None:
+    face = desk.give("face")
+    desk.give("voice")
+    desk.service.withdraw(CUSTOMER, "voice", "customer-1")
+    assert not desk.told, "nothing is watched before a session"
+    desk.begin()
+    assert desk.told == [("s-20270101-00000001", "customer-1", {"picture", "face"})]
+    kinds = [kind for kind, *_ in desk.events()]
+    assert kinds == ["consent.asked", "consent.given", "consent.given", "consent.withdrawn"]
+    assert desk.service.held(CUSTOMER) == {"face": face}
+
+
+def test_a_room_that_closes_forgets_what_waited_but_not_what_a_session_holds(desk: Desk) -> None:
+    desk.give("face")
+    desk.service.forget_room("sale-1")
+    assert not desk.service.held(CUSTOMER)
+    desk.begin()
+    desk.give("face")
+    desk.service.forget_room("sale-1")
+    assert desk.service.held(CUSTOMER)
+
+
+def test_consents_survive_a_restart_of_the_server(desk: Desk, tmp_path: Path) -> None:
+    log = desk.begin()
+    face = desk.give("face")
+    desk.give("speech")
+    desk.service.withdraw(CUSTOMER, "speech", "customer-1")
+    desk.events()
+    log.release()
+    assert desk.writer.settle()
+    again = Desk(tmp_path)
+    # He is back before the session goes on, and agrees once more; then he has changed his mind.
+    again.give("face")
+    again.give("voice")
+    again.begin()
+    assert again.service.held(CUSTOMER)["face"] == face, "what the log holds stays"
+    assert set(again.service.held(CUSTOMER)) == {"face", "voice"}
+    assert again.told[-1][2] == {"picture", "face", "voice"}
+    again.service.withdraw(CUSTOMER, "face", "customer-1")
+    given = [payload for kind, _, payload in again.events() if kind == "consent.given"]
+    assert len(given) == 3
+    assert [kind for kind, *_ in again.events()].count("consent.asked") == 1
+    again.close()
+
+
+def test_a_withdrawal_before_the_session_goes_on_ends_what_the_log_holds(
+    desk: Desk, tmp_path: Path
+) -> None:
+    log = desk.begin()
+    face = desk.give("face")
+    log.release()
+    assert desk.writer.settle()
+    again = Desk(tmp_path)
+    again.give("face")
+    again.service.withdraw(CUSTOMER, "face", "customer-1")
+    again.begin()
+    assert not again.service.held(CUSTOMER)
+    assert again.events()[-1][2]["consent"] == face
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"text_sha256": "0a" * 32}, "bad_message"), ({"how": "voice", "text_sha256": "0a" * 32}, "")],
+)
+def test_a_click_is_for_a_text_that_was_shown(
+    desk: Desk, changes: dict[str, Any], code: str
+) -> None:
+    if not code:
+        assert desk.give(**changes)
+        return
+    with pytest.raises(RefusedError) as refused:
+        desk.give(**changes)
+    assert refused.value.code == code
+
+
+def test_whoever_toggles_for_ever_is_stopped_and_can_always_withdraw(desk: Desk) -> None:
+    desk.begin()
+    for _ in range(64):
+        desk.give("face")
+        desk.service.withdraw(CUSTOMER, "face", "customer-1")
+    with pytest.raises(RefusedError) as refused:
+        desk.give("face")
+    assert refused.value.code is ErrorCode.RATE_LIMITED
+
+
+def test_rooms_that_wait_for_a_session_are_bounded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("witness.consents._MAX_WAITING", 2)
+    for number in range(4):
+        given = Given("face", "click", TEXT["face"], "c")
+        desk.service.give(Subject(f"r{number}", "c"), given)
+    held = [bool(desk.service.held(Subject(f"r{number}", "c"))) for number in range(4)]
+    assert (held, desk.service.forgotten) == ([False, False, True, True], 2)
+
+
+# Through the hub.
+
+
+def test_people_are_asked_in_the_call_and_answer_there(desk: Desk) -> None:
+    scene = Scene()
+    scene.hub.consents.desk = desk.service
+    desk.service.changed = scene.hub.consents.changed
+    desk.service.room_changed = scene.hub.consents.room_changed
+    customer, rm = scene.join("customer-1", Role.CUSTOMER), scene.join("rm-1")
+    boss = scene.join("boss", Role.SUPERVISOR)
+    assert "analytics" in customer.take("joined")[0]["features"]
+    (asked,) = customer.take("consents")
+    assert [one["permission"] for one in asked["consents"]] == list(PERMISSIONS)
+    assert not any(one["held"] for one in asked["consents"])
+    assert not boss.take("consents"), "who publishes nothing is not watched"
+    reply = customer.ask("consent.give", permission="face", text_sha256=TEXT["face"])
+    held = customer.take("consents")[-1]["consents"][0]
+    assert (held["held"], held["consent_id"]) == (True, reply["data"]["consent_id"])
+    assert len(rm.take("consents")) == 1, "what others allow is nobody's business"
+    desk.begin()
+    assert customer.take("consents")[-1]["consents"][0]["held"]
+    customer.ask("consent.withdraw", permission="face")
+    assert desk.told[-1] == ("s-20270101-00000001", "customer-1", {Permission.PICTURE})
+    assert customer.ask("consent.withdraw", permission="face")["data"]["consent_id"] is None
+    wrong = customer.ask("consent.give", permission="face", text_sha256="00" * 32)
+    assert (wrong["data"]["code"], wrong["data"]["field"]) == ("bad_message", "data.text_sha256")
+    customer.lose()
+    back = scene.resume(customer, last_seq=None)
+    assert not back.take("consents")[0]["consents"][0]["held"]
+
+
+def test_a_server_that_watches_nothing_asks_for_nothing() -> None:
+    scene = Scene()
+    customer = scene.join("customer-1", Role.CUSTOMER)
+    assert "analytics" not in customer.take("joined")[0]["features"]
+    assert not customer.take("consents")
+    reply = customer.ask("consent.give", permission="face", text_sha256="00" * 32)
+    assert reply["data"]["code"] == "unknown_request"
+
+
+# Over HTTP.
+
+
+@asynccontextmanager
+async def served(desk: Desk) -> AsyncIterator[TestClient[Any, Any]]:
+    verifier = TokenVerifier([KEY.verification()], max_ttl_s=3600, clock_skew_s=0)
+    app = web.Application(middlewares=[problem_middleware])
+    app.add_routes(ConsentEndpoint(desk.service, verifier, system_clock).routes())
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+def person(role: Role, room: str = "sale-1") -> dict[str, str]:
+    token = mint_token(
+        KEY, room=room, participant_id=f"{role.value}-1", role=role, now_unix_s=time.time(),
+        ttl_s=60,
+    )  # fmt: skip
+    return {"Authorization": f"Bearer {token}"}
+
+
+def staff(role: StaffRole, rooms: list[str] | None = None) -> dict[str, str]:
+    now = time.time()
+    token = mint_staff_token(KEY, role=role, subject="crm", now_unix_s=now, ttl_s=60, rooms=rooms)
+    return {"Authorization": f"Bearer {token}"}
+
+
+BODY = {
+    "room": "sale-1",
+    "participant_id": "customer-1",
+    "permission": "face",
+    "how": "sign",
+    "text_sha256": "0a" * 32,
+}
+
+
+async def post(
+    client: TestClient[Any, Any], path: str, body: object, headers: dict[str, str]
+) -> tuple[int, Any]:
+    async with client.post(path, json=body, headers=headers) as response:
+        return response.status, await response.json()
+
+
+REFUSED: list[tuple[dict[str, Any], dict[str, str], int, str]] = [
+    ({}, {}, 401, "unauthorized"),
+    ({}, staff(StaffRole.REVIEWER), 403, "forbidden"),
+    ({}, staff(StaffRole.CRM, ["sale-2"]), 403, "forbidden"),
+    ({}, person(Role.RM, "sale-2"), 403, "forbidden"),
+    ({}, person(Role.EXPERT), 403, "forbidden"),
+    ({"how": "click"}, person(Role.RM), 403, "forbidden"),
+    ({"how": "click"}, staff(StaffRole.CRM), 403, "forbidden"),
+    ({"how": "click"}, person(Role.CUSTOMER), 400, "bad_message"),
+    ({"how": "thought"}, person(Role.RM), 400, "bad_message"),
+    ({"permission": "picture"}, person(Role.RM), 400, "bad_message"),
+    ({"room": ".."}, staff(StaffRole.CRM), 403, "forbidden"),
+    ({"text_sha256": "0A" * 32}, person(Role.RM), 400, "bad_message"),
+    ({"more": 1}, person(Role.RM), 400, "bad_message"),
+]
+
+
+@pytest.mark.net
+@pytest.mark.parametrize(("changes", "who", "status", "code"), REFUSED)
+async def test_what_is_refused_says_why(
+    desk: Desk, changes: dict[str, Any], who: dict[str, str], status: int, code: str
+) -> None:
+    async with served(desk) as client:
+        got, told = await post(client, "/v1/consents", {**BODY, **changes}, who)
+        assert (got, told["code"]) == (status, code), told
+        assert not desk.service.held(CUSTOMER)
+
+
+@pytest.mark.net
+@pytest.mark.parametrize(
+    ("who", "changes"),
+    [
+        (staff(StaffRole.CRM), {}),
+        (person(Role.RM), {"how": "voice"}),
+        (person(Role.CUSTOMER), {"how": "click", "text_sha256": TEXT["face"]}),
+    ],
+)
+async def test_a_consent_is_told_and_withdrawn_by_whoever_may(
+    desk: Desk, who: dict[str, str], changes: dict[str, Any]
+) -> None:
+    log = desk.begin()
+    async with served(desk) as client:
+        status, told = await post(client, "/v1/consents", {**BODY, **changes}, who)
+        assert status == 201
+        assert (told["session_id"], told["withdrawn_at"]) == (log.session.session, None)
+        assert desk.told[-1][2] == {"picture", "face"}
+        at = f"/v1/consents/{told['consent_id']}:withdraw"
+        assert (await post(client, at, {}, person(Role.RM, "sale-2")))[0] == 404
+        assert (await post(client, at, {}, person(Role.EXPERT)))[0] == 404
+        status, told = await post(client, at, {}, who)
+        assert status == 200
+        assert told["withdrawn_at"] is not None
+        assert (await post(client, at, {}, who))[1] == told, "withdrawn it stays as it is"
+        assert desk.told[-1][2] == {"picture"}
+
+
+@pytest.mark.net
+async def test_a_consent_is_withdrawn_after_its_session(desk: Desk) -> None:
+    log = desk.begin()
+    face = desk.give("face")
+    desk.end(log)
+    async with served(desk) as client:
+        at, who = f"/v1/consents/{face}:withdraw", staff(StaffRole.CRM)
+        assert (await post(client, at, {}, who))[0] == 404
+        for wrong in ("s-20270101-00000009", "..", "x"):
+            assert (await post(client, at, {"session_id": wrong}, who))[0] == 404
+        named = {"session_id": "s-20270101-00000001"}
+        assert (await post(client, at, named, person(Role.EXPERT)))[0] == 404
+        status, told = await post(client, at, named, who)
+        assert (status, told["withdrawn_by"]) == (200, "crm")
+        assert (await post(client, at, named, who))[1] == told
+    assert [kind for kind, *_ in desk.events()].count("consent.withdrawn") == 1
+
+
+# Texts.
+
+
+def test_a_bank_may_have_texts_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "texts.json"
+    path.write_text(json.dumps({"voice": {"zh": "可以", "en": "yes"}}), "utf-8")
+    texts = load_texts(path)
+    assert (texts["voice"].zh.text, texts["face"].zh.sha256) == ("可以", TEXT["face"])
+    assert [one.permission for one in asked_for({"picture", "voice", "face"}, texts)] == [
+        "face",
+        "voice",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", '{"face": {"zh": "x"}}', '{"picture": {"zh": "x", "en": "x"}}',
+        '{"face": {"zh": "", "en": "x"}}', '{"face": {"zh": 1, "en": "x"}}', " " * 70_000,
+    ],
+)  # fmt: skip
+def test_texts_that_can_not_be_used_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "texts.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(StartError, match=r"texts\.json"):
+        load_texts(path)
+    with pytest.raises(StartError, match="nothing"):
+        load_texts(tmp_path / "nothing")

@@ -1,0 +1,367 @@
+"""Consents of the sessions that run: kept in their logs, told to whoever watches.
+
+A consent is one of a session. Given before the session of a room has begun it waits for it; when
+the session is over it holds no longer. What is given and withdrawn is an event of the session's
+log, and held again when a server goes on with a session after its end.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from analytics.detector import Permission
+from recorder.consents import ConsentBook
+from recorder.errors import LogBusyError, LogStalledError, RecorderError, SessionFileError
+from recorder.log import Event, EventLog, read_events
+from recorder.log_writer import LogWriter
+from recorder.session_file import is_session_id, read_session, rfc3339
+from sfu.model import Role
+from signaling.consent_endpoint import Asker
+from signaling.consents import AskedFor, ConsentPermission, Given, Subject
+from signaling.errors import ErrorCode, HttpCode, RefusedError, SessionRefusedError
+from signaling.recording import RecordingState
+from witness.consent_texts import texts_json
+from witness.recording import SessionRecording
+
+__all__ = ["ConsentService", "LogOfSession", "Permitted", "tell_consents"]
+
+_LOG = logging.getLogger(__name__)
+_MAX_WAITING: Final = 4_096
+"""Rooms without a session whose consents are kept; the oldest are forgotten, and counted."""
+_MAX_CHANGES: Final = 64
+"""Consents one participant may give in a session, however often they are withdrawn."""
+
+Permitted = Callable[[str, str, frozenset[Permission]], None]
+"""Is told ``(session_id, participant_id, permissions)``: what may be done from now on."""
+
+
+class LogOfSession(Protocol):
+    """The log of a session that runs; :class:`recorder.log_writer.SessionLog` is one."""
+
+    def append(self, type: str, payload: dict[str, Any], *, actor: str = "system") -> object:  # noqa: A002
+        """Has an event written."""
+        ...
+
+    def write_pending(self) -> None:
+        """Writes what waits; on the writer's thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """An event of consents: what a log tells, or will."""
+
+    type: str
+    payload: dict[str, Any]
+    actor: str
+
+
+@dataclass(slots=True)
+class _Room:
+    session_id: str = ""
+    log: LogOfSession | None = None
+    book: ConsentBook = field(default_factory=ConsentBook)
+    waiting: list[_Note] = field(default_factory=list)
+    changes: dict[str, int] = field(default_factory=dict)
+
+
+class ConsentService:
+    """Implements :class:`signaling.consents.ConsentDesk` and
+    :class:`signaling.consent_endpoint.ConsentRecords`.
+
+    Args:
+        asked: what everybody who publishes is asked for.
+        directory: of recordings.
+        writer: whose thread writes logs.
+        wall_ns: ns since 1970.
+
+    Attributes:
+        permitted: told what detectors may do, at once when that changes.
+        changed: told whose consents changed.
+        room_changed: told the room whose session began or ended.
+        forgotten: rooms whose consents were forgotten because there were too many.
+    """
+
+    def __init__(
+        self,
+        asked: Sequence[AskedFor],
+        directory: Path,
+        writer: LogWriter,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._asked = tuple(asked)
+        self._directory = directory
+        self._writer = writer
+        self._wall_ns = wall_ns
+        self._rooms: dict[str, _Room] = {}
+        self.permitted: Permitted = lambda *_: None
+        self.changed: Callable[[Subject], None] = lambda _: None
+        self.room_changed: Callable[[str], None] = lambda _: None
+        self.forgotten = 0
+
+    # What happens to sessions.
+
+    def began(
+        self, room_id: str, session_id: str, log: LogOfSession, events: Iterable[Event] = ()
+    ) -> None:
+        """A session of a room begins, or goes on after the server was gone.
+
+        Args:
+            room_id: whose media.
+            session_id: which session.
+            log: takes its events.
+            events: what its log says already.
+        """
+        before = self._rooms.pop(room_id, _Room())
+        room = _Room(session_id, log, changes=before.changes)
+        for event in events:
+            room.book.apply(event)
+        self._rooms[room_id] = room
+        texts = texts_json(self._asked)
+        if texts and room.book.texts != texts:
+            self._note(room, _Note("consent.asked", {"texts": texts}, "system"))
+        for note in before.waiting:
+            self._catch_up(room, note)
+        for participant in room.book.holders:
+            self._tell(room, participant)
+        self.room_changed(room_id)
+
+    def _catch_up(self, room: _Room, note: _Note) -> None:
+        """Notes what was given or withdrawn before the session began."""
+        payload = note.payload
+        known = room.book.consents.get(payload["consent"])
+        if note.type == "consent.given":
+            held = room.book.held_by(payload["participant"])
+            if payload["permission"] not in held:
+                self._note(room, note)
+        elif known is not None and known["withdrawn_at"] is None:
+            self._note(room, note)
+        else:
+            held = room.book.held_by(payload["participant"])
+            consent_id = held.get(payload["permission"])
+            if consent_id is not None:
+                self._note(room, _Note(note.type, {**payload, "consent": consent_id}, note.actor))
+
+    def ended(self, room_id: str, session_id: str) -> None:
+        """The session is over: what was agreed to was agreed for it."""
+        room = self._rooms.get(room_id)
+        if room is None or room.session_id != session_id:
+            return
+        del self._rooms[room_id]
+        for participant in room.book.holders:
+            self.permitted(session_id, participant, frozenset())
+        self.room_changed(room_id)
+
+    def is_known(self, room_id: str, session_id: str) -> bool:
+        """Whether :meth:`began` was called for it."""
+        room = self._rooms.get(room_id)
+        return room is not None and room.session_id == session_id
+
+    def forget_room(self, room_id: str) -> None:
+        """The room is closed; its session's end is told by :meth:`ended`."""
+        room = self._rooms.get(room_id)
+        if room is not None and room.log is None:
+            del self._rooms[room_id]
+
+    # What people do.
+
+    def asked(self, role: Role) -> Sequence[AskedFor]:
+        """What somebody of that role is asked for."""
+        return () if role is Role.SUPERVISOR else self._asked
+
+    def held(self, subject: Subject) -> Mapping[ConsentPermission, str]:
+        """Consents that somebody has given and not withdrawn."""
+        room = self._rooms.get(subject.room_id)
+        return (
+            {} if room is None else room.book.held_by(subject.participant_id)  # type: ignore[return-value]
+        )
+
+    def give(self, subject: Subject, given: Given) -> str:
+        """Notes a consent; one that is held already stays as it was."""
+        if given.how == "click":
+            self._expect_text(given)
+        room = self._room(subject.room_id)
+        held = room.book.held_by(subject.participant_id).get(given.permission)
+        if held is not None:
+            return held
+        changes = room.changes.get(subject.participant_id, 0)
+        if changes >= _MAX_CHANGES:
+            raise RefusedError(
+                ErrorCode.RATE_LIMITED, "consents were given and withdrawn too often"
+            )
+        room.changes[subject.participant_id] = changes + 1
+        consent_id = f"c-{secrets.token_hex(12)}"
+        payload = {
+            "consent": consent_id,
+            "participant": subject.participant_id,
+            "permission": given.permission,
+            "how": given.how,
+            "text_sha256": given.text_sha256,
+            "given_at": rfc3339(self._wall_ns()),
+        }
+        self._note(room, _Note("consent.given", payload, given.by))
+        self._tell(room, subject.participant_id)
+        self.changed(subject)
+        return consent_id
+
+    def withdraw(self, subject: Subject, permission: ConsentPermission, by: str) -> str | None:
+        """Ends a consent: whatever watches by it is told before this returns."""
+        room = self._rooms.get(subject.room_id)
+        held = {} if room is None else room.book.held_by(subject.participant_id)
+        consent_id = held.get(permission)
+        if room is None or consent_id is None:
+            return None
+        self._note(room, self._withdrawn(consent_id, subject.participant_id, permission, by))
+        self._tell(room, subject.participant_id)
+        self.changed(subject)
+        return consent_id
+
+    def _withdrawn(self, consent_id: str, participant: str, permission: str, by: str) -> _Note:
+        payload = {
+            "consent": consent_id,
+            "participant": participant,
+            "permission": permission,
+            "withdrawn_at": rfc3339(self._wall_ns()),
+        }
+        return _Note("consent.withdrawn", payload, by)
+
+    def _expect_text(self, given: Given) -> None:
+        texts = [one for one in self._asked if one.permission == given.permission]
+        if not any(given.text_sha256 in {one.zh.sha256, one.en.sha256} for one in texts):
+            raise RefusedError(
+                ErrorCode.BAD_MESSAGE,
+                "not the digest of the text that is asked: show the newest consents",
+                field="data.text_sha256",
+            )
+
+    def _room(self, room_id: str) -> _Room:
+        room = self._rooms.get(room_id)
+        if room is None:
+            waiting = [name for name, one in self._rooms.items() if one.log is None]
+            if len(waiting) >= _MAX_WAITING:
+                del self._rooms[waiting[0]]
+                self.forgotten += 1
+            room = self._rooms[room_id] = _Room()
+        return room
+
+    def _note(self, room: _Room, note: _Note) -> None:
+        room.book.apply(note)
+        if room.log is None:
+            room.waiting.append(note)
+        else:
+            room.log.append(note.type, note.payload, actor=note.actor)
+
+    def _tell(self, room: _Room, participant: str) -> None:
+        if room.session_id:
+            held = room.book.held_by(participant)
+            allowed = frozenset({Permission.PICTURE, *map(Permission, held)})
+            self.permitted(room.session_id, participant, allowed)
+
+    # Over HTTP.
+
+    async def record(self, subject: Subject, given: Given) -> dict[str, Any]:
+        """Notes a consent that was clicked, said or signed elsewhere."""
+        try:
+            consent_id = self.give(subject, given)
+        except RefusedError as refused:
+            status = 429 if refused.code is ErrorCode.RATE_LIMITED else 400
+            raise SessionRefusedError(status, refused.code, refused.message) from None
+        room = self._rooms[subject.room_id]
+        told = dict(room.book.consents[consent_id])
+        await self._written(room)
+        return _view(told, room.session_id, subject.room_id)
+
+    async def revoke(self, consent_id: str, asker: Asker, session_id: str | None) -> dict[str, Any]:
+        """Ends a consent; noted even if its session has ended."""
+        for room_id, room in self._rooms.items():
+            consent = room.book.consents.get(consent_id)
+            if consent is None:
+                continue
+            subject = Subject(room_id, consent["participant"])
+            if not asker.may_speak_for(subject):
+                break
+            if consent["withdrawn_at"] is None:
+                self.withdraw(subject, consent["permission"], asker.name)
+                await self._written(room)
+            return _view(room.book.consents[consent_id], room.session_id, room_id)
+        else:
+            if session_id is not None and is_session_id(session_id):
+                return await self._revoke_late(consent_id, asker, session_id)
+        detail = "no such consent; for a session that has ended, say its session_id"
+        raise SessionRefusedError(404, HttpCode.UNKNOWN_CONSENT, detail)
+
+    async def _revoke_late(self, consent_id: str, asker: Asker, session_id: str) -> dict[str, Any]:
+        try:
+            return await self._writer.run(self._write_late, consent_id, asker, session_id)
+        except SessionFileError:
+            raise _unknown() from None
+        except LogBusyError:
+            detail = "the session's log is being written: try again in a moment"
+            raise SessionRefusedError(409, HttpCode.WRONG_STATE, detail) from None
+        except (RecorderError, OSError) as error:
+            _LOG.error("withdrawal can't be noted", extra={"session_id": session_id})
+            detail = "the recorder failed; see the server's log"
+            raise SessionRefusedError(503, ErrorCode.INTERNAL, detail) from error
+
+    def _write_late(self, consent_id: str, asker: Asker, session_id: str) -> dict[str, Any]:
+        """On the writer's thread."""
+        place = self._directory / session_id
+        session, book = read_session(place), ConsentBook()
+        for event in read_events(place, session):
+            book.apply(event)
+        consent = book.consents.get(consent_id)
+        if consent is None or not asker.may_speak_for(
+            Subject(session.room, consent["participant"])
+        ):
+            raise _unknown()
+        if consent["withdrawn_at"] is None:
+            who, what = consent["participant"], consent["permission"]
+            note = self._withdrawn(consent_id, who, what, asker.name)
+            with EventLog.open(place) as log:
+                book.apply(log.append(note.type, note.payload, actor=note.actor, durable=True))
+        return _view(book.consents[consent_id], session_id, session.room)
+
+    async def _written(self, room: _Room) -> None:
+        """What was noted is on its way to the disk when this returns, if the disk answers."""
+        if room.log is not None:
+            try:
+                await self._writer.run(room.log.write_pending)
+            except LogStalledError:
+                _LOG.warning("consent is late", extra={"session_id": room.session_id})
+
+
+def tell_consents(
+    service: ConsentService,
+    room_id: str,
+    session_id: str,
+    state: RecordingState,
+    recording: SessionRecording | None,
+) -> None:
+    """Tells the service how the recording of a room is.
+
+    Raises:
+        RecorderError: the session's log is not what was written.
+    """
+    if state == "off":
+        service.ended(room_id, session_id)
+    elif recording is not None and not service.is_known(room_id, session_id):
+        place, log = recording.place, recording.log
+        is_begun = (place / "events.jsonl").exists()
+        events = read_events(place, log.session) if is_begun else ()
+        service.began(room_id, session_id, log, events)
+
+
+def _unknown() -> SessionRefusedError:
+    return SessionRefusedError(404, HttpCode.UNKNOWN_CONSENT, "no such consent")
+
+
+def _view(consent: Mapping[str, Any], session_id: str, room_id: str) -> dict[str, Any]:
+    """As REST tells it."""
+    told = {key: value for key, value in consent.items() if key not in {"consent", "participant"}}
+    about = {"consent_id": consent["consent"], "participant_id": consent["participant"]}
+    return {**about, "room": room_id, "session_id": session_id or None, **told}
