@@ -7,8 +7,10 @@ Each carries ``template`` and ``values``, so that whoever shows it can say it in
     │   ├── UnknownDetectorError   no detector has that name
     │   └── DetectorConfigError    its settings are not what they should be
     ├── ModelError             a model can't be used
+    │   ├── UnknownModelError      no model has that name
     │   ├── ModelMissingError      it is not installed: whatever needs it reports ``unknown``
-    │   └── ModelDigestError       its bytes are not the ones that were pinned
+    │   ├── ModelDigestError       its bytes are not the ones that were pinned
+    │   └── ModelInstallError      it can't be fetched, made or kept
     ├── HostError              the analytics host can't be used
     └── EvalError              clips can't be made or used
         └── LabelError             what is said to be true of a clip can't be read
@@ -25,8 +27,10 @@ __all__ = [
     "LabelError",
     "ModelDigestError",
     "ModelError",
+    "ModelInstallError",
     "ModelMissingError",
     "UnknownDetectorError",
+    "UnknownModelError",
 ]
 
 
@@ -60,12 +64,20 @@ class ModelError(AnalyticsError):
     """A model can't be used."""
 
 
+class UnknownModelError(ModelError):
+    """No model has that name."""
+
+
 class ModelMissingError(ModelError):
     """A model is not installed."""
 
 
 class ModelDigestError(ModelError):
     """A model's bytes are not the ones that were pinned."""
+
+
+class ModelInstallError(ModelError):
+    """A model can't be fetched, made or kept."""
 
 
 class HostError(AnalyticsError):

@@ -16,6 +16,7 @@ from witness.cli_common import add_command, add_commands, add_config, add_sessio
 from witness.cli_compose import add_compose
 from witness.cli_evidence import add_evidence
 from witness.cli_loadtest import add_loadtest
+from witness.cli_models import add_models
 from witness.errors import WitnessError
 from witness.i18n import t
 from witness.parser import LocalParser
@@ -82,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_evidence(commands_)
     _add_play(commands_)
     add_archive(commands_)
+    add_models(commands_)
     _add_token(commands_)
     _add_cert(commands_)
     _add_config(commands_)

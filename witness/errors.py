@@ -7,6 +7,7 @@ WitnessError (1)
 ├── DemoError (4): the demonstration call did not work
 ├── BenchError (1): a measurement could not be made
 ├── ComposeError (1): a recorded session could not be made into files
+├── DetectorsError (1): a model could not be installed, a detector not run
 ├── EvidenceError (1): a session could not be sealed
 └── MeasureError (1): a call over a bad network could not be measured
 """
@@ -22,6 +23,7 @@ __all__ = [
     "ComposeError",
     "ConfigError",
     "DemoError",
+    "DetectorsError",
     "EvidenceError",
     "MeasureError",
     "StartError",
@@ -85,6 +87,10 @@ class MeasureError(WitnessError):
 
 class ComposeError(WitnessError):
     """Files of the session are missing or unreadable, or a film can't be written."""
+
+
+class DetectorsError(WitnessError):
+    """A model is missing, changed or can't be had; a detector can't be had or used."""
 
 
 class EvidenceError(WitnessError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from witness.i18n_zh import CATALOGUE
 
-__all__ = ["language", "marked", "of_error", "t"]
+__all__ = ["language", "language_of_user", "marked", "of_error", "t"]
 
 
 def language(environ: Mapping[str, str]) -> str:
@@ -22,9 +22,14 @@ def language(environ: Mapping[str, str]) -> str:
     return "en"
 
 
+def language_of_user() -> str:
+    """``zh`` or ``en``, as the environment of this process has it."""
+    return language(os.environ)
+
+
 def t(text: str) -> str:
     """The text in the language of the environment; English where there is no translation."""
-    if language(os.environ) == "zh":
+    if language_of_user() == "zh":
         return CATALOGUE.get(text, text)
     return text
 

@@ -6,6 +6,7 @@ from witness.i18n_zh_capture import CAPTURE
 from witness.i18n_zh_compose import COMPOSE
 from witness.i18n_zh_evidence import EVIDENCE
 from witness.i18n_zh_loadtest import LOADTEST
+from witness.i18n_zh_models import MODELS
 from witness.i18n_zh_soak import SOAK
 
 CATALOGUE: dict[str, str] = {
@@ -15,6 +16,7 @@ CATALOGUE: dict[str, str] = {
     **COMPOSE,
     **EVIDENCE,
     **LOADTEST,
+    **MODELS,
     **SOAK,
     # Headings and help.
     "usage: ": "用法: ",

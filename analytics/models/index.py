@@ -42,6 +42,8 @@ class Models(Protocol):
     def loaded(self, name: str, load: Callable[[ModelFile], T]) -> T:
         """What ``load`` makes of the model, made once per process and shared by detectors.
 
+        ``load`` is a function or class method of a module: for a new lambda it is made anew.
+
         Raises:
             ModelMissingError: it is not installed.
             ModelDigestError: its bytes have changed.

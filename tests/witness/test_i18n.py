@@ -46,6 +46,13 @@ CARRIERS = {
     "TimestampError",
     "TransparencyError",
     "UnknownNodeError",
+    "DetectorConfigError",
+    "HostError",
+    "ModelDigestError",
+    "ModelInstallError",
+    "ModelMissingError",
+    "UnknownDetectorError",
+    "UnknownModelError",
 }
 """Errors of packages that know no language; the command line translates their texts."""
 
@@ -68,7 +75,7 @@ def literals(node: ast.expr) -> list[str]:
 
 def shown_texts() -> set[str]:
     found = set()
-    for package in ("witness", "signaling", "sfu", "recorder", "archive"):
+    for package in ("witness", "signaling", "sfu", "recorder", "archive", "analytics"):
         for _, node in calls(package, *TRANSLATED, *CARRIERS):
             found.update(literals(node.args[0]))
     for package, file in (("signaling", "auth.py"), ("loadtest", "profile.py")):
