@@ -11,10 +11,11 @@ from analytics.models import ModelFile
 from analytics.vision.geometry import Region, fit, suppress
 from analytics.vision.network import Array, Image, Network, open_network, remembered
 
-__all__ = ["MODEL", "PERSON", "PHONE", "ObjectModel", "Thing", "boxes_of_cells", "decode"]
+__all__ = ["MODEL", "PERSON", "PHONE", "REMOTE", "ObjectModel", "Thing", "boxes_of_cells", "decode"]
 
 MODEL: Final = "nanodet"
 PERSON: Final = 0
+REMOTE: Final = 65
 PHONE: Final = 67
 _SIDE: Final = 416
 _STRIDES: Final = (8, 16, 32)

@@ -1,0 +1,150 @@
+"""Where a phone is, and a hand: scripted things and joints, no network."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from analytics.detector import Finding, Subject, VideoFrame
+from analytics.detectors.phone import Phone, PhoneConfig, PhoneWatch, is_at_ear, is_hand_at_ear
+from analytics.vision.geometry import Region
+from analytics.vision.network import Array
+from analytics.vision.objects import PERSON, PHONE, REMOTE, Thing
+from tests.fakes.faces import a_face, blind, frame, run
+
+FACE = a_face().region
+AT_EAR = FACE.square(FACE.height * 0.6)
+AT_EAR = Region(
+    AT_EAR.left + FACE.width * 0.6, AT_EAR.top, AT_EAR.right + FACE.width * 0.6, AT_EAR.bottom
+)
+ON_DESK = Region(10, 150, 40, 175)
+
+
+class Things:
+    """Finds what the script has at that time; counts the searches."""
+
+    def __init__(self, script: Callable[[float], Sequence[Thing]]) -> None:
+        self.script = script
+        self.searches = 0
+
+    def things(self, item: VideoFrame, part: Region | None = None) -> tuple[Thing, ...]:
+        self.searches += 1
+        found = self.script(item.pts_us / 1e6)
+        if part is None:
+            return tuple(found)
+        return tuple(
+            thing
+            for thing in found
+            if part.left <= thing.region.centre[0] <= part.right
+            and part.top <= thing.region.centre[1] <= part.bottom
+        )
+
+
+class Joints:
+    def __init__(self, wrist: tuple[float, float] | None) -> None:
+        self.found = joints(wrist)
+
+    def joints(self, item: VideoFrame) -> Array:
+        return self.found
+
+
+def joints(wrist: tuple[float, float] | None, score: float = 0.8) -> Array:
+    found = np.zeros((17, 3), np.float32)
+    found[3] = [FACE.right, FACE.centre[1], 0.9]
+    found[4] = [FACE.left, FACE.centre[1], 0.9]
+    if wrist is not None:
+        found[9] = [*wrist, score]
+    return found
+
+
+def watch(
+    script: Callable[[float], Sequence[Thing]], wrist: tuple[float, float] | None = None
+) -> tuple[PhoneWatch, Things]:
+    things = Things(script)
+    detector = Phone(PhoneConfig(), blind(), things, Joints(wrist))  # type: ignore[arg-type]
+    return detector.watch(Subject("s1", "p1", "t1")), things
+
+
+def said(
+    script: Callable[[float], Sequence[Thing]], faces: bool = True
+) -> list[tuple[float, Finding]]:
+    subject, _ = watch(script)
+    return run(subject, 40, lambda t: frame(t, [a_face()] if faces else []))
+
+
+def test_phone_at_the_ear_is_found_within_five_seconds() -> None:
+    for offset in np.arange(0, 3, 0.25):
+        at = 10 + float(offset)
+        phone = Thing(PHONE, AT_EAR, 0.5)
+        found = said(lambda t: [phone] if at <= t < at + 15 else [])  # noqa: B023
+        opened = {f.kind: t for t, f in found if f.is_open}
+        assert set(opened) == {"phone_visible", "phone_at_ear"}
+        assert opened["phone_at_ear"] - at <= 5
+        assert {f.kind for _, f in found if not f.is_open} == set(opened)
+
+
+@pytest.mark.parametrize(
+    ("things", "kinds"),
+    [
+        ([Thing(PHONE, ON_DESK, 0.5)], {"phone_visible"}),
+        ([Thing(REMOTE, AT_EAR, 0.5)], {"phone_visible", "phone_at_ear"}),
+        ([Thing(REMOTE, ON_DESK, 0.5)], set()),
+        ([Thing(PHONE, AT_EAR, 0.22)], set()),
+        ([Thing(PERSON, AT_EAR, 0.9)], set()),
+        ([Thing(PHONE, FACE, 0.9)], {"phone_visible"}),
+    ],
+)
+def test_what_and_where_decide(things: list[Thing], kinds: set[str]) -> None:
+    assert {f.kind for _, f in said(lambda t: things)} == kinds
+
+
+def test_single_hits_are_not_enough() -> None:
+    phone = Thing(PHONE, AT_EAR, 0.9)
+    assert said(lambda t: [phone] if t in {10.5, 25.5} else []) == []
+
+
+def test_gaps_of_the_detector_dont_end_it() -> None:
+    phone = Thing(PHONE, AT_EAR, 0.9)
+    found = said(lambda t: [phone] if t % 4 < 2 else [])
+    assert [f.kind for _, f in found] == ["phone_visible", "phone_at_ear"]
+
+
+def test_without_a_face_the_whole_picture_is_searched_and_nothing_said_of_the_ear() -> None:
+    found = said(lambda t: [Thing(PHONE, AT_EAR, 0.9)], faces=False)
+    assert {f.kind for _, f in found} == {"phone_visible"}
+
+
+def test_searching_is_rare_while_nothing_is_found() -> None:
+    subject, things = watch(lambda t: [])
+    run(subject, 60, lambda t: frame(t, [a_face()]))
+    assert things.searches <= 60 / 1.5 * 4 / 3 + 2
+
+
+def test_hand_at_the_ear_is_said() -> None:
+    subject, _ = watch(lambda t: [], (FACE.right + 5, FACE.centre[1] + 10))
+    found = run(subject, 10, lambda t: frame(t, [a_face()]))
+    assert [f.kind for _, f in found] == ["hand_at_ear"]
+    assert [f.kind for f in subject.flush(20_000_000)] == ["hand_at_ear"]
+
+
+@pytest.mark.parametrize(
+    ("wrist", "score", "is_there"),
+    [
+        ((FACE.right + 8, FACE.centre[1]), 0.8, True),
+        ((FACE.left - 8, FACE.bottom), 0.8, True),
+        ((FACE.right + 8, FACE.centre[1]), 0.2, False),
+        ((FACE.centre[0], FACE.centre[1]), 0.8, False),
+        ((FACE.right + 8, FACE.bottom + FACE.height), 0.8, False),
+        ((FACE.right + 3 * FACE.width, FACE.centre[1]), 0.8, False),
+    ],
+)
+def test_hand_is_at_the_ear_only_beside_the_head(
+    wrist: tuple[float, float], score: float, is_there: bool
+) -> None:
+    assert is_hand_at_ear(joints(wrist, score), FACE, 0.3) is is_there
+
+
+def test_a_thing_larger_than_the_head_is_no_phone_at_the_ear() -> None:
+    assert is_at_ear(AT_EAR, FACE)
+    assert not is_at_ear(AT_EAR.square(3 * FACE.height), FACE)
+    assert not is_at_ear(AT_EAR, Region(5, 5, 5, 5))
