@@ -33,6 +33,7 @@ from sfu.room import Room
 from sfu.sfu import Sfu
 from sfu.snapshot import SfuSnapshot
 from sfu.standing import Selection
+from sfu.tap import RoomTaps, TappedTrack, TapTarget
 
 __all__ = [
     "Answer",
@@ -53,6 +54,7 @@ __all__ = [
     "Quality",
     "Role",
     "Room",
+    "RoomTaps",
     "Score",
     "Selection",
     "Sfu",
@@ -62,6 +64,8 @@ __all__ = [
     "SfuSnapshot",
     "Size",
     "Source",
+    "TapTarget",
+    "TappedTrack",
     "Track",
     "TrackDeclaration",
     "errors",

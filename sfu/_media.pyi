@@ -39,6 +39,7 @@ __all__ = [
     "StageStats",
     "Swarm",
     "SwarmReport",
+    "TapStats",
     "TcpStats",
     "TransportStats",
 ]
@@ -355,6 +356,35 @@ class Engine:
 
     def set_capture(self, *, producer: int, capture: int | None) -> None:
         """Records a producer under that name from now on; ``None``: no longer."""
+
+    def set_tap_reader(self, *, socket: int | None) -> None:
+        """Where tapped packets go from now on; ``None``: nowhere.
+
+        Args:
+            socket: descriptor of a connected ``SOCK_SEQPACKET`` socket, of which a copy is made.
+                Engines may share one: each message is a row of whole packets.
+
+        Raises:
+            ParameterError: it is not open.
+        """
+
+    def set_tap(
+        self,
+        *,
+        producer: int,
+        tap: int | None,
+        spatial: int = 0,
+        temporal: int = 0,
+        zero_ns: int = 0,
+    ) -> None:
+        """Hands a producer's packets to the reader under a name, or no longer (``tap=None``).
+
+        Args:
+            tap: chosen by the caller; stays the same when another producer brings the track.
+            spatial: index of the encoding that is enough, the smallest picture first.
+            temporal: highest temporal layer of use; higher ones are left out where possible.
+            zero_ns: ``CLOCK_MONOTONIC`` when the session's clock was zero.
+        """
 
     def pause_capture(self, *, producer: int, paused: bool) -> None:
         """Pauses a producer's recording, or goes on; what is between is a declared gap."""
@@ -786,6 +816,16 @@ class CaptureStats:
     failing: int
 
 @final
+class TapStats:
+    """What analytics were given of an engine's tracks since it started."""
+
+    packets: int
+    delivered: int
+    waiting: int
+    dropped: dict[str, int]
+    """By reason: ring_full, stalled, no_reader."""
+
+@final
 class Snapshot:
     """State of one engine."""
 
@@ -794,6 +834,7 @@ class Snapshot:
     load: float
     """Share of the last second the media thread was busy, 0..1."""
     tcp: TcpStats
+    tap: TapStats
     capture: CaptureStats | None
     """``None`` where nothing can be recorded."""
     transports: list[TransportStats]

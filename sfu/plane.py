@@ -16,6 +16,7 @@ from sfu.model import Kind
 if TYPE_CHECKING:
     from sfu._media import CodecParameters, Snapshot
     from sfu.capture import CaptureFiles
+    from sfu.tap import TapWish
 
 __all__ = ["ConsumerSettings", "EnginePort", "Ice", "ProducerSettings"]
 
@@ -256,6 +257,20 @@ class EnginePort:
 
     def pause_capture(self, producer: int, paused: bool) -> None:
         self._send("pause_capture", producer=producer, paused=paused)
+
+    def set_tap(self, producer: int, tap: "TapWish | None") -> None:
+        """Taps a producer, changes what is tapped of it, or ends that."""
+        if tap is None:
+            self._send("set_tap", producer=producer, tap=None, spatial=0, temporal=0, zero_ns=0)
+            return
+        self._send(
+            "set_tap",
+            producer=producer,
+            tap=tap.tap,
+            spatial=tap.spatial,
+            temporal=tap.temporal,
+            zero_ns=tap.zero_ns,
+        )
 
     def close_capture(self, capture: int) -> None:
         self._send("close_capture", capture=capture)

@@ -69,6 +69,8 @@ class Publishing:
                 present.sizes = line.sizes
                 for subscription in list(present.subscriptions.values()):
                     subscription.subscriber.reception.fit(subscription)
+                if self._participant.room.taps is not None:
+                    self._participant.room.taps.fit(present)
         if new:
             self._participant.room.announce(new)
         return {
@@ -86,6 +88,12 @@ class Publishing:
         if not muted and publication.track.kind is Kind.VIDEO:
             port.request_keyframe(publication.producer_id)
         self._registry.listener.track_muted(publication.track, by)
+        self._tell_taps_of_muting(publication)
+
+    def _tell_taps_of_muting(self, publication: Publication) -> None:
+        taps = self._participant.room.taps
+        if taps is not None:
+            taps.muted(publication.track)
 
     def withdraw_all(self) -> None:
         """Unpublishes everything; the producers go with the transport, which the caller closes."""
@@ -155,11 +163,14 @@ class Publishing:
                 port.set_consumer_source(subscription.consumer_id, publication.producer_id)
         if self._participant.room.capture is not None:
             self._participant.room.capture.bring(publication)
+        if self._participant.room.taps is not None:
+            self._participant.room.taps.bring(publication)
         self._refresh_subscribers(publication)
         if track.kind is Kind.VIDEO:
             port.request_keyframe(publication.producer_id)
         if track.muted != was_muted:
             self._registry.listener.track_muted(track, self._participant.participant_id)
+            self._tell_taps_of_muting(publication)
         log.info("track rebound", extra={"track_id": track.track_id})
 
     def _update(self, publication: Publication, line: PlannedLine) -> None:

@@ -20,6 +20,7 @@ from sfu.registry import Registry
 from sfu.sdp_rules import ID_CHARACTER
 from sfu.standing import Selection
 from sfu.subscription import Publication
+from sfu.tap import RoomTaps, TapTarget
 
 __all__ = ["Room", "RoomState"]
 
@@ -55,6 +56,7 @@ class Room:
         self.active_speaker: Track | None = None
         self.screen_first = registry.config.screen_first
         self.capture: RoomCapture | None = None
+        self.taps: RoomTaps | None = None
         self._levels: list[tuple[Track, int]] = []
         self._participants: dict[str, Participant] = {}
         port.create_room(plane_id)
@@ -131,6 +133,8 @@ class Room:
             },
         )
         self.registry.listener.participant_joined(participant)
+        if self.taps is not None:
+            self.taps.joined(participant)
         return participant
 
     def put_screen_first(self, screen_first: bool) -> None:
@@ -168,6 +172,31 @@ class Room:
         if capture is not None:
             capture.stop(self.publications)
 
+    def start_taps(self, target: TapTarget, zero_ns: int) -> RoomTaps:
+        """Tells analytics of all people and tracks, now and later, and lets them tap tracks.
+
+        Args:
+            target: is told.
+            zero_ns: ``CLOCK_MONOTONIC`` when the clock of the session was zero.
+
+        Raises:
+            RoomClosedError: the room is closed.
+            IllegalTransitionError: it is being tapped.
+        """
+        if self.state is RoomState.CLOSED:
+            raise RoomClosedError("the room is closed")
+        if self.taps is not None:
+            raise IllegalTransitionError("the room is being tapped")
+        self.taps = RoomTaps(self.port, self.registry, target, zero_ns)
+        self.taps.begin(self._participants.values(), self.publications.values())
+        return self.taps
+
+    def stop_taps(self) -> None:
+        """Ends what analytics get of the room; it may be started again then."""
+        taps, self.taps = self.taps, None
+        if taps is not None:
+            taps.stop()
+
     def close(self, reason: str) -> None:
         """Ends the room; its participants leave with reason ``room_closed``."""
         self._close(reason, plane_gone=False)
@@ -179,6 +208,8 @@ class Room:
             if self.capture is not None:
                 self.capture.bring(publication)
             self.registry.listener.track_published(publication.track)
+            if self.taps is not None:
+                self.taps.bring(publication)
         for participant in list(self._participants.values()):
             if not participant.auto_subscribe:
                 continue
@@ -193,6 +224,8 @@ class Room:
             return
         if self.capture is not None:
             self.capture.end(publication.track.track_id)
+        if self.taps is not None:
+            self.taps.end(publication.track.track_id)
         self._levels = [item for item in self._levels if item[0] is not publication.track]
         if self.active_speaker is publication.track:
             self.active_speaker = None
@@ -210,6 +243,8 @@ class Room:
             },
         )
         self.registry.listener.participant_left(participant, reason)
+        if self.taps is not None:
+            self.taps.left(participant)
         self._close_if_empty()
 
     def lost(self, reason: str) -> None:
@@ -269,6 +304,7 @@ class Room:
             capture, self.capture = self.capture, None
             capture.abandon()
         self.stop_capture()
+        self.stop_taps()
         if not plane_gone:
             self.port.close_room(self.plane_id)
         # The plane has closed, or will close, all that the room holds.

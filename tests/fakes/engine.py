@@ -203,6 +203,7 @@ class FakeProducer:
     arguments: dict[str, Any]
     paused: bool = False
     capture: int | None = None
+    tap: int | None = None
 
 
 @dataclass
@@ -242,6 +243,7 @@ class FakeEngine:
         self.producers: dict[int, FakeProducer] = {}
         self.consumers: dict[int, FakeConsumer] = {}
         self.captures: set[int] = set()
+        self.tap_reader: int | None = None
         self.busy = False
         self.closed = False
         self.refuse: set[str] = set()
@@ -569,6 +571,23 @@ class FakeEngine:
     def pause_capture(self, *, producer: int, paused: bool) -> None:
         self._record("pause_capture", producer=producer, paused=paused)
         assert self.producers[producer].capture is not None
+
+    def set_tap_reader(self, *, socket: int | None) -> None:
+        self.tap_reader = socket
+
+    def set_tap(
+        self,
+        *,
+        producer: int,
+        tap: int | None,
+        spatial: int = 0,
+        temporal: int = 0,
+        zero_ns: int = 0,
+    ) -> None:
+        layers = {"spatial": spatial, "temporal": temporal, "zero_ns": zero_ns}
+        self._record("set_tap", producer=producer, tap=tap, **layers)
+        assert producer in self.producers
+        self.producers[producer].tap = tap
 
     def close_capture(self, *, capture: int) -> None:
         self._record("close_capture", capture=capture)

@@ -491,3 +491,17 @@ def test_engine_may_be_used_and_closed_from_other_threads(engine: Engine) -> Non
     events = engine.drain_events()
     failures = {event.id for event in events if isinstance(event, Event.CommandFailed)}
     assert failures == set(range(400))
+
+
+def test_a_tap_needs_an_open_socket_and_a_sane_layer(engine: Engine) -> None:
+    with pytest.raises(ParameterError, match="socket: "):
+        engine.set_tap_reader(socket=1_000_000)
+    with pytest.raises(ParameterError, match=r"spatial: must be 0\.\.=255"):
+        engine.set_tap(producer=1, tap=1, spatial=256)
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with near, far:
+        engine.set_tap_reader(socket=far.fileno())
+        engine.set_tap_reader(socket=None)
+        far.close()
+        assert near.recv(1) == b"", "the engine holds no copy any more"
+    assert engine.snapshot().tap.dropped == {"ring_full": 0, "stalled": 0, "no_reader": 0}

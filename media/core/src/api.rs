@@ -7,6 +7,7 @@
 use crate::capture::CaptureId;
 use crate::ledger::Ledger;
 use crate::remote::{Protocol, Remote};
+use crate::tap::TapWish;
 
 /// A room on this engine. Chosen by the caller, unique for the life of the process.
 pub type RoomId = u64;
@@ -271,6 +272,12 @@ pub enum Command {
     SetCapture {
         producer: ProducerId,
         capture: Option<CaptureId>,
+    },
+    /// Hands a producer's packets of one encoding to analytics from now on, `None`: no longer.
+    /// The encoding counts as wanted. Losing packets of a tap harms nothing else.
+    SetTap {
+        producer: ProducerId,
+        wish: Option<TapWish>,
     },
     /// A track's recording pauses or goes on, apart from whether the track is muted.
     PauseCapture {

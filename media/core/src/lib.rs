@@ -43,6 +43,7 @@ mod shared;
 pub mod speaker;
 pub mod srtp;
 mod table;
+pub mod tap;
 pub mod throttle;
 mod timers;
 pub mod transport;

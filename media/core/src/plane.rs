@@ -18,6 +18,7 @@ use crate::room::{CommandResult, Room, subject};
 use crate::rtp::bytes::u32_at;
 use crate::shared::{Cx, Location, Shared, TimerKey, TimerKind};
 use crate::table::{FastMap, FastState, Key, Slab};
+use crate::tap::TapSink;
 use crate::transport::TransportParameters;
 use crate::transport::dtls;
 use crate::transport::stun::{Answer, Check};
@@ -72,6 +73,11 @@ impl Plane {
         let mut shared = Shared::new(config, certificate, dtls, now, wall);
         let hash = FastState::new(shared.random.next_u64());
         Plane { rooms: Slab::default(), room_keys: FastMap::with_hasher(hash), shared }
+    }
+
+    /// Says where tapped packets go; until then [`Command::SetTap`] fails.
+    pub fn set_tap(&mut self, sink: Box<dyn TapSink>) {
+        self.shared.tap = Some(sink);
     }
 
     /// Says where captured packets go; until then [`Command::SetCapture`] fails.
@@ -318,6 +324,7 @@ impl Plane {
             | Command::SetProducerPaused { producer: id, .. }
             | Command::RequestKeyframe { producer: id }
             | Command::SetCapture { producer: id, .. }
+            | Command::SetTap { producer: id, .. }
             | Command::PauseCapture { producer: id, .. } => producer(id),
             Command::UpdateConsumer { consumer: id, .. }
             | Command::SetConsumerSource { consumer: id, .. }
@@ -386,12 +393,18 @@ impl Plane {
     /// When [`Plane::handle_timeout`] must be called next, at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let captured = self.shared.capture.as_ref().and_then(|sink| sink.next_timeout());
-        [self.shared.timers.next(), captured].into_iter().flatten().min()
+        let tapped = self.shared.tap.as_ref().and_then(|sink| sink.next_timeout());
+        [self.shared.timers.next(), captured, tapped].into_iter().flatten().min()
     }
 
     /// Does what has become due by `now`. Calling it early is harmless.
     pub fn handle_timeout(&mut self, now: Instant, output: &mut impl Output) {
         if let Some(sink) = &mut self.shared.capture
+            && sink.next_timeout().is_some_and(|due| due <= now)
+        {
+            sink.handle_timeout(now);
+        }
+        if let Some(sink) = &mut self.shared.tap
             && sink.next_timeout().is_some_and(|due| due <= now)
         {
             sink.handle_timeout(now);
@@ -569,6 +582,8 @@ impl Plane {
 
 /// Why nothing can be captured.
 pub(crate) const NO_SINK: &str = "nothing was set up to capture into";
+/// Why nothing can be tapped.
+pub(crate) const NO_TAP_SINK: &str = "nothing was set up to take what is tapped";
 
 fn stage_of(kind: PacketKind) -> Stage {
     match kind {
@@ -601,6 +616,7 @@ fn execute_in_room(
         Command::SetProducerPaused { paused, .. } => room.pause_producer(cx, item, paused),
         Command::RequestKeyframe { .. } => room.keyframe_command(cx, item),
         Command::SetCapture { capture, .. } => room.set_capture(cx, item, capture),
+        Command::SetTap { wish, .. } => room.set_tap(cx, item, wish),
         Command::PauseCapture { paused, .. } => room.pause_capture(cx, item, paused),
         Command::AddConsumer { consumer, parameters, .. } => {
             room.add_consumer(cx, item, source?, consumer, parameters)

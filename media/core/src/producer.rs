@@ -20,6 +20,7 @@ use crate::layers::meter::LayerMeter;
 use crate::nack::{NackConfig, NackGenerator};
 use crate::reception::{Arrival, Received, Reception};
 use crate::table::Key;
+use crate::tap::Tap;
 use crate::throttle::KeyframeThrottle;
 use crate::voice::{VoiceInput, VoiceWish};
 
@@ -190,6 +191,8 @@ pub(crate) struct Producer {
     pub(crate) capture: Option<CaptureId>,
     /// The recording pauses, whether or not the track is muted.
     pub(crate) capture_paused: bool,
+    /// What analytics are given of it.
+    pub(crate) tap: Option<Tap>,
     patience: Option<Duration>,
     nack: bool,
     /// Share lost on the way up, lately.
@@ -258,6 +261,7 @@ impl Producer {
             wish: VoiceWish::default(),
             capture: None,
             capture_paused: false,
+            tap: None,
             patience: None,
             nack: false,
             loss: 0.0,
@@ -476,7 +480,7 @@ impl Producer {
     }
 
     /// Whether an encoding can be expected to send. The only one always can.
-    fn is_live(&self, index: usize) -> bool {
+    pub(crate) fn is_live(&self, index: usize) -> bool {
         self.encodings.len() == 1 || self.encodings.get(index).is_some_and(|e| e.live)
     }
 

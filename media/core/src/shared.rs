@@ -20,6 +20,7 @@ use crate::remote::Remote;
 use crate::rtcp::TwccWriter;
 use crate::rtp::SeqNo;
 use crate::table::{FastMap, FastState, Key};
+use crate::tap::TapSink;
 use crate::timers::Timers;
 use crate::transport::dtls::SharedConfig;
 use crate::voice::Fates;
@@ -184,6 +185,8 @@ pub(crate) struct Shared {
     pub(crate) consumers: FastMap<u64, Location>,
     /// Where captured packets go.
     pub(crate) capture: Option<Box<dyn CaptureSink>>,
+    /// Where tapped packets go.
+    pub(crate) tap: Option<Box<dyn TapSink>>,
 }
 
 impl Shared {
@@ -215,6 +218,7 @@ impl Shared {
             producers: FastMap::with_hasher(hash),
             consumers: FastMap::with_hasher(hash),
             capture: None,
+            tap: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,7 @@ use crate::config::EngineConfig;
 use crate::endpoint::{Endpoint, Merging};
 use crate::error::{CloseTimeout, CommandError, EngineError};
 use crate::shared::{EngineEvent, EngineSnapshot, Shared};
+use crate::tap::{self, TapWriter};
 use crate::tcp::Tcp;
 use crate::worker::Worker;
 
@@ -33,6 +34,7 @@ pub struct Engine {
     tcp_port: Option<u16>,
     buffers: SocketBuffers,
     recorder: Option<Recorder>,
+    tap: Mutex<TapWriter>,
 }
 
 /// The media thread and the news of its end.
@@ -63,6 +65,10 @@ impl Engine {
             Some(config) => start_recorder(config, &shared).map(|(r, i)| (Some(r), Some(i)))?,
             None => (None, None),
         };
+        let (tap, tap_intake) = tap::start(&tap_name(&config.name))
+            .map_err(|source| EngineError::Resource { what: "the tap's thread", source })?;
+        // There is one, made here.
+        let _ = shared.tap.set(tap.control());
         let (end, ended) = mpsc::channel::<()>();
         let for_thread = Arc::clone(&shared);
         let plane_config = PlaneConfig { seed: random_seed(), ..config.plane };
@@ -73,6 +79,7 @@ impl Engine {
                 supervise(&Arc::clone(&for_thread), move || {
                     let (now, wall) = (Instant::now(), SystemTime::now());
                     let mut plane = Plane::new(plane_config, certificate, now, wall);
+                    plane.set_tap(Box::new(tap_intake));
                     if let Some(intake) = intake {
                         plane.set_capture(Box::new(intake));
                     }
@@ -87,6 +94,7 @@ impl Engine {
             tcp_port,
             buffers,
             recorder,
+            tap: Mutex::new(tap),
         })
     }
 
@@ -124,6 +132,18 @@ impl Engine {
         })
     }
 
+    /// Where tapped packets go from now on: a connected `SOCK_SEQPACKET` socket, of which a copy is
+    /// made. `None`: nowhere.
+    ///
+    /// # Errors
+    ///
+    /// The number is none of an open file.
+    pub fn set_tap_reader(&self, socket: Option<RawFd>) -> std::io::Result<()> {
+        let socket = socket.map(tap::duplicate).transpose()?;
+        self.tap.lock().unwrap_or_else(PoisonError::into_inner).control().set_reader(socket);
+        Ok(())
+    }
+
     /// Takes all events queued so far. Works after [`Engine::close`], too.
     pub fn drain_events(&self) -> Vec<EngineEvent> {
         self.shared.drain()
@@ -154,6 +174,7 @@ impl Engine {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
                 // Panics were caught and reported inside the thread.
                 let _ = running.thread.join();
+                self.tap.lock().unwrap_or_else(PoisonError::into_inner).join();
                 match self.recorder.as_ref().is_none_or(Recorder::join) {
                     true => Ok(()),
                     false => Err(CloseTimeout),
@@ -191,6 +212,14 @@ fn start_recorder(
     // There is one recorder, made here.
     let _ = shared.recorder.set(recorder.control());
     Ok((recorder, intake))
+}
+
+/// Of the thread that writes what is tapped; names have at most
+/// [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES).
+fn tap_name(engine: &str) -> String {
+    let room = crate::MAX_NAME_BYTES - "-tap".len();
+    let end = (0..=room.min(engine.len())).rev().find(|end| engine.is_char_boundary(*end));
+    format!("{}-tap", &engine[..end.unwrap_or(0)])
 }
 
 /// Runs the thread's work and reports its panic as the engine's last event.

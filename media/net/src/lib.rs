@@ -15,6 +15,7 @@
 //! | TCP connection, in | one frame of [`media_core::framing::MAX_FRAME`] | the kernel slows the sender |
 //! | TCP connection, out | 64 KiB of media, 80 KiB in all | newest dropped as `tcp_buffer_full` |
 //! | the same | 2 s of media | oldest dropped as `tcp_late` |
+//! | what is tapped | see [`tap`] | oldest dropped, counted by reason |
 //! | what is recorded | see [`media_capture`] | packets dropped, counted, declared |
 //! | TCP connections | [`TcpConfig::max_connections`] | see [`Refused`] and [`Closed`] |
 
@@ -28,6 +29,7 @@ mod load;
 mod outbox;
 mod schedule;
 mod shared;
+pub mod tap;
 mod tcp;
 mod turns;
 mod wake;

@@ -9,6 +9,7 @@ use media_capture::{CaptureEvent, RecorderControl, RecorderStats};
 use media_core::{Command, Event, Snapshot, Stage};
 
 use crate::error::CommandError;
+use crate::tap::{TapControl, TapStats};
 use crate::tcp::TcpStats;
 use crate::wake::Wake;
 
@@ -55,6 +56,8 @@ pub struct EngineSnapshot {
     pub sockets: SocketStats,
     /// What was recorded; `None` where nothing can be.
     pub recorder: Option<RecorderStats>,
+    /// What analytics were given.
+    pub tap: TapStats,
     /// Events lost because nobody drained them.
     pub events_dropped: u64,
     /// Commands refused because the queue was full.
@@ -75,6 +78,8 @@ pub(crate) struct Shared {
     published: Mutex<Arc<Published>>,
     /// Set before the media thread starts, if at all.
     pub(crate) recorder: OnceLock<RecorderControl>,
+    /// The same.
+    pub(crate) tap: OnceLock<TapControl>,
 }
 
 /// What the media thread hands over.
@@ -110,6 +115,7 @@ impl Shared {
             failure: Mutex::new(None),
             published: Mutex::new(Arc::default()),
             recorder: OnceLock::new(),
+            tap: OnceLock::new(),
         })
     }
 
@@ -178,6 +184,7 @@ impl Shared {
             tcp: published.tcp,
             sockets: published.sockets,
             recorder: self.recorder.get().map(RecorderControl::stats),
+            tap: self.tap.get().map(TapControl::stats).unwrap_or_default(),
             events_dropped: self.events_dropped.load(Ordering::Relaxed),
             commands_rejected: self.commands_rejected.load(Ordering::Relaxed),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use media_capture::{MasterKey, RecorderConfig, SessionClock, TrackSpec};
 use media_core::api::{Layer, LayerWish};
+use media_core::tap::TapWish;
 use media_core::{Command, PlaneConfig};
 use media_net::{EngineConfig, TcpConfig};
 use pyo3::prelude::*;
@@ -366,6 +367,42 @@ impl Engine {
         self.send(Command::SetCapture {
             producer: parse::id("producer", producer)?,
             capture: capture.map(|id| parse::id("capture", id)).transpose()?,
+        })
+    }
+
+    /// Where tapped packets go: a connected ``SOCK_SEQPACKET`` socket, of which a copy is made.
+    #[pyo3(signature = (*, socket))]
+    fn set_tap_reader(&self, socket: Option<i32>) -> Result<(), Error> {
+        self.engine
+            .set_tap_reader(socket)
+            .map_err(|error| Error::Parameter(format!("socket: {error}")))
+    }
+
+    /// Taps a producer under a name, changes what is tapped of it, or ends that.
+    #[pyo3(
+        signature = (
+            *, producer, tap, spatial = Int::of(0), temporal = Int::of(0), zero_ns = Int::of(0)
+        ),
+        text_signature = "($self, *, producer, tap, spatial=0, temporal=0, zero_ns=0)"
+    )]
+    fn set_tap(
+        &self,
+        producer: Int,
+        tap: Option<Int>,
+        spatial: Int,
+        temporal: Int,
+        zero_ns: Int,
+    ) -> Result<(), Error> {
+        let byte = |name, value, most| parse::integer(name, value, 0..=most).map(|v| v as u8);
+        let layer = Layer {
+            spatial: byte("spatial", spatial, u8::MAX.into())?,
+            temporal: byte("temporal", temporal, Layer::ALL_TEMPORAL.into())?,
+        };
+        let zero_ns = parse::id("zero_ns", zero_ns)?;
+        let tap = tap.map(|id| parse::id("tap", id)).transpose()?;
+        self.send(Command::SetTap {
+            producer: parse::id("producer", producer)?,
+            wish: tap.map(|tap| TapWish { tap, layer, zero_ns }),
         })
     }
 

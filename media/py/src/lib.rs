@@ -35,7 +35,7 @@ mod _media {
     #[pymodule_export]
     use crate::stats::{
         CaptureStats, ConsumerStats, Counters, EncodingStats, ProducerStats, Snapshot, StageStats,
-        TcpStats, TransportStats,
+        TapStats, TcpStats, TransportStats,
     };
     #[pymodule_export]
     use crate::swarm::{Swarm, SwarmReport};

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use media_capture::{Cause, RecorderStats};
 use media_core::api::{self, LayerSwitchReason};
 use media_core::{DropReason, Protocol, Stage};
+use media_net::tap::TapDrop;
 use media_net::{Closed, EngineSnapshot, Refused};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -178,6 +179,8 @@ pub(crate) struct Snapshot {
     #[pyo3(get)]
     tcp: Py<TcpStats>,
     #[pyo3(get)]
+    tap: Py<TapStats>,
+    #[pyo3(get)]
     capture: Option<Py<CaptureStats>>,
     plane: Arc<api::Snapshot>,
     places: OnceLock<Places>,
@@ -236,6 +239,7 @@ impl Snapshot {
             rooms: snapshot.plane.rooms,
             load: snapshot.load,
             tcp: Py::new(py, TcpStats::new(py, &snapshot.tcp)?)?,
+            tap: Py::new(py, TapStats::new(py, &snapshot.tap)?)?,
             capture: match &snapshot.recorder {
                 Some(stats) => Some(Py::new(py, CaptureStats::new(py, stats)?)?),
                 None => None,
@@ -310,6 +314,27 @@ impl TcpStats {
             accepted: stats.accepted,
             refused: refused.into_py_dict(py)?.unbind(),
             closed: closed.into_py_dict(py)?.unbind(),
+        })
+    }
+}
+
+/// What an engine's taps did so far.
+#[pyclass(module = "sfu._media", frozen, get_all)]
+pub(crate) struct TapStats {
+    packets: u64,
+    delivered: u64,
+    waiting: u64,
+    dropped: Py<PyDict>,
+}
+
+impl TapStats {
+    fn new(py: Python<'_>, stats: &media_net::tap::TapStats) -> PyResult<TapStats> {
+        let dropped = TapDrop::ALL.map(|reason| (reason.as_str(), stats.dropped[reason as usize]));
+        Ok(TapStats {
+            packets: stats.packets,
+            delivered: stats.delivered,
+            waiting: stats.waiting,
+            dropped: dropped.into_py_dict(py)?.unbind(),
         })
     }
 }

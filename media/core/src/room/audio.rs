@@ -216,6 +216,7 @@ impl Room {
             is_late: false,
         };
         self.capture(cx, stream.producer, &packet, How::Copy);
+        self.tap(cx, stream.producer, &packet, How::Copy);
         self.forward(cx, stream.producer, &packet);
         cx.shared.scratch.frame = frame;
     }

@@ -10,7 +10,7 @@ use crate::capture::{CaptureId, Captured, How, Mark, Verdict};
 use crate::plane::NO_SINK;
 use crate::producer::Producer;
 use crate::rtcp::SenderInfo;
-use crate::rtp::{FIXED_HEADER_LEN, SeqNo};
+use crate::rtp::SeqNo;
 use crate::shared::Cx;
 use crate::table::Key;
 use crate::transport::Stream;
@@ -100,6 +100,7 @@ impl Room {
 
     /// Tells that a number arrived with nothing to record.
     pub(super) fn capture_nothing(&mut self, cx: &mut Cx, stream: Stream, ext_seq: u64) {
+        self.tap_nothing(cx, stream, ext_seq);
         let Some(producer) = self.producers.get_mut(stream.producer) else { return };
         let Some(capture) = producer.capture else { return };
         let how = if stream.is_rtx { How::Retransmitted } else { How::Original };
@@ -187,14 +188,10 @@ fn hand_over(cx: &mut Cx, producer: &Producer, capture: CaptureId, packet: &Pack
     let instance = producer.encodings.get(packet.encoding).map_or(0, |e| e.instance);
     let header = &packet.header;
     // A frame that came as a copy has no header of its own.
-    let mut made = [0; FIXED_HEADER_LEN];
+    let made;
     let (head, payload) = match how {
         How::Copy => {
-            made[0] = 0x80;
-            made[1] = header.payload_type;
-            made[2..4].copy_from_slice(&header.sequence_number.0.to_be_bytes());
-            made[4..8].copy_from_slice(&header.timestamp.to_be_bytes());
-            made[8..12].copy_from_slice(&header.ssrc.to_be_bytes());
+            made = header.fixed();
             (&made[..], packet.bytes)
         }
         How::Original | How::Retransmitted => (packet.bytes, &[][..]),

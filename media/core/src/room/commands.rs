@@ -488,6 +488,7 @@ pub(crate) fn subject(command: &Command) -> (&'static str, u64) {
         Command::RequestKeyframe { producer } => ("request_keyframe", *producer),
         Command::SetCapture { producer, .. } => ("set_capture", *producer),
         Command::PauseCapture { producer, .. } => ("pause_capture", *producer),
+        Command::SetTap { producer, .. } => ("set_tap", *producer),
         Command::CloseCapture { capture } => ("close_capture", *capture),
         Command::AddConsumer { consumer, .. } => ("add_consumer", *consumer),
         Command::UpdateConsumer { consumer, .. } => ("update_consumer", *consumer),

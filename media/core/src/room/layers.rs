@@ -300,6 +300,9 @@ impl Room {
         if let Some(largest) = wanted.last_mut().filter(|_| producer.capture.is_some()) {
             *largest = true;
         }
+        if let Some(tap) = &producer.tap {
+            wanted[producer.encoding_wanted_by_tap(&tap.wish)] = true;
+        }
         if let Some(encodings) = producer.demand.update(&wanted, cx.now) {
             cx.shared.events.push(Event::ProducerDemand { producer: producer.id, encodings });
         }
@@ -342,6 +345,7 @@ impl Room {
             }
         }
         for producer in videos {
+            self.retarget_tap(cx, producer);
             self.update_demand(cx, producer);
         }
         self.schedule_layers(cx);

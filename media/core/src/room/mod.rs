@@ -13,6 +13,7 @@ mod receive;
 mod rtcp_in;
 mod rtcp_out;
 mod stats;
+mod tap;
 mod timers;
 
 pub(crate) use commands::{CommandResult, subject};
@@ -89,6 +90,9 @@ impl Room {
             }
         }
         producer.consumers = receivers;
+        if let Some(tap) = producer.tap {
+            producer.want_keyframe(tap.encoding);
+        }
         self.send_keyframe_request(cx, key);
     }
 

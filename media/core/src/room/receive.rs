@@ -341,6 +341,7 @@ impl Room {
         cx.ledger().pass(Stage::Media);
         let how = if is_repair { How::Retransmitted } else { How::Original };
         self.capture(cx, stream.producer, &packet, how);
+        self.tap(cx, stream.producer, &packet, how);
         self.forward_recovered(cx, stream, ext_seq, recovered);
         self.forward(cx, stream.producer, &packet);
         if is_audio {

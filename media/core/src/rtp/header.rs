@@ -142,6 +142,17 @@ impl RtpHeader {
         })
     }
 
+    /// The fixed header alone: neither marker, CSRCs, extensions nor padding.
+    pub fn fixed(&self) -> [u8; FIXED_HEADER_LEN] {
+        let mut fixed = [0; FIXED_HEADER_LEN];
+        fixed[0] = VERSION << 6;
+        fixed[1] = self.payload_type;
+        fixed[2..4].copy_from_slice(&self.sequence_number.0.to_be_bytes());
+        fixed[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
+        fixed[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
+        fixed
+    }
+
     /// Where the payload is, without padding.
     pub fn payload_range(&self) -> Range<usize> {
         self.header_len..self.payload_end
