@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from analytics.config import AnalyticsConfig
 from archive.config import ArchiveConfig
 from recorder.config import EvidenceConfig, RecordingConfig
 from sfu.config import SfuConfig
@@ -396,6 +397,7 @@ class Settings(Section):
     archive: ArchiveConfig = Field(default_factory=ArchiveConfig)
     alerts: AlertsConfig = Field(default_factory=AlertsConfig)
     consents: ConsentsConfig = Field(default_factory=ConsentsConfig)
+    analytics: AnalyticsConfig = Field(default_factory=AnalyticsConfig)
 
     @model_validator(mode="after")
     def _originals_go_verified(self) -> Self:

@@ -1,4 +1,4 @@
-"""Chinese for the models of detectors."""
+"""Chinese for detectors and their models."""
 
 MODELS: dict[str, str] = {
     # Commands.
@@ -47,6 +47,20 @@ MODELS: dict[str, str] = {
     ),
     "{model}: is installed": "{model}: 已安装",
     "{model}: installed, sha256 {digest}": "{model}: 安装完成，sha256 {digest}",
+    # Detectors.
+    "no detector is called {detector}; there are {known}": (
+        "没有名为 {detector} 的检测器；可用的有 {known}"
+    ),
+    "several packages give a detector called {detector}: {packages}; uninstall one of them": (
+        "多个软件包提供了名为 {detector} 的检测器: {packages}；请卸载其中之一"
+    ),
+    "the detector {detector} of {package} can't be imported: {reason}": (
+        "无法导入 {package} 的检测器 {detector}: {reason}"
+    ),
+    "{target} of {package} is no detector: {lack}": "{package} 的 {target} 不是检测器: {lack}",
+    "analytics.detectors.{key}: {problem}": "analytics.detectors.{key}: {problem}",
+    "there is no such key; {detector} has {known}": "没有这个键；{detector} 有 {known}",
+    "must be an absolute path": "必须是绝对路径",
     # Errors.
     "no model is called {model}; there are {known}": "没有名为 {model} 的模型；可用的有 {known}",
     "can't read {path}: {reason}": "无法读取 {path}: {reason}",

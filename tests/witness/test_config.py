@@ -53,6 +53,18 @@ def test_environment_beats_file_beats_default() -> None:
             "log: {format: xml}\n",
             "w.yaml:1:7: log.format: must be 'console' or 'json' (is 'xml')",
         ),
+        (
+            "analytics:\n  detectors:\n    transcript:\n      threads: 0\n",
+            "w.yaml:4:7: analytics.detectors.transcript.threads: must be 1 or more",
+        ),
+        (
+            "analytics:\n  detectors:\n    transcript: {threads: yes}\n",
+            "w.yaml:3:18: analytics.detectors.transcript.threads: must be a number, not yes or no",
+        ),
+        (
+            "analytics:\n  detectors:\n    transcript: 3\n",
+            "w.yaml:3:5: analytics.detectors.transcript: must be a section with keys (is 3)",
+        ),
         ("log: 3\n", "w.yaml:1:1: log: must be a section with keys (is 3)"),
         (
             "media:\n  listen: []\n",
@@ -149,6 +161,22 @@ def test_wrong_file_is_named_with_line_and_column(text: str, expected: str) -> N
     with pytest.raises(ConfigError) as caught:
         merge_settings(parse_config(text.encode(), "w.yaml"), {})
     assert caught.value.problems == expected.splitlines()
+
+
+def test_detector_that_is_not_there_is_named_with_those_that_are() -> None:
+    (line,) = problems("analytics:\n  detectors:\n    phones: {}\n")
+    assert line.startswith(
+        "w.yaml:3:5: analytics.detectors.phones: no detector is called phones; there are "
+    )
+
+
+def test_key_that_a_detector_has_not_is_named_with_those_it_has() -> None:
+    lines = problems("analytics: {detectors: {transcript: {treads: 1, beam: 0}}}\n")
+    assert lines[0].startswith(
+        "w.yaml:1:38: analytics.detectors.transcript.treads: there is no such key; transcript has"
+        " enabled, model_path, "
+    )
+    assert lines[1].endswith("transcript.beam: must be 1 or more")
 
 
 def test_all_problems_are_named_at_once() -> None:

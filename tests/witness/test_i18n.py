@@ -47,6 +47,7 @@ CARRIERS = {
     "TransparencyError",
     "UnknownNodeError",
     "DetectorConfigError",
+    "DetectorError",
     "HostError",
     "ModelDigestError",
     "ModelInstallError",

@@ -1,0 +1,151 @@
+"""Settings of analytics: the section ``analytics`` of the server's file."""
+
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from analytics.detector import Detector, DetectorConfig
+from analytics.errors import DetectorConfigError, DetectorError
+from analytics.models import InstalledModels
+from analytics.registry import Registry, the_registry
+
+__all__ = ["AnalyticsConfig", "config_of"]
+
+_NOT_A_NUMBER: Final = "must be a number, not yes or no"
+
+
+class AnalyticsConfig(BaseModel):
+    """Detectors that watch calls, and the models they run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    detectors: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Settings of detectors by name, `{phone: {enabled: false}}`;"
+        " `witness detector card NAME` tells those of one.",
+    )
+    models_directory: Path | None = Field(
+        default=None,
+        description="Where `witness models install` has put the models (default: $WITNESS_MODELS,"
+        " else ~/.cache/witness/models).",
+    )
+    own_models: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Files of your own that stand in for models, by the model's name; absolute"
+        " paths.",
+    )
+
+    @field_validator("detectors")
+    @classmethod
+    def _detectors_understand_it(
+        cls, detectors: dict[str, dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        registry = the_registry() if detectors else None
+        for name, values in detectors.items():
+            assert registry is not None
+            _check(registry, name, values)
+        return detectors
+
+    @field_validator("own_models")
+    @classmethod
+    def _paths_are_absolute(cls, paths: dict[str, Path]) -> dict[str, Path]:
+        for name, path in paths.items():
+            if not path.is_absolute():
+                raise contradiction("must be an absolute path", name)
+        return paths
+
+    def models(self) -> InstalledModels:
+        """The models that detectors of these settings run."""
+        return InstalledModels(self.models_directory, self.own_models)
+
+    def config(self, detector: type[Detector]) -> DetectorConfig:
+        """Settings of one detector.
+
+        Raises:
+            DetectorConfigError: they are not what they should be.
+        """
+        return config_of(detector, self.detectors.get(detector.name, {}))
+
+
+def config_of(detector: type[Detector], values: Mapping[str, Any]) -> DetectorConfig:
+    """Settings of a detector, checked.
+
+    Raises:
+        DetectorConfigError: they are not what they should be; the first complaint, with its key.
+    """
+    try:
+        config = detector.Config.model_validate(dict(values))
+        _numbers_are_not_switches(detector.Config, values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DetectorConfigError(
+            "analytics.detectors.{key}: {problem}",
+            key=".".join((detector.name, *map(str, first["loc"]))),
+            problem=first["msg"],
+        ) from error
+    return config
+
+
+def _check(registry: Registry, name: str, values: dict[str, Any]) -> None:
+    """Complaints about a detector's settings, placed where the settings are read."""
+    try:
+        detector = registry.find(name)
+    except DetectorError as error:
+        raise contradiction(error.template, name, **error.values) from error
+    try:
+        detector.Config.model_validate(values)
+        _numbers_are_not_switches(detector.Config, values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = (name, *map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise contradiction(
+                "there is no such key; {detector} has {known}",
+                *path,
+                detector=name,
+                known=", ".join(detector.Config.model_fields),
+            ) from error
+        raise _again(first, path) from error
+
+
+def contradiction(template: str, *path: str, **values: object) -> PydanticCustomError:
+    """An error at an inner key of a field, as the reader of the server's file understands it."""
+    context = {**values, "template": template, "fields": (".".join(path),)}
+    return PydanticCustomError("contradiction", template, context)
+
+
+def _again(error: ErrorDetails, path: tuple[str, ...]) -> PydanticCustomError:
+    """An error of the inner model, at an inner key of the field."""
+    context = {**error.get("ctx", {}), "fields": (".".join(path),)}
+    message = error["msg"].replace("{", "{{").replace("}", "}}")
+    return PydanticCustomError(error["type"], message, context)
+
+
+def _numbers_are_not_switches(config: type[BaseModel], values: Mapping[str, Any]) -> None:
+    """YAML reads ``yes`` and ``on`` as true, which Python takes for 1."""
+    for name, info in config.model_fields.items():
+        if isinstance(values.get(name), bool) and _is_number(info.annotation):
+            raise ValidationError.from_exception_data(
+                config.__name__,
+                [
+                    {
+                        "type": PydanticCustomError(
+                            "contradiction", _NOT_A_NUMBER, {"template": _NOT_A_NUMBER}
+                        ),
+                        "loc": (name,),
+                        "input": values[name],
+                    }
+                ],
+            )
+
+
+def _is_number(annotation: Any) -> bool:
+    if get_origin(annotation) in {Union, types.UnionType}:
+        kinds = set(get_args(annotation)) - {type(None)}
+    else:
+        kinds = {annotation}
+    return kinds <= {int, float}
