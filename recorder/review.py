@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from recorder.backfill.ledger import Ledger
 from recorder.errors import FlowError, RecorderError
+from recorder.findings import FindingBook
 from recorder.flow import read_flow
 from recorder.intervals import Range, intersect, length, normalised, subtract
 from recorder.log import Event, read_events
@@ -23,6 +24,7 @@ MAX_GAPS: Final = 2_000
 """Gaps of a track that are told one by one; beyond it the largest are."""
 
 MAX_LINES: Final = 10_000
+MAX_FINDINGS: Final = 5_000
 _JOIN_US: Final = 200_000
 """Gaps of one cause that are nearer to each other are shown as one."""
 
@@ -196,6 +198,7 @@ def describe_recording(place: Path) -> dict[str, Any]:
         "tracks": [_track(track, abouts[name]) for name, track in timeline.tracks.items()],
         "completeness": {"audio": counts["audio"].ratio, "video": counts["video"].ratio},
         "alerts": facts.alerts,
+        "findings": facts.findings.findings()[:MAX_FINDINGS],
         "transcript": lines,
         "packages": facts.packages,
         "uploads": facts.uploads,
@@ -207,6 +210,7 @@ class _Facts:
 
     def __init__(self) -> None:
         self.ledger = Ledger()
+        self.findings = FindingBook()
         self.packages: list[dict[str, Any]] = []
         self.alerts: list[dict[str, Any]] = []
         self.uploads = 0
@@ -215,6 +219,7 @@ class _Facts:
         for event in events:
             payload = event.payload
             self.ledger.apply(event.type, payload, event.at_us, event.actor)
+            self.findings.apply(event)
             match event.type:
                 case "recording.sealed":
                     about = {"package": payload["package"], "manifest": payload["manifest"]}

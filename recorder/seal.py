@@ -18,6 +18,7 @@ from recorder.canonical import canonical
 from recorder.consents import CONSENTS_FILE, write_consents
 from recorder.digests import Digests, digests_of
 from recorder.errors import CanonicalError, LogBusyError, SealError
+from recorder.findings import CHECKS_FILE, CLOSED, write_checks
 from recorder.flow import FLOW_FILE
 from recorder.keys import KeyRing
 from recorder.log import Event, EventLog, read_events
@@ -34,11 +35,11 @@ from recorder.transparency import TransparencyLog
 __all__ = ["DOCUMENTS", "Progress", "Sealed", "SealingOffice", "seal"]
 
 DOCUMENTS: Final = (
-    "checks.jsonl", CONSENTS_FILE, FLOW_FILE, "policy.json", TRANSCRIPT_FILE,
+    CHECKS_FILE, CONSENTS_FILE, FLOW_FILE, "policy.json", TRANSCRIPT_FILE,
 )  # fmt: skip
 """Facts of the sale that are sealed with the media when the session's directory holds them."""
 
-_LOGGED: Final = frozenset({"flow.given", "transcript.closed"})
+_LOGGED: Final = frozenset({"flow.given", "transcript.closed", CLOSED})
 """Events that hold the digests of a document."""
 
 _LAST_FILES: Final = 4
@@ -205,6 +206,7 @@ def _declare_holes(place: Path, *, unsettled: bool) -> int:
         if (place / TRANSCRIPT_FILE).is_file() and not is_closed(place):
             close_transcript(place, log)
         write_consents(place, read_events(place, log.session))
+        write_checks(place, log)
         return pending.count
 
 

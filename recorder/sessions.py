@@ -22,6 +22,7 @@ from recorder.errors import (
     SessionFileError,
     SessionStateError,
 )
+from recorder.findings import FindingBook
 from recorder.flow import Flow, read_flow, write_flow
 from recorder.log import EventLog, LogDisk, read_events
 from recorder.log_writer import LogWriter, SessionLog
@@ -263,6 +264,15 @@ class Sessions:
         """
         return await asyncio.to_thread(_read_consents, self._place(session_id))
 
+    async def findings(self, session_id: str) -> dict[str, Any]:
+        """What detectors found, and times of which they don't know.
+
+        Raises:
+            SessionFileError: there is no such session.
+            LogDamagedError: its log was changed.
+        """
+        return await asyncio.to_thread(_read_findings, self._place(session_id))
+
     async def append_transcript(
         self, session_id: str, lines: Sequence[Spoken], *, final: bool, actor: str
     ) -> dict[str, Any]:
@@ -470,3 +480,10 @@ def _read_consents(place: Path) -> dict[str, Any]:
     for event in read_events(place, session):
         book.apply(event)
     return {"session_id": session.session, **book.to_json()}
+
+
+def _read_findings(place: Path) -> dict[str, Any]:
+    session, book = read_session(place), FindingBook()
+    for event in read_events(place, session):
+        book.apply(event)
+    return {"session_id": session.session, "findings": book.findings(), "lost": book.lost}

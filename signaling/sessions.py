@@ -108,6 +108,10 @@ class RecordedSessions(Protocol):
         """What participants agreed to, and withdrew."""
         ...
 
+    async def findings(self, session_id: str) -> dict[str, Any]:
+        """What detectors found, and times of which they don't know."""
+        ...
+
     async def transcribe(
         self, session_id: str, lines: list[dict[str, Any]], *, final: bool, actor: str
     ) -> dict[str, Any]:
@@ -136,6 +140,7 @@ class SessionEndpoint:
             web.post(f"{one}/commands", self._guarded(self._command, _WRITERS)),
             web.get(f"{one}/timeline", self._guarded(self._timeline, _READERS)),
             web.get(f"{one}/consents", self._guarded(self._consents, _READERS)),
+            web.get(f"{one}/findings", self._guarded(self._findings, _READERS)),
             web.post(f"{one}/transcript", self._transcribe),
         ]
 
@@ -194,6 +199,9 @@ class SessionEndpoint:
 
     async def _consents(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
         return 200, await self._sessions.consents(request.match_info["session"])
+
+    async def _findings(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
+        return 200, await self._sessions.findings(request.match_info["session"])
 
     async def _detector(self, request: web.Request, session_id: str) -> StaffIdentity:
         who = self._staff.identity(request, _DETECTORS)

@@ -9,7 +9,7 @@ from typing import Final
 from recorder.errors import RecorderError
 from recorder.summary import Summary, summarise
 from signaling.notices import AlertNotice, rfc3339
-from witness.alerts import Alert, AlertBoard, AlertKind, Severity
+from witness.alerts import Alert, AlertBoard, AlertCollector, AlertKind, Severity
 from witness.config import AlertsConfig
 from witness.errors import ConfigError
 from witness.tokens import load_token
@@ -61,6 +61,7 @@ class Alarms:
         self, config: AlertsConfig, directory: Path, webhook: Webhook | None, tell_room: TellRoom
     ) -> None:
         self.board = AlertBoard()
+        self.collector = AlertCollector(self.board)
         self.webhook = webhook
         self._least = config.completeness
         self._directory = directory

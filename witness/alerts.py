@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -141,10 +141,15 @@ class AlertBoard:
 
 
 class AlertCollector(Collector):
-    """Alerts by kind and grade."""
+    """Alerts by kind and grade.
+
+    Attributes:
+        findings: of detectors, by grade: those have grades of their own.
+    """
 
     def __init__(self, board: AlertBoard) -> None:
         self._board = board
+        self.findings: Callable[[], Mapping[str, int]] = dict
 
     def collect(self) -> Iterable[Metric]:
         """Totals and those open now; every label value is present, if only with 0."""
@@ -160,5 +165,7 @@ class AlertCollector(Collector):
                 labels = [kind.value, severity.value]
                 total.add_metric(labels, self._board.raised[kind.value, severity.value])
                 now.add_metric(labels, present[kind.value, severity.value])
+        for grade, count in self.findings().items():
+            total.add_metric(["finding", grade], count)
         yield total
         yield now

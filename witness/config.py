@@ -28,6 +28,7 @@ from sfu.section import Section
 from signaling.auth import first_line
 from signaling.config import SignalingConfig
 from signaling.origin import is_loopback
+from witness.finding_grades import FindingGrades
 from witness.hosts import is_host_name, is_ip_address
 
 __all__ = [
@@ -334,7 +335,7 @@ class MediaConfig(Section):
 
 
 class AlertsConfig(Section):
-    """What is wrong with recordings, and who is told."""
+    """What is wrong with recordings or found in calls, and who is told."""
 
     completeness: float = Field(
         default=0.99,
@@ -357,6 +358,7 @@ class AlertsConfig(Section):
     secret_file: Path | None = Field(
         default=None, description="File with the secret of the webhook's signature."
     )
+    findings: FindingGrades = Field(default_factory=FindingGrades)
 
     @model_validator(mode="after")
     def _signed(self) -> Self:

@@ -83,6 +83,7 @@ class ConsentService:
         permitted: told what detectors may do, at once when that changes.
         changed: told whose consents changed.
         room_changed: told the room whose session began or ended.
+        withdrawn: told what was withdrawn, as webhooks have it.
         forgotten: rooms whose consents were forgotten because there were too many.
     """
 
@@ -102,6 +103,7 @@ class ConsentService:
         self.permitted: Permitted = lambda *_: None
         self.changed: Callable[[Subject], None] = lambda _: None
         self.room_changed: Callable[[str], None] = lambda _: None
+        self.withdrawn: Callable[[dict[str, Any]], None] = lambda _: None
         self.forgotten = 0
 
     # What happens to sessions.
@@ -218,8 +220,21 @@ class ConsentService:
             return None
         self._note(room, self._withdrawn(consent_id, subject.participant_id, permission, by))
         self._tell(room, subject.participant_id)
+        about = {"participant": subject.participant_id, "permission": permission}
+        where = {"session": room.session_id or None, "room": subject.room_id}
+        self.withdrawn({**where, **about, "consent": consent_id})
         self.changed(subject)
         return consent_id
+
+    def allows(
+        self, session_id: str, participant_id: str, permissions: frozenset[Permission]
+    ) -> bool:
+        """Whether somebody in a session that runs allows all of these."""
+        needed = permissions - {Permission.PICTURE}
+        room = next((one for one in self._rooms.values() if one.session_id == session_id), None)
+        return not needed or (
+            room is not None and needed <= room.book.held_by(participant_id).keys()
+        )
 
     def _withdrawn(self, consent_id: str, participant: str, permission: str, by: str) -> _Note:
         payload = {

@@ -22,7 +22,6 @@ from signaling.archive import ArchiveEndpoint
 from signaling.auth import MintingKey, TokenVerifier, VerificationKey
 from signaling.clock import system_clock
 from signaling.config import AuthConfig
-from signaling.consent_endpoint import ConsentEndpoint
 from signaling.hub import Hub
 from signaling.problem import problem_middleware
 from signaling.recording import RecordingState
@@ -31,14 +30,11 @@ from signaling.server import build_app
 from witness import os_errors
 from witness.admin import Access, AdminPages
 from witness.alarms import Alarms, make_webhook
-from witness.alerts import AlertCollector
 from witness.archive_service import ArchiveCatalogue, ArchiveCollector, ArchiveService
 from witness.archiving import Archiving
 from witness.assets import web_dir
 from witness.completeness import RecordingUploads
 from witness.config import HttpLimits, Settings, socket_address, split_address
-from witness.consent_texts import asked_for, load_texts
-from witness.consents import ConsentService, tell_consents
 from witness.descriptors import affordable, raise_limit
 from witness.engines import start_engines, stop_engines
 from witness.errors import StartError
@@ -54,6 +50,7 @@ from witness.playback import PlaybackCollector, PlaybackLibrary
 from witness.preflight import Material, load_material
 from witness.recording import RecordingService, load_key
 from witness.sessions import SessionService
+from witness.watching import Watching
 from witness.webhook import WebhookCollector
 
 __all__ = ["WitnessServer"]
@@ -95,7 +92,7 @@ class WitnessServer:
         self._archive: ArchiveService | None = None
         self._library: PlaybackLibrary | None = None
         self._alarms: Alarms | None = None
-        self._consents: ConsentService | None = None
+        self._watching: Watching | None = None
 
     @property
     def hub(self) -> Hub:
@@ -189,7 +186,7 @@ class WitnessServer:
                 uploads=uploads,
             )
             app.middlewares.insert(0, note_request)
-            self._ask_consents(hub, app)
+            self._watch_calls(hub, metrics, app)
             self._show_recordings(hub, metrics, app, keys)
             self._open_archive(hub, metrics, app)
             pages = AdminPages(hub, metrics, access)
@@ -253,6 +250,9 @@ class WitnessServer:
 
     async def _end_recordings(self, sfu: Sfu | None) -> None:
         """Takes over the last files and gaps of all recordings; engines have ended."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            await watching.stop()
         if self._archive is not None:
             await self._archive.stop()
             self._archive = None
@@ -279,8 +279,8 @@ class WitnessServer:
             return
         filling = self._filling
         recording = self._recording.of_session(session_id) if self._recording else None
-        if self._consents is not None:
-            tell_consents(self._consents, room_id, session_id, state, recording)
+        if self._watching is not None:
+            self._watching.tell(room_id, session_id, state, recording)
         if filling is None:
             self._hub.recordings.set_state(room_id, session_id, state, system_clock())
         elif state == "off":
@@ -306,7 +306,7 @@ class WitnessServer:
         webhook = make_webhook(self.settings.alerts)
         self._alarms = Alarms(self.settings.alerts, directory, webhook, hub.recordings.alert)
         self._recording.alarm = self._alarms.capture
-        metrics.registry.register(AlertCollector(self._alarms.board))
+        metrics.registry.register(self._alarms.collector)
         if webhook is not None:
             metrics.registry.register(WebhookCollector(webhook))
 
@@ -342,17 +342,18 @@ class WitnessServer:
             self._sessions = SessionService.of_rooms(hub.sfu.rooms, self._recording)
         return self._sessions
 
-    def _ask_consents(self, hub: Hub, app: web.Application) -> None:
-        """Asks people what detectors may do, where any are to watch them."""
-        recording, config = self._recording, self.settings.consents
-        asked = asked_for(config.ask, load_texts(config.texts))
-        if recording is None or not asked:
+    def _watch_calls(self, hub: Hub, metrics: Metrics, app: web.Application) -> None:
+        """Asks people what detectors may do, and takes what those find, where there are any."""
+        if self._recording is None or self._alarms is None or not self.settings.consents.ask:
             return
-        service = ConsentService(asked, recording.directory, recording.writer)
-        service.changed = hub.consents.changed
-        service.room_changed = hub.consents.room_changed
-        hub.consents.desk = self._consents = service
-        app.add_routes(ConsentEndpoint(service, hub.verifier, system_clock).routes())
+        webhook = self._alarms.webhook
+        post = None if webhook is None else webhook.send
+        config, alerts = self.settings.consents, self.settings.alerts
+        self._watching = Watching({}, config, alerts, self._recording, hub, post)
+        self._watching.findings.start()
+        app.add_routes(self._watching.routes())
+        metrics.registry.register(self._watching.collector)
+        self._alarms.collector.findings = self._watching.collector.graded
 
     def _show_recordings(
         self, hub: Hub, metrics: Metrics, app: web.Application, keys: MasterKeys | None

@@ -121,6 +121,10 @@ class SessionService:
         """What participants agreed to, and withdrew."""
         return await _answered(self._sessions.consents(session_id))
 
+    async def findings(self, session_id: str) -> dict[str, Any]:
+        """What detectors found, and times of which they don't know."""
+        return await _answered(self._sessions.findings(session_id))
+
     async def transcribe(
         self, session_id: str, lines: list[dict[str, Any]], *, final: bool, actor: str
     ) -> dict[str, Any]:

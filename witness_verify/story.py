@@ -158,7 +158,7 @@ class Story:
             self.lost.append((low, high))
         elif kind in {"attempt.started", "attempt.ended"}:
             self._attempt(kind, payload)
-        elif kind in {"flow.given", "transcript.closed"}:
+        elif kind in {"flow.given", "transcript.closed", "checks.closed"}:
             self.documents[values.text(payload, "file")] = values.digests(payload)
         elif kind == "track.opened" or kind in _OF_TRACKS:
             name = values.text(payload, "track")
