@@ -155,7 +155,6 @@ class Admission:
 
     def _begin(self, member: Member, connection: Connection, message: Join, now: Instant) -> None:
         self._attach(member, connection, after_seq=0)
-        self._take_key(member, message.data.device_key)
         self.set_deadlines(member, now)
         token = self.tokens.issue(member)
         member.welcome(message.id, Joined(**self._state(member, token, now)))
@@ -183,7 +182,6 @@ class Admission:
         if last_seq is None:
             member.replies.clear()
         self._attach(member, connection, after_seq=member.outbox.base_seq)
-        self._take_key(member, message.data.device_key)
         self.stats.resumes["replay" if replay else "snapshot"] += 1
         log.info("participant resumed", extra={**member.log_extra, "replay": replay})
         state = self._state(member, self.tokens.rotate(member, used), now)
@@ -192,10 +190,6 @@ class Admission:
         self.announcer.remind_advice(member)
         if not replay:
             self._remind(member, now)
-
-    def _take_key(self, member: Member, public: str | None) -> None:
-        if public is not None:
-            self.recordings.take_key(member, public)
 
     def _hand_on_allowance(self, member: Member, connection: Connection) -> None:
         """A new socket brings no new burst: else reconnecting would get around every rate."""

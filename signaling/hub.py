@@ -29,6 +29,7 @@ from signaling.member import Member
 from signaling.messages import (
     ConsentGive,
     ConsentWithdraw,
+    DeviceKey,
     DigestBatch,
     FindingAcknowledge,
     Join,
@@ -291,6 +292,9 @@ class Hub:
         match message:
             case DigestBatch():
                 return self.recordings.accept(member, message.data)
+            case DeviceKey():
+                self.recordings.take_key(member, message.data)
+                return Ok()
             case ConsentGive() | ConsentWithdraw():
                 return self.consents.accept(member, message, now)
             case FindingAcknowledge():

@@ -51,7 +51,6 @@ class Member:
         overflowed: the outbox passed its bounds and the socket has to go.
         report: latest quality report.
         advice: what it was told about loss of audio.
-        device_key: what its device signs digests with, public half, base64.
     """
 
     def __init__(
@@ -83,7 +82,6 @@ class Member:
         self.overflowed = False
         self.report: QualityReportData | None = None
         self.advice = Advice()
-        self.device_key: str | None = None
 
     @property
     def participant_id(self) -> str:
@@ -146,7 +144,6 @@ class Member:
         self.outbox = Outbox(self._limits.outbox_messages, self._limits.outbox_bytes)
         self.replies.clear()
         self.advice = Advice()
-        self.device_key = None
 
     def notify(self, data: ServerData, *, data_json: str | None = None) -> None:
         """Tells the member something that must not be lost.

@@ -29,6 +29,8 @@ __all__ = [
     "ClientMessage",
     "ConsentGive",
     "ConsentWithdraw",
+    "DeviceKey",
+    "DeviceKeyData",
     "DigestBatch",
     "DigestBatchData",
     "DigestChunk",
@@ -80,8 +82,13 @@ def _is_point(encoded: str) -> str:
     return encoded
 
 
-DeviceKey = Annotated[str, Field(pattern=r"^B[A-P][A-Za-z0-9+/]{85}=$"), AfterValidator(_is_point)]
+DevicePoint = Annotated[
+    str, Field(pattern=r"^B[A-P][A-Za-z0-9+/]{85}=$"), AfterValidator(_is_point)
+]
 """65 bytes of a point that is not compressed, base64 (SEC 1, section 2.3.3)."""
+
+Signature = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+"""ECDSA on P-256 with SHA-256, r and s of 32 bytes each, over canonical JSON; base64."""
 
 
 class _Strict(BaseModel):
@@ -112,7 +119,6 @@ class JoinData(_Strict):
         default="zh-CN", max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
     )
     auto_subscribe: bool = True
-    device_key: DeviceKey | None = None
 
 
 class Join(_Request):
@@ -127,7 +133,6 @@ class ResumeData(_Strict):
 
     resume_token: str = Field(min_length=1, max_length=128)
     last_seq: Count | None
-    device_key: DeviceKey | None = None
 
 
 class Resume(_Request):
@@ -316,16 +321,29 @@ class DigestChunk(_Strict):
     sha256: Sha256
 
 
-class BatchSignature(_Strict):
-    """What a device adds to a batch: its key, its place in the key's chain, and a signature.
+class DeviceKeyData(_Strict):
+    """Fields of ``device.key``."""
 
-    The signature is ECDSA on P-256 with SHA-256, r and s of 32 bytes each, over canonical JSON.
-    """
+    session_id: Identifier
+    public: DevicePoint
+    proof: Signature
+
+
+class DeviceKey(_Request):
+    """What signs digests of a recording from now on, and a proof that the client has it."""
+
+    type: Literal["device.key"]
+    data: DeviceKeyData
+
+
+class BatchSignature(_Strict):
+    """What a device adds to a batch: its key, its place in the key's chain, and a signature."""
 
     key: Sha256
     batch: Annotated[int, Field(ge=1, le=2**53 - 1)]
     prev: Sha256
-    signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+    late: bool
+    signature: Signature
 
 
 class DigestBatchData(_Strict):
@@ -426,6 +444,7 @@ Request = (
     | QualityReport
     | LayersWant
     | LayersFirst
+    | DeviceKey
     | DigestBatch
     | ConsentGive
     | ConsentWithdraw

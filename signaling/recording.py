@@ -3,7 +3,6 @@
 The recording itself is somebody else's: :class:`Completeness` is what this package asks of it.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from sfu.model import Role
 from signaling.clock import Instant
 from signaling.errors import ErrorCode, RefusedError
-from signaling.messages import DigestBatchData
+from signaling.messages import DeviceKeyData, DigestBatchData
 from signaling.notices import (
     AlertNotice,
     DigestsKept,
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from signaling.member import Member
 
 __all__ = ["Completeness", "Kept", "RecordingState", "Recordings", "Wanted"]
-
-log = logging.getLogger(__name__)
 
 RecordingState = Literal["on", "paused", "off"]
 
@@ -65,11 +62,12 @@ class Kept:
 class Completeness(Protocol):
     """What keeps the ledger of what was sent and what arrived. Calls return at once."""
 
-    def announce_key(self, session_id: str, participant_id: str, public: str) -> None:
+    def announce_key(self, session_id: str, participant_id: str, public: str, proof: str) -> None:
         """Enters the key of a participant's device into the session's log.
 
         Raises:
-            RefusedError: it is another participant's, or there are too many.
+            RefusedError: the proof is wrong, it is another participant's, there are too many, or
+                the session isn't recorded here.
         """
         ...
 
@@ -187,27 +185,19 @@ class Recordings:
             )
             member.notify_volatile(GapWant(session_id=session_id, chunks=chunks, more=more))
 
-    def take_key(self, member: "Member", public: str) -> None:
-        """A member's device has this key from now on."""
-        if member.device_key == public:
-            return
-        member.device_key = public
-        recorded = self._rooms.get(member.room_id)
-        if recorded is not None:
-            self._announce_key(member, recorded)
+    def take_key(self, member: "Member", wanted: DeviceKeyData) -> None:
+        """Carries out ``device.key``.
 
-    def _announce_key(self, member: "Member", recorded: _Recorded) -> None:
-        public = member.device_key
-        if self.completeness is None or public is None or recorded.state == "off":
-            return
-        try:
-            self.completeness.announce_key(recorded.session_id, member.participant_id, public)
-        except RefusedError as refused:
-            # What it signs is refused, too; it goes on without signatures.
-            log.warning("device key refused", extra={**member.log_extra, "reason": str(refused)})
+        Raises:
+            RefusedError: not recorded, or the key can't be taken.
+        """
+        if self.completeness is None:
+            raise RefusedError(ErrorCode.UNKNOWN_REQUEST, "this server doesn't record")
+        self.completeness.announce_key(
+            wanted.session_id, member.participant_id, wanted.public, wanted.proof
+        )
 
     def _tell(self, member: "Member", recorded: _Recorded, now: Instant) -> None:
-        self._announce_key(member, recorded)
         upload = None
         if self.completeness is not None and member.grant.publish and not member.grant.hidden:
             session_id = recorded.session_id

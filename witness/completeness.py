@@ -10,6 +10,7 @@ from recorder.backfill.errors import (
     BodyError,
     BusyError,
     ContradictionError,
+    DeviceKeyError,
     IncompleteError,
     LedgerFullError,
     MismatchError,
@@ -41,12 +42,16 @@ class RecordingUploads:
         self._tokens = tokens
         self._token_s = token_s
 
-    def announce_key(self, session_id: str, participant_id: str, public: str) -> None:
+    def announce_key(self, session_id: str, participant_id: str, public: str, proof: str) -> None:
         """See :class:`signaling.recording.Completeness`."""
         try:
-            self._service.announce_key(session_id, participant_id, public)
-        except BackfillError as error:
+            self._service.announce_key(session_id, participant_id, public, proof)
+        except DeviceKeyError as error:
             raise RefusedError(ErrorCode.BAD_MESSAGE, str(error)) from error
+        except BusyError as error:
+            raise RefusedError(ErrorCode.BUSY, str(error), retry_after_s=_BUSY_S) from error
+        except BackfillError as error:
+            raise RefusedError(ErrorCode.UNKNOWN_REQUEST, str(error)) from error
 
     def accept_digests(
         self, session_id: str, participant_id: str, batch: DigestBatchData, *, late: bool

@@ -16,13 +16,13 @@ from witness_verify.failure import Failure
 
 __all__ = ["Chunk", "Devices", "file_of"]
 
-MAX_CHUNKS = 250_000
+MAX_CHUNKS, MAX_KEYS = 250_000, 256
 _ROW = 5
 _RATES = {"opus": 48_000}
 _VIDEO_RATE = 90_000
 _SLACK_US = 100_000
 _NEAR = 16
-_SIGNED = ("batch", "chunks", "codec", "from_seq", "prev")
+_SIGNED = ("batch", "chunks", "codec", "from_seq", "late", "prev")
 
 
 class Chunk:
@@ -49,10 +49,16 @@ class Chunk:
 
 
 class _Key:
-    """A device's key: whose, how many batches it signed, and the digest of the last."""
+    """A device's key: whose, how many batches it signed, digest and signature of the last."""
 
     def __init__(self, actor: str, public: bytes, name: str) -> None:
         self.actor, self.public, self.head, self.count = actor, public, name, 0
+        self.last = b""
+
+    def signed(self, signature: bytes, digest: bytes) -> bool:
+        """ECDSA with SHA-256, r and s of 32 bytes each."""
+        rs = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        return len(signature) == 64 and ecdsa_ok(P256, self.public, rs, digest)
 
 
 class Devices:
@@ -62,11 +68,12 @@ class Devices:
         signed: of each participant, how many chunks the key of a device stands for, and how many
             there are.
         keys: names of the keys that signed something.
+        checked: how many signatures were: of every key its proof, and the last of its chain.
     """
 
     def __init__(self, session: str = "") -> None:
         self.tracks: dict[str, dict[int, Chunk]] = {}
-        self.count = 0
+        self.count = self.checked = self.late = 0
         self.signed: dict[str, tuple[int, int]] = {}
         self.keys: set[str] = set()
         self._owners: set[str] = set()
@@ -112,6 +119,14 @@ class Devices:
             for seq in values.items(payload, "chunks", int):
                 self._pending.add((track, self._known(track, seq)))
 
+    def check_chains(self) -> None:
+        """The last signature of every key: it covers all batches before it, by their digests."""
+        for key in self._keys.values():
+            if key.count:
+                self.checked += 1
+                if not key.signed(key.last, bytes.fromhex(key.head)):
+                    raise Failure("device_key", f"{key.actor}: batch {key.count}")
+
     def close(self) -> dict[str, int]:
         """How many chunks came to which end; fails on the first of which nothing is known."""
         ends = {"arrived": 0, "uploaded": 0, "lost": 0, "awaited": 0}
@@ -152,7 +167,8 @@ class Devices:
         if self.count > MAX_CHUNKS:
             raise Failure("too_large", "chunks")
         if "key" in payload:
-            self._check_signature(track, actor, payload)
+            self._chained(track, actor, payload)
+            self.late += len(rows) if payload["late"] else 0
         elif payload.get("late") is not True and actor in self._owners:
             # Who has a key signs what is said during the call.
             raise Failure("device_chain", f"{track}: chunk {payload['from_seq']} is not signed")
@@ -165,22 +181,28 @@ class Devices:
         sound = payload.get("alg") == "ES256" and payload.get("key") == name
         if not sound or name in self._keys or P256.point(public) is None:
             raise Failure("device_key", actor)
-        self._keys[name] = _Key(actor, public, name)
+        if len(self._keys) >= MAX_KEYS:
+            raise Failure("too_large", "keys")
+        key = self._keys[name] = _Key(actor, public, name)
+        owned = {"key": name, "participant": actor, "session": self._session, "type": "device.key"}
+        self.checked += 1
+        proof = values.base64_bytes(payload.get("proof"))
+        if not key.signed(proof, hashlib.sha256(values.canonical(owned)).digest()):
+            raise Failure("device_key", actor)
         self._owners.add(actor)
 
-    def _check_signature(self, track: str, actor: str, payload: dict[str, Any]) -> None:
-        """ECDSA over what was said, the number of the batch and the digest of the one before."""
+    def _chained(self, track: str, actor: str, payload: dict[str, Any]) -> None:
+        """What was signed: the batch, its number and the digest of the one before."""
         body = {name: payload.get(name) for name in _SIGNED}
         data = values.canonical({**body, "session": self._session, "track": track})
         key, where = self._keys.get(values.text(payload, "key")), f"{track}: batch {body['batch']}"
         links = (actor, body["batch"], body["prev"])
         if key is None or (key.actor, key.count + 1, key.head) != links:
             raise Failure("device_chain", where)
-        signature, digest = values.base64_bytes(payload.get("signature")), hashlib.sha256(data)
-        rs = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-        if len(signature) != 64 or not ecdsa_ok(P256, key.public, rs, digest.digest()):
+        key.last = values.base64_bytes(payload.get("signature"))
+        if len(key.last) != 64 or type(body["late"]) is not bool:
             raise Failure("device_key", where)
-        key.count, key.head = key.count + 1, digest.hexdigest()
+        key.count, key.head = key.count + 1, hashlib.sha256(data).hexdigest()
         self.keys.add(str(payload["key"]))
 
     def _known(self, track: str, seq: int) -> int:

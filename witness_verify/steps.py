@@ -193,7 +193,9 @@ class _Check:
             late = _moment(story.last_time) > self._sealed_at + _CLOCKS
             _expect(not late, "event_time", story.last_time)
         _expect(story.from_us >= 0 and story.stopped, "recording")
-        return "pass", f"{story.count} events"
+        checked = story.devices.checked
+        more = f", {checked} signatures of devices" if checked else ""
+        return "pass", f"{story.count} events{more}"
 
     def media(self) -> tuple[str, str]:
         """Every file of media: as the log, the index and the Merkle roots say."""
@@ -237,6 +239,7 @@ class _Check:
         people = [
             f"{actor[:40]!a} {part} of {all_}" for actor, (part, all_) in devices.signed.items()
         ]
+        told += f"; {devices.late} said late" if devices.late else ""
         told += f"; signed: {', '.join(people[:_MAX_TOLD])}" + ", …" * (len(people) > _MAX_TOLD)
         return "encrypted" if hidden else "pass", f"{devices.count} chunks: {told}"
 

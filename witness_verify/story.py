@@ -135,6 +135,7 @@ class Story:
                 self._consent(event)
             except Failure as failure:
                 raise Failure(failure.code, f"{where}: {failure.detail}") from None
+        self.devices.check_chains()
         # Any of the events that were lost may have told that something of a track is missing.
         for track in self.tracks.values():
             for span in self.lost:

@@ -14,6 +14,8 @@ RecorderError
     └── ChunkStateError       an illegal transition; nothing has changed
 """
 
+from typing import LiteralString
+
 from recorder.errors import RecorderError
 
 __all__ = [
@@ -56,7 +58,17 @@ class NotYoursError(BackfillError):
 
 
 class IncompleteError(BackfillError):
-    """Neither the upload nor the capture has all frames."""
+    """Neither the upload nor the capture has all frames.
+
+    Attributes:
+        have: RTP timestamps of those the capture has.
+    """
+
+    def __init__(
+        self, template: LiteralString, *, have: tuple[int, ...] = (), **values: object
+    ) -> None:
+        super().__init__(template, **values)
+        self.have = have
 
 
 class MismatchError(BackfillError):

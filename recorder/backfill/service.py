@@ -98,7 +98,7 @@ class SessionBackfill:
     place: Path
     log: Log
     ledger: Ledger = field(default_factory=Ledger)
-    keys: DeviceKeys = field(default_factory=DeviceKeys)
+    keys: DeviceKeys = field(init=False)
     segments: dict[str, list[_Segment]] = field(default_factory=dict)
     ended_us: int | None = None
     deadline_us: int | None = None
@@ -106,6 +106,9 @@ class SessionBackfill:
     busy: bool = False
     heard_us: int = 0
     unsigned: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.keys = DeviceKeys(self.session)
 
     def state_of(self, participant: str) -> Literal["recording", "open", "done"]:
         """What a participant's uploads are: still recorded, wanted, or complete.
@@ -213,7 +216,7 @@ class BackfillService:
 
     # What clients say and ask.
 
-    def announce_key(self, session: str, participant: str, public: str) -> None:
+    def announce_key(self, session: str, participant: str, public: str, proof: str) -> None:
         """Enters a device's key into the log, if it is new; see :class:`DeviceKeys`.
 
         Raises:
@@ -223,9 +226,9 @@ class BackfillService:
         _expect_room(known.log, 1)
         if participant in known.unsigned and not known.keys.has(participant):
             raise DeviceKeyError("digests were said without a key before")
-        made = known.keys.announce(participant, public)
+        made = known.keys.announce(participant, public, proof)
         if made is not None:
-            payload = {"alg": "ES256", "key": made.id, "public": public}
+            payload = {"alg": "ES256", "key": made.id, "public": public, "proof": proof}
             known.log.append("device.key", payload, actor=participant)
 
     def accept(
@@ -254,7 +257,7 @@ class BackfillService:
         _expect_room(known.log, len(chunks))
         if not is_track_id(track):
             raise UnknownChunkError("{track} is no track", track=repr(track))
-        late = late or known.ended_us is not None
+        late = signed.late if signed is not None else late or known.ended_us is not None
         now_us = known.heard_us = known.log.now_us()
         if signed is None and not late and known.keys.has(participant):
             raise ContradictionError("chunks of track {track} have to be signed", track=track)
@@ -335,8 +338,12 @@ class BackfillService:
             if chunk.state in {ChunkState.DIGESTED, ChunkState.MISSING}:
                 self._reject(known, track, chunk, "differs")
             raise
-        except (BodyError, IncompleteError) as error:
-            self.refused["body" if isinstance(error, BodyError) else "incomplete"] += 1
+        except BodyError:
+            self.refused["body"] += 1
+            raise
+        except IncompleteError as error:
+            self.refused["incomplete"] += 1
+            self._correct(known, chunk, error.have)
             raise
         finally:
             self.uploads_waiting -= 1
@@ -449,6 +456,15 @@ class BackfillService:
         }
         known.log.append("chunk.backfilled", payload, actor=actor)
 
+    def _correct(self, known: SessionBackfill, chunk: Chunk, have: tuple[int, ...]) -> None:
+        """What the files have is not what they were thought to have: the rest is asked for anew.
+
+        Files are read in stretches, and a frame at the end of one may be whole in another only.
+        """
+        if chunk.state in {ChunkState.DIGESTED, ChunkState.MISSING} and chunk.have != have:
+            chunk.have = have
+            self._on_change(known.session)
+
     def _reject(self, known: SessionBackfill, track: str, chunk: Chunk, cause: str) -> None:
         known.ledger.reject(chunk)
         self._log_rejected(known, track, chunk, cause)
@@ -518,9 +534,9 @@ class BackfillService:
             case "chunk.backfilled":
                 known.uploaded_by.add(event.actor)
             case "device.key":
-                known.keys.announce(event.actor, payload["public"])
+                known.keys.restore(event.actor, payload["public"])
             case "digest.batch" if "key" in payload:
-                names = ("key", "batch", "prev", "signature")
+                names = ("key", "batch", "prev", "signature", "late")
                 signed = SignedBatch(*(payload[name] for name in names))
                 place = (known.session, payload["track"], payload["codec"], payload["from_seq"])
                 body = signed_body(*place, payload["chunks"], signed)

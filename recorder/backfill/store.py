@@ -79,6 +79,7 @@ def fill(place: Path, track: str, job: Job, body: bytes) -> Stored:
             "{missing} of {frames} frames are missing",
             missing=said.frames - len(whole),
             frames=said.frames,
+            have=tuple(frame.timestamp for frame in live_frames(said, captured)),
         )
     if len(whole) != said.frames or digest_of(whole) != said.sha256:
         raise MismatchError("the frames of chunk {seq} have another digest than was said", seq=seq)

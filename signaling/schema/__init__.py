@@ -22,7 +22,7 @@ CLIENT: Final[tuple[type[BaseModel], ...]] = (
     messages.Join, messages.Resume, messages.OfferMessage, messages.Subscribe,
     messages.Unsubscribe, messages.Mute, messages.MuteRequest, messages.MuteAnswer,
     messages.TextMessage, messages.QualityReport, messages.LayersWant, messages.LayersFirst,
-    messages.DigestBatch, messages.ConsentGive, messages.ConsentWithdraw,
+    messages.DeviceKey, messages.DigestBatch, messages.ConsentGive, messages.ConsentWithdraw,
     messages.FindingAcknowledge, messages.Leave, messages.Ack, messages.Ping,
 )  # fmt: skip
 

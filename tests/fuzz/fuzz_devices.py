@@ -28,7 +28,10 @@ _DEVICE = Device(session="s")
 _CHUNKS = [(5, SaidChunk(*_ROW))]
 _SIGNED = {**_SAID, "from_seq": 5, "chunks": [_ROW], **_DEVICE.sign("t", "opus", _CHUNKS).to_json()}
 _EVENTS = [
-    ("device.key", {"alg": "ES256", "key": _DEVICE.key, "public": _DEVICE.public}),
+    (
+        "device.key",
+        {"alg": "ES256", "key": _DEVICE.key, "public": _DEVICE.public, "proof": _DEVICE.proof("p")},
+    ),
     ("digest.batch", _SIGNED),
     ("digest.batch", _SAID),
     ("chunk.verified", {"track": "t", "chunks": [1, 2]}),
@@ -63,6 +66,7 @@ def account(events: object) -> None:
             if not isinstance(event, dict):
                 return
             devices.take(str(event.get("type")), event)
+        devices.check_chains()
         ends = devices.close()
         assert sum(ends.values()) == devices.count
 

@@ -9,10 +9,11 @@ from signaling.errors import ErrorCode, RefusedError
 from signaling.messages import DigestBatchData
 from signaling.recording import Kept, Wanted
 from tests.recorder.backfill.test_device_key import Device
-from tests.signaling.scene import End, Scene, resume_token
+from tests.signaling.scene import End, Scene
 
-KEY, LATER_KEY, OTHERS_KEY = (Device(number).public for number in (1, 2, 3))
-SIGNED = {"key": "0b" * 32, "batch": 4, "prev": "0c" * 32, "signature": "A" * 86 + "=="}
+PROOF = "A" * 86 + "=="
+KEY, OTHERS_KEY = (Device(number).public for number in (1, 2))
+SIGNED = {"key": "0b" * 32, "batch": 4, "prev": "0c" * 32, "late": False, "signature": PROOF}
 CHUNK = {"ssrc": 7, "first_ts": 0, "last_ts": 960, "frames": 2, "bytes": 20, "sha256": "0a" * 32}
 
 
@@ -23,7 +24,7 @@ class Ledger:
         self.is_full = False
         self.said: list[tuple[str, str, DigestBatchData, bool]] = []
         self.lacks: list[Wanted] = []
-        self.keys: list[tuple[str, str, str]] = []
+        self.keys: list[tuple[str, str, str, str]] = []
 
     def accept_digests(
         self, session_id: str, participant_id: str, batch: DigestBatchData, *, late: bool
@@ -35,10 +36,10 @@ class Ledger:
         self.said.append((session_id, participant_id, batch, late))
         return Kept(batch.from_seq, None if batch.signed is None else batch.signed.batch)
 
-    def announce_key(self, session_id: str, participant_id: str, public: str) -> None:
+    def announce_key(self, session_id: str, participant_id: str, public: str, proof: str) -> None:
         if public == OTHERS_KEY:
             raise RefusedError(ErrorCode.BAD_MESSAGE, "another participant's")
-        self.keys.append((session_id, participant_id, public))
+        self.keys.append((session_id, participant_id, public, proof))
 
     def wanted(self, session_id: str, participant_id: str, limit: int) -> tuple[list[Wanted], int]:
         mine = self.lacks if participant_id == "customer-1" else []
@@ -181,31 +182,15 @@ def test_a_room_that_closed_is_no_longer_recorded_for_those_who_come_later() -> 
     assert not scene.join().take("recording")
 
 
-def joined_with_key(scene: Scene, name: str, key: str) -> End:
-    end = scene.connect()
-    token = scene.token(name, Role.CUSTOMER)
-    assert end.ask("join", token=token, device_key=key)["type"] == "joined"
-    return end
-
-
-def test_a_device_key_is_announced_to_every_recording_it_takes_part_in() -> None:
-    scene, ledger = Scene(), Ledger()
-    scene.hub.recordings.completeness = ledger
-    customer = joined_with_key(scene, "customer-1", KEY)
-    assert not ledger.keys, "nothing is recorded"
-    scene.hub.recordings.set_state("sale-1", "s-1", "on", scene.now)
-    assert ledger.keys == [("s-1", "customer-1", KEY)]
-    joined_with_key(scene, "customer-2", OTHERS_KEY)
-    blank = scene.connect()
-    resuming = {"resume_token": resume_token(customer), "last_seq": None}
-    blank.post("resume", **resuming, device_key=LATER_KEY)
-    blank.pump()
-    assert ledger.keys[-1] == ("s-1", "customer-1", LATER_KEY)
-    scene.hub.recordings.set_state("sale-1", "s-1", "off", scene.now)
-    scene.hub.recordings.set_state("sale-1", "s-2", "on", scene.now)
-    assert ledger.keys[-1] == ("s-2", "customer-1", LATER_KEY)
-    scene.join("rm-1")
-    assert all(participant == "customer-1" for _, participant, _ in ledger.keys)
+def test_a_device_key_reaches_the_ledger_or_is_refused() -> None:
+    _, ledger, _, customer, _ = call()
+    told = {"session_id": "s-1", "public": KEY, "proof": PROOF}
+    assert customer.ask("device.key", **told)["type"] == "ok"
+    assert ledger.keys == [("s-1", "customer-1", KEY, PROOF)]
+    refused = customer.ask("device.key", **{**told, "public": OTHERS_KEY})
+    assert refused["data"]["code"] == "bad_message"
+    nowhere = Scene().join().ask("device.key", **told)
+    assert nowhere["data"]["code"] == "unknown_request"
 
 
 def test_a_signed_batch_is_answered_with_how_many_there_are() -> None:

@@ -53,7 +53,7 @@ class Fake:
         self.calls.append((session_id, participant_id, batch.from_seq, late))
         return Kept(3)
 
-    def announce_key(self, session_id: str, participant_id: str, public: str) -> None:
+    def announce_key(self, session_id: str, participant_id: str, public: str, proof: str) -> None:
         raise AssertionError("keys come with the socket")
 
     def wanted(self, session_id: str, participant_id: str, limit: int) -> tuple[list[Wanted], int]:

@@ -29,6 +29,8 @@ class Server {
   wanted = [];
   taken = new Map();
   lost = [];
+  /** Numbers of chunks of which frames stay missing, whatever is brought. */
+  incomplete = new Set();
   requests = [];
   /** Answers of the next requests, instead of the right ones: a status, or an error. */
   failures = [];
@@ -50,6 +52,7 @@ class Server {
       return this.#reply(204, {});
     }
     const [, track, seq] = path.match(/^tracks\/(.+)\/chunks\/(\d+)$/);
+    if (this.incomplete.has(Number(seq))) return this.#reply(409, { code: "incomplete" });
     const sum = createHash("sha256").update(body).digest("base64");
     assert.equal(headers["Content-Digest"], `sha-256=:${sum}:`);
     this.taken.set(`${track}/${seq}`, unpackFrames(body).map(({ timestamp }) => timestamp));
@@ -188,6 +191,20 @@ test("what fails is tried again with growing waits, what is refused is not", asy
   server.wanted = [];
   for (let turn = 0; turn < 10; turn += 1) await turns(clock, 2000);
   await over;
+  assert.equal(progress().phase, "done");
+});
+
+test("a chunk that stays incomplete is brought three times, then said to be lost", async () => {
+  const { worker, speak, clock, server, progress } = await recorded();
+  speak(3);
+  await turns(clock);
+  server.incomplete.add(UNIX_MS);
+  server.wanted = [0, 1].map((index) => ({ track_id: "t-1", seq: UNIX_MS + index, have: [] }));
+  const over = worker.handle({ finish: true });
+  for (let turn = 0; turn < 20; turn += 1) await turns(clock, 4000);
+  await over;
+  const puts = server.requests.filter((line) => line === `PUT tracks/t-1/chunks/${UNIX_MS}`);
+  assert.deepEqual([puts.length, server.lost, [...server.taken.keys()]], [3, [UNIX_MS], [`t-1/${UNIX_MS + 1}`]]);
   assert.equal(progress().phase, "done");
 });
 

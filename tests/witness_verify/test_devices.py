@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from recorder import seal as sealing
+from recorder.backfill.chunk import SaidChunk
 from recorder.backfill.examine import PCAPNG
 from recorder.backfill.service import BackfillService
 from recorder.backfill.store import read_stored
@@ -35,6 +36,7 @@ from tests.recorder.evidence import Office
 from tests.witness_verify.tampering import unpacked
 from witness_verify import verify
 from witness_verify.asn1 import load_pem
+from witness_verify.devices import MAX_KEYS, Devices
 from witness_verify.steps import Result, Step
 
 S = 1_000_000
@@ -93,7 +95,7 @@ async def record(
         if device is None:
             service.accept("s1", "p1", "t1", sent.codec, sent.chunks, late=False)
         else:
-            service.announce_key("s1", "p1", device.public)
+            service.announce_key("s1", *device.announced("p1"))
             for chunk in sent.chunks:
                 signed = device.sign("t1", sent.codec, [chunk])
                 said = ("s1", "p1", "t1", sent.codec, [chunk])
@@ -491,6 +493,23 @@ def test_what_devices_signed_is_checked_and_counted(
     assert step.detail.endswith("3 compared; signed: 'p1' 3 of 3")
 
 
+def test_the_verifiers_work_does_not_grow_with_the_batches_a_device_signs() -> None:
+    device = Device()
+    devices = Devices("s1")
+    payload = {"alg": "ES256", "key": device.key, "public": device.public}
+    told = {**payload, "proof": device.proof("p1")}
+    devices.take("device.key", {"actor": "p1", "payload": told})
+    for seq in range(2_000):
+        chunk = SaidChunk(7, seq * 48_000, seq * 48_000 + 960, 2, 40, f"{seq:064x}")
+        signed = device.sign("t1", "opus", [(seq, chunk)], late=seq >= 1_990)
+        row = [7, seq * 48_000, seq * 48_000 + 960, 2, 40, f"{seq:064x}"]
+        said = {"track": "t1", "codec": "opus", "from_seq": seq, "chunks": [row]}
+        event = {"actor": "p1", "payload": {**said, **signed.to_json()}}
+        devices.take("digest.batch", event)
+    devices.check_chains()
+    assert (devices.checked, devices.signed["p1"], devices.late) == (2, (2_000, 2_000), 10)
+
+
 def batch(number: int, change: Callable[[dict[str, Any]], Any]) -> Callable[[Events], None]:
     """Changes a signed batch."""
 
@@ -521,7 +540,22 @@ def swapped(events: Events) -> None:
 def another_key(events: Events) -> None:
     """A server makes a key of its own later, and signs with it what it likes."""
     forger = Device(9)
-    of("device.key", lambda payload: payload.update(key=forger.key, public=forger.public))(events)
+    made = {"key": forger.key, "public": forger.public, "proof": forger.proof("p1")}
+    of("device.key", lambda payload: payload.update(made))(events)
+
+
+def signed_by_another(events: Events) -> None:
+    """The last signature is one of the same key, over something else."""
+    first = next(payload for kind, payload, *_ in events if kind == "digest.batch")
+    batch(2, lambda it: it.update(signature=first["signature"]))(events)
+
+
+def many_keys(events: Events) -> None:
+    """Each would cost the verifier time."""
+    for number in range(100, 100 + MAX_KEYS):
+        one = Device(number)
+        told = {"alg": "ES256", "key": one.key, "public": one.public, "proof": one.proof("p1")}
+        events.insert(1, ("device.key", told, "p1", 0))
 
 
 def unannounced(events: Events) -> None:
@@ -571,10 +605,18 @@ def test_a_key_that_was_kept_shows_that_signatures_were_stripped(
 SIGNED: dict[str, tuple[Callable[[Events], Any], str]] = {
     "a digest exchanged": (
         batch(1, lambda it: it["chunks"][0].__setitem__(5, "0" * 64)),
+        "device_chain",
+    ),
+    "a digest of the last exchanged": (
+        batch(2, lambda it: it["chunks"][0].__setitem__(5, "0" * 64)),
         "device_key",
     ),
+    "called late": (batch(2, lambda it: it.update(late=True)), "device_key"),
+    "called late before others": (batch(0, lambda it: it.update(late=True)), "device_chain"),
+    "late is no truth value": (batch(2, lambda it: it.update(late=0)), "device_key"),
+    "another batch's signature": (signed_by_another, "device_key"),
     "a time moved": (batch(2, lambda it: it["chunks"][0].__setitem__(1, 1)), "device_key"),
-    "another codec": (batch(0, lambda it: it.update(codec="vp8")), "device_key"),
+    "another codec": (batch(0, lambda it: it.update(codec="vp8")), "device_chain"),
     "the first left out": (dropped(0), "device_chain"),
     "one left out": (dropped(1), "device_chain"),
     "out of order": (swapped, "device_chain"),
@@ -595,6 +637,20 @@ SIGNED: dict[str, tuple[Callable[[Events], Any], str]] = {
     "a key twice": (twice("device.key"), "device_key"),
     "of another kind": (of("device.key", lambda it: it.update(alg="RS256")), "device_key"),
     "no point": (of("device.key", lambda it: it.update(public="AAAA")), "device_key"),
+    "no proof": (of("device.key", lambda it: it.pop("proof")), "form"),
+    "proof of another key": (
+        of("device.key", lambda it: it.update(proof=Device(9).proof("p1"))),
+        "device_key",
+    ),
+    "proof for another participant": (
+        of("device.key", lambda it: it.update(proof=Device().proof("p2"))),
+        "device_key",
+    ),
+    "proof for another session": (
+        of("device.key", lambda it: it.update(proof=Device().proof("p1", session="s2"))),
+        "device_key",
+    ),
+    "too many keys": (many_keys, "too_large"),
     "not base64": (of("device.key", lambda it: it.update(public="*")), "form"),
     "key named wrongly": (of("device.key", lambda it: it.update(key="0" * 64)), "device_key"),
 }

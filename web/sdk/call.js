@@ -414,6 +414,7 @@ export class Call extends Emitter {
     this.#advised = data.features?.includes(PROTECTION) ?? false;
     this.#media.copied = this.#advised;
     this.#media.dtlsServer = data.features?.includes(DTLS_SERVER) ?? false;
+    if (this.#recording) this.#recording.participant = data.participant_id;
     this.#media.recorded = (data.features?.includes(RECORDING) ?? false) && this.#recording !== null;
     this.#sizes?.startOver();
     // Said of a connection that a page which was reloaded doesn't have any more, and of no other.

@@ -63,17 +63,18 @@ export class DigestChain {
    * The next batch. One call has to end before another begins.
    *
    * @param {readonly ChunkFacts[]} run Of one track and codec, numbered without holes.
+   * @param {boolean} [late] The call is over.
    */
-  async add(run) {
+  async add(run, late = false) {
     const [first, last] = [run[0], run.at(-1)];
     if (!first || !last) return;
     const data = digestBatch(run);
     const state = this.#state;
     if (state.key) {
       const batch = state.first + state.batches.length;
-      const body = bodyOf(data, batch, state.head);
-      const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, state.key.privateKey, body);
-      data.signed = { key: state.key.id, batch, prev: state.head, signature: base64(signature) };
+      const body = bodyOf(data, batch, state.head, late);
+      const signature = await sign(state.key, body);
+      data.signed = { key: state.key.id, batch, prev: state.head, late, signature };
       state.head = await sha256(body);
     }
     state.batches.push({ run, data });
@@ -109,6 +110,19 @@ export class DigestChain {
 }
 
 /**
+ * What tells a server of a key: that this page has it, for this recording and this participant.
+ *
+ * @param {DeviceKey} key
+ * @param {string} session
+ * @param {string} participant
+ * @returns {Promise<Record<string, any>>} The data of `device.key`.
+ */
+export async function keyProof(key, session, participant) {
+  const body = JSON.stringify({ key: key.id, participant, session, type: "device.key" });
+  return { session_id: session, public: key.public, proof: await sign(key, new TextEncoder().encode(body)) };
+}
+
+/**
  * @param {readonly ChunkFacts[]} run Of one track and codec, numbered without holes.
  * @returns {Record<string, any>} The data of `digest.batch`.
  */
@@ -129,11 +143,17 @@ export function digestBatch(run) {
  * @param {Record<string, any>} data
  * @param {number} batch
  * @param {string} prev
+ * @param {boolean} late
  * @returns {Uint8Array<ArrayBuffer>}
  */
-function bodyOf({ session_id: session, track_id: track, codec, from_seq, chunks }, batch, prev) {
+function bodyOf({ session_id: session, track_id: track, codec, from_seq, chunks }, batch, prev, late) {
   const rows = chunks.map((/** @type {ChunkFacts} */ one) => [one.ssrc, one.first_ts, one.last_ts, one.frames, one.bytes, one.sha256]);
-  return new TextEncoder().encode(JSON.stringify({ batch, chunks: rows, codec, from_seq, prev, session, track }));
+  return new TextEncoder().encode(JSON.stringify({ batch, chunks: rows, codec, from_seq, late, prev, session, track }));
+}
+
+/** @param {DeviceKey} key @param {Uint8Array<ArrayBuffer>} body */
+async function sign(key, body) {
+  return base64(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, key.privateKey, body));
 }
 
 /** @param {ArrayBuffer} bytes */

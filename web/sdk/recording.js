@@ -18,7 +18,7 @@
  * @property {void} finished Nothing is left to upload, or it can't be.
  */
 import { Timer } from "./clock.js";
-import { DigestChain } from "./digest_chain.js";
+import { DigestChain, keyProof } from "./digest_chain.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
 
@@ -32,6 +32,8 @@ const MAX_WAITING = 20_000;
 /** Bits a second an upload may take while nothing is known of the link. */
 const CAUTIOUS_BPS = 64_000;
 const MOST_BPS = 2_000_000;
+/** The key isn't taken, or the server knows no keys: what is said isn't signed then. */
+const NO_KEYS = new Set(["bad_message", "unknown_type"]);
 const TROUBLED = new Set(["poor", "lost"]);
 
 /**
@@ -86,6 +88,10 @@ export class Recording extends Emitter {
 
   /** Signs what is said; null: nothing does. @type {import("./digest_chain.js").DeviceKey | null} */
   key = null;
+  /** Whose tracks these are, as the server said. */
+  participant = "";
+  /** Sessions that know the key, and those that don't take it. @type {Map<string, boolean>} */
+  #keyTaken = new Map();
 
   /** Whether the server ever recorded this call. */
   get isKnown() {
@@ -95,6 +101,8 @@ export class Recording extends Emitter {
   /** @param {Record<string, any>} data Of a `recording` notice. */
   onNotice({ state, session_id: sessionId, upload }) {
     this.view = { state, sessionId };
+    // A server that was started again may have lost its last second.
+    if (this.#keyTaken.get(sessionId)) this.#keyTaken.delete(sessionId);
     this.#post({ recording: { state, session: sessionId, access: upload && this.#access(sessionId, upload) } });
     if (!this.#timer.active) this.#sayLater();
     this.emit("state", this.view);
@@ -157,11 +165,14 @@ export class Recording extends Emitter {
     if (this.#saying) return;
     this.#saying = true;
     try {
-      for (const chain of this.#chains.values()) await this.#sayDue(chain);
+      for (const [session, chain] of this.#chains) {
+        if (chain.due) await this.#tellKey(session);
+        await this.#sayDue(chain);
+      }
       for (const [track, waiting] of this.#waiting) {
         const run = runOf(waiting);
-        const chain = this.#chainOf(run[0]?.session);
-        if (!chain) continue;
+        const chain = await this.#chainOf(run[0]?.session);
+        if (!chain || this.#finished) continue;
         await chain.add(run);
         if (this.#finished) return;
         this.#waiting.set(track, (this.#waiting.get(track) ?? []).filter((facts) => !run.includes(facts)));
@@ -175,11 +186,32 @@ export class Recording extends Emitter {
   }
 
   /** @param {string | undefined} session */
-  #chainOf(session) {
+  async #chainOf(session) {
     if (!session) return null;
-    const chain = this.#chains.get(session) ?? new DigestChain(this.key);
+    const isTaken = await this.#tellKey(session);
+    const chain = this.#chains.get(session) ?? new DigestChain(isTaken ? this.key : null);
     this.#chains.set(session, chain);
     return chain;
+  }
+
+  /**
+   * The key comes before what it signs.
+   *
+   * @param {string} session
+   * @returns {Promise<boolean>} Whether it may sign.
+   */
+  async #tellKey(session) {
+    if (!this.key) return false;
+    const known = this.#keyTaken.get(session);
+    if (known !== undefined) return known;
+    const told = await keyProof(this.key, session, this.participant);
+    const isTaken = await this.#request("device.key", told).then(() => true, (error) => {
+      if (error instanceof WitnessError && NO_KEYS.has(error.code)) return false;
+      throw error;
+    });
+    this.#keyTaken.set(session, isTaken);
+    if (!isTaken) this.#chains.get(session)?.giveUp();
+    return isTaken;
   }
 
   /** @param {DigestChain} chain */

@@ -28,7 +28,6 @@ import { CLIENT, parseMessage } from "./protocol.js";
  * @property {string | null} [token] Kept in memory only.
  * @property {string} language
  * @property {boolean} autoSubscribe
- * @property {string} [deviceKey] What signs digests, public half.
  */
 
 const TICK_MS = 1000;
@@ -233,12 +232,12 @@ export class Signal extends Emitter {
       this.#greetingTimer.set(GREETING_TIMEOUT_MS - GREETING_PATIENCE_MS, () => this.#reconnect());
     });
     if (this.#resumeToken) {
-      const data = { resume_token: this.#resumeToken, last_seq: this.#everJoined ? this.#inbox.last : null, device_key: this.#identity.deviceKey };
+      const data = { resume_token: this.#resumeToken, last_seq: this.#everJoined ? this.#inbox.last : null };
       this.#send({ type: "resume", id: this.#greetingId, data });
       return;
     }
-    const { token, language, autoSubscribe, deviceKey } = this.#identity;
-    const data = { token, client: CLIENT, language, auto_subscribe: autoSubscribe, device_key: deviceKey };
+    const { token, language, autoSubscribe } = this.#identity;
+    const data = { token, client: CLIENT, language, auto_subscribe: autoSubscribe };
     this.#send({ type: "join", id: this.#greetingId, data });
   }
 

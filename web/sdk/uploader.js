@@ -23,6 +23,8 @@ const PATIENCE_S = 6;
 const DIGESTS = 64;
 /** When the server is asked again for what it wants; longer each time when nothing could be done about it. */
 const ASK_AGAIN_MS = [2000, 4000, 8000, 15_000];
+/** So often a chunk is brought that the server then finds incomplete. */
+const TRIES = 3;
 const REFUSED_FOR_GOOD = new Set([400, 413, 422]);
 const NO_ACCESS = new Set([401, 403, 404, 410]);
 
@@ -35,6 +37,8 @@ export class Uploader {
   #wanted = [];
   /** Taken, or refused for good: a notice that is older than that doesn't bring it again. @type {Set<string>} */
   #closed = new Set();
+  /** How often the server found frames missing of a chunk. @type {Map<string, number>} */
+  #incomplete = new Map();
   #failures = 0;
   #running = false;
   #ended = false;
@@ -145,7 +149,7 @@ export class Uploader {
    */
   async #sayChain(chain) {
     const unsaid = this.#store.of(this.#access.session).filter(({ track, seq }) => seq >= chain.below(track));
-    for (const run of runsOf(unsaid)) await chain.add(run);
+    for (const run of runsOf(unsaid)) await chain.add(run, true);
     for (let due = chain.due; due; due = chain.due) {
       const reply = await this.#sayRun(due.run, due.data);
       if (!reply) return false;
@@ -215,6 +219,12 @@ export class Uploader {
     const headers = { "Content-Type": "application/octet-stream", "Content-Digest": `sha-256=:${digest}:` };
     const reply = await this.#request("PUT", `tracks/${encodeURIComponent(track)}/chunks/${seq}`, body, headers);
     if (!reply) return false;
+    if (reply.status === 409) {
+      // It says anew what it has; what it lacks then isn't here either.
+      const times = (this.#incomplete.get(`${track}/${seq}`) ?? 0) + 1;
+      this.#incomplete.set(`${track}/${seq}`, times);
+      return times < TRIES || this.#sayLost({ track_id: track, seq, have: [] });
+    }
     if (reply.status < 300 || REFUSED_FOR_GOOD.has(reply.status)) this.#closed.add(`${track}/${seq}`);
     if (reply.status < 300) this.#tell({ uploaded: this.progress.uploaded + 1, left: Math.max(0, this.progress.left - 1) });
     else if (REFUSED_FOR_GOOD.has(reply.status)) this.#tell({ lost: this.progress.lost + 1 });

@@ -167,7 +167,6 @@ function start(options, begin) {
     // A new page has a new key: it signs what it says it sent, and can't be read by anybody.
     void makeDeviceKey().then((key) => {
       recording.key = key;
-      identity.deviceKey = key?.public;
       begin(signal);
     });
   });

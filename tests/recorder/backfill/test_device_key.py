@@ -19,7 +19,14 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from recorder.backfill.chunk import SaidChunk
-from recorder.backfill.device_key import MAX_KEYS, DeviceKeys, SignedBatch, signed_body
+from recorder.backfill.device_key import (
+    MAX_KEYS,
+    MAX_KEYS_EACH,
+    DeviceKeys,
+    SignedBatch,
+    key_body,
+    signed_body,
+)
 from recorder.backfill.errors import ContradictionError, DeviceKeyError
 from recorder.backfill.ledger import digest_row
 from recorder.backfill.service import BackfillService
@@ -39,11 +46,21 @@ class Device:
         self.key = self.prev = hashlib.sha256(point).hexdigest()
         self.session, self.count = session, 0
 
-    def sign(self, track: str, codec: str, chunks: list[tuple[int, SaidChunk]]) -> SignedBatch:
+    def proof(self, participant: str, session: str | None = None) -> str:
+        """That it has the key."""
+        return self.signature(key_body(session or self.session, participant, self.key))
+
+    def announced(self, participant: str) -> tuple[str, str, str]:
+        """Participant, public key, proof."""
+        return participant, self.public, self.proof(participant)
+
+    def sign(
+        self, track: str, codec: str, chunks: list[tuple[int, SaidChunk]], *, late: bool = False
+    ) -> SignedBatch:
         """The next batch of the chain."""
         self.count += 1
         rows = [digest_row(said) for _, said in chunks]
-        signed = SignedBatch(self.key, self.count, self.prev, "")
+        signed = SignedBatch(self.key, self.count, self.prev, "", late)
         body = signed_body(self.session, track, codec, chunks[0][0], rows, signed)
         self.prev = hashlib.sha256(body).hexdigest()
         return replace(signed, signature=self.signature(body))
@@ -77,8 +94,8 @@ def test_a_chain_is_logged_as_it_was_signed_and_goes_on_after_a_restart(place: P
     with EventLog.open(place) as log:
         log.append("recording.started", {}, at=0)
         service = opened(place, log)
-        service.announce_key("s1", "p1", device.public)
-        service.announce_key("s1", "p1", device.public)
+        service.announce_key("s1", *device.announced("p1"))
+        service.announce_key("s1", *device.announced("p1"))
         first, second = said(1), said(3)
         signed = device.sign("t1", "opus", first), device.sign("t2", "vp8", second)
         accept = lambda chunks, one, track="t1", codec="opus": service.accept(  # noqa: E731
@@ -92,7 +109,8 @@ def test_a_chain_is_logged_as_it_was_signed_and_goes_on_after_a_restart(place: P
         assert accept(second, signed[1], "t2", "vp8") == (3, 2)
     logged = [event for event in read_events(place, read_session(place)) if event.seq > 1]
     assert [event.type for event in logged] == ["device.key", "digest.batch", "digest.batch"]
-    assert logged[0].payload == {"alg": "ES256", "key": device.key, "public": device.public}
+    assert logged[0].payload.keys() == {"alg", "key", "public", "proof"}
+    assert (logged[0].payload["key"], logged[0].payload["public"]) == (device.key, device.public)
     assert logged[1].payload["signature"] == signed[0].signature
     assert (
         logged[2].payload["prev"]
@@ -126,7 +144,7 @@ def test_what_is_not_signed_as_it_should_be_is_refused_and_changes_nothing(
     with EventLog.open(place) as log:
         log.append("recording.started", {}, at=0)
         service = opened(place, log)
-        service.announce_key("s1", "p1", device.public)
+        service.announce_key("s1", *device.announced("p1"))
         service.accept("s1", "p1", "t1", "opus", said(1), late=False,
                        signed=device.sign("t1", "opus", said(1)))  # fmt: skip
         good = device.sign("t1", "opus", said(3))
@@ -158,18 +176,62 @@ def other_curve() -> str:
 )  # fmt: skip
 def test_what_is_no_key_is_refused(public: str) -> None:
     with pytest.raises(DeviceKeyError):
-        DeviceKeys().announce("p", public)
+        DeviceKeys("s1").announce("p", public, Device().proof("p"))
 
 
 def test_keys_belong_to_one_participant_and_are_bounded() -> None:
-    keys = DeviceKeys()
-    assert keys.announce("p", Device(1).public) is not None
+    keys = DeviceKeys("s1")
+    assert keys.announce(*Device(1).announced("p")) is not None
+    assert keys.announce(*Device(1).announced("p")) is None
     with pytest.raises(DeviceKeyError, match="another participant"):
-        keys.announce("q", Device(1).public)
-    for number in range(2, MAX_KEYS + 1):
-        keys.announce("p", Device(number).public)
-    with pytest.raises(DeviceKeyError, match="at most"):
-        keys.announce("p", Device(MAX_KEYS + 1).public)
+        keys.announce(*Device(1).announced("q"))
+    for number in range(2, MAX_KEYS_EACH + 1):
+        keys.announce(*Device(number).announced("p"))
+    with pytest.raises(DeviceKeyError, match="a participant has at most"):
+        keys.announce(*Device(MAX_KEYS_EACH + 1).announced("p"))
+    for number in range(MAX_KEYS_EACH + 1, MAX_KEYS + 1):
+        keys.announce(*Device(number).announced(f"p{number}"))
+    with pytest.raises(DeviceKeyError, match="a session has at most"):
+        keys.announce(*Device(MAX_KEYS + 1).announced("r"))
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        Device(1).proof("q"),
+        Device(1).proof("p", session="s2"),
+        Device(2).proof("p"),
+        Device(1).signature(key_body("s1", "p", Device(2).key)),
+        "A" * 86 + "==",
+        "%",
+        "",
+    ],
+)
+def test_nobody_announces_a_key_they_do_not_have(proof: str) -> None:
+    keys = DeviceKeys("s1")
+    with pytest.raises(DeviceKeyError, match="proof"):
+        keys.announce("p", Device(1).public, proof)
+    assert not keys.has("p")
+    assert keys.announce(*Device(1).announced("p")) is not None
+
+
+def test_whether_it_is_late_is_the_devices_word_where_it_is_signed(place: Path) -> None:
+    device = Device()
+    with EventLog.open(place) as log:
+        log.append("recording.started", {}, at=0)
+        service = opened(place, log)
+        service.announce_key("s1", *device.announced("p1"))
+        during = device.sign("t1", "opus", said(1))
+        after = device.sign("t1", "opus", said(3), late=True)
+        accept = lambda chunks, one: service.accept(  # noqa: E731
+            "s1", "p1", "t1", "opus", chunks, late=True, signed=one
+        )
+        assert accept(said(1), during) == (1, 1)
+        with pytest.raises(ContradictionError, match="is wrong"):
+            accept(said(3), replace(after, late=False))
+        assert accept(said(3), after) == (1, 2)
+    batches = [one for one in read_events(place, read_session(place)) if "key" in one.payload]
+    assert [one.payload.get("late") for one in batches] == [None, False, True]
 
 
 def test_who_has_a_key_signs_what_is_said_during_the_call(place: Path) -> None:
@@ -177,12 +239,12 @@ def test_who_has_a_key_signs_what_is_said_during_the_call(place: Path) -> None:
     with EventLog.open(place) as log:
         log.append("recording.started", {}, at=0)
         service = opened(place, log)
-        service.announce_key("s1", "p1", device.public)
+        service.announce_key("s1", *device.announced("p1"))
         service.accept("s1", "p2", "t2", "opus", said(1), late=False)
         for one in (service, opened(place, log)):
             with pytest.raises(ContradictionError, match="have to be signed"):
                 one.accept("s1", "p1", "t1", "opus", said(1), late=False)
             with pytest.raises(DeviceKeyError, match="without a key before"):
-                one.announce_key("s1", "p2", other.public)
+                one.announce_key("s1", *other.announced("p2"))
         service.accept("s1", "p1", "t1", "opus", said(1), late=True)
         service.accept("s1", "p2", "t2", "opus", said(3), late=False)

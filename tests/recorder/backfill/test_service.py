@@ -211,6 +211,23 @@ async def test_a_frame_that_differs_from_the_one_that_arrived_is_refused(
         await case.put(seq, body)
 
 
+async def test_frames_that_were_thought_to_be_there_are_asked_for_again(begin: Begin) -> None:
+    case = begin(send("opus", seconds=2, loss=0.5))
+    await case.service.tick()
+    seq, have = next(iter(case.wanted().items()))
+    chunk = case.known.ledger.chunk("t1", seq, "p1")
+    told: list[str] = []
+    case.service._on_change = told.append
+    frames = [frame.timestamp for frame in unpack(case.sent.missing(seq, ()))]
+    chunk.have = tuple(frames)
+    with pytest.raises(IncompleteError):
+        await case.put(seq, case.sent.missing(seq, chunk.have))
+    assert case.wanted()[seq] == have
+    assert told == ["s1"]
+    await case.put(seq, case.sent.missing(seq, have))
+    assert seq not in case.wanted()
+
+
 async def test_wrong_uploads_change_nothing(place: Path, begin: Begin) -> None:
     case = begin(send("opus", seconds=2, loss=0.5))
     await case.service.tick()
@@ -377,9 +394,9 @@ async def test_what_a_full_log_could_not_hold_is_not_taken(begin: Begin) -> None
     case.clock.left = 0
     device = Device()
     with pytest.raises(BusyError, match="no room"):
-        case.service.announce_key("s1", "p2", device.public)
+        case.service.announce_key("s1", *device.announced("p2"))
     case.clock.left = 3
-    case.service.announce_key("s1", "p2", device.public)
+    case.service.announce_key("s1", *device.announced("p2"))
     case.service.accept(*said, late=False)
     assert case.known.ledger.knows("t1", [more[0][0]])
     assert len(case.events("device.key")) == 1
