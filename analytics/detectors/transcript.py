@@ -34,6 +34,7 @@ from analytics.models import Models
 from analytics.speech.cutter import Cut, Cutter, Cutting
 from analytics.speech.queue import Queue
 from analytics.speech.recogniser import (
+    PROMPT,
     RECOGNISER_MODEL,
     Recogniser,
     RecogniserError,
@@ -71,17 +72,17 @@ class TranscriptConfig(DetectorConfig):
         default="zh", pattern=r"^[a-z]{2,3}$", description="Language that is spoken."
     )
     prompt: str = Field(
-        default="以下是普通话的句子。",
+        default=PROMPT,
         max_length=200,
         description="Sentence of the kind that is expected; never one that is to be checked.",
     )
     threads: int = Field(default=2, ge=1, le=64, description="Threads of one recognition.")
-    beam: int = Field(default=1, ge=1, le=8, description="Hypotheses followed; more is slower.")
+    beam: int = Field(default=5, ge=1, le=8, description="Hypotheses followed; more is slower.")
     padding_s: float = Field(
         default=4.0, ge=0, le=30, description="Silence after the sound; less is faster, and worse."
     )
     least_s: float = Field(
-        default=12.0, ge=1, le=30, description="Length to which shorter sound is padded."
+        default=8.0, ge=1, le=30, description="Length to which shorter sound is padded."
     )
     partial_results: bool = Field(
         default=True, description="Give what has been said while somebody still speaks."

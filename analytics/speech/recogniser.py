@@ -15,6 +15,7 @@ from analytics.errors import ModelMissingError
 from analytics.models import ModelFile, Models
 
 __all__ = [
+    "PROMPT",
     "RECOGNISER_MODEL",
     "Recognised",
     "Recogniser",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 RECOGNISER_MODEL: Final = "whisper"
+PROMPT: Final = "以下是银行理财产品销售的普通话对话，关于风险、收益、本金和合同。"
+"""Names the subject and no answer: with answers in it, denials were heard as consent."""
 
 _FRAME: Final = SAMPLE_RATE_HZ // 100
 _MOST_S: Final = 30.0
@@ -87,12 +90,12 @@ class WhisperOptions:
     """
 
     language: str = "zh"
-    prompt: str = "以下是普通话的句子。"
+    prompt: str = PROMPT
     padding_s: float = 4.0
-    least_s: float = 12.0
+    least_s: float = 8.0
     partial_padding_s: float = 1.5
     partial_least_s: float = 4.0
-    beam: int = 1
+    beam: int = 5
 
 
 class Whisper:

@@ -1,0 +1,194 @@
+"""What somebody answered: clearly yes, clearly no, or neither."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from analytics.speech.negation import Meaning, asks_either_or, meaning_of, turners
+from analytics.speech.pack import Pack
+from analytics.speech.phrases import Phrase, find
+from analytics.speech.tokens import Token, alike, tokens_of
+
+__all__ = ["Replies", "Reply", "is_question"]
+
+_ECHO: Final = 0.75
+_ECHO_OF_QUESTION: Final = 0.5
+_NEAR: Final = 0.6
+_SHORT: Final = 3
+_PARTICLES: Final = "的了呀啊"
+_FIRST_PERSON: Final = frozenset({"我", "i"})
+
+
+class Reply(StrEnum):
+    """What an answer is."""
+
+    YES = "yes"
+    NO = "no"
+    HESITANT = "hesitant"
+    """Puts it off, or makes a sound that is no word."""
+    RESERVED = "reserved"
+    """Yes, but."""
+    ASKING = "asking"
+    """Asks back."""
+    ECHO = "echo"
+    """Is the question itself: repeated, or heard from the loudspeaker."""
+    NEAR = "near"
+    """So short that it may be an answer that was misheard."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    affirmative: tuple[Phrase, ...]
+    negative: tuple[Phrase, ...]
+    hesitant: tuple[Phrase, ...]
+    reserved: tuple[Phrase, ...]
+    asking: tuple[Phrase, ...]
+
+
+class Replies:
+    """Judges answers.
+
+    Args:
+        pack: words of answers.
+        lexicon: what else is an affirmative answer; of a flow.
+    """
+
+    def __init__(self, pack: Pack, lexicon: Sequence[str] = ()) -> None:
+        self._pack = pack
+        answers = pack.answers
+        self._lists = _Lists(
+            _longest_first([*answers.affirmative, *lexicon]),
+            _longest_first(answers.negative),
+            _longest_first(answers.hesitant),
+            _longest_first(answers.reserved),
+            _longest_first(answers.asking),
+        )
+        self._sounds = frozenset(answers.sounds)
+
+    def judge(self, text: str, question: str = "") -> Reply:
+        """What an answer is, to a question where it is known."""
+        tokens = tuple(token for token in tokens_of(text) if token.text not in self._sounds)
+        if not tokens:
+            return Reply.HESITANT
+        if question and self._is_echo(tokens, tokens_of(question)):
+            return Reply.ECHO
+        lists, pack = self._lists, self._pack
+        if is_question(text) or _has(tokens, lists.asking) or asks_either_or(tokens):
+            return Reply.ASKING
+        negators = turners(tokens, pack)
+        yes = _places(tokens, lists.affirmative)
+        meanings = [meaning_of(tokens, start, end, pack, negators) for start, end in yes]
+        if Meaning.DENIED in meanings:
+            return Reply.NO
+        if _has(tokens, lists.hesitant):
+            return Reply.HESITANT
+        meant = [at for at, one in zip(yes, meanings, strict=True) if one is Meaning.MEANT]
+        no = [at for at in _places(tokens, lists.negative) if _is_new(at, meant, tokens, pack)]
+        if no:
+            # 我不是不同意: what is denied twice is no clear answer.
+            turned = [at for at in meant if any(last <= at[0] for _, last in negators)]
+            is_twice = any(_overlap(one, at) for one in no for at in turned)
+            return Reply.HESITANT if is_twice else Reply.NO
+        if meant:
+            if _has(tokens, lists.reserved):
+                return Reply.RESERVED
+            return Reply.HESITANT if tokens[-1].text == "吧" else Reply.YES
+        return (
+            Reply.NEAR
+            if yes or self._sounds_like_yes(tokens) or self._is_near(tokens)
+            else Reply.OTHER
+        )
+
+    def _sounds_like_yes(self, tokens: Sequence[Token]) -> bool:
+        """Something is written otherwise and sounds like an affirmative answer."""
+        return any(
+            len(one.text) > 1 and find(tokens, one, is_exact=True)
+            for one in self._lists.affirmative
+        )
+
+    def _is_near(self, tokens: Sequence[Token]) -> bool:
+        """A word or two of which half sounds like an answer: too little to go by."""
+        if len(tokens) > _SHORT:
+            return False
+        return any(
+            sum(alike(a, b.sound) for a, b in zip(piece, tokens, strict=False))
+            <= _NEAR * len(piece)
+            for one in (*self._lists.affirmative, *self._lists.negative)
+            for piece in one.pieces
+            if len(piece) <= len(tokens)
+        )
+
+    def _is_echo(self, tokens: Sequence[Token], question: Sequence[Token]) -> bool:
+        """Nearly all of it is part of the question, and it is most of the question."""
+        if not question or any(token.text in _FIRST_PERSON for token in tokens):
+            return False
+        same = _in_common([t.sound for t in tokens], [t.sound for t in question])
+        return same >= _ECHO * len(tokens) and same >= _ECHO_OF_QUESTION * len(question)
+
+
+def is_question(text: str) -> bool:
+    """Whether a text ends as a question."""
+    return text.rstrip(" 。.").endswith(("?", "？", "吗", "么"))
+
+
+def _places(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> list[tuple[int, int]]:
+    """Where one of the phrases is said: as it is written, for here a homophone is not enough.
+
+    A single syllable has to be a clause of its own, but for 的, 了 and the like.
+    """
+    found = []
+    for phrase in phrases:
+        for start, end in find(tokens, phrase, is_exact=True):
+            row = tokens[start:end]
+            if "".join(token.text for token in row) != phrase.text.replace(" ", ""):
+                continue
+            clause = [token for token in tokens if token.clause == row[0].clause]
+            if len(phrase.text) > 1 or all(t.text in _PARTICLES + row[0].text for t in clause):
+                found.append((start, end))
+    return found
+
+
+def _is_new(
+    at: tuple[int, int], meant: Sequence[tuple[int, int]], tokens: Sequence[Token], pack: Pack
+) -> bool:
+    """Whether a negative word is not part of an affirmative one, as 没有 is of 没有问题."""
+    start, end = at
+    if any(first <= start and end <= last for first, last in meant):
+        return False
+    starts = {row[0]: row for row in pack.not_negator_tokens}
+    row = starts.get(tokens[start].text)
+    return row is None or tuple(t.text for t in tokens[start : start + len(row)]) != row
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _in_common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Length of the longest row of sounds that both have, in order."""
+    above = [0] * (len(other) + 1)
+    for sound in one:
+        row = [0]
+        for column, known in enumerate(other):
+            is_same = alike(sound, known) <= 0.2
+            row.append(above[column] + 1 if is_same else max(above[column + 1], row[column]))
+        above = row
+    return above[-1]
+
+
+def _has(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> bool:
+    written = "".join(token.text for token in tokens)
+    words = {token.text for token in tokens}
+    return any(
+        (one.text in words if one.text.isascii() and " " not in one.text else one.text in written)
+        or (" " in one.text and one.text in " ".join(token.text for token in tokens))
+        for one in phrases
+    )
+
+
+def _longest_first(texts: Sequence[str]) -> tuple[Phrase, ...]:
+    return tuple(
+        Phrase.of(text) for text in sorted(set(texts), key=lambda text: (-len(text), text))
+    )

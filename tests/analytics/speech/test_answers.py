@@ -1,0 +1,61 @@
+import pytest
+
+from analytics.speech.answers import Replies, Reply
+from analytics.speech.pack import load_pack
+
+REPLIES = Replies(load_pack(None), lexicon=("听清楚了", "没意见"))
+QUESTION = "请问您是否已经清楚了解产品的风险等级，并同意购买？"
+
+
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("同意。", Reply.YES),
+        ("我同意，我清楚了解。", Reply.YES),
+        ("嗯，我同意。", Reply.YES),
+        ("是。", Reply.YES),
+        ("是的是的", Reply.YES),
+        ("沒問題", Reply.YES),
+        ("清楚，没有疑问。", Reply.YES),
+        ("没意见", Reply.YES),
+        ("Yes, I agree.", Reply.YES),
+        ("我不同意。", Reply.NO),
+        ("不", Reply.NO),
+        ("不是。", Reply.NO),
+        ("我不清楚这个风险。", Reply.NO),
+        ("同意不了", Reply.NO),
+        ("I do not agree", Reply.NO),
+        ("no, thanks", Reply.NO),
+        ("嗯……", Reply.HESITANT),
+        ("嗯，我再考虑一下。", Reply.HESITANT),
+        ("还没有想好", Reply.HESITANT),
+        ("同意吧", Reply.HESITANT),
+        ("我不是不同意", Reply.HESITANT),
+        ("not sure", Reply.HESITANT),
+        ("同意，但是要保本", Reply.RESERVED),
+        ("Yes, but later", Reply.RESERVED),
+        ("您是说同意购买吗？", Reply.ASKING),
+        ("我同意什么", Reply.ASKING),
+        ("同意不同意", Reply.ASKING),
+        ("红衣", Reply.NEAR),
+        ("普通一共买", Reply.NEAR),
+        ("我布同意", Reply.NEAR),
+        ("今天天气不错。", Reply.OTHER),
+        ("", Reply.HESITANT),
+    ],
+)
+def test_what_an_answer_is(said: str, reply: Reply) -> None:
+    assert REPLIES.judge(said) is reply
+
+
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("清楚了解产品的风险等级，并同意购买", Reply.ECHO),
+        ("请问您是否已经清楚了借产品的风险等级并同意购买", Reply.ECHO),
+        ("我清楚了解产品的风险等级，并同意购买", Reply.YES),
+        ("同意购买", Reply.YES),
+    ],
+)
+def test_the_question_itself_is_no_answer(said: str, reply: Reply) -> None:
+    assert REPLIES.judge(said, QUESTION) is reply
