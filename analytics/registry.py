@@ -24,6 +24,10 @@ GROUP: Final = "witness.detectors"
 WITNESS: Final = "witness"
 
 BUILTIN: Final[Mapping[str, str]] = {
+    "clear_answer": "analytics.detectors.clear_answer:ClearAnswer",
+    "prohibited_promises": "analytics.detectors.prohibited_promises:ProhibitedPromises",
+    "required_statements": "analytics.detectors.required_statements:RequiredStatements",
+    "speech_rate": "analytics.detectors.speech_rate:SpeechRate",
     "transcript": "analytics.detectors.transcript:Transcript",
 }
 """Where each built-in detector is."""

@@ -4,7 +4,6 @@ import threading
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Final, Self
 
 import numpy as np
@@ -64,10 +63,6 @@ _NOTHING: Final = np.zeros(0, np.float32)
 class TranscriptConfig(DetectorConfig):
     """Settings of ``transcript``."""
 
-    model_path: Path | None = Field(
-        default=None,
-        description="Folder with a Whisper model in CTranslate2's form, in place of the installed.",
-    )
     language: str = Field(
         default="zh", pattern=r"^[a-z]{2,3}$", description="Language that is spoken."
     )
@@ -173,9 +168,7 @@ class Transcript:
     def load(cls, config: TranscriptConfig, models: Models) -> Self:
         """Loads the models, as :class:`analytics.detector.Detector` has it."""
         voice = load_voice_model(models)
-        recogniser = load_recogniser(
-            models, config.options(), path=config.model_path, threads=config.threads
-        )
+        recogniser = load_recogniser(models, config.options(), threads=config.threads)
         return cls(config, voice, recogniser)
 
     @property

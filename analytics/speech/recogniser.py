@@ -4,7 +4,6 @@ import math
 import re
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -172,10 +171,8 @@ def judged(
     return Recognised(text, confidence, options.language, doubtful)
 
 
-def load_recogniser(
-    models: Models, options: WhisperOptions, *, path: Path | None, threads: int
-) -> Recogniser:
-    """Whisper, of the installed model or of a folder with one in CTranslate2's form.
+def load_recogniser(models: Models, options: WhisperOptions, *, threads: int) -> Recogniser:
+    """Whisper, as it is installed, or of a folder of one's own in CTranslate2's form.
 
     Raises:
         ModelMissingError: it is not installed, or what runs it isn't.
@@ -189,26 +186,18 @@ def load_recogniser(
             " pip install 'witness-media-server[speech]'"
         ) from error
 
-    def opened(folder: Path) -> Any:
+    def opened(file: ModelFile) -> Any:
+        if not (file.path / "model.bin").is_file():
+            raise ModelMissingError("{path} has no model.bin of CTranslate2", path=file.path)
         return WhisperModel(
-            str(folder),
+            str(file.path),
             device="cpu",
             compute_type="int8",
             cpu_threads=threads,
             local_files_only=True,
         )
 
-    if path is None:
-        model = models.loaded(RECOGNISER_MODEL, lambda file: _opened(file, opened))
-    elif (path / "model.bin").is_file():
-        model = opened(path)
-    else:
-        raise ModelMissingError("{path} has no model.bin of CTranslate2", path=path)
-    return Whisper(model, options)
-
-
-def _opened(file: ModelFile, opened: Any) -> Any:
-    return opened(file.path)
+    return Whisper(models.loaded(RECOGNISER_MODEL, opened), options)
 
 
 def _plain(text: str) -> str:
