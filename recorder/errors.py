@@ -14,6 +14,7 @@ Each carries ``template`` and ``values``, so that whoever shows it can say it in
     ├── SealError              the session can't be sealed as it is
     ├── TimestampError         the time-stamp authority gave no usable answer
     ├── TransparencyError      the transparency log is damaged or busy
+    ├── RepeatedKeyError       an idempotency key was used for another command
     ├── FlowError              a flow is not of the form it must have
     └── SessionStateError      the command makes no sense in the state the session is in
         └── UnknownNodeError   the session's flow has no such node
@@ -30,6 +31,7 @@ __all__ = [
     "LogStalledError",
     "LogWriteError",
     "RecorderError",
+    "RepeatedKeyError",
     "SealError",
     "SessionFileError",
     "SessionStateError",
@@ -96,6 +98,10 @@ class FlowError(RecorderError):
 
 class SigningError(RecorderError):
     """A key is missing or unusable, or the signing program failed."""
+
+
+class RepeatedKeyError(RecorderError):
+    """A key that was given to one command comes with another."""
 
 
 class SealError(RecorderError):

@@ -26,6 +26,7 @@ from recorder.findings import FindingBook
 from recorder.flow import Flow, read_flow, write_flow
 from recorder.log import EventLog, LogDisk, read_events
 from recorder.log_writer import LogWriter, SessionLog
+from recorder.repeats import Repeats
 from recorder.review import state_of_recording
 from recorder.sale import Sale
 from recorder.session import Command, Pause, RecordingSession, Resume, Start, State, Stop
@@ -127,6 +128,7 @@ class Sessions:
         self._disk = disk
         self._tasks: set[asyncio.Task[Any]] = set()
         self._late: set[str] = set()
+        self._repeats = Repeats()
         self._directory = directory
         self._capture = capture
         self._wall_ns = wall_ns
@@ -148,7 +150,8 @@ class Sessions:
             SessionStateError: the room has a session that has not been stopped.
             OSError: the disk refused.
         """
-        return await self._answered(f"room {room}", self._create(room, sale, flow))
+        about = f"room {room}"
+        return await self._waited(about, self._begun(about, self._create(room, sale, flow)))
 
     async def _create(self, room: str, sale: Sale | None, flow: Flow | None) -> dict[str, Any]:
         async with self._opening:
@@ -183,7 +186,9 @@ class Sessions:
             return session.room
         return (await asyncio.to_thread(read_session, self._place(session_id))).room
 
-    async def command(self, session_id: str, command: Command, actor: str) -> dict[str, Any]:
+    async def command(
+        self, session_id: str, command: Command, actor: str, *, key: str | None = None
+    ) -> dict[str, Any]:
         """Carries out a command: all of it, or nothing.
 
         It is on the disk when this returns, or ``log.state`` of the answer is ``failing``: then it
@@ -193,15 +198,24 @@ class Sessions:
             session_id: of which session.
             command: what to do.
             actor: participant id of who asked for it.
+            key: theirs, for this command: asked for again with it, it is carried out once and
+                answered the same.
 
         Raises:
+            RepeatedKeyError: the key was given to another command.
             SessionFileError: there is no such session.
             SessionStateError: the command makes no sense now; nothing has changed.
             LogStalledError: the disk doesn't answer; its text says whether the command may still
                 be carried out. While it may, no other is taken for the session.
             RecorderError: log or capture failed.
         """
-        return await self._answered(session_id, self._command(session_id, command, actor))
+        name = None if key is None else (session_id, actor, key)
+        task = None if name is None else self._repeats.find(name, command)
+        if task is None:
+            task = self._begun(session_id, self._command(session_id, command, actor))
+            if name is not None:
+                self._repeats.keep(name, command, task)
+        return await self._waited(session_id, task)
 
     async def _command(self, session_id: str, command: Command, actor: str) -> dict[str, Any]:
         async with self._opening:
@@ -381,13 +395,14 @@ class Sessions:
         events = SessionLog(place, log, self._writer, disk=self._disk)
         return OpenSession(place, log, state, events, flow)
 
-    async def _answered(
+    def _begun(
         self, about: str, work: Coroutine[Any, Any, dict[str, Any]]
-    ) -> dict[str, Any]:
-        """Waits for an answer; what takes longer goes on without whoever asked.
+    ) -> asyncio.Task[dict[str, Any]]:
+        """Begins something that goes on whoever waits for it.
 
-        Until it has ended nothing else is begun about the same: who asks again because no answer
-        came must not find it done twice.
+        Raises:
+            LogStalledError: something about the same is late: until it has ended nothing else is
+                begun.
         """
         if about in self._late:
             work.close()
@@ -395,12 +410,17 @@ class Sessions:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _waited(self, about: str, task: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
+        """Waits for an answer; what takes longer goes on without whoever asked."""
         done, _ = await asyncio.wait({task}, timeout=self._answer_s)
         if done:
             return task.result()
-        self._late.add(about)
-        task.add_done_callback(_say_late)
-        task.add_done_callback(lambda _: self._late.discard(about))
+        if about not in self._late:
+            self._late.add(about)
+            task.add_done_callback(_say_late)
+            task.add_done_callback(lambda _: self._late.discard(about))
         raise LogStalledError(
             "the disk of recordings does not answer; the command is carried out once it does"
         )

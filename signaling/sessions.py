@@ -1,5 +1,6 @@
 """Recorded sessions over HTTP: ``/v1/sessions`` with a room token."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
@@ -27,6 +28,7 @@ __all__ = [
 _MAX_LARGE_BODY: Final = 65_536
 """Of what carries a flow or a transcript."""
 _MAX_LINES: Final = 256
+_KEY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _READERS: Final = frozenset({Role.RM, Role.SUPERVISOR})
 _WRITERS: Final = frozenset({Role.RM})
 
@@ -92,8 +94,10 @@ class RecordedSessions(Protocol):
         """The room a session belongs to."""
         ...
 
-    async def command(self, session_id: str, command: SessionCommand, actor: str) -> dict[str, Any]:
-        """Carries out a command for a participant."""
+    async def command(
+        self, session_id: str, command: SessionCommand, actor: str, *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Carries out a command for a participant, once for each key of theirs."""
         ...
 
     async def describe(self, session_id: str) -> dict[str, Any]:
@@ -192,7 +196,8 @@ class SessionEndpoint:
     ) -> tuple[int, dict[str, Any]]:
         command = await read_json(request, _COMMAND)
         session_id, actor = request.match_info["session"], identity.participant_id
-        return 200, await self._sessions.command(session_id, command, actor)
+        key = _idempotency_key(request)
+        return 200, await self._sessions.command(session_id, command, actor, key=key)
 
     async def _timeline(self, request: web.Request, _: Identity) -> tuple[int, dict[str, Any]]:
         return 200, await self._sessions.timeline(request.match_info["session"])
@@ -222,3 +227,16 @@ class SessionEndpoint:
         except RefusedError as refused:
             return token_refused(refused)
         return web.json_response(told, headers={"Cache-Control": "no-store"})
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    """What a client names a command with, to ask for it again when no answer came.
+
+    Raises:
+        SessionRefusedError: it is none.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        detail = "Idempotency-Key: 1 to 64 letters, digits, _ . : or -"
+        raise SessionRefusedError(400, ErrorCode.BAD_MESSAGE, detail)
+    return key

@@ -12,6 +12,7 @@ from recorder.errors import (
     LogBusyError,
     LogStalledError,
     RecorderError,
+    RepeatedKeyError,
     SessionFileError,
     SessionStateError,
     UnknownNodeError,
@@ -104,9 +105,11 @@ class SessionService:
         """The room a session belongs to."""
         return await _answered(self._sessions.room_of(session_id))
 
-    async def command(self, session_id: str, command: SessionCommand, actor: str) -> dict[str, Any]:
-        """Carries out a command."""
-        return await _answered(self._sessions.command(session_id, _meant(command), actor))
+    async def command(
+        self, session_id: str, command: SessionCommand, actor: str, *, key: str | None = None
+    ) -> dict[str, Any]:
+        """Carries out a command, once for each key of whoever asks."""
+        return await _answered(self._sessions.command(session_id, _meant(command), actor, key=key))
 
     async def describe(self, session_id: str) -> dict[str, Any]:
         """What a session is."""
@@ -168,6 +171,8 @@ async def _answered(answer: Awaitable[Told]) -> Told:
 
 
 def _refusal(error: RecorderError | OSError) -> SessionRefusedError:
+    if isinstance(error, RepeatedKeyError):
+        return SessionRefusedError(422, ErrorCode.BAD_MESSAGE, str(error))
     if isinstance(error, UnknownNodeError):
         return SessionRefusedError(422, HttpCode.UNKNOWN_NODE, str(error))
     if isinstance(error, LogBusyError):

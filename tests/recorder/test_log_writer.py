@@ -5,6 +5,7 @@ import asyncio
 import errno
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +13,13 @@ import pytest
 
 from recorder import log as of_log
 from recorder import log_writer
-from recorder.errors import LogBusyError, LogStalledError, LogWriteError
+from recorder.errors import (
+    LogBusyError,
+    LogStalledError,
+    LogWriteError,
+    RepeatedKeyError,
+    SessionStateError,
+)
 from recorder.log import Event, EventLog, LogDisk, read_events
 from recorder.log_writer import MAX_WORK, LogWriter, SessionLog
 from recorder.session import Mark, Next, Pause, ReRecord, Start, Stop
@@ -326,6 +333,57 @@ async def test_commands_are_refused_or_late_while_the_disk_hangs(tmp_path: Path)
         "recording.started", "attempt.started", "mark", "recording.paused", "attempt.ended",
         "recording.stopped",
     ]  # fmt: skip
+    await sessions.close()
+    assert await asyncio.to_thread(writer.close)
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_a_command_that_is_asked_for_again_with_its_key_is_done_once(tmp_path: Path) -> None:
+    disk, writer = BadDisk(), LogWriter(timeout_s=60)
+    sessions = Sessions(tmp_path, NoCapture(), writer=writer, answer_s=60, disk=disk)
+    name = (await sessions.create("sale-1"))["session_id"]
+    await sessions.command(name, Start(), "rm", key="k-1")
+    disk.works.clear()
+    mark = partial(sessions.command, name, Mark("here"), "rm", key="k-2")
+    first = asyncio.ensure_future(mark())
+    assert await asyncio.to_thread(disk.hangs.wait, 30)
+    again = asyncio.ensure_future(mark())
+    await asyncio.sleep(0)
+    sessions._answer_s = 0.05
+    for _ in range(2):
+        with pytest.raises(LogStalledError, match="once it does"):
+            await mark()
+    with pytest.raises(RepeatedKeyError):
+        await sessions.command(name, Mark("there"), "rm", key="k-2")
+    sessions._answer_s = 60
+    disk.works.set()
+    assert await first == await again == await mark()
+    await sessions.command(name, Mark("here"), "expert", key="k-2")
+    await sessions.command(name, Mark("here"), "rm", key="k-3")
+    with pytest.raises(SessionStateError):
+        await sessions.command(name, Start(), "rm", key="k-4")
+    place = tmp_path / name
+    marks = [event for event in read_events(place, read_session(place)) if event.type == "mark"]
+    assert [event.actor for event in marks] == ["rm", "expert", "rm"]
+    await sessions.close()
+    assert await asyncio.to_thread(writer.close)
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_what_was_withdrawn_may_be_done_when_its_key_comes_again(tmp_path: Path) -> None:
+    writer = LogWriter(timeout_s=60)
+    sessions = Sessions(tmp_path, NoCapture(), writer=writer, answer_s=60)
+    name = (await sessions.create("sale-1"))["session_id"]
+    await sessions.command(name, Start(), "rm")
+    async with sessions._open[name].lock:
+        sessions._answer_s = 0.2
+        with pytest.raises(LogStalledError, match="nothing was done"):
+            await sessions.command(name, Mark("x"), "rm", key="k")
+        sessions._answer_s = 60
+    await sessions.command(name, Mark("x"), "rm", key="k")
+    place = tmp_path / name
+    marks = [event for event in read_events(place, read_session(place)) if event.type == "mark"]
+    assert len(marks) == 1
     await sessions.close()
     assert await asyncio.to_thread(writer.close)
 

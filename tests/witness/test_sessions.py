@@ -82,10 +82,20 @@ async def test_a_recording_from_start_to_stop(tmp_path: Path) -> None:
             status, told = await post(client, f"{at}/commands", body)
             assert (status, told["state"]) == (200, state), told
         assert (told["node"], told["attempt"]) == ("risk", 2)
+        for body, key, status in (
+            ({"command": "mark", "label": "again"}, "k-1", 200),
+            ({"command": "mark", "label": "again"}, "k-1", 200),
+            ({"command": "mark", "label": "another"}, "k-1", 422),
+            ({"command": "mark", "label": "x"}, "", 400),
+            ({"command": "mark", "label": "x"}, "k" * 65, 400),
+        ):
+            headers = {**bearer(), "Idempotency-Key": key}
+            async with client.post(f"{at}/commands", json=body, headers=headers) as response:
+                assert response.status == status
         assert (await post(client, f"{at}/commands", {"command": "stop"}))[1]["state"] == "stopped"
         status, timeline = await get(client, f"{at}/timeline", role=Role.SUPERVISOR)
         assert status == 200
-        assert [mark["label"] for mark in timeline["marks"]] == ["此处"]
+        assert [mark["label"] for mark in timeline["marks"]] == ["此处", "again"]
         assert len(timeline["pauses"]) == 1
         assert timeline["attempts"][1]["supersedes"] == 1
         assert (await get(client, at))[1]["state"] == "stopped"
