@@ -226,15 +226,17 @@ class ConsentService:
         self.changed(subject)
         return consent_id
 
+    def permissions_of(self, session_id: str, participant_id: str) -> frozenset[Permission]:
+        """What may be done with somebody's media now; nothing outside of a session that runs."""
+        room = next((one for one in self._rooms.values() if one.session_id == session_id), None)
+        return frozenset() if room is None else _allowed(room, participant_id)
+
     def allows(
         self, session_id: str, participant_id: str, permissions: frozenset[Permission]
     ) -> bool:
         """Whether somebody in a session that runs allows all of these."""
         needed = permissions - {Permission.PICTURE}
-        room = next((one for one in self._rooms.values() if one.session_id == session_id), None)
-        return not needed or (
-            room is not None and needed <= room.book.held_by(participant_id).keys()
-        )
+        return not needed or needed <= self.permissions_of(session_id, participant_id)
 
     def _withdrawn(self, consent_id: str, participant: str, permission: str, by: str) -> _Note:
         payload = {
@@ -273,9 +275,7 @@ class ConsentService:
 
     def _tell(self, room: _Room, participant: str) -> None:
         if room.session_id:
-            held = room.book.held_by(participant)
-            allowed = frozenset({Permission.PICTURE, *map(Permission, held)})
-            self.permitted(room.session_id, participant, allowed)
+            self.permitted(room.session_id, participant, _allowed(room, participant))
 
     # Over HTTP.
 
@@ -369,6 +369,11 @@ def tell_consents(
         is_begun = (place / "events.jsonl").exists()
         events = read_events(place, log.session) if is_begun else ()
         service.began(room_id, session_id, log, events)
+
+
+def _allowed(room: _Room, participant: str) -> frozenset[Permission]:
+    """What looks for nobody needs no consent."""
+    return frozenset({Permission.PICTURE, *map(Permission, room.book.held_by(participant))})
 
 
 def _unknown() -> SessionRefusedError:

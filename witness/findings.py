@@ -192,6 +192,10 @@ class FindingsDesk:
         )
         self._rooms[room_id] = session_id
 
+    def is_known(self, session_id: str) -> bool:
+        """Whether findings of a session are taken."""
+        return session_id in self._sessions
+
     def ended(self, room_id: str, session_id: str) -> None:
         """A session is over; what is open may end for a while still."""
         session = self._sessions.get(session_id)

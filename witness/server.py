@@ -111,6 +111,11 @@ class WitnessServer:
         return self._recording
 
     @property
+    def watching(self) -> Watching | None:
+        """Consents and findings, while the server runs and calls may be watched."""
+        return self._watching
+
+    @property
     def port(self) -> int:
         """TCP port listened on."""
         return self._port

@@ -245,6 +245,50 @@ test("a call over TCP restarts ICE by itself to find UDP, only while all is well
   assert.equal(peers.length, 1);
 });
 
+const ASKED = { permission: "face", held: false, consent_id: null, zh: { text: "同意", sha256: "aa" }, en: { text: "yes", sha256: "bb" } };
+const FOUND = { finding_id: "f-1", kind: "face_absent", state: "open", title: { zh: "无人", en: "Nobody" }, text: { zh: "无人", en: "Nobody" }, acknowledged_by: null };
+
+test("consents are given for the text that was shown, and withdrawn", async () => {
+  const { call, server } = await joined();
+  const said = [];
+  server.onRequest = (type, data) => (said.push([type, data]), {});
+  await assert.rejects(call.giveConsent("face", "zh"), { code: "unknown_request" });
+  const told = [];
+  call.on("consents", (consents) => told.push(consents.length));
+  server.notify("consents", { consents: [ASKED] });
+  await settle();
+  await call.giveConsent("face", "en");
+  await call.withdrawConsent("face");
+  assert.deepEqual(said, [["consent.give", { permission: "face", text_sha256: "bb" }], ["consent.withdraw", { permission: "face" }]]);
+  assert.deepEqual(told, [1]);
+  server.notify("consents", { consents: [{ ...ASKED, held: true, consent_id: "c-1" }] });
+  await settle();
+  assert.equal(call.consents[0].held, true);
+});
+
+test("findings that go on are known until they are over, and acknowledged", async () => {
+  const { call, server } = await joined();
+  const said = [];
+  server.onRequest = (type, data) => (said.push([type, data]), {});
+  const told = [];
+  call.on("finding", ({ state }) => told.push(state));
+  server.notify("finding", FOUND);
+  await settle();
+  assert.equal(call.findings[0].finding_id, "f-1");
+  await call.acknowledgeFinding("f-1");
+  server.notify("finding", { ...FOUND, acknowledged_by: "rm-1" });
+  await settle();
+  assert.deepEqual(call.findings.map(({ acknowledged_by: by }) => by), ["rm-1"]);
+  server.notify("finding", { ...FOUND, state: "over" });
+  await settle();
+  assert.deepEqual(call.findings, []);
+  assert.deepEqual(told, ["open", "open", "over"]);
+  assert.deepEqual(said, [["finding.acknowledge", { finding_id: "f-1" }]]);
+  for (let number = 0; number < 100; number += 1) server.notify("finding", { ...FOUND, finding_id: `f-${number}` });
+  await settle();
+  assert.equal(call.findings.length, 64);
+});
+
 test("a call joined anew gets a new peer connection with the same sources", async () => {
   const { server, clock, peers, offers } = await joined({ tracks: { microphone: fakeTrack("audio") } });
   server.refuse = (type) => (type === "resume" ? { code: "resume_unknown" } : null);

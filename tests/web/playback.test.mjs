@@ -52,6 +52,22 @@ test("what happened is in order of time; small gaps and pauses of tracks are lef
   assert.deepEqual(kinds, [[0, "person"], [1, "superseded"], [5, "mark"], [12, "gap"], [20, "pause"], [30, "node"], [40, "filled"]]);
 });
 
+test("findings and times nobody knows of are told with the person, and look different", () => {
+  const about = { detector: "d", participant: "c", track: "t", to_us: 9 * S, is_open: false, cause: null, acknowledged: null, title: { zh: "离开", en: "Away" } };
+  const findings = [
+    { ...about, finding: "1", kind: "face_absent", outcome: "warn", severity: "critical", from_us: 6 * S, text: { zh: "离开 3 秒", en: "away for 3 s" } },
+    { ...about, finding: "2", kind: "unknown", outcome: "unknown", severity: "info", from_us: 7 * S, cause: "model_missing", text: about.title },
+    { ...about, finding: "3", kind: "said", outcome: "pass", severity: "warning", from_us: 8 * S, participant: "", text: { zh: "已告知", en: "told" } },
+  ];
+  const told = momentsOf(recording({ findings })).filter(({ kind }) => kind.startsWith("finding"));
+  assert.deepEqual(told.map(({ kind, text }) => [kind, text]), [
+    ["finding-critical", "检测：王芳 · 离开 3 秒"],
+    ["finding-unknown", "未检测：王芳 · 离开（模型未安装）"],
+    ["finding-info", "检测：已告知"],
+  ]);
+  assert.deepEqual(told.map(({ at_us }) => at_us / S), [6, 7, 8]);
+});
+
 test("the list is bounded", () => {
   const transcript = Array.from({ length: 5_000 }, (_, index) => ({ from_us: index, to_us: index + 1, speaker: "", text: "x" }));
   assert.equal(momentsOf(recording({ transcript })).length, 2_000);

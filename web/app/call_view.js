@@ -1,8 +1,10 @@
 import { WitnessError, canShareScreen, describeError, openScreen } from "/sdk/witness.js";
 import { bannerFor, timeLeft } from "./banner.js";
+import { ConsentsView } from "./consents.js";
 import { ask, openDevices } from "./dialogs.js";
 import { control, h, icon } from "./dom.js";
 import { language, onLanguage, say, t } from "./language.js";
+import { Hints } from "./hints.js";
 import { Messages } from "./messages.js";
 import { Sound } from "./sound.js";
 import { Stage } from "./stage.js";
@@ -27,6 +29,8 @@ export class CallView {
   #stage;
   #sound;
   #messages;
+  #consents;
+  #hints;
   #status = h("span", { class: "pill" });
   #recording = h("span", { class: "pill pill-recording", role: "status" });
   #banner = h("div", { class: "banner", role: "status", "aria-live": "polite" });
@@ -56,6 +60,8 @@ export class CallView {
       send: (text) => call.sendMessage(text),
       changed: () => this.#showControls(),
     });
+    this.#consents = new ConsentsView(call, (error) => this.#fail(error));
+    this.#hints = new Hints(call, (id) => this.#nameOf(id), (error) => this.#fail(error));
     this.#controls = this.#makeControls();
     this.#hear.hidden = true;
     this.#banner.append(icon("alert"), this.#bannerText, this.#bannerRetry);
@@ -72,6 +78,8 @@ export class CallView {
     for (const stop of this.#stops) stop();
     this.#stage.close();
     this.#sound.close();
+    this.#consents.close();
+    this.#hints.close();
     for (const dialog of document.querySelectorAll("dialog")) dialog.remove();
   }
 
@@ -81,9 +89,9 @@ export class CallView {
     return h(
       "main",
       { class: "call" },
-      h("header", { class: "call-head" }, h("h1", { class: "call-room", t: "lobby.room", values: { room } }), this.#recording, this.#status),
+      h("header", { class: "call-head" }, h("h1", { class: "call-room", t: "lobby.room", values: { room } }), this.#consents.button, this.#recording, this.#status),
       this.#banner,
-      h("div", { class: "call-body" }, this.#stage.element, this.#messages.element, this.#toasts.element),
+      h("div", { class: "call-body" }, this.#stage.element, this.#messages.element, this.#toasts.element, this.#hints.element),
       this.#hear,
       h(
         "nav",
@@ -293,6 +301,7 @@ export class CallView {
       }
     }
     this.#sound.set(sounds);
+    this.#hints.update();
     this.#showControls();
   }
 

@@ -29,6 +29,11 @@ export function useStrings(more, named) {
   title = named;
 }
 
+/** The language as texts of the server are keyed. @returns {"zh" | "en"} */
+export function textLanguage() {
+  return language() === "en" ? "en" : "zh";
+}
+
 export function language() {
   return current;
 }

@@ -1,4 +1,4 @@
-import { language, t } from "./language.js";
+import { language, t, textLanguage } from "./language.js";
 
 /**
  * @typedef {import("./playback_api.js").Recording} Recording
@@ -52,6 +52,20 @@ export function alertText(alert) {
   return t("event.alert", { what: named("alert", alert.alert, { cause: named("cause", alert.cause) }) });
 }
 
+/** @param {Recording} recording @param {import("./playback_api.js").Finding} finding */
+export function findingText(recording, finding) {
+  const who = finding.participant ? `${personName(recording, finding.participant)} · ` : "";
+  const what = finding.text[textLanguage()] || finding.title[textLanguage()];
+  if (finding.kind === "unknown") return t("event.unknown", { who, what: finding.title[textLanguage()], cause: named("unknown", finding.cause) });
+  return t("event.finding", { who, what });
+}
+
+/** How a finding looks: what passed or informs, what warns, what nobody knows. @param {import("./playback_api.js").Finding} finding */
+export function findingLook({ outcome, severity }) {
+  if (outcome === "unknown") return "unknown";
+  return outcome === "pass" || severity === "info" ? "info" : severity;
+}
+
 /**
  * Everything worth jumping to, in order of time.
  *
@@ -70,6 +84,9 @@ export function momentsOf(recording) {
   for (const [from, to] of recording.pauses) found.push({ at_us: from, to_us: to, kind: "pause", text: t("event.pause", { seconds: seconds(to - from) }) });
   for (const alert of recording.alerts) {
     found.push({ at_us: alert.from_us, to_us: alert.to_us ?? end, kind: alert.severity === "info" ? "info" : "alert", text: alertText(alert) });
+  }
+  for (const finding of recording.findings ?? []) {
+    found.push({ at_us: finding.from_us, to_us: finding.to_us, kind: `finding-${findingLook(finding)}`, text: findingText(recording, finding) });
   }
   for (const person of recording.people) {
     for (const [from, to] of person.present) {

@@ -68,6 +68,7 @@ export const PLAYBACK_STRINGS = {
   ],
   "time.nodes": ["环节", "Nodes"],
   "time.marks": ["标记与告警", "Marks, alerts"],
+  "time.findings": ["检测", "Findings"],
   "time.no_node": ["不在任何环节内", "Between nodes"],
   "time.attempt": ["{node}（第 {attempt} 次）", "{node} (attempt {attempt})"],
   "time.superseded": ["{node}，已由第 {by} 次补录取代", "{node}, replaced by attempt {by}"],
@@ -81,6 +82,8 @@ export const PLAYBACK_STRINGS = {
   "event.gap": ["{who} 的{kind}缺失 {seconds} 秒：{cause}", "{who}: {kind} missing for {seconds} s, {cause}"],
   "event.filled": ["{who} 的{kind}缺失 {seconds} 秒，已补传", "{who}: {kind} missing live for {seconds} s, uploaded since"],
   "event.alert": ["告警：{what}", "Alert: {what}"],
+  "event.finding": ["检测：{who}{what}", "Found: {who}{what}"],
+  "event.unknown": ["未检测：{who}{what}（{cause}）", "Not known: {who}{what} ({cause})"],
   "event.joined": ["{who} 加入", "{who} joined"],
   "event.left": ["{who} 离开", "{who} left"],
 
@@ -104,6 +107,16 @@ export const PLAYBACK_STRINGS = {
   "alert.completeness": ["完整度不足", "completeness is low"],
   "alert.upload": ["补传被拒（{cause}）", "upload refused ({cause})"],
   "alert.archive": ["归档失败（{cause}）", "archiving failed ({cause})"],
+
+  "unknown.model_missing": ["模型未安装", "the model is not installed"],
+  "unknown.no_consent": ["未获授权", "no consent"],
+  "unknown.crashed": ["检测器故障", "the detector crashed"],
+  "unknown.hung": ["检测器无响应", "the detector hung"],
+  "unknown.overloaded": ["过载", "overloaded"],
+  "unknown.no_host": ["检测服务未运行", "no detectors were running"],
+  "unknown.undecodable": ["媒体无法解码", "media could not be decoded"],
+  "unknown.config": ["配置有误", "wrong settings"],
+  "unknown.unknown": ["原因未知", "cause unknown"],
 
   "evidence.title": ["证据", "Evidence"],
   "evidence.no_package": ["尚无证据包", "There is no package yet"],

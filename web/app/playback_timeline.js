@@ -1,6 +1,6 @@
 import { h } from "./dom.js";
 import { t } from "./language.js";
-import { alertText, attemptTitle, clock, named, personName, seconds } from "./playback_events.js";
+import { alertText, attemptTitle, clock, findingLook, findingText, named, personName, seconds } from "./playback_events.js";
 
 /** @typedef {import("./playback_api.js").Recording} Recording */
 
@@ -21,7 +21,7 @@ export class TimelineView {
     this.seek = seek;
     this.recording = recording;
     this.line = h("div", { class: "tl-line", "aria-hidden": "true" });
-    this.area = h("div", { class: "tl-area" }, this.ruler(), this.nodes(), ...recording.people.map((person) => this.person(person)), this.pins(), ...this.pauses(), h("div", { class: "tl-over tl-over-line" }, this.line));
+    this.area = h("div", { class: "tl-area" }, this.ruler(), this.nodes(), ...recording.people.map((person) => this.person(person)), ...this.findings(), this.pins(), ...this.pauses(), h("div", { class: "tl-over tl-over-line" }, this.line));
     this.area.addEventListener("click", (event) => this.clicked(event));
     this.element = h("div", {
       class: "timeline", role: "slider", tabindex: "0", label: "time.label",
@@ -95,6 +95,18 @@ export class TimelineView {
     }));
     const title = person.speech === null ? t("time.speech_unknown") : person.name;
     return this.row(h("span", { title }, person.name), ...bars, ...speech, ...gaps);
+  }
+
+  /** Findings of detectors, and the times of which they don't know; no row where there are none. */
+  findings() {
+    const found = this.recording.findings ?? [];
+    if (found.length === 0) return [];
+    const bars = found.map((finding) => {
+      const title = findingText(this.recording, finding);
+      const bar = h("button", { type: "button", class: `tl-finding tl-finding-${findingLook(finding)}`, tabindex: "-1", title, "aria-label": title, on: { click: () => this.seek(finding.from_us) } });
+      return this.lay(bar, finding.from_us, finding.to_us);
+    });
+    return [this.row(h("span", { t: "time.findings" }), ...bars)];
   }
 
   pins() {

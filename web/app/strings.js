@@ -124,6 +124,23 @@ export const STRINGS = {
   "recording_cause.disk_slow": ["原因：磁盘过慢", "Cause: the disk is too slow"],
   "recording_cause.disk_error": ["原因：磁盘错误", "Cause: a disk error"],
 
+  "consents.title": ["是否同意由程序协助检查？", "May software watch this call?"],
+  "consents.text": [
+    "同意与否均不影响通话，可随时在页面上方更改。",
+    "The call goes on either way. You can change this at any time at the top of the page.",
+  ],
+  "consents.short": ["检测授权 {held}/{count}", "Consents {held}/{count}"],
+  "consents.all": ["全部同意", "Agree to all"],
+  "consents.done": ["完成", "Done"],
+  "consent.face": ["画面分析", "Picture"],
+  "consent.identity": ["同一人核对", "Same person"],
+  "consent.voice": ["声音分析", "Voice"],
+  "consent.speech": ["语音转文字", "Speech to text"],
+  "hints.label": ["提示，仅您可见", "Hints, for you only"],
+  "hints.seen": ["知道了", "Seen"],
+  "hints.seen_by": ["{name} 已知悉", "Seen by {name}"],
+  "hints.over": ["已恢复", "Over"],
+
   "recording.on": ["录制中", "Recording"],
   "recording.paused": ["录制已暂停", "Recording paused"],
   "upload.title": ["正在补传，请勿关闭页面", "Uploading, please keep this page open"],

@@ -11,6 +11,7 @@ import { Roster } from "./roster.js";
 import { SizeWatch } from "./sizes.js";
 import { StatsReader, linkOf, pathOf, receivedOf } from "./stats.js";
 import { UdpReturn } from "./udp_return.js";
+import { Watching } from "./watching.js";
 
 /**
  * @typedef {import("./protocol.js").ParticipantInfo} ParticipantInfo
@@ -20,6 +21,9 @@ import { UdpReturn } from "./udp_return.js";
  * @typedef {import("./protocol.js").TextMessage} TextMessage
  * @typedef {import("./protocol.js").PersonQuality} PersonQuality
  * @typedef {import("./protocol.js").QualityReport} QualityReport
+ * @typedef {import("./protocol.js").AskedConsent} AskedConsent
+ * @typedef {import("./protocol.js").Finding} Finding
+ * @typedef {import("./protocol.js").Permission} Permission
  * @typedef {import("./connection.js").ConnectionStatus} ConnectionStatus
  * @typedef {import("./recovery.js").MediaState} MediaState
  *
@@ -47,6 +51,8 @@ import { UdpReturn } from "./udp_return.js";
  * @property {{ source: Source }} device_lost The device was unplugged or taken away.
  * @property {{ deadlineS: number }} draining
  * @property {{ alert: string, severity: string, cause: string, ended: boolean }} alert Something is wrong with the recording; RMs are told.
+ * @property {readonly AskedConsent[]} consents What detectors would like to do with one's own media; people have to be asked.
+ * @property {Finding} finding What a detector found, or that it is over; RMs are told.
  * @property {import("./recording.js").RecordingView} recording Whether the call is recorded; people have to be shown it.
  * @property {import("./recording.js").Progress} upload Of what the recording lacks; goes on after the call is closed.
  * @property {QualityReport} stats
@@ -87,6 +93,7 @@ export class Call extends Emitter {
   #protection;
   #red;
   #recording;
+  #watching = new Watching();
   /** Of the own connection. @type {string | undefined} */
   #score;
   /** Bytes sent, and when that was read. @type {{ bytes: number, at: number } | null} */
@@ -234,6 +241,37 @@ export class Call extends Emitter {
   /** Whether the call is recorded; null where the server never said so. */
   get recording() {
     return this.#recording?.view ?? null;
+  }
+
+  /** What detectors ask for, and what is held. @returns {readonly AskedConsent[]} */
+  get consents() {
+    return this.#watching.consents;
+  }
+
+  /** What detectors found that goes on; for RMs. @returns {readonly Finding[]} */
+  get findings() {
+    return this.#watching.open;
+  }
+
+  /**
+   * Allows detectors something, for this session.
+   *
+   * @param {Permission} permission
+   * @param {"zh" | "en"} language Of the text that was shown.
+   * @throws {WitnessError} `unknown_request` where nobody asks for it.
+   */
+  async giveConsent(permission, language) {
+    await this.#signal.request("consent.give", { permission, text_sha256: this.#watching.digest(permission, language) });
+  }
+
+  /** Withdraws a consent: what needs it stops within a second. @param {Permission} permission */
+  async withdrawConsent(permission) {
+    await this.#signal.request("consent.withdraw", { permission });
+  }
+
+  /** Says that a finding was seen (RM only). @param {string} findingId */
+  async acknowledgeFinding(findingId) {
+    await this.#signal.request("finding.acknowledge", { finding_id: findingId });
   }
 
   // --- own media
@@ -421,6 +459,7 @@ export class Call extends Emitter {
     this.#serverMedia = how === "resumed" && this.#media.peer ? data.media : null;
     this.#refresh();
     if (data.replay && !first) return;
+    this.#watching.startOver();
     this.#roster.replace(data);
     if (first) this.#prepare(data);
     this.#media.setLines(data.lines);
@@ -471,6 +510,12 @@ export class Call extends Emitter {
       case "recording":
         this.#recording?.onNotice(data);
         this.#carry();
+        break;
+      case "consents":
+        this.emit("consents", this.#watching.onConsents(data));
+        break;
+      case "finding":
+        this.emit("finding", this.#watching.onFinding(data));
         break;
       case "gap.want":
         this.#recording?.onWant(data);

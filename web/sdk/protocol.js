@@ -65,6 +65,31 @@
  * @property {string} text
  * @property {string} at RFC 3339.
  *
+ * @typedef {"face" | "identity" | "voice" | "speech"} Permission
+ *
+ * @typedef {object} AskedConsent What detectors would like to do, and whether they may.
+ * @property {Permission} permission
+ * @property {boolean} held
+ * @property {string | null} consent_id
+ * @property {{ text: string, sha256: string }} zh
+ * @property {{ text: string, sha256: string }} en
+ *
+ * @typedef {object} Finding What a detector found; only RMs are told.
+ * @property {string} finding_id
+ * @property {string} session_id
+ * @property {string} detector
+ * @property {string} kind
+ * @property {"pass" | "warn" | "fail" | "unknown"} outcome
+ * @property {"info" | "warning" | "critical"} severity
+ * @property {"open" | "over"} state
+ * @property {string | null} participant_id
+ * @property {string | null} track_id
+ * @property {number} from_us
+ * @property {number} to_us
+ * @property {{ zh: string, en: string }} title
+ * @property {{ zh: string, en: string }} text
+ * @property {string | null} acknowledged_by
+ *
  * @typedef {object} PersonQuality
  * @property {string} participant_id
  * @property {number | null} uplink_loss 0 to 1.
