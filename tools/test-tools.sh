@@ -38,3 +38,8 @@ if ! command -v versitygw >/dev/null; then
             "To run them: go install $s3_server"
     fi
 fi
+
+# Models for the tests of detectors: some 350 MB the first time, nothing after that.
+if ! installed=$(python -m witness models install 2>&1); then
+    echo "could not install the models: tests that need them are skipped (${installed##*$'\n'})"
+fi

@@ -83,6 +83,7 @@ MODELS: dict[str, str] = {
         "{path} 的摘要为 {found}；{package} {version} 应为 {expected}"
     ),
     "{path} has the digest {found}, not {expected}": "{path} 的摘要为 {found}，应为 {expected}",
+    "can't convert {model}: {reason}": "无法转换 {model}: {reason}",
     "can't unpack {path}: {reason}": "无法解包 {path}: {reason}",
     "{path} holds no {member}": "{path} 中没有 {member}",
     "{folder} holds no {archive}; where there is a network, get it with: {command}": (

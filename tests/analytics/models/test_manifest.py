@@ -27,6 +27,10 @@ def test_unknown_model_is_answered_with_those_there_are() -> None:
         the_manifest().model("nonsense")
 
 
+def of_a_graph_alone(data: dict[str, Any]) -> None:
+    data["models"]["face"]["files"][0]["step"] = "tfjs"
+
+
 def without_digest(data: dict[str, Any]) -> None:
     del data["models"]["speech"]["files"][0]["from"][1]["sha256"]
 
@@ -54,6 +58,7 @@ def with_a_short_digest(data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (of_a_graph_alone, "tfjs takes a graph and its weights"),
         (without_digest, "each member of concat needs its sha256"),
         (of_no_package, r"speech: no package \['more'\]"),
         (not_a_folder, "a model of several files is a folder"),
