@@ -61,6 +61,9 @@ MODELS: dict[str, str] = {
     "analytics.detectors.{key}: {problem}": "analytics.detectors.{key}: {problem}",
     "there is no such key; {detector} has {known}": "没有这个键；{detector} 有 {known}",
     "must be an absolute path": "必须是绝对路径",
+    "{path} has more than {limit} bytes": "{path} 超过 {limit} 字节",
+    "{path}: {reason}": "{path}: {reason}",
+    "{path}: {where}: {reason}": "{path}: {where}: {reason}",
     # Errors.
     "no model is called {model}; there are {known}": "没有名为 {model} 的模型；可用的有 {known}",
     "can't read {path}: {reason}": "无法读取 {path}: {reason}",
