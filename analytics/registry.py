@@ -27,6 +27,9 @@ BUILTIN: Final[Mapping[str, str]] = {
     "clear_answer": "analytics.detectors.clear_answer:ClearAnswer",
     "prohibited_promises": "analytics.detectors.prohibited_promises:ProhibitedPromises",
     "required_statements": "analytics.detectors.required_statements:RequiredStatements",
+    "second_voice": "analytics.detectors.second_voice:SecondVoice",
+    "sound_health": "analytics.detectors.sound_health:SoundHealth",
+    "speech_activity": "analytics.detectors.speech_activity:SpeechActivity",
     "speech_rate": "analytics.detectors.speech_rate:SpeechRate",
     "transcript": "analytics.detectors.transcript:Transcript",
 }
