@@ -17,6 +17,7 @@ __all__ = [
     "Found",
     "FromHost",
     "Hello",
+    "KeyframeWanted",
     "Marked",
     "Said",
     "Status",
@@ -25,6 +26,7 @@ __all__ = [
     "TrackStarted",
     "Unknown",
     "UnknownCause",
+    "Wants",
     "from_host",
     "to_host",
 ]
@@ -85,7 +87,12 @@ class Consents(_Message):
 
 
 class Marked(_Message):
-    """Something happened in the session (:class:`analytics.detector.Mark`)."""
+    """Something happened in the session (:class:`analytics.detector.Mark`).
+
+    ``participant.joined`` and ``participant.left`` say who is there, ``track.muted`` and
+    ``track.unmuted`` (``data``: ``track_id``) what brings nothing for now, and ``session.ended``
+    that all is over.
+    """
 
     type: Literal["mark"] = "mark"
     session_id: _Name
@@ -95,14 +102,46 @@ class Marked(_Message):
     data: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class Wants(_Message):
+    """Which media a detector needs, and what it does with people.
+
+    Attributes:
+        video_height: of the picture that is enough; ``None``: no video.
+        video_sources, audio_sources: empty: none.
+        roles: whose; empty means everybody's.
+    """
+
+    permissions: frozenset[Literal["picture", "face", "identity", "voice", "speech"]]
+    video_height: Annotated[int, Field(gt=0, le=8_192)] | None = None
+    video_sources: frozenset[_Name] = frozenset()
+    audio_sources: frozenset[_Name] = frozenset()
+    roles: frozenset[_Name] = frozenset()
+
+
 class Hello(_Message):
-    """First line of a host: who it is and which detectors it has loaded."""
+    """First line of a host: who it is and which detectors it has loaded.
+
+    Said again when that changes. A host that has just come is then told all that is under way.
+
+    Attributes:
+        run: another one each time the host is started.
+        detectors: version of each detector, by its name.
+        wants: the same detectors.
+    """
 
     type: Literal["hello"] = "hello"
     version: Literal[1] = VERSION
     host: _Name
+    run: _Name = ""
     detectors: dict[_Name, _Name]
-    """Version of each detector, by its name."""
+    wants: dict[_Name, Wants] = Field(default_factory=dict)
+
+
+class KeyframeWanted(_Message):
+    """The decoder of a tap can't go on. How often one is asked for, the media plane decides."""
+
+    type: Literal["keyframe"] = "keyframe"
+    tap: Annotated[int, Field(ge=0)]
 
 
 class _Frame(_Message):
@@ -200,6 +239,7 @@ class Status(_Message):
         dropped: items not looked at, by detector and reason.
         queue_depth: items that wait, by detector.
         lag_ms: age of the newest item that was looked at, by detector.
+        refused: lines of the server that were no messages, and messages of the tap that were none.
     """
 
     type: Literal["status"] = "status"
@@ -209,13 +249,14 @@ class Status(_Message):
     queue_depth: dict[_Name, int] = Field(default_factory=dict)
     lag_ms: dict[_Name, float] = Field(default_factory=dict)
     decode_seconds: float = 0.0
+    refused: int = 0
 
 
 ToHost: TypeAlias = Annotated[
     TrackStarted | TrackEnded | Consents | Marked, Field(discriminator="type")
 ]
 FromHost: TypeAlias = Annotated[
-    Hello | Found | Said | Unknown | Status, Field(discriminator="type")
+    Hello | Found | Said | Unknown | Status | KeyframeWanted, Field(discriminator="type")
 ]
 
 _TO_HOST: Final[TypeAdapter[Any]] = TypeAdapter(ToHost)

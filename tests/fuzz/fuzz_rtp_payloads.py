@@ -9,7 +9,7 @@ from tests.fuzz.runner import instrumented, main
 from tests.recorder.encoders import payloads
 from tests.rtp.test_formats import MALFORMED, encoded
 
-with instrumented("recorder"):
+with instrumented("rtp"):
     from rtp.assembly import FORMATS, Assembler
     from rtp.errors import PacketError
     from rtp.order import Reorder

@@ -1,0 +1,66 @@
+"""Runs a host of detectors: ``python -m analytics.host``."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from analytics.errors import AnalyticsError
+from analytics.host.config import HostConfig
+from analytics.host.serve import serve_redis, serve_sockets
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m analytics.host", description=__doc__)
+    parser.add_argument("--config", required=True, help="settings as JSON; - reads standard input")
+    parser.add_argument("--name", default="embedded", help="of this host, in logs and findings")
+    parser.add_argument("--control", type=int, metavar="FD", help="socket of the server's words")
+    parser.add_argument("--tap", type=int, metavar="FD", help="socket of media")
+    parser.add_argument("--redis", metavar="URL", help="take both by Redis instead")
+    parser.add_argument("--node", default="node", help="name of the server's node in Redis")
+    return parser.parse_args()
+
+
+def _config(place: str) -> HostConfig:
+    text = sys.stdin.read() if place == "-" else Path(place).read_text("utf-8")
+    return HostConfig.model_validate_json(text)
+
+
+def main() -> int:
+    """Runs until the server is gone."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    try:
+        config = _config(arguments.config)
+    except (OSError, ValidationError) as error:
+        sys.stderr.write(f"can't use the settings {arguments.config}: {error}\n")
+        return 2
+    with contextlib.suppress(OSError):
+        os.nice(config.nice)
+    if config.idle_class:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    if arguments.redis:
+        serving = serve_redis(config, arguments.name, arguments.redis, arguments.node)
+    elif arguments.control is not None and arguments.tap is not None:
+        serving = serve_sockets(config, arguments.name, arguments.control, arguments.tap)
+    else:
+        sys.stderr.write("either --redis, or --control and --tap, are needed\n")
+        return 2
+    try:
+        asyncio.run(serving)
+    except AnalyticsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,642 @@
+"""The host itself: media in, inputs to watches, and what they say out. No sockets in here."""
+
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from analytics.detector import (
+    AudioChunk,
+    Finding,
+    Heard,
+    Mark,
+    Outcome,
+    Utterance,
+    Word,
+)
+from analytics.host.audio import AudioTap, Chunker, Sound
+from analytics.host.board import Board, Key
+from analytics.host.config import HostConfig
+from analytics.host.frames import Frames
+from analytics.host.ledger import FindingIds, UnknownTimes
+from analytics.host.pool import Pool
+from analytics.host.tap import TapFormatError, TapPacket, parse_message
+from analytics.host.video import Picture, VideoTap
+from analytics.host.wire import Flush, FrameAt, Loaded, Order, Out, Unwatch, WatchThis
+from analytics.link import (
+    Consents,
+    Found,
+    Hello,
+    KeyframeWanted,
+    Marked,
+    Said,
+    Status,
+    ToHost,
+    TrackEnded,
+    TrackStarted,
+    UnknownCause,
+    Wants,
+    to_host,
+)
+
+__all__ = ["Host"]
+
+log = logging.getLogger(__name__)
+
+_EARLY_US: Final = 20_000
+_OVERLOADED_TICKS: Final = 3
+"""Seconds in a row in which inputs had to go, or none had to."""
+_Say = Callable[[BaseModel], None]
+
+
+@dataclass(slots=True)
+class _Track:
+    started: TrackStarted
+    video: VideoTap | None = None
+    audio: AudioTap | None = None
+    chunkers: dict[int, Chunker] = field(default_factory=dict)
+    muted: bool = False
+
+
+@dataclass(slots=True)
+class _Watching:
+    key: Key
+    ids: FindingIds
+    due_us: int = 0
+    done_us: int = 0
+    """Time of the newest input that was looked at."""
+
+
+class Host:
+    """Detectors, and what they watch.
+
+    Args:
+        say: takes messages for the server.
+        clock: seconds; only differences count.
+    """
+
+    def __init__(
+        self,
+        config: HostConfig,
+        say: _Say,
+        *,
+        name: str = "host",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        self.board = Board()
+        self.run = secrets.token_hex(4)
+        self._say = say
+        self._name = name
+        self._clock = clock
+        self._numbers = 0
+        self._frames = Frames(config.frames_mib << 20)
+        self.pool = Pool(config, self._frames, self)
+        self._tracks: dict[str, _Track] = {}
+        self._taps: dict[int, _Track] = {}
+        self._watches: dict[int, _Watching] = {}
+        self._by_key: dict[Key, int] = {}
+        self._unknown = UnknownTimes(self._new_id, say)
+        self._zero_s: dict[str, float] = {}
+        self._seconds: Counter[str] = Counter()
+        self._no_memory: Counter[str] = Counter()
+        self._lag_ms: dict[str, float] = {}
+        self._down: dict[str, UnknownCause] = {}
+        self._decode_s = 0.0
+        self._refused = 0
+        self._overload: dict[str, tuple[int, int]] = {}
+        """Inputs dropped so far, and for how many ticks that has, or hasn't, grown."""
+
+    def start(self) -> None:
+        """Starts the workers and says hello."""
+        self.pool.start()
+        self._hello()
+
+    async def stop(self) -> None:
+        """Ends the workers."""
+        await self.pool.stop()
+        self._frames.close()
+
+    # What the server says.
+
+    def take_line(self, line: bytes) -> None:
+        """Takes a line of the server; one that is no message is counted."""
+        try:
+            message = to_host(line)
+        except ValidationError:
+            self._refused += 1
+            return
+        self.take(message)
+
+    def take(self, message: ToHost) -> None:
+        """Takes what the server says."""
+        match message:
+            case TrackStarted():
+                self._track_started(message)
+            case TrackEnded(track_id=track_id, at_us=at_us):
+                self._track_ended(track_id, at_us)
+            case Consents():
+                person = self.board.person(message.session_id, message.participant_id)
+                person.permissions = frozenset(message.permissions)
+                self.pool.forget(self._is_allowed)
+                self._settle(message.session_id)
+                self._fit_taps()
+            case Marked():
+                self._marked(message)
+
+    def take_tap(self, message: bytes) -> None:
+        """Takes a message of the tap; one that is none is counted."""
+        try:
+            packets = parse_message(message)
+        except TapFormatError:
+            self._refused += 1
+            return
+        began = time.perf_counter()
+        for packet in packets:
+            track = self._taps.get(packet.tap)
+            if track is not None and not track.muted:
+                self._note_time(track.started.session_id, packet.at_us)
+                self._decode(track, packet)
+        self._decode_s += time.perf_counter() - began
+
+    def tick(self) -> Status:
+        """Once a second: looks what is overloaded, and says how all this is."""
+        dropped = self.pool.dropped()
+        for name in self.board.detectors:
+            count = dropped.get(name, Counter())["queue_full"] + self._no_memory[name]
+            before, ticks = self._overload.get(name, (0, 0))
+            grows = count > before
+            ticks = (max(ticks, 0) + 1) if grows else (min(ticks, 0) - 1)
+            self._overload[name] = count, ticks
+            if ticks == _OVERLOADED_TICKS:
+                self._mark_unknown(name, UnknownCause.OVERLOADED)
+            elif ticks == -_OVERLOADED_TICKS:
+                self._mark_known(name, UnknownCause.OVERLOADED)
+        for track in self._tracks.values():
+            tap = track.video or track.audio
+            keys = {watching.key for watching, _ in self._fed(track)}
+            session_id = track.started.session_id
+            for key in keys:
+                if tap is not None and tap.is_undecodable:
+                    now_us = self._now_us(session_id)
+                    self._unknown.begin(key, UnknownCause.UNDECODABLE, now_us)
+                else:
+                    now_us = self._now_us(session_id)
+                    self._unknown.end(key, now_us, UnknownCause.UNDECODABLE)
+        return self.status()
+
+    def _mark_unknown(self, detector: str, cause: UnknownCause) -> None:
+        for key, number in self._by_key.items():
+            if key.detector == detector:
+                self._unknown.begin(key, cause, self._watches[number].done_us)
+
+    def _mark_known(self, detector: str, cause: UnknownCause) -> None:
+        for key in self._by_key:
+            if key.detector == detector:
+                self._unknown.end(key, self._now_us(key.session_id), cause)
+
+    def status(self) -> Status:
+        """How all this is."""
+        names = list(self.config.detectors)
+        dropped = {name: dict(reasons) for name, reasons in self.pool.dropped().items()}
+        for name, count in self._no_memory.items():
+            dropped.setdefault(name, {})["no_memory"] = count
+        return Status(
+            seconds={name: round(value, 3) for name, value in self._seconds.items()},
+            restarts={name: self.pool.restarts[name] for name in names},
+            dropped=dropped,
+            queue_depth={name: self.pool.of(name).queue.depth(name) for name in names},
+            lag_ms=dict(self._lag_ms),
+            decode_seconds=round(self._decode_s, 3),
+            refused=self._refused,
+        )
+
+    # What workers say.
+
+    def loaded(self, detector: str, loaded: Loaded) -> None:
+        """A detector can be given watches."""
+        self.board.detectors[detector] = loaded
+        self._down.pop(detector, None)
+        for session_id in self.board.sessions:
+            # Nothing was known of what it watches.
+            self._unknown.end(Key(detector, session_id), self._now_us(session_id))
+            self._settle(session_id)
+        self._fit_taps()
+        self._hello()
+
+    def down(self, detector: str, cause: UnknownCause) -> None:
+        """A detector is gone, with all that its watches knew."""
+        self._down[detector] = cause
+        for number, watching in list(self._watches.items()):
+            key = watching.key
+            if key.detector != detector:
+                continue
+            self._forget(number)
+            if self._by_key.get(key) == number:
+                del self._by_key[key]
+                self._unknown.begin(key, cause, watching.done_us)
+        for session_id in self.board.sessions:
+            self._settle(session_id)
+
+    def _forget(self, number: int) -> None:
+        """A watch says nothing more; what it left open is over."""
+        watching = self._watches.pop(number, None)
+        if watching is not None:
+            for found in watching.ids.close_all():
+                self._say(found)
+
+    def out(self, out: Out) -> str | None:
+        """A watch said something; what can't be is refused, and its detector's fault."""
+        watching = self._watches.get(out.watch)
+        if watching is None:
+            return None  # it was withdrawn meanwhile
+        try:
+            match out.kind:
+                case "finding":
+                    self._found(watching, out.data)
+                case "said":
+                    self._said(watching, out.data)
+                case "heard":
+                    self._heard(watching, out.data)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            return watching.key.detector
+        return None
+
+    def done(self, orders: list[Order], seconds: dict[str, float]) -> None:
+        """A batch was done."""
+        self._seconds.update(seconds)
+        for order in orders:
+            if isinstance(order, Unwatch):
+                self._forget(order.watch)
+            elif isinstance(order, tuple):
+                item, numbers = order
+                if not isinstance(item, FrameAt | AudioChunk):
+                    continue
+                names = set()
+                for number in numbers:
+                    if (watching := self._watches.get(number)) is not None:
+                        watching.done_us = max(watching.done_us, item.pts_us)
+                        names.add((watching.key.detector, watching.key.session_id))
+                for name, session_id in names:
+                    lag_us = self._now_us(session_id) - item.pts_us
+                    self._lag_ms[name] = max(0.0, round(lag_us / 1e3, 1))
+
+    # People, tracks and watches.
+
+    def _track_started(self, message: TrackStarted) -> None:
+        self._drop_track(message.track_id)
+        track = _Track(message)
+        if message.kind == "video":
+            track.video = VideoTap(wait_us=self.config.video_wait_ms * 1_000)
+        else:
+            track.audio = AudioTap(wait_us=self.config.audio_wait_ms * 1_000)
+        self._tracks[message.track_id] = self._taps[message.tap] = track
+        self._note_time(message.session_id, message.at_us)
+        person = self.board.person(message.session_id, message.participant_id)
+        person.role = message.role
+        self.board.session(message.session_id).tracks[message.track_id] = message
+        self._settle(message.session_id)
+        self._fit_taps()
+
+    def _track_ended(self, track_id: str, at_us: int) -> None:
+        track = self._tracks.get(track_id)
+        if track is None:
+            return
+        session_id = track.started.session_id
+        self._note_time(session_id, at_us)
+        self._flush_track(track, at_us)
+        self._drop_track(track_id)
+        self._settle(session_id)
+
+    def _drop_track(self, track_id: str) -> None:
+        track = self._tracks.pop(track_id, None)
+        if track is not None:
+            self._taps.pop(track.started.tap, None)
+            self.board.session(track.started.session_id).tracks.pop(track_id, None)
+
+    def _marked(self, message: Marked) -> None:
+        session_id = message.session_id
+        self._note_time(session_id, message.at_us)
+        track = self._tracks.get(str(message.data.get("track_id", "")))
+        if message.kind == "session.ended":
+            self._end_session(session_id, message.at_us)
+            return
+        if message.kind == "participant.joined":
+            person = self.board.person(session_id, message.participant_id)
+            person.role = str(message.data.get("role", person.role))
+        mark = Mark(message.kind, message.at_us, message.participant_id, message.data)
+        if message.kind == "participant.joined":
+            self._settle(session_id)
+        self._give(mark, session_id, message.participant_id, "marks")
+        if message.kind == "participant.left":
+            self.board.leave(session_id, message.participant_id)
+            self._settle(session_id)
+        if track is not None and message.kind == "track.muted":
+            track.muted = True
+            self._flush_track(track, message.at_us)
+        if track is not None and message.kind == "track.unmuted":
+            track.muted = False
+
+    def _end_session(self, session_id: str, at_us: int) -> None:
+        for track_id in list(self.board.session(session_id).tracks):
+            self._track_ended(track_id, at_us)
+        self.board.end_session(session_id)
+        self._settle(session_id)
+        for key in self._unknown.keys(session_id):
+            self._unknown.end(key, at_us)
+        self._zero_s.pop(session_id, None)
+
+    def _flush_track(self, track: _Track, at_us: int) -> None:
+        """Media of a track have stopped: what is whole goes out, and watches say what is open."""
+        for samples, chunker in track.chunkers.items():
+            for sound in chunker.flush():
+                self._give_sound(track, samples, sound)
+        for tap in (track.video, track.audio):
+            if tap is not None:
+                tap.reset()
+        for key, number in self._by_key.items():
+            if self._is_of(key, track):
+                self.pool.order(key.detector, Flush(number, at_us))
+
+    def _is_of(self, key: Key, track: _Track) -> bool:
+        """Whether a watch is about this track, or the person whose it is."""
+        started = track.started
+        same_person = (key.session_id, key.participant_id) == (
+            started.session_id,
+            started.participant_id,
+        )
+        return (
+            same_person
+            and key.track_id in ("", started.track_id)
+            and self.board.feeds(key.detector, started)
+        )
+
+    def _settle(self, session_id: str) -> None:
+        """Begins and ends watches as things are now."""
+        wanted = self.board.wanted(session_id)
+        present = {key for key in self._by_key if key.session_id == session_id}
+        now_us = self._now_us(session_id)
+        for key in present - wanted:
+            number = self._by_key.pop(key)
+            # Its last words are still heard.
+            if not self.pool.order(key.detector, Unwatch(number, now_us)):
+                self._forget(number)
+        for key in wanted - present:
+            if key.detector in self._down:
+                self._unknown.begin(key, self._down[key.detector], now_us)
+                continue
+            self._unknown.end(key, now_us)
+            self._begin(key)
+        forbidden = self.board.forbidden(session_id)
+        unloaded = {
+            Key(name, session_id): cause
+            for name, cause in self._down.items()
+            if name not in self.board.detectors and self.board.session(session_id).people
+        }
+        for key, cause in unloaded.items():
+            self._unknown.begin(key, cause, now_us)
+        for key in self._unknown.keys(session_id) - forbidden - wanted - unloaded.keys():
+            self._unknown.end(key, now_us)
+        for key in forbidden:
+            self._unknown.begin(key, UnknownCause.NO_CONSENT, now_us)
+
+    def _begin(self, key: Key) -> None:
+        self._numbers += 1
+        number = self._numbers
+        now_us = self._now_us(key.session_id)
+        self._watches[number] = _Watching(key, FindingIds(self._new_id), done_us=now_us)
+        self._by_key[key] = number
+        subject = self.board.subject(key)
+        self.pool.order(key.detector, WatchThis(number, key.detector, subject))
+
+    def _is_allowed(self, item: Any, number: int) -> bool:
+        watching = self._watches.get(number)
+        if watching is None or watching.key not in self._by_key:
+            return False
+        who = getattr(item, "participant_id", "")
+        key = watching.key
+        return not who or self.board.may(key.detector, key.session_id, who)
+
+    # Media.
+
+    def _fit_taps(self) -> None:
+        """Has each track decoded as often, and as large, as somebody needs."""
+        for track in self._tracks.values():
+            names = [name for name in self.board.detectors if self.board.feeds(name, track.started)]
+            needs = [self.board.detectors[name].needs for name in names]
+            if track.video is not None:
+                videos = [need.video for need in needs if need.video is not None]
+                track.video.rate_hz = max((need.rate_hz for need in videos), default=0.0)
+                track.video.height = max((need.height for need in videos), default=180)
+                if not videos:
+                    track.video.reset()
+            elif track.audio is not None:
+                sizes = {need.audio.chunk_ms * 16 for need in needs if need.audio is not None}
+                track.chunkers = {size: track.chunkers.get(size) or Chunker(size) for size in sizes}
+                if not sizes:
+                    track.audio.reset()
+
+    def _decode(self, track: _Track, packet: TapPacket) -> None:
+        if track.video is not None and packet.codec != "opus":
+            for picture in track.video.push(packet):
+                self._give_picture(track, picture)
+            if track.video.wants_keyframe:
+                track.video.wants_keyframe = False
+                self._say(KeyframeWanted(tap=packet.tap))
+        elif track.audio is not None and packet.codec == "opus" and track.chunkers:
+            for sound in track.audio.push(packet):
+                for samples, chunker in track.chunkers.items():
+                    for chunk in chunker.push(sound):
+                        self._give_sound(track, samples, chunk)
+
+    def _give_picture(self, track: _Track, picture: Picture) -> None:
+        started = track.started
+        due: dict[str, list[int]] = {}
+        for watching, number in self._fed(track):
+            need = self.board.detectors[watching.key.detector].needs.video
+            if need is None or picture.pts_us + _EARLY_US < watching.due_us:
+                continue
+            step_us = int(1_000_000 / need.rate_hz)
+            watching.due_us = max(watching.due_us + step_us, picture.pts_us + step_us // 2)
+            due.setdefault(watching.key.detector, []).append(number)
+        if not due:
+            return
+        offset = self._frames.put(picture.image)
+        while offset is None and self.pool.drop_frames_for_room():
+            offset = self._frames.put(picture.image)
+        if offset is None:
+            self._no_memory.update(due)
+            return
+        height, width, depth = picture.image.shape
+        frame = FrameAt(
+            started.track_id, started.participant_id, picture.pts_us, offset, (height, width, depth)
+        )
+        self.pool.put(frame, due)
+        self._frames.release(offset)
+
+    def _give_sound(self, track: _Track, samples: int, sound: Sound) -> None:
+        started = track.started
+        due: dict[str, list[int]] = {}
+        for watching, number in self._fed(track):
+            need = self.board.detectors[watching.key.detector].needs.audio
+            if need is not None and need.chunk_ms * 16 == samples:
+                due.setdefault(watching.key.detector, []).append(number)
+        if not due:
+            return
+        chunk = AudioChunk(
+            started.track_id,
+            started.participant_id,
+            sound.pts_us,
+            sound.samples,
+            sound.is_after_gap,
+        )
+        self.pool.put(chunk, due)
+
+    def _fed(self, track: _Track) -> Iterator[tuple[_Watching, int]]:
+        started = track.started
+        for name in self.board.detectors:
+            if not self.board.feeds(name, started):
+                continue
+            session, person = started.session_id, started.participant_id
+            for key in (
+                Key(name, session, person, started.track_id),
+                Key(name, session, person),
+                Key(name, session),
+            ):
+                number = self._by_key.get(key)
+                if number is not None:
+                    yield self._watches[number], number
+
+    # What watches say.
+
+    def _found(self, watching: _Watching, data: dict[str, Any]) -> None:
+        key, loaded = watching.key, self.board.detectors[watching.key.detector]
+        kind = str(data.get("kind", ""))
+        start_us, end_us = int(data["start_us"]), int(data["end_us"])
+        if kind not in loaded.kinds or end_us < start_us:
+            raise ValueError(kind)
+        found = Found.model_validate(
+            {
+                **data,
+                "finding_id": watching.ids.name(kind, start_us),
+                "session_id": key.session_id,
+                "detector": key.detector,
+                "detector_version": loaded.version,
+                "participant_id": data.get("participant_id") or key.participant_id,
+                "track_id": data.get("track_id") or key.track_id,
+                "models": loaded.models,
+            }
+        )
+        surplus = watching.ids.note(found)
+        if surplus is not None:
+            self._say(surplus)
+        self._say(found)
+        finding = Finding(
+            found.kind,
+            found.start_us,
+            found.end_us,
+            Outcome(found.outcome),
+            found.score,
+            found.participant_id,
+            found.track_id,
+            found.is_open,
+            dict(found.values),
+        )
+        self._give(finding, key.session_id, found.participant_id, found.kind)
+
+    def _said(self, watching: _Watching, data: dict[str, Any]) -> None:
+        key, loaded = watching.key, self.board.detectors[watching.key.detector]
+        said = Said.model_validate(
+            {
+                **data,
+                "session_id": key.session_id,
+                "detector": key.detector,
+                "detector_version": loaded.version,
+            }
+        )
+        self._say(said)
+        words = tuple(Word(word.text, word.start_us, word.end_us) for word in said.words)
+        utterance = Utterance(
+            said.participant_id,
+            said.track_id,
+            said.start_us,
+            said.end_us,
+            said.text,
+            words,
+            said.confidence,
+            said.language,
+            said.is_final,
+        )
+        self._give(utterance, key.session_id, said.participant_id, "words")
+
+    def _heard(self, watching: _Watching, data: dict[str, Any]) -> None:
+        heard = Heard(
+            str(data["participant_id"]),
+            str(data["track_id"]),
+            int(data["start_us"]),
+            int(data["end_us"]),
+            bool(data["is_known"]),
+        )
+        self._give(heard, watching.key.session_id, heard.participant_id, "words")
+
+    def _give(self, item: Any, session_id: str, participant_id: str, what: str) -> None:
+        """Gives an input that is no media to all watches that need it."""
+        due: dict[str, list[int]] = {}
+        for key, number in self._by_key.items():
+            if key.session_id != session_id:
+                continue
+            needs = self.board.detectors[key.detector].needs
+            is_needed = {"words": needs.words, "marks": needs.marks}.get(
+                what, what in needs.findings
+            )
+            is_meant = not key.participant_id or key.participant_id == participant_id
+            is_for_all = what == "marks" and not participant_id
+            if is_needed and (is_meant or is_for_all) and self._is_allowed_to(key, item, what):
+                due.setdefault(key.detector, []).append(number)
+        if due:
+            self.pool.put(item, due)
+
+    def _is_allowed_to(self, key: Key, item: Any, what: str) -> bool:
+        who = item.participant_id
+        return what == "marks" or not who or self.board.may(key.detector, key.session_id, who)
+
+    # Time and names.
+
+    def _note_time(self, session_id: str, at_us: int) -> None:
+        zero_s = self._clock() - at_us / 1e6
+        self._zero_s[session_id] = min(zero_s, self._zero_s.get(session_id, zero_s))
+
+    def _now_us(self, session_id: str) -> int:
+        zero_s = self._zero_s.get(session_id)
+        return 0 if zero_s is None else max(0, int((self._clock() - zero_s) * 1e6))
+
+    def _new_id(self) -> str:
+        self._numbers += 1
+        return f"{self.run}-{self._numbers}"
+
+    def _hello(self) -> None:
+        loaded = self.board.detectors
+        self._say(
+            Hello(
+                host=self._name,
+                run=self.run,
+                detectors={name: item.version for name, item in loaded.items()},
+                wants={name: _wants(item) for name, item in loaded.items()},
+            )
+        )
+
+
+def _wants(loaded: Loaded) -> Wants:
+    video, audio = loaded.needs.video, loaded.needs.audio
+    return Wants(
+        permissions=loaded.permissions,
+        video_height=None if video is None else video.height,
+        video_sources=frozenset() if video is None else video.sources,
+        audio_sources=frozenset() if audio is None else audio.sources,
+        roles=loaded.needs.roles,
+    )

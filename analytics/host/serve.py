@@ -1,0 +1,174 @@
+"""The host's ways to the server: two local sockets, or Redis."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections import deque
+from typing import Final
+
+from pydantic import BaseModel
+
+from analytics.errors import HostError
+from analytics.host.config import HostConfig
+from analytics.host.core import Host
+from analytics.host.tap import MAX_MESSAGE_BYTES
+from analytics.link import MAX_LINE_BYTES, Found, Hello, Said, Unknown
+from analytics.streams import Streams
+
+__all__ = ["Outgoing", "serve_redis", "serve_sockets"]
+
+log = logging.getLogger(__name__)
+
+_WAITING: Final = 10_000
+_TICK_S: Final = 1.0
+_MESSAGES_A_TURN: Final = 8
+
+
+class Outgoing:
+    """Lines for the server; bounded: of status and keyframe requests the oldest go first.
+
+    Attributes:
+        dropped: lines that had to go.
+    """
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._lines: deque[tuple[bool, bytes]] = deque()
+        self._wake = asyncio.Event()
+
+    def say(self, message: BaseModel) -> None:
+        """Adds a message; one that is too long for a line is dropped."""
+        line = message.model_dump_json().encode()
+        if len(line) >= MAX_LINE_BYTES:
+            self.dropped += 1
+            return
+        matters = isinstance(message, Found | Said | Unknown | Hello)
+        self._lines.append((matters, line))
+        if len(self._lines) > _WAITING:
+            self._drop()
+        self._wake.set()
+
+    async def take(self) -> list[bytes]:
+        """All that waits, as soon as there is something."""
+        await self._wake.wait()
+        self._wake.clear()
+        lines = [line for _, line in self._lines]
+        self._lines.clear()
+        return lines
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        for place, (matters, _) in enumerate(self._lines):
+            if not matters:
+                del self._lines[place]
+                return
+        self._lines.popleft()
+
+
+async def serve_sockets(config: HostConfig, name: str, control_fd: int, tap_fd: int) -> None:
+    """Runs a host beside the server, until the server is gone.
+
+    Args:
+        config: settings.
+        name: of this host.
+        control_fd: a stream socket with lines.
+        tap_fd: a ``SOCK_SEQPACKET`` socket with media.
+    """
+    control = socket.socket(fileno=control_fd)
+    tap = socket.socket(fileno=tap_fd)
+    tap.setblocking(False)
+    loop = asyncio.get_running_loop()
+    reader, writer = await asyncio.open_connection(sock=control, limit=MAX_LINE_BYTES)
+    outgoing = Outgoing()
+    host = Host(config, outgoing.say, name=name)
+
+    def readable() -> None:
+        # A bounded share: lines of the server get their turn in between.
+        for _ in range(_MESSAGES_A_TURN):
+            try:
+                message = tap.recv(MAX_MESSAGE_BYTES)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                message = b""
+            if not message:
+                loop.remove_reader(tap)
+                return
+            host.take_tap(message)
+
+    async def listen() -> None:
+        while line := await reader.readline():
+            host.take_line(line)
+
+    async def speak() -> None:
+        while True:
+            lines = await outgoing.take()
+            writer.write(b"\n".join(lines) + b"\n")
+            await writer.drain()
+
+    loop.add_reader(tap, readable)
+    try:
+        await _run(host, outgoing, listen(), speak())
+    finally:
+        loop.remove_reader(tap)
+        tap.close()
+        writer.close()
+
+
+async def serve_redis(config: HostConfig, name: str, url: str, node: str) -> None:
+    """Runs a host on another machine than the server, until it is told to end.
+
+    Raises:
+        HostError: there is no client for Redis.
+    """
+    outgoing = Outgoing()
+    host = Host(config, outgoing.say, name=name)
+    streams = Streams.connect(url, node)
+
+    async def listen() -> None:
+        async for line in streams.control():
+            host.take_line(line)
+
+    async def watch() -> None:
+        async for message in streams.tap():
+            host.take_tap(message)
+
+    async def speak() -> None:
+        while True:
+            for line in await outgoing.take():
+                await streams.say(line)
+
+    try:
+        await _run(host, outgoing, listen(), watch(), speak())
+    finally:
+        await streams.close()
+
+
+async def _run(host: Host, outgoing: Outgoing, *ways: "asyncio.Future[None] | object") -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            outgoing.say(host.tick())
+
+    host.start()
+    tasks = [asyncio.ensure_future(way) for way in (*ways, tick(), ended.wait())]  # type: ignore[call-overload]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            with contextlib.suppress(ConnectionError, ValueError):
+                task.result()
+    except HostError:
+        log.exception("the host ends")
+        raise
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await host.stop()

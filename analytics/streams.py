@@ -1,0 +1,130 @@
+"""Media and words between a server and a host on another machine, as streams in Redis.
+
+Three streams for each node: ``control`` (lines of the server), ``tap`` (media), ``findings`` (lines
+of hosts). Each is kept to a length; what is older is lost, and nobody waits for Redis: a call never
+depends on it. A host that comes reads from then on, says hello, and is told all that is under way.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Final, Self
+
+from analytics.errors import HostError
+
+__all__ = ["CONTROL_LINES", "FINDING_LINES", "TAP_MESSAGES", "Streams"]
+
+log = logging.getLogger(__name__)
+
+CONTROL_LINES: Final = 10_000
+FINDING_LINES: Final = 100_000
+TAP_MESSAGES: Final = 2_000
+"""Messages of media that are kept: 32 KiB each at most, a few seconds of many calls."""
+
+_BLOCK_MS: Final = 500
+_RETRY_S: Final = 1.0
+_AT_ONCE: Final = 64
+_TIMEOUT_S: Final = 5.0
+
+
+class Streams:
+    """The streams of one node.
+
+    Args:
+        client: of ``redis.asyncio``.
+        node: name of the server's node.
+    """
+
+    def __init__(self, client: Any, node: str) -> None:
+        self._client = client
+        self._names = {kind: f"witness:{node}:{kind}" for kind in ("control", "tap", "findings")}
+
+    @classmethod
+    def connect(cls, url: str, node: str) -> Self:
+        """Streams at a URL such as ``redis://host:6379/0``; connects when it is first used.
+
+        Raises:
+            HostError: there is no client for Redis, or the URL is none.
+        """
+        try:
+            from redis.asyncio import Redis
+        except ImportError as error:
+            raise HostError("the package redis is not installed") from error
+        try:
+            client = Redis.from_url(
+                url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
+            )
+        except ValueError as error:
+            raise HostError("{url} is no URL of Redis", url=url) from error
+        return cls(client, node)
+
+    def control(self) -> AsyncIterator[bytes]:
+        """Lines of the server, from now on."""
+        return self._read("control")
+
+    def tap(self) -> AsyncIterator[bytes]:
+        """Messages of media, from now on."""
+        return self._read("tap")
+
+    def findings(self) -> AsyncIterator[bytes]:
+        """Lines of hosts, from now on."""
+        return self._read("findings")
+
+    async def tell(self, line: bytes) -> None:
+        """Says a line to hosts.
+
+        Raises:
+            OSError: Redis can't be reached.
+        """
+        await self._add("control", line, CONTROL_LINES)
+
+    async def send(self, message: bytes) -> None:
+        """Sends a message of media to hosts.
+
+        Raises:
+            OSError: Redis can't be reached.
+        """
+        await self._add("tap", message, TAP_MESSAGES)
+
+    async def say(self, line: bytes) -> None:
+        """Says a line to the server; tried until Redis takes it."""
+        while True:
+            try:
+                return await self._add("findings", line, FINDING_LINES)
+            except OSError as error:
+                log.warning("redis can't be reached", extra={"reason": str(error)})
+                await asyncio.sleep(_RETRY_S)
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._client.aclose()
+
+    async def _add(self, kind: str, value: bytes, most: int) -> None:
+        from redis.exceptions import RedisError
+
+        try:
+            await self._client.xadd(self._names[kind], {"m": value}, maxlen=most, approximate=True)
+        except RedisError as error:
+            raise OSError(str(error)) from error
+
+    async def _read(self, kind: str) -> AsyncIterator[bytes]:
+        """Entries that come from now on; while Redis can't be reached, none do."""
+        from redis.exceptions import RedisError
+
+        name = self._names[kind]
+        last: bytes | str | None = None
+        while True:
+            try:
+                if last is None:
+                    newest = await self._client.xrevrange(name, count=1)
+                    last = newest[0][0] if newest else "0-0"
+                found = await self._client.xread({name: last}, count=_AT_ONCE, block=_BLOCK_MS)
+            except (RedisError, OSError) as error:
+                log.warning("redis can't be reached", extra={"reason": str(error)})
+                await asyncio.sleep(_RETRY_S)
+                continue
+            for _, entries in found:
+                for number, fields in entries:
+                    last = number
+                    if b"m" in fields:
+                        yield fields[b"m"]
