@@ -11,7 +11,7 @@ from tests.analytics.host.scene import HERE, Scene, config, detectors
 pytestmark = pytest.mark.net
 
 
-RUBBISH: list[tuple[str, dict[str, Any]]] = [
+RUBBISH: list[tuple[Any, dict[str, Any]]] = [
     ("finding", {}),
     ("finding", {"kind": "picture"}),
     ("finding", {"kind": "picture", "start_us": 1e999, "end_us": 2}),
