@@ -1,0 +1,222 @@
+"""Runs detectors over a clip as a host would, without one: at their own rates, in order of time."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from analytics.detector import (
+    AudioChunk,
+    Defers,
+    Detector,
+    Finding,
+    Heard,
+    Input,
+    Mark,
+    Outcome,
+    Output,
+    Scope,
+    Subject,
+    Utterance,
+    VideoFrame,
+    Watch,
+)
+from analytics.eval.labels import Clip
+from analytics.eval.media import items_of
+
+__all__ = ["Run", "Said", "run_clip"]
+
+_SLACK_US: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A finding, and when it was said for the first time."""
+
+    detector: str
+    finding: Finding
+    said_us: int
+
+
+@dataclass(slots=True)
+class Run:
+    """What detectors made of a clip.
+
+    Attributes:
+        said: findings, each once, as it was in the end.
+        utterances: final ones.
+        seconds: spent in each detector.
+    """
+
+    clip: Clip
+    said: list[Said] = field(default_factory=list)
+    utterances: list[Utterance] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class _Watching:
+    """One watch, and what it is due."""
+
+    def __init__(self, detector: Detector, watch: Watch, subject: Subject) -> None:
+        self.detector = detector
+        self.watch = watch
+        self.subject = subject
+        self.needs = detector.needs
+        self._due_us: dict[str, float] = {}
+
+    def wants(self, item: Input, sources: dict[str, tuple[str, str]]) -> bool:
+        """Whether it is given this."""
+        needs = self.needs
+        match item:
+            case Mark():
+                return needs.marks
+            case Finding():
+                return item.kind in needs.findings and self._is_about(item.participant_id)
+            case Utterance() | Heard():
+                return needs.words and self._is_about(item.participant_id)
+        source, role = sources[item.track_id]
+        if needs.roles and role not in needs.roles:
+            return False
+        if self.subject.track_id and item.track_id != self.subject.track_id:
+            return False
+        if not self._is_about(item.participant_id):
+            return False
+        if isinstance(item, AudioChunk):
+            return needs.audio is not None and source in needs.audio.sources
+        if needs.video is None or source not in needs.video.sources:
+            return False
+        return self._is_due(item, needs.video.rate_hz)
+
+    def _is_about(self, participant_id: str) -> bool:
+        mine = self.subject.participant_id
+        return not mine or not participant_id or participant_id == mine
+
+    def _is_due(self, item: VideoFrame, rate_hz: float) -> bool:
+        due = self._due_us.get(item.track_id, float(item.pts_us))
+        if item.pts_us + _SLACK_US < due:
+            return False
+        step = 1e6 / rate_hz
+        self._due_us[item.track_id] = max(due + step, item.pts_us + step / 2)
+        return True
+
+
+class _Stage:
+    """All watches of a clip."""
+
+    def __init__(self, clip: Clip, directory: Path, detectors: Sequence[Detector]) -> None:
+        self.run = Run(clip, seconds={detector.name: 0.0 for detector in detectors})
+        self._watching = [
+            _Watching(detector, detector.watch(subject), subject)
+            for detector in detectors
+            for subject in _subjects(clip, directory, detector)
+        ]
+        self._sources = {track.track_id: (track.source, track.role) for track in clip.tracks}
+        self._place: dict[tuple[str, str, str, str, int], int] = {}
+
+    def give(self, item: Input, now_us: int) -> None:
+        """Gives an input to whoever wants it, and what they say of it to whoever wants that."""
+        for one in self._watching:
+            if one.wants(item, self._sources):
+                began = time.perf_counter()
+                said = one.watch.process(item)
+                self.run.seconds[one.detector.name] += time.perf_counter() - began
+                self._take(one, said, now_us)
+            self._work(one, now_us)
+
+    def finish(self, now_us: int) -> None:
+        """Flushes all."""
+        for one in self._watching:
+            self._work(one, now_us)
+            self._take(one, one.watch.flush(now_us), now_us)
+
+    def _work(self, one: _Watching, now_us: int) -> None:
+        detector: Any = one.detector
+        if not isinstance(detector, Defers):
+            return
+        while detector.waiting:
+            began = time.perf_counter()
+            done = detector.work()
+            self.run.seconds[one.detector.name] += time.perf_counter() - began
+            if done is None:
+                return
+            watch, said = done
+            owner = next((other for other in self._watching if other.watch is watch), one)
+            self._take(owner, said, now_us)
+
+    def _take(self, one: _Watching, said: Iterable[Output], now_us: int) -> None:
+        for output in said:
+            if isinstance(output, Finding):
+                self._note(one, output, now_us)
+            elif isinstance(output, Utterance) and output.is_final:
+                self.run.utterances.append(output)
+            self.give(output, now_us)
+
+    def _note(self, one: _Watching, finding: Finding, now_us: int) -> None:
+        subject = one.subject
+        about = (finding.participant_id or subject.participant_id, finding.track_id)
+        key = (one.detector.name, finding.kind, *about, finding.start_us)
+        if key in self._place:
+            before = self.run.said[self._place[key]]
+            self.run.said[self._place[key]] = Said(before.detector, finding, before.said_us)
+            return
+        self._place[key] = len(self.run.said)
+        self.run.said.append(Said(one.detector.name, finding, now_us))
+
+
+def run_clip(clip: Clip, directory: Path, detectors: Sequence[Detector]) -> Run:
+    """Runs detectors over one clip.
+
+    Raises:
+        EvalError: its media can't be opened.
+    """
+    stage = _Stage(clip, directory, detectors)
+    needs = [detector.needs for detector in detectors]
+    video_hz: dict[str, float] = {}
+    for need in needs:
+        for source in need.video.sources if need.video else ():
+            assert need.video is not None
+            video_hz[source] = max(video_hz.get(source, 0.0), need.video.rate_hz)
+    height = max((need.video.height for need in needs if need.video), default=180)
+    chunk_ms = min((need.audio.chunk_ms for need in needs if need.audio), default=96)
+    for item in items_of(clip, directory, video_hz, height, chunk_ms):
+        now_us = item.at_us if isinstance(item, Mark) else item.pts_us
+        stage.give(item, item.end_us if isinstance(item, AudioChunk) else now_us)
+    stage.finish(clip.duration_us)
+    return stage.run
+
+
+def _subjects(clip: Clip, directory: Path, detector: Detector) -> list[Subject]:
+    roles = {track.participant_id: track.role for track in clip.tracks}
+    if detector.card.scope is Scope.SESSION:
+        return [Subject(clip.name, roles=roles)]
+    if detector.card.scope is Scope.PARTICIPANT:
+        return [
+            Subject(clip.name, who, role=role, roles=roles, id_photo=_photo(clip, directory, who))
+            for who, role in roles.items()
+        ]
+    kinds = {
+        kind
+        for kind, need in (("video", detector.needs.video), ("audio", detector.needs.audio))
+        if need is not None
+    }
+    return [
+        Subject(clip.name, track.participant_id, track.track_id, track.role, roles)
+        for track in clip.tracks
+        if track.kind in kinds
+    ]
+
+
+def _photo(clip: Clip, directory: Path, participant_id: str) -> Any:
+    if participant_id not in clip.id_photo:
+        return None
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(directory / clip.id_photo[participant_id]) as picture:
+        return np.asarray(picture.convert("RGB"), np.uint8)
+
+
+def is_alarm(finding: Finding) -> bool:
+    """Whether a finding says that something is wrong."""
+    return finding.outcome in {Outcome.WARN, Outcome.FAIL}
