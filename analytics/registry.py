@@ -25,8 +25,17 @@ WITNESS: Final = "witness"
 
 BUILTIN: Final[Mapping[str, str]] = {
     "clear_answer": "analytics.detectors.clear_answer:ClearAnswer",
+    "coaching": "analytics.detectors.coaching:Coaching",
+    "face_presence": "analytics.detectors.face_presence:FacePresence",
+    "face_quality": "analytics.detectors.face_quality:FaceQuality",
+    "liveness_hint": "analytics.detectors.liveness_hint:LivenessHint",
+    "person_swap": "analytics.detectors.person_swap:PersonSwap",
+    "phone": "analytics.detectors.phone:Phone",
+    "picture_health": "analytics.detectors.picture_health:PictureHealth",
     "prohibited_promises": "analytics.detectors.prohibited_promises:ProhibitedPromises",
     "required_statements": "analytics.detectors.required_statements:RequiredStatements",
+    "same_frame": "analytics.detectors.same_frame:SameFrame",
+    "same_person": "analytics.detectors.same_person:SamePerson",
     "second_voice": "analytics.detectors.second_voice:SecondVoice",
     "sound_health": "analytics.detectors.sound_health:SoundHealth",
     "speech_activity": "analytics.detectors.speech_activity:SpeechActivity",

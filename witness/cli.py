@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands, os_errors
+from witness.cli_analytics import add_analytics
 from witness.cli_archive import add_archive
 from witness.cli_bench import add_bench
 from witness.cli_capture import add_capture
@@ -84,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_play(commands_)
     add_archive(commands_)
     add_models(commands_)
+    add_analytics(commands_)
     _add_token(commands_)
     _add_cert(commands_)
     _add_config(commands_)

@@ -1,5 +1,6 @@
 """Chinese for every text given to :func:`witness.i18n.t`."""
 
+from witness.i18n_zh_analytics import ANALYTICS
 from witness.i18n_zh_archive import ARCHIVE
 from witness.i18n_zh_bench import BENCH
 from witness.i18n_zh_capture import CAPTURE
@@ -10,6 +11,7 @@ from witness.i18n_zh_models import MODELS
 from witness.i18n_zh_soak import SOAK
 
 CATALOGUE: dict[str, str] = {
+    **ANALYTICS,
     **ARCHIVE,
     **BENCH,
     **CAPTURE,

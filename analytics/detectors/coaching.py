@@ -48,10 +48,10 @@ class CoachingConfig(DetectorConfig):
         "named doesn't count.",
     )
     warn_at: float = Field(
-        default=0.6, gt=0, le=1, description="Sum of the evidence from which it is a warning."
+        default=0.5, gt=0, le=1, description="Sum of the evidence from which it is a warning."
     )
     fail_at: float = Field(
-        default=0.85, gt=0, le=1, description="Sum of the evidence from which it is a failure."
+        default=0.8, gt=0, le=1, description="Sum of the evidence from which it is a failure."
     )
     half_life_s: float = Field(
         default=45.0, gt=0, description="Evidence that is over counts half after that long."

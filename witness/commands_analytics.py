@@ -1,0 +1,153 @@
+"""What ``witness analytics`` does."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from analytics.errors import AnalyticsError
+from analytics.eval import clips as clips_of
+from analytics.eval import material
+from analytics.eval.evaluate import detectors_for, evaluate
+from analytics.eval.labels import find_clips
+from analytics.eval.report import as_json, as_page
+from analytics.eval.score import Judged, score
+from analytics.models.fetch import FolderSource, RegistrySource
+from analytics.models.install import Fetching, Step
+from analytics.models.store import InstalledModels
+from analytics.vision.face import MODEL, FaceModel
+from witness.errors import DetectorsError
+from witness.i18n import of_error, t
+from witness.table import render
+
+__all__ = ["clips", "evaluate_clips"]
+
+
+def clips(arguments: argparse.Namespace) -> int:
+    """``witness analytics clips``."""
+    source = RegistrySource() if arguments.source is None else FolderSource(arguments.source)
+    directory: Path = arguments.directory
+    with _said():
+        faces = InstalledModels().loaded(MODEL, FaceModel.load)
+        home = material.install_material(source, _progress)
+        people = material.people(home, faces, arguments.faces)
+        plans = (
+            clips_of.quick_set(arguments.seed)
+            if arguments.quick
+            else clips_of.full_set(arguments.clean_minutes, arguments.seed)
+        )
+        made = 0
+        for clip in clips_of.make_clips(
+            plans, people, material.video(home), directory, arguments.workers
+        ):
+            made += 1
+            _tell(f"{made}/{len(plans)} {clip.name}")
+    seconds = sum(plan.length_s for plan in plans)
+    if arguments.json:
+        _print({"directory": str(directory), "clips": made, "seconds": seconds})
+    else:
+        text = t("{count} clips of {minutes} minutes in {directory}")
+        _say(text.format(count=made, minutes=f"{seconds / 60:.1f}", directory=directory))
+    return 0
+
+
+def evaluate_clips(arguments: argparse.Namespace) -> int:
+    """``witness analytics eval``."""
+    directory: Path = arguments.directory
+    judged: list[tuple[Path, Judged]] = []
+    with _said():
+        settings = _settings(arguments.settings)
+        labels = [clip for _, clip in find_clips(directory)]
+        names = arguments.detectors or detectors_for(labels)
+        for folder, one in evaluate(directory, names, settings, InstalledModels, arguments.workers):
+            judged.append((folder, one))
+            _tell(f"{len(judged)}/{len(labels)} {one.run.clip.name}")
+        scores = score(one for _, one in judged)
+        report = arguments.report or directory / "report.html"
+        try:
+            report.write_text(as_page(judged, scores), "utf-8")
+        except OSError as error:
+            raise DetectorsError(
+                t("can't write to {path}: {reason}").format(path=report, reason=error.strerror)
+            ) from error
+    figures = as_json([one for _, one in judged], scores)
+    if arguments.json:
+        _print({**figures, "report": str(report)})
+    else:
+        _say(_table(figures))
+        _say(t("report: {path}").format(path=report))
+    missed = any(target["met"] is False for target in figures["targets"].values())
+    return 1 if arguments.strict and missed else 0
+
+
+def _settings(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = t("can't read {path}: {reason}").format(path=path, reason=error)
+        raise DetectorsError(text) from error
+    if not isinstance(found, dict):
+        raise DetectorsError(t("{path} has to name detectors").format(path=path))
+    return found
+
+
+def _table(figures: dict[str, Any]) -> str:
+    rows = [
+        [t("kind"), t("found"), t("recall"), t("precision"), t("delay, s"), t("false per hour")]
+    ]
+    for kind, one in figures["kinds"].items():
+        delay = one["delay_s"]
+        rows.append(
+            [
+                kind,
+                f"{one['found']}/{one['events']}",
+                _number(one["recall"]),
+                _number(one["precision"]),
+                "-" if delay is None else f"{delay['median']:.1f} / {delay['max']:.1f}",
+                f"{_number(one['false_alarms_per_hour'])} ({one['false_alarms']})",
+            ]
+        )
+    return render(rows, left={0})
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Errors of detectors and clips become sentences."""
+    try:
+        yield
+    except AnalyticsError as error:
+        raise DetectorsError(of_error(error)) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DetectorsError(f"{error.title}: {where}: {first['msg']}") from error
+
+
+def _progress(step: Step) -> None:
+    if isinstance(step, Fetching):
+        _tell(f"{step.number}/{step.count} {step.package.name} {step.package.version}")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _print(told: Any) -> None:
+    sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
