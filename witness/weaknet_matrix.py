@@ -136,17 +136,19 @@ def _file(options: MatrixOptions, cell: Cell) -> Path:
 
 
 def _kept(options: MatrixOptions, cell: Cell) -> Mapping[str, Any] | None:
-    """What was measured before with the same length and number of runs."""
+    """What was measured before with the same length and at least as many runs."""
     try:
         data = json.loads(_file(options, cell).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = data.get("seconds_wanted") == options.seconds and len(data["runs"]) == options.runs
-    return data if same and not data["machine_busy"] else None
+    serves = data.get("seconds_wanted") == options.seconds and len(data["runs"]) >= options.runs
+    return data if serves and not data["machine_busy"] else None
 
 
 def _ways(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {"down": data["down"], "up": data["up"]}
+    """What the reference keeps of a field: both directions, and how often they were measured."""
+    runs = len(data["runs"])
+    return {way: {**data[way], "runs": runs} for way in ("down", "up")}
 
 
 def _reference(path: Path) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _reference(path: Path) -> dict[str, Any]:
 def _update(options: MatrixOptions, fields: Mapping[str, Any]) -> None:
     """Writes the reference, and its table into the page."""
     assert options.page is not None
-    about = {"seconds": options.seconds, "runs": options.runs, "fields": fields}
+    about = {"seconds": options.seconds, "fields": fields}
     try:
         text = options.page.read_text(encoding="utf-8")
         before, rest = text.split(_BEGIN)

@@ -109,6 +109,7 @@ def markdown(measured: Mapping[str, Ways]) -> str:
         "profile",
         "bad",
         "measured",
+        "runs",
         "audio concealed",
         "interruptions / min",
         "pictures / s",
@@ -122,7 +123,13 @@ def markdown(measured: Mapping[str, Ways]) -> str:
     for cell in cells():
         ways = measured.get(cell.name, {})
         rows += [
-            (cell.profile, cell.direction.value, way, *_row(ways[way]))
+            (
+                cell.profile,
+                cell.direction.value,
+                way,
+                str(ways[way].get("runs", 1)),
+                *_row(ways[way]),
+            )
             for way in ("down", "up")
             if ways.get(way, {}).get("impaired")
         ]

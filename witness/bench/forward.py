@@ -222,30 +222,13 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
     preferred = machine.prefer()
     # Each stage binds this process to the CPU of its swarm.
     cpus = machine.cpus()
-    wide = [count for count in options.growth if _bps(count) > MediaConfig().max_bitrate_bps]
-    growth: list[GrowthPoint] = []
-    if wide:
-        async with _stage(progress, cpus, wide_links=True) as (probe, rooms, _):
-            growth += [
-                await _growth_point(probe, rooms, count, options, progress) for count in wide
-            ]
-    narrow = [count for count in options.growth if count not in wide]
     async with _stage(progress, cpus) as (probe, rooms, cpu):
         before = probe.server.memory_bytes()
-        growth += [
-            await _growth_point(probe, rooms, count, options, progress)
-            for count in narrow
-            if count <= options.rooms
-        ]
         await rooms.grow(options.rooms)
         samples = await _samples(probe, options, progress)
         memory = (probe.server.memory_bytes() - before) / 2**20 / rooms.participants
         delays = await _delay(probe, rooms, samples, options, progress)
-        growth += [
-            await _growth_point(probe, rooms, count, options, progress)
-            for count in narrow
-            if count > options.rooms
-        ]
+    growth = await _growth(options, progress, cpus)
     return ForwardResult(
         rooms=options.rooms,
         preferred=preferred,
@@ -256,8 +239,31 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
         delay_inside_s=delays.inside_s,
         put_first=delays.put_first,
         mib_per_participant=memory,
-        growth=tuple(growth),
+        growth=growth,
     )
+
+
+async def _growth(
+    options: ForwardOptions, progress: Progress, cpus: Sequence[int]
+) -> tuple[GrowthPoint, ...]:
+    """The growth curve, on servers of its own: with few rooms each participant gets far more than
+    in a call, and a participant is remembered by as many packets as it got.
+    """
+    points: list[GrowthPoint] = []
+    for wide in (True, False):
+        counts = [count for count in options.growth if wide == _is_wide(count)]
+        if not counts:
+            continue
+        async with _stage(progress, cpus, wide_links=wide) as (probe, rooms, _):
+            points += [
+                await _growth_point(probe, rooms, count, options, progress) for count in counts
+            ]
+    return tuple(points)
+
+
+def _is_wide(rooms: int) -> bool:
+    """Whether a point of the curve needs more than links are believed to take by default."""
+    return _bps(rooms) > MediaConfig().max_bitrate_bps
 
 
 @contextlib.asynccontextmanager
