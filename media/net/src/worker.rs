@@ -199,7 +199,7 @@ impl Worker {
     ///
     /// When the kernel refuses to wait for the descriptors.
     pub(crate) fn run(mut self) {
-        schedule::shorten_slices();
+        schedule::come_first();
         schedule::shorten_timer_slack();
         while !self.shared.is_closed() {
             self.pause();
