@@ -332,6 +332,16 @@ impl Consumer {
         }
     }
 
+    /// Counts a packet of `len` bytes that was forwarded over RTX, because it came late.
+    pub(crate) fn on_recovered(&mut self, cx: &mut Cx, sent: SentRtp, len: usize) {
+        if sent.is_sent {
+            let counters = &mut cx.shared.counters;
+            counters.rtp_packets_out[self.kind as usize] += 1;
+            counters.rtp_bytes_out[self.kind as usize] += len as u64;
+            self.responder.on_sent(len, cx.now);
+        }
+    }
+
     /// Counts a packet that was sent again over RTX.
     pub(crate) fn on_resent(&mut self, cx: &mut Cx, sent: SentRtp) {
         if sent.is_sent {

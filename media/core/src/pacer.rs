@@ -65,10 +65,12 @@ impl Stamps {
     }
 }
 
-/// What waits for what: the first class leaves first. Audio never waits.
+/// What waits for what: RTX leaves first. Audio never waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Retransmission,
+    /// Sent for the first time, but over RTX: it was recovered on its way to the server.
+    Recovered,
     Video,
 }
 
@@ -261,7 +263,7 @@ impl Pacer {
         self.queued_bytes += packet.len();
         self.was_long |= self.is_long();
         match queued.class {
-            Class::Retransmission => self.retransmissions.push_back(queued),
+            Class::Retransmission | Class::Recovered => self.retransmissions.push_back(queued),
             Class::Video => self.video.push_back(queued),
         }
         true

@@ -2,7 +2,7 @@
 
 use super::Room;
 use super::echo::LEAST_SHARE;
-use super::forward::{find_lost, write_rtx};
+use super::rtx::{find_lost, write_rtx};
 use crate::api::{DropReason, ExtensionKind};
 use crate::bwe::{BandwidthEstimator, Bounds};
 use crate::ledger::Stage;
@@ -137,6 +137,7 @@ impl Room {
                 match queued.class {
                     Class::Video => consumer.on_sent(cx, sent, &forwarded, packet),
                     Class::Retransmission => consumer.on_resent(cx, sent),
+                    Class::Recovered => consumer.on_recovered(cx, sent, lens.1),
                 }
             } else {
                 cx.drop_packet(Stage::Send, DropReason::ConsumerGone);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Room;
-use super::forward::{Lost, find_lost, write_rtx};
 use super::receive::Packet;
+use super::rtx::{Lost, find_lost, write_rtx};
 use crate::api::MediaKind;
 use crate::consumer::Consumer;
 use crate::echoes::{Due, Echoes, POSTPONED, Plan};

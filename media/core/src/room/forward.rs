@@ -2,22 +2,21 @@
 
 use super::layers::report;
 use super::receive::{Elements, Packet};
+use super::rtx::forward_recovered;
 use super::{Room, audio, echo};
 use crate::api::{DropReason, ExtensionKind, MediaKind};
 use crate::codec;
 use crate::codec::numbers::{PictureNumbers, PictureOffsets};
 use crate::consumer::{Consumer, Forwarded, Interruption, SourceId};
-use crate::ext::transport_sequence;
 use crate::ledger::Stage;
 use crate::pacer::{Class, Queued, Stamps};
 use crate::producer::Producer;
 use crate::protect::Offsets;
-use crate::resend::ResendDecision;
 use crate::rewrite::{Refused, Rewritten};
 use crate::rtp::{OutgoingHeader, RtpHeader, SeqNo};
 use crate::shared::{Cx, TimerKind};
 use crate::srtp::MAX_OVERHEAD;
-use crate::table::{Key, Slab};
+use crate::table::Key;
 use crate::transport::{Stream, Transport};
 use crate::voice::VoiceInput;
 
@@ -149,64 +148,6 @@ impl Room {
             }
         }
     }
-
-    /// Sends what the subscriber misses, as far as it is still there and the budget allows.
-    pub(super) fn resend(
-        &mut self,
-        cx: &mut Cx,
-        transport: Key,
-        consumer: Option<Key>,
-        lost: impl Iterator<Item = SeqNo>,
-    ) {
-        let mut numbers = std::mem::take(&mut cx.shared.scratch.lost);
-        numbers.extend(lost);
-        cx.ledger().enter(Stage::Nack, numbers.len() as u64);
-        if let Some(consumer) = consumer.and_then(|key| self.consumers.get(key)) {
-            let spared = audio::spare(consumer, &mut numbers);
-            cx.ledger().discard(Stage::Nack, DropReason::CopySent, spared);
-        }
-        for number in numbers.drain(..) {
-            let Some(key) = consumer else {
-                cx.drop_packet(Stage::Nack, DropReason::UnknownSsrc);
-                continue;
-            };
-            match self.resend_one(cx, transport, key, number) {
-                Ok(()) => cx.ledger().pass(Stage::Nack),
-                Err(reason) => {
-                    cx.drop_packet(Stage::Nack, reason);
-                    cx.shared.counters.retransmissions_missed +=
-                        u64::from(reason == DropReason::NotCached);
-                }
-            }
-        }
-        cx.shared.scratch.lost = numbers;
-    }
-
-    /// Sends one packet again, at once or in its turn.
-    fn resend_one(
-        &mut self,
-        cx: &mut Cx,
-        transport: Key,
-        key: Key,
-        number: SeqNo,
-    ) -> Result<(), DropReason> {
-        let consumer = self.consumers.get_mut(key).ok_or(DropReason::ConsumerGone)?;
-        if !consumer.parameters.nack {
-            return Err(DropReason::RepairOff);
-        }
-        if consumer.kind == MediaKind::Video && consumer.encoding.is_none() {
-            // It begins anew with a keyframe: what came before is of no use.
-            return Err(DropReason::AwaitingKeyframe);
-        }
-        let closed = DropReason::TransportClosed;
-        if consumer.sent.is_some() {
-            let transport = self.transports.get_mut(transport).ok_or(closed)?;
-            return resend_plain(cx, transport, consumer, number);
-        }
-        let lost = find_lost(consumer, number, &self.producers, &self.transports);
-        let transport = self.transports.get_mut(transport).ok_or(closed)?;
-        resend_rtx(cx, transport, consumer, key, &lost.ok_or(DropReason::NotCached)?)
-    }
 }
 
 /// What became of a packet for one subscriber.
@@ -215,83 +156,6 @@ enum Outcome {
     Fine,
     /// It was dropped from a video stream, which needs a keyframe now.
     Broken,
-}
-
-/// A packet asked for again.
-pub(super) struct Lost<'a> {
-    /// As the subscriber knows it.
-    pub(super) number: SeqNo,
-    pub(super) outgoing: u64,
-    marker: bool,
-    timestamp: u32,
-    rtx: (u32, u8),
-    pub(super) bytes: &'a [u8],
-    payload: &'a [u8],
-    elements: Elements,
-    numbers: PictureNumbers,
-    offsets: PictureOffsets,
-}
-
-impl Lost<'_> {
-    /// Whether it only filled a place.
-    pub(super) fn is_empty(&self) -> bool {
-        self.payload.is_empty()
-    }
-
-    fn source(&self) -> Source<'_> {
-        let Lost { bytes, payload, elements, numbers, offsets, .. } = self;
-        let (numbers, offsets) = (*numbers, *offsets);
-        Source { bytes, payload, elements: Some(elements), numbers, offsets }
-    }
-}
-
-/// The packet a subscriber knows by `number`, if it is still there.
-pub(super) fn find_lost<'a>(
-    consumer: &Consumer,
-    number: SeqNo,
-    producers: &'a Slab<Producer>,
-    transports: &Slab<Transport>,
-) -> Option<Lost<'a>> {
-    let sent = consumer.rewriter.lookup(number)?;
-    if sent.is_filler {
-        return Some(Lost {
-            number,
-            outgoing: sent.outgoing,
-            marker: false,
-            timestamp: consumer.rewriter.newest_timestamp()?,
-            rtx: consumer.any_rtx()?,
-            bytes: &[],
-            payload: &[],
-            elements: Elements::default(),
-            numbers: PictureNumbers::default(),
-            offsets: PictureOffsets::default(),
-        });
-    }
-    let (id, offsets) = consumer.recall(&sent)?;
-    let producer = producers.get(id.producer)?;
-    let publisher = transports.get(producer.transport)?;
-    let encoding = producer.encodings.get(id.encoding).filter(|e| e.instance == id.instance)?;
-    let bytes = encoding.cache.get(sent.incoming)?;
-    let header = RtpHeader::parse(bytes).ok()?;
-    let payload = header.payload(bytes);
-    let numbers = match producer.codec(header.payload_type) {
-        Some(codec) if offsets != PictureOffsets::default() => {
-            codec::inspect(codec, payload).numbers
-        }
-        _ => PictureNumbers::default(),
-    };
-    Some(Lost {
-        number,
-        outgoing: sent.outgoing,
-        marker: header.marker,
-        timestamp: header.timestamp.wrapping_add(sent.timestamp_offset),
-        rtx: consumer.rtx(header.payload_type)?,
-        bytes,
-        payload,
-        elements: Elements::read(&header, bytes, &publisher.extensions),
-        numbers,
-        offsets,
-    })
 }
 
 /// Whether a consumer takes the packet.
@@ -436,6 +300,14 @@ fn forward_to(
         return Outcome::Fine;
     };
     consumer.remember(rewritten.ext_seq, offsets);
+    if packet.is_late
+        && !packet.can_start
+        && consumer.kind == MediaKind::Video
+        && let Some(rtx) = consumer.rtx(header.payload_type)
+    {
+        forward_recovered(cx, transport, consumer, key, (packet, &rewritten, offsets, rtx));
+        return Outcome::Fine;
+    }
     let mut payload = header.payload(packet.bytes);
     let red = voice.and_then(|voice| audio::add_copies(cx, consumer, voice, packet));
     let payload_type = red.as_ref().map_or(payload_type, |red| red.payload_type);
@@ -517,7 +389,7 @@ fn relieve(cx: &mut Cx, transport: &mut Transport, consumer: &mut Consumer, key:
 
 /// Lets the packet in the scratch buffer wait. Returns whether there was room.
 #[cold]
-fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
+pub(super) fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
     let len = queued.lens.1;
     let has_room = transport.pacer.push(queued, &cx.shared.scratch.packet[..len]);
     if !has_room {
@@ -528,12 +400,12 @@ fn enqueue(cx: &mut Cx, transport: &mut Transport, queued: Queued) -> bool {
 }
 
 /// A packet to build another from.
-struct Source<'a> {
-    bytes: &'a [u8],
-    payload: &'a [u8],
-    elements: Option<&'a Elements>,
-    numbers: PictureNumbers,
-    offsets: PictureOffsets,
+pub(super) struct Source<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) payload: &'a [u8],
+    pub(super) elements: Option<&'a Elements>,
+    pub(super) numbers: PictureNumbers,
+    pub(super) offsets: PictureOffsets,
 }
 
 impl Source<'_> {
@@ -548,12 +420,12 @@ impl Source<'_> {
 }
 
 /// Header length and length of an unprotected packet.
-type Lens = (usize, usize);
+pub(super) type Lens = (usize, usize);
 
 /// Writes an outgoing packet into the scratch buffer, without what depends on when it leaves.
 /// `original` is the sequence number an RTX payload starts with. `None` if it does not fit.
 #[inline]
-fn write_packet(
+pub(super) fn write_packet(
     cx: &mut Cx,
     transport: &Transport,
     consumer: &Consumer,
@@ -601,116 +473,4 @@ fn write_packet(
     payload.copy_from_slice(source.payload);
     source.numbers.rewrite(payload, source.offsets);
     (end + MAX_OVERHEAD <= scratch.packet.len()).then_some(((header_len, end), stamps))
-}
-
-/// Sends the same bytes again.
-fn resend_plain(
-    cx: &mut Cx,
-    transport: &mut Transport,
-    consumer: &mut Consumer,
-    number: SeqNo,
-) -> Result<(), DropReason> {
-    let packet = consumer.sent.as_ref().and_then(|sent| sent.get(number));
-    let packet = packet.ok_or(DropReason::NotCached)?;
-    let outgoing = consumer.rewriter.lookup(number).map(|sent| sent.outgoing);
-    let outgoing = outgoing.ok_or(DropReason::NotCached)?;
-    let rtt = transport.rtt.get();
-    decided(consumer.responder.request(outgoing, packet.len(), rtt, cx.now))?;
-    let number = transport_number(transport, packet);
-    match transport.send_raw(cx.output, packet) {
-        Ok(()) => {
-            transport.pacer.charge(packet.len());
-            if let (Some(number), Some(estimator)) = (number, &mut transport.estimator) {
-                estimator.on_repeated(number);
-            }
-            if let (Some(number), Some(voice)) = (number, &mut consumer.voice) {
-                voice.on_repeated(number);
-            }
-            consumer.retransmitted += 1;
-            cx.shared.counters.retransmissions_out += 1;
-            cx.ledger().pass(Stage::Send);
-        }
-        Err(reason) => cx.drop_packet(Stage::Send, reason),
-    }
-    Ok(())
-}
-
-/// Why a request is not answered, if it is not.
-fn decided(decision: ResendDecision) -> Result<(), DropReason> {
-    match decision {
-        ResendDecision::Send => Ok(()),
-        ResendDecision::TooSoon => Err(DropReason::TooSoon),
-        ResendDecision::OverBudget => Err(DropReason::OverBudget),
-    }
-}
-
-/// The transport-wide number in a protected packet.
-fn transport_number(transport: &Transport, packet: &[u8]) -> Option<SeqNo> {
-    let id = transport.extensions.id(ExtensionKind::TransportCc)?;
-    let header = RtpHeader::parse_protected(packet).ok()?;
-    let mut elements = header.extensions(packet).map_while(Result::ok);
-    transport_sequence(elements.find(|element| element.id == id)?.data).ok()
-}
-
-/// Sends a cached packet again as RTX (RFC 4588, section 4).
-fn resend_rtx(
-    cx: &mut Cx,
-    transport: &mut Transport,
-    consumer: &mut Consumer,
-    key: Key,
-    lost: &Lost<'_>,
-) -> Result<(), DropReason> {
-    let (rtt, len) = (transport.rtt.get(), lost.bytes.len());
-    if !transport.pacer.may_resend(cx.now) {
-        consumer.responder.refuse();
-        return Err(DropReason::OverBudget);
-    }
-    decided(consumer.responder.request(lost.outgoing, len, rtt, cx.now))?;
-    transport.pacer.note_resent(len, cx.now);
-    let written = write_rtx(cx, transport, consumer, lost);
-    let (lens, stamps, sequence) = written.ok_or(DropReason::TooLarge)?;
-    let flight = echo::ask(cx, transport, consumer, key, lost);
-    if transport.pacer.admits(cx.now) {
-        let mut packet = std::mem::take(&mut cx.shared.scratch.packet);
-        let sent = transport.send_followed(cx, &mut packet, (lens, stamps), flight);
-        cx.shared.scratch.packet = packet;
-        consumer.on_resent(cx, sent);
-        return Ok(());
-    }
-    let queued = Queued {
-        class: Class::Retransmission,
-        consumer: key,
-        lens,
-        stamps,
-        sequence,
-        payload_len: 0,
-        flight,
-        bytes: Vec::new(),
-    };
-    if !enqueue(cx, transport, queued) {
-        echo::defer(cx, transport, flight);
-    }
-    Ok(())
-}
-
-/// Writes a cached packet as RTX into the scratch buffer, with the sequence number it gets.
-pub(super) fn write_rtx(
-    cx: &mut Cx,
-    transport: &Transport,
-    consumer: &mut Consumer,
-    lost: &Lost<'_>,
-) -> Option<(Lens, Stamps, SeqNo)> {
-    let (ssrc, payload_type) = lost.rtx;
-    let sequence_number = consumer.rtx_sequence;
-    let outgoing = OutgoingHeader {
-        marker: lost.marker,
-        payload_type,
-        sequence_number,
-        timestamp: lost.timestamp,
-        ssrc,
-    };
-    let number = Some(lost.number);
-    let (lens, stamps) = write_packet(cx, transport, consumer, outgoing, &lost.source(), number)?;
-    consumer.rtx_sequence = sequence_number.next();
-    Some((lens, stamps, sequence_number))
 }

@@ -12,6 +12,7 @@ mod learn;
 mod receive;
 mod rtcp_in;
 mod rtcp_out;
+mod rtx;
 mod stats;
 mod tap;
 mod timers;

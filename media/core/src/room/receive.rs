@@ -35,7 +35,7 @@ impl Passed {
 }
 
 /// What the header extensions of one packet say.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Elements {
     pub(super) mid: Option<StreamId>,
     pub(super) rid: Option<StreamId>,
