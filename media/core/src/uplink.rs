@@ -93,6 +93,7 @@ pub(crate) fn next_stretch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netem::Rng;
 
     fn arrivals(text: &str) -> Vec<Option<Duration>> {
         text.chars().map(|sign| (sign == 'x').then_some(Duration::ZERO)).collect()
@@ -147,5 +148,34 @@ mod tests {
         }
         let standing = uplink.queue.standing_us();
         assert!((standing - 50_000).abs() < 50, "{standing}");
+    }
+
+    #[test]
+    fn chance_alone_takes_no_floor_away() {
+        const CALLS: u64 = 300;
+        let start = Instant::now();
+        for loss in [0.3, 0.5, 0.7] {
+            let mut longest = 0;
+            for seed in 0..CALLS {
+                let mut rng = Rng::new(seed);
+                let mut uplink = Uplink::default();
+                let mut without = 0;
+                for step in 0..650_u32 {
+                    let sent = 9 + rng.below(8);
+                    let mut seen: Vec<_> =
+                        (0..sent).map(|_| (!rng.chance(loss)).then_some(Duration::ZERO)).collect();
+                    // What is lost at the end is part of the next report.
+                    let known = seen.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+                    seen.truncate(known);
+                    seen.iter().flatten().for_each(|_| uplink.on_packet(None, 600, 0));
+                    let now = start + step * Duration::from_millis(100);
+                    uplink.judge(&seen, now);
+                    uplink.new_floor(now);
+                    without += u32::from(step >= 50 && uplink.floor.bitrate_bps().is_none());
+                }
+                longest = longest.max(without);
+            }
+            assert!(longest < 60, "{loss}: a minute with {longest} tenths of a second without");
+        }
     }
 }

@@ -19,6 +19,8 @@ const LEAVE: f64 = 0.8;
 const LEAST_STAY: Duration = Duration::from_secs(4);
 /// A queue that stands for so long is the floor's own doing.
 const FULL: Duration = Duration::from_millis(400);
+/// More loss than is known counts if it lasts: for a moment chance does that, too.
+const LASTING: Duration = Duration::from_millis(1_000);
 /// After that there is none for so long; twice as long after each further time.
 const REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(160);
@@ -43,6 +45,7 @@ pub struct Floor {
     level: usize,
     changed_at: Option<Instant>,
     queued_since: Option<Instant>,
+    lost_since: Option<Instant>,
     /// The loss that was known when more began to be lost.
     doubted: Option<f64>,
     barred_until: Option<Instant>,
@@ -61,6 +64,7 @@ impl Floor {
         let before = self.level;
         match doubt {
             Doubt::Queue => {
+                self.lost_since = None;
                 let since = *self.queued_since.get_or_insert(now);
                 if self.level > 0 && now - since >= FULL {
                     self.bar(now);
@@ -68,13 +72,14 @@ impl Floor {
             }
             Doubt::Loss => {
                 self.queued_since = None;
-                if self.level > 0 {
+                let since = *self.lost_since.get_or_insert(now);
+                if self.level > 0 && now - since >= LASTING {
                     self.doubted = Some(inherent);
                     self.level = 0;
                 }
             }
             Doubt::None => {
-                self.queued_since = None;
+                (self.queued_since, self.lost_since) = (None, None);
                 // Less was lost when less was sent: a link was full.
                 if self.doubted.take().is_some_and(|known| inherent < known * GROWN) {
                     self.bar(now);
@@ -167,9 +172,12 @@ mod tests {
     fn loss_that_grows_suspends_it_until_it_is_known_whose_it_is() {
         let mut way = Way::new();
         way.run(1.0, 0.3, Doubt::None);
-        assert_eq!(way.run(1.0, 0.3, Doubt::Loss), 0);
+        assert_eq!(way.run(1.0, 0.3, Doubt::Loss), 500, "chance does that");
+        assert_eq!(way.run(0.1, 0.3, Doubt::Loss), 0);
         assert_eq!(way.run(0.1, 0.7, Doubt::None), 900, "the way's own");
-        assert_eq!(way.run(1.0, 0.7, Doubt::Loss), 0);
+        assert_eq!(way.run(0.9, 0.7, Doubt::Loss), 900);
+        assert_eq!(way.run(0.1, 0.7, Doubt::None), 900, "it was chance");
+        assert_eq!(way.run(1.1, 0.7, Doubt::Loss), 0);
         assert_eq!(way.run(9.8, 0.7, Doubt::None), 0, "the rate's");
         assert_eq!(way.run(0.3, 0.7, Doubt::None), 900);
     }

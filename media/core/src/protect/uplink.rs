@@ -24,8 +24,11 @@ const VERDICT_PACKETS: f64 = 80.0;
 const FIRST_PACKETS: f64 = 120.0;
 /// A sender whose rate changed by this factor, up or down, sends at another rate.
 const FALL: f64 = 0.85;
-/// Without such a verdict, what is known of the way moves by no more than this share.
+/// Without such a verdict, what is known of the way moves by no more than this share, or than
+/// chance may have made it wrong by.
 const DRIFT: f64 = 0.2;
+/// Packets that what is known rests on, about.
+const KNOWN_PACKETS: f64 = 120.0;
 /// A standing queue that says that the link is full, in µs.
 pub const QUEUE_US: i64 = 25_000;
 /// Weight of a window in what is believed.
@@ -116,6 +119,8 @@ pub struct UplinkJudge {
     suspicion: Option<Suspicion>,
     /// The last window had more loss than is known of the way.
     doubtful: bool,
+    /// The last window had less.
+    hopeful: bool,
     credit: f64,
 }
 
@@ -180,19 +185,20 @@ impl UplinkJudge {
             self.first.add(Rate { packets, lost: f64::from(window.lost), bps });
             return self.establish(if queued { 0.0 } else { self.first.ratio() });
         }
-        let noise = (inherent * (1.0 - inherent) / packets).sqrt().max(0.5 / packets);
+        let noise = deviation(inherent, packets).max(0.5 / packets);
+        // One window of a thousand is that far off by chance, two in a row are not.
+        let is_less = ratio < inherent - SIGMAS * noise;
+        let improved = std::mem::replace(&mut self.hopeful, is_less) && is_less;
         if ratio <= inherent + SIGMAS * noise {
             (self.suspicion, self.doubtful) = (None, false);
-            let is_less = ratio < inherent - SIGMAS * noise;
-            let weight = if is_less { 0.5 } else { WEIGHT };
             // A full link can't make a way look better than it is.
             if ratio < inherent || !queued {
+                let weight = if improved { 0.5 } else { WEIGHT };
                 let moved = inherent + weight * (ratio - inherent);
-                self.established = match is_less {
-                    true => self.established.min(moved),
-                    false => self.established,
-                };
-                self.inherent = Some(moved.min(self.established * (1.0 + DRIFT)));
+                if improved {
+                    self.established = self.established.min(moved);
+                }
+                self.inherent = Some(moved.min(self.highest()));
             }
             return;
         }
@@ -217,9 +223,20 @@ impl UplinkJudge {
         }
     }
 
+    /// What may be believed without a verdict.
+    fn highest(&self) -> f64 {
+        let chance = SIGMAS * deviation(self.established, f64::INFINITY);
+        self.established + chance.max(self.established * DRIFT)
+    }
+
     fn establish(&mut self, ratio: f64) {
         (self.inherent, self.established, self.suspicion) = (Some(ratio), ratio, None);
     }
+}
+
+/// Standard deviation of the difference between the loss of so many packets and what is known.
+fn deviation(known: f64, packets: f64) -> f64 {
+    (known * (1.0 - known) * (1.0 / packets + 1.0 / KNOWN_PACKETS)).sqrt()
 }
 
 #[cfg(test)]
