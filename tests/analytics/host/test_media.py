@@ -188,7 +188,7 @@ def test_times_are_regular_and_late_by_the_least_delay(first: int) -> None:
         arrival_us = index * 40_000 + delays[index % 5]
         times.append(clock.session_us(timestamp, arrival_us))
         assert times[-1] <= arrival_us
-    assert all(b - a == 40_000 for a, b in itertools.pairwise(times))
+    assert all(b - a == 40_000 for a, b in itertools.pairwise(times[5:]))
 
 
 def test_a_clock_that_was_set_is_followed() -> None:
