@@ -76,6 +76,9 @@ class Participant:
         session: HTTP client, shared by many participants.
         sources: what to send, by protocol source name (microphone, camera, …).
         rewrite_answer: changes the server's answer before it is used, to lead media over a relay.
+
+    Attributes:
+        heard: told every notice but the volatile ones.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Participant:
         self.notices: list[tuple[str, Mapping[str, object]]] = []
         self.latest: dict[str, Mapping[str, object]] = {}
         self.failure: str | None = None
+        self.heard: Callable[[str, Mapping[str, Any]], None] = lambda *_: None
         self._sources = dict(sources)
         self._rewrite_answer = rewrite_answer
         self._owners: dict[str, str] = {}
@@ -118,6 +122,19 @@ class Participant:
         self._adopt(joined)
         await self.negotiate()
         self._worker = asyncio.create_task(self._renegotiate())
+
+    async def agree(self) -> int:
+        """Gives every consent that is asked for and not held; returns how many.
+
+        Raises:
+            LoadtestError: refused, or no answer.
+        """
+        asked: Any = self.latest.get("consents", {}).get("consents", [])
+        lacking = [one for one in asked if not one["held"]]
+        for one in lacking:
+            given = {"permission": one["permission"], "text_sha256": one["zh"]["sha256"]}
+            await self.signal.request("consent.give", given)
+        return len(lacking)
 
     async def leave(self) -> None:
         """Leaves the room and releases everything. Idempotent."""
@@ -189,6 +206,9 @@ class Participant:
         if kind in _VOLATILE:
             self.latest[kind] = data
             return
+        if kind == "consents":
+            self.latest[kind] = data
+        self.heard(kind, data)
         self.notices.append((kind, data))
         del self.notices[:-_KEPT_NOTICES]
         match kind:

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +14,17 @@ from numpy.typing import NDArray
 
 from loadtest.stamp import BLACK, STRIP_HEIGHT, write_stamp
 
-__all__ = ["MEDIA_DIR", "ClipVideo", "SpeechAudio", "load_clip", "load_speech", "now_ms"]
+__all__ = [
+    "MEDIA_DIR",
+    "ClipVideo",
+    "Interlude",
+    "SpeechAudio",
+    "black_pictures",
+    "empty_seat",
+    "load_clip",
+    "load_speech",
+    "now_ms",
+]
 
 MEDIA_DIR = Path(__file__).parent / "media"
 AUDIO_RATE_HZ = 48_000
@@ -36,6 +48,28 @@ def load_clip(path: Path) -> list[NDArray[np.uint8]]:
     with av.open(str(path)) as container:
         frames = container.decode(video=0)
         return [_with_strip(frame.reformat(*_PICTURE_SIZE, "yuv420p")) for frame in frames]
+
+
+def black_pictures(like: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """A lens that is covered, in the form of :func:`load_clip`."""
+    planes = np.full_like(like[0], 128)
+    planes[: planes.shape[0] * 2 // 3] = BLACK
+    return [planes]
+
+
+def empty_seat(like: list[NDArray[np.uint8]], seed: int = 7) -> list[NDArray[np.uint8]]:
+    """The scene without the person: its left edge drawn out over the picture, with some noise."""
+    first, random = like[0], np.random.default_rng(seed)
+    luma_rows = first.shape[0] * 2 // 3
+    planes = np.full_like(first, 128)
+    edge = first[:luma_rows, :16].mean(axis=1, keepdims=True)
+    pictures = []
+    for _ in range(12):
+        noise = random.normal(0, 3, (luma_rows, first.shape[1]))
+        picture = planes.copy()
+        picture[:luma_rows] = np.clip(edge + noise, BLACK, 235)
+        pictures.append(picture)
+    return pictures
 
 
 def load_speech(path: Path, pitch: float = 1.0) -> NDArray[np.int16]:
@@ -94,21 +128,45 @@ class _Paced(MediaStreamTrack):
         return self._index
 
 
+@dataclass(frozen=True, slots=True)
+class Interlude:
+    """Pictures that are shown instead for a while; without time stamps, they can be quite black.
+
+    Attributes:
+        from_s, to_s: since the first picture.
+    """
+
+    pictures: list[NDArray[np.uint8]]
+    from_s: float
+    to_s: float
+
+
 class ClipVideo(_Paced):
     """A looped clip; every picture carries the time at which it was given to the encoder."""
 
     kind = "video"
 
-    def __init__(self, pictures: list[NDArray[np.uint8]], frames_per_s: int = 25) -> None:
+    def __init__(
+        self,
+        pictures: list[NDArray[np.uint8]],
+        frames_per_s: int = 25,
+        interludes: Sequence[Interlude] = (),
+    ) -> None:
         super().__init__(1 / frames_per_s)
         self._pictures = pictures
+        self._interludes = interludes
         self._ticks = _VIDEO_CLOCK_HZ // frames_per_s
 
     async def recv(self) -> av.VideoFrame:
         """The next picture."""
         index = await self._next()
-        planes = self._pictures[index % len(self._pictures)].copy()
-        write_stamp(planes[: planes.shape[0] * 2 // 3], now_ms())
+        at_s = index * self._interval_s
+        shown = next((one for one in self._interludes if one.from_s <= at_s < one.to_s), None)
+        if shown is not None:
+            planes = shown.pictures[index % len(shown.pictures)]
+        else:
+            planes = self._pictures[index % len(self._pictures)].copy()
+            write_stamp(planes[: planes.shape[0] * 2 // 3], now_ms())
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = index * self._ticks
         frame.time_base = Fraction(1, _VIDEO_CLOCK_HZ)

@@ -24,7 +24,7 @@ from recorder.errors import (
 )
 from recorder.findings import FindingBook
 from recorder.flow import Flow, read_flow, write_flow
-from recorder.log import EventLog, LogDisk, read_events
+from recorder.log import Event, EventLog, LogDisk, read_events
 from recorder.log_writer import LogWriter, SessionLog
 from recorder.repeats import Repeats
 from recorder.review import state_of_recording
@@ -111,6 +111,9 @@ class Sessions:
         writer: whose thread writes logs; its own if left out.
         answer_s: how long a command may take; it goes on when it takes longer.
         wall_ns: ns since 1970.
+
+    Attributes:
+        attempted: told of every attempt that begins or ends, by its event.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Sessions:
         disk: LogDisk | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        self.attempted: Callable[[OpenSession, Event], None] = lambda *_: None
         self._writer = writer or LogWriter()
         self._answer_s = answer_s
         self._disk = disk
@@ -224,6 +228,8 @@ class Sessions:
             drafts = [(draft.type, draft.payload) for draft in session.state.decide(command)]
             for event in await self._writer.run(session.events.commit_all, drafts, actor=actor):
                 session.state.apply(event)
+                if event.type.startswith("attempt."):
+                    self.attempted(session, event)
             await self._carry_out(session, command)
         return _view(session)
 

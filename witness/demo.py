@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -18,15 +19,16 @@ from loadtest.errors import LoadtestError
 from loadtest.participant import Participant, ReceivedTrack, TrackReport
 from loadtest.signal import SignalConfig
 from loadtest.sinks import AudioSink, VideoSink, audio_delay_s
-from loadtest.sources import MEDIA_DIR, ClipVideo, SpeechAudio, load_clip, load_speech
+from loadtest.sources import MEDIA_DIR, SpeechAudio, load_clip, load_speech
 from sfu.addresses import host_addresses
 from sfu.config import SfuConfig
 from signaling.config import AuthConfig, SignalingConfig
 from witness.config import LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
 from witness.demo_archive import DemoArchive, default_directory
+from witness.demo_findings import tell, troubled
 from witness.demo_report import Line, problems, render_json, render_table
 from witness.errors import DemoError
-from witness.i18n import t
+from witness.i18n import language, t
 from witness.logs import configure_logging
 from witness.runner import run_until_complete
 from witness.server import WitnessServer
@@ -103,18 +105,22 @@ async def _demo(options: DemoOptions, archive: DemoArchive) -> list[Line]:
                 url=f"{server.url}/?room={_ROOM}&role=expert"
             ),
         )
-        return await _call(server.url, options)
+        watching = server.watching
+        is_watched = watching is not None and watching.calls is not None
+        return await _call(server.url, options, is_watched=is_watched)
     finally:
         await server.stop()
 
 
-async def _call(url: str, options: DemoOptions) -> list[Line]:
+async def _call(url: str, options: DemoOptions, *, is_watched: bool) -> list[Line]:
     people: dict[str, Participant] = {}
     async with aiohttp.ClientSession() as session:
         try:
             with local_addresses(["127.0.0.1"]):
-                people = await _join(url, session)
+                people = await _join(url, session, options, is_watched=is_watched)
                 await _connected(people)
+                for person in people.values():
+                    await person.agree()
             stop = _stop_wish() if options.keep else asyncio.Event()
             _say(options, t("{count} participants are connected").format(count=len(people)))
             started_s = time.monotonic()
@@ -139,17 +145,24 @@ async def _call(url: str, options: DemoOptions) -> list[Line]:
     return lines
 
 
-async def _join(url: str, session: aiohttp.ClientSession) -> dict[str, Participant]:
-    """Both participants, joined and negotiated."""
-    people = {}
+async def _join(
+    url: str, session: aiohttp.ClientSession, options: DemoOptions, *, is_watched: bool
+) -> dict[str, Participant]:
+    """Both participants, joined and negotiated; with something to find, if anybody looks."""
+    lasts_s = options.seconds if is_watched else 0.0
+    people: dict[str, Participant] = {}
     for role, person in _PEOPLE.items():
         sources = {
             "microphone": SpeechAudio(load_speech(MEDIA_DIR / person.speech, person.pitch)),
-            "camera": ClipVideo(load_clip(MEDIA_DIR / person.clip), _FRAMES_PER_S["video"]),
+            "camera": troubled(
+                role, load_clip(MEDIA_DIR / person.clip), _FRAMES_PER_S["video"], lasts_s
+            ),
         }
         token = await _token(url, session, role, person.name)
         people[role] = Participant(SignalConfig(url, token), session, sources)
         await people[role].start()
+    names = {one.participant_id: _PEOPLE[role].name for role, one in people.items()}
+    people["rm"].heard = tell(partial(_say, options), names, language(os.environ))
     return people
 
 

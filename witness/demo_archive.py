@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from recorder.config import EvidenceConfig, RecordedRooms, RecordingConfig
 from witness import os_errors
+from witness.demo_findings import findings_json, findings_lines
 from witness.errors import ComposeError, DemoError, WitnessError
 from witness.i18n import language, marked, of_error, t
 from witness.sealing import certificates_of, seal_session
@@ -44,6 +45,8 @@ class Evidence:
         film: ``None`` where none was made.
         no_film: why it could not be made; empty where the call was too long to make one at once.
         trust: certificates to verify with.
+        findings: of detectors, as its log has them.
+        people: who took part.
     """
 
     session: Path
@@ -55,6 +58,8 @@ class Evidence:
     film: Path | None
     no_film: str
     trust: tuple[Path, ...]
+    findings: tuple[Mapping[str, Any], ...] = ()
+    people: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def verify_command(self) -> str:
@@ -86,6 +91,7 @@ class Evidence:
             "code": self.code or None,
             "film": None if self.film is None else str(self.film),
             "trust": [str(path) for path in self.trust],
+            "findings": findings_json(self.findings),
         }
 
     def lines(self) -> list[str]:
@@ -96,7 +102,9 @@ class Evidence:
         if self.missing_us:
             missing = t("{seconds:.1f} s of all tracks together are declared missing")
             verdict += t(" ({text})").format(text=missing.format(seconds=self.missing_us / 1e6))
+        findings = findings_lines(self.findings, self.people, language(os.environ))
         found = [
+            *(findings if self.findings else []),
             t("recording:   {path}").format(path=self.session),
             t("package:     {path}, {size:.1f} MiB").format(
                 path=self.package, size=self.bytes / 2**20
@@ -158,6 +166,7 @@ class DemoArchive:
             return [self._seal(place) for place in session_places(self.place / "recordings")]
 
     def _seal(self, session: Path) -> Evidence:
+        from recorder.review import describe_recording
         from recorder.summary import summarise
 
         package = self.place / f"{session.name}.zip"
@@ -169,6 +178,7 @@ class DemoArchive:
                 film = _film(session, self.place / "files")
             except ComposeError as error:
                 reason = str(error)
+        told = describe_recording(session)
         return Evidence(
             session=session,
             package=package,
@@ -179,6 +189,8 @@ class DemoArchive:
             film=film,
             no_film=reason,
             trust=tuple(certificates_of(self.evidence)),
+            findings=tuple(told["findings"]),
+            people=tuple(told["people"]),
         )
 
 

@@ -398,6 +398,13 @@ CATALOGUE: dict[str, str] = {
     "{receiver} could decode only {frames} of {expected} {kind} frames": (
         "{receiver} 只解码了 {expected} 帧{kind}中的 {frames} 帧"
     ),
+    "found:       {text}": "检测到:      {text}",
+    "findings:    {count}, sealed in checks.jsonl": (
+        "检测结果:    {count} 项，已封存于 checks.jsonl"
+    ),
+    "{what} not known ({cause})": "{what} 无法判断（{cause}）",
+    "since {at:.1f} s": "自 {at:.1f} 秒起",
+    "{at:.1f} to {to:.1f} s": "{at:.1f} 至 {to:.1f} 秒",
     "audio": "音频",
     "video": "视频",
     "receiver": "接收方",

@@ -60,6 +60,9 @@ class SessionRecording:
 
     Events are written by the thread of the service, in order. While the log can't be written they
     wait, and are written later under the time at which they happened.
+
+    Attributes:
+        zero_ns: ``CLOCK_MONOTONIC`` when the session's clock was zero.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class SessionRecording:
         self._ended = ended
         self._closed = closed
         self._wall_us = log.session.started_ns // 1000
-        self._zero_ns = time.monotonic_ns() - log.now_us() * 1000
+        self.zero_ns = time.monotonic_ns() - log.now_us() * 1000
         self._unmade: dict[Path, bytes] = {}
         self._refused: set[Path] = set()
         log.prepare = self._make_tracks
@@ -100,7 +103,7 @@ class SessionRecording:
             name=track.track.track_id,
             description=f"{track.role} {track.track.source.value}",
             about=json.dumps({**about, "clock": clock}, separators=(",", ":")),
-            zero_ns=self._zero_ns,
+            zero_ns=self.zero_ns,
             wall_us=self._wall_us,
         )
 

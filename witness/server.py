@@ -356,6 +356,8 @@ class WitnessServer:
         config, alerts = self.settings.consents, self.settings.alerts
         self._watching = Watching({}, config, alerts, self._recording, hub, post)
         self._watching.findings.start()
+        if self._sessions is not None:
+            self._sessions.follow(self._watching.mark_node)
         app.add_routes(self._watching.routes())
         metrics.registry.register(self._watching.collector)
         self._alarms.collector.findings = self._watching.collector.graded

@@ -18,9 +18,10 @@ from recorder.errors import (
     UnknownNodeError,
 )
 from recorder.flow import parse_flow
+from recorder.log import Event
 from recorder.sale import Sale
 from recorder.session import Command, Mark, Next, Pause, ReRecord, Resume, Start, Stop
-from recorder.sessions import Sessions
+from recorder.sessions import OpenSession, Sessions
 from recorder.transcript import Spoken
 from sfu import Room
 from signaling.errors import ErrorCode, HttpCode
@@ -49,6 +50,10 @@ Archived = Callable[[str], Awaitable[dict[str, Any] | None]]
 """Where a session's package lies in the archive; ``None`` while it isn't there."""
 
 
+MarkNode = Callable[[str, str, Mapping[str, Any], int], None]
+"""Is told ``(session_id, kind, data, at_us)``: ``node.started`` or ``node.ended``, and the node."""
+
+
 async def _nowhere(_: str) -> None:
     """There is no archive."""
 
@@ -73,6 +78,20 @@ class SessionService:
         sessions = Sessions(recording.directory, port, writer=recording.writer, disk=recording.disk)
         service = cls(sessions)
         return service
+
+    def follow(self, mark: MarkNode) -> None:
+        """Has somebody told of nodes as they begin and end."""
+
+        def attempted(session: OpenSession, event: Event) -> None:
+            code = event.payload["node"]
+            nodes = () if session.flow is None else session.flow.nodes
+            node = next((one for one in nodes if one.code == code), None)
+            data = {"code": code} if node is None else node.model_dump(exclude_none=True)
+            kind = "node.started" if event.type == "attempt.started" else "node.ended"
+            attempt = {"attempt": event.payload["attempt"]}
+            mark(session.session_id, kind, {**data, **attempt}, event.at_us)
+
+        self._sessions.attempted = attempted
 
     def end_soon(self, session_id: str) -> None:
         """Stops a session whose room has closed."""

@@ -6,11 +6,13 @@ from typing import Any
 
 from aiohttp import web
 
-from analytics.detector import Card
+from analytics.detector import Card, Permission
 from signaling.clock import system_clock
 from signaling.consent_endpoint import ConsentEndpoint
 from signaling.hub import Hub
+from signaling.member import Member
 from signaling.recording import RecordingState
+from witness.analytics_service import AnalyticsCalls
 from witness.config import AlertsConfig, ConsentsConfig
 from witness.consent_texts import asked_for, load_texts
 from witness.consents import ConsentService, tell_consents
@@ -37,6 +39,7 @@ class Watching:
     Attributes:
         consents, findings: the two halves.
         collector: their metrics.
+        calls: whoever has calls watched; ``None``: nobody.
 
     Raises:
         StartError: the texts of consents can't be used.
@@ -64,6 +67,12 @@ class Watching:
             cards, alerts.findings, outlets, recording.writer, time.monotonic
         )
         self.collector = FindingsCollector(self.findings)
+        self.calls: AnalyticsCalls | None = None
+        self._paused: set[str] = set()
+        self._sessions: dict[str, str] = {}
+        self.consents.permitted = self._permit
+        hub.roster.added = self._added
+        hub.roster.removed = self._removed
         hub.consents.desk = self.consents
         hub.findings.desk = self.findings
 
@@ -83,11 +92,64 @@ class Watching:
         Raises:
             RecorderError: the session's log is not what was written.
         """
-        tell_consents(self.consents, room_id, session_id, state, recording)
+        self._paused.discard(session_id)
         if state == "off":
-            self.findings.ended(room_id, session_id)
+            self._end(room_id, session_id)
         elif recording is not None:
-            self.findings.began(room_id, session_id, recording.place, recording.log)
+            is_new = not self.consents.is_known(room_id, session_id)
+            if state == "paused":
+                # What may not be recorded may not be watched either.
+                self._paused.add(session_id)
+            if is_new:
+                self.findings.began(room_id, session_id, recording.place, recording.log)
+                self._sessions[room_id] = session_id
+                if self.calls is not None:
+                    self.calls.session_started(session_id, room_id, recording.zero_ns)
+            tell_consents(self.consents, room_id, session_id, state, recording)
+            for member in self._hub.roster.in_room(room_id):
+                if is_new:
+                    self._mark(member, "participant.joined")
+                self._permit_again(session_id, member.participant_id)
+
+    def _end(self, room_id: str, session_id: str) -> None:
+        self.consents.ended(room_id, session_id)
+        self.findings.ended(room_id, session_id)
+        if self._sessions.get(room_id) == session_id:
+            del self._sessions[room_id]
+        if self.calls is not None:
+            self.calls.session_ended(session_id)
+
+    def mark_node(self, session_id: str, kind: str, data: Mapping[str, Any], at_us: int) -> None:
+        """A node of the sale begins or ends."""
+        if self.calls is not None and session_id in self._sessions.values():
+            self.calls.marked(session_id, kind, data=data, at_us=at_us)
+
+    def _added(self, member: Member) -> None:
+        session_id = self._sessions.get(member.room_id)
+        if session_id is not None:
+            self._mark(member, "participant.joined")
+            self._permit_again(session_id, member.participant_id)
+
+    def _removed(self, member: Member) -> None:
+        self._mark(member, "participant.left")
+
+    def _mark(self, member: Member, kind: str) -> None:
+        session_id = self._sessions.get(member.room_id)
+        if self.calls is not None and session_id is not None and not member.grant.hidden:
+            data = {"role": member.grant.role.value}
+            self.calls.marked(session_id, kind, member.participant_id, data)
+
+    def _permit_again(self, session_id: str, participant_id: str) -> None:
+        allowed = self.consents.permissions_of(session_id, participant_id)
+        self._permit(session_id, participant_id, allowed)
+
+    def _permit(
+        self, session_id: str, participant_id: str, permissions: frozenset[Permission]
+    ) -> None:
+        """What may be done with somebody's media from now on; nothing during a pause."""
+        if self.calls is not None:
+            allowed = frozenset() if session_id in self._paused else permissions
+            self.calls.consents(session_id, participant_id, allowed)
 
     async def stop(self) -> None:
         """The server ends."""

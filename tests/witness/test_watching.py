@@ -1,0 +1,186 @@
+"""What whoever watches calls is told: sessions, people, nodes, and what is allowed."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics.detector import Card, Permission
+from recorder.config import RecordingConfig
+from recorder.flow import parse_flow
+from recorder.log import EventLog, read_events
+from recorder.log_writer import SessionLog
+from recorder.session import Next, ReRecord, Start, Stop
+from recorder.session_file import write_session
+from recorder.sessions import Sessions
+from sfu.model import Role
+from tests.recorder.test_sessions import FakeCapture
+from tests.signaling.scene import Scene
+from tests.witness.test_findings import CARD
+from witness.config import AlertsConfig, ConsentsConfig
+from witness.recording import RecordingService, SessionRecording
+from witness.sessions import SessionService
+from witness.watching import Watching
+
+NAME = "s-20270101-00000001"
+
+
+class Calls:
+    """Remembers what it was told; what is allowed now, by participant."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.allowed: dict[str, frozenset[Permission]] = {}
+
+    def session_started(self, session_id: str, room_id: str, zero_ns: int) -> None:
+        assert abs(time.monotonic_ns() - zero_ns) < 60 * 10**9
+        self.told.append(("started", session_id, room_id))
+
+    def session_ended(self, session_id: str) -> None:
+        self.told.append(("ended", session_id))
+
+    def consents(
+        self, session_id: str, participant_id: str, permissions: frozenset[Permission]
+    ) -> None:
+        assert session_id == NAME
+        self.allowed[participant_id] = permissions
+
+    def marked(
+        self,
+        session_id: str,
+        kind: str,
+        participant_id: str = "",
+        data: Mapping[str, Any] | None = None,
+        at_us: int | None = None,
+    ) -> None:
+        self.told.append((kind, participant_id, (data or {}).get("role")))
+        assert session_id == NAME
+        assert at_us is None
+
+
+class Stage:
+    """A room whose recording begins, pauses and ends as the test says."""
+
+    def __init__(self, directory: Path, cards: Mapping[str, Card]) -> None:
+        self.scene = Scene()
+        self.posts: list[tuple[str, Any]] = []
+        self.service = RecordingService(RecordingConfig(directory=directory), lambda *_: None)
+        self.watching = Watching(
+            cards,
+            ConsentsConfig(ask=("voice",)),
+            AlertsConfig(),
+            self.service,
+            self.scene.hub,
+            lambda kind, data: self.posts.append((kind, data)),
+        )
+        self.calls = self.watching.calls = Calls()
+        write_session(directory, session=NAME, room="sale-1", started_ns=time.time_ns())
+        place = directory / NAME
+        log = SessionLog(place, EventLog.open(place), self.service.writer, own=True)
+        self.recording = SessionRecording(place, log, self.service.writer, lambda: None)
+
+    def tell(self, state: Any) -> None:
+        self.watching.tell("sale-1", NAME, state, self.recording)
+
+    def close(self) -> None:
+        self.recording.log.release()
+        assert self.service.writer.close()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path, {"face_presence": CARD})
+    yield stage
+    stage.close()
+
+
+PICTURE, FACE = Permission.PICTURE, Permission.FACE
+
+
+def test_sessions_and_people_are_told_of_in_their_order(stage: Stage) -> None:
+    stage.scene.join("rm-1")
+    assert not stage.calls.told, "there is no session yet"
+    stage.tell("on")
+    customer = stage.scene.join("customer-1", Role.CUSTOMER)
+    stage.scene.join("boss", Role.SUPERVISOR)
+    customer.ask("leave")
+    stage.tell("off")
+    assert stage.calls.told == [
+        ("started", NAME, "sale-1"),
+        ("participant.joined", "rm-1", "rm"),
+        ("participant.joined", "customer-1", "customer"),
+        ("participant.left", "customer-1", "customer"),
+        ("ended", NAME),
+    ]
+
+
+def test_what_detectors_need_is_asked_for_and_told_at_once(stage: Stage) -> None:
+    customer = stage.scene.join("customer-1", Role.CUSTOMER)
+    asked = customer.take("consents")[-1]["consents"]
+    assert [one["permission"] for one in asked] == ["face", "voice"], "by the card, by settings"
+    stage.tell("on")
+    assert stage.calls.allowed == {"customer-1": {PICTURE}}
+    customer.ask("consent.give", permission="face", text_sha256=asked[0]["en"]["sha256"])
+    assert stage.calls.allowed == {"customer-1": {PICTURE, FACE}}
+    # The reply to the withdrawal is not there before everything that needs it was stopped.
+    customer.post("consent.withdraw", permission="face")
+    assert stage.calls.allowed == {"customer-1": {PICTURE}}
+    assert stage.posts[-1][0] == "consent.withdrawn"
+    assert stage.posts[-1][1]["participant"] == "customer-1"
+    place = stage.recording.place
+    assert stage.service.writer.settle()
+    types = [event.type for event in read_events(place, stage.recording.log.session)]
+    assert types[-2:] == ["consent.given", "consent.withdrawn"]
+
+
+def test_nothing_is_watched_while_nothing_is_recorded(stage: Stage) -> None:
+    customer = stage.scene.join("customer-1", Role.CUSTOMER)
+    asked = customer.take("consents")[-1]["consents"][0]
+    stage.tell("on")
+    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    stage.tell("paused")
+    assert stage.calls.allowed == {"customer-1": frozenset()}
+    customer.ask("consent.withdraw", permission="face")
+    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    stage.scene.join("rm-1")
+    assert stage.calls.allowed == {"customer-1": frozenset(), "rm-1": frozenset()}
+    stage.tell("on")
+    assert stage.calls.allowed == {"customer-1": {PICTURE, FACE}, "rm-1": {PICTURE}}
+    assert [one[0] for one in stage.calls.told].count("started") == 1
+    stage.tell("off")
+    assert stage.calls.allowed["customer-1"] == frozenset()
+
+
+async def test_nodes_are_told_of_with_what_the_flow_asks_in_them(tmp_path: Path) -> None:
+    flow = parse_flow(
+        {
+            "id": "f",
+            "version": "1",
+            "nodes": [
+                {
+                    "code": "risk",
+                    "title": {"zh": "风险"},
+                    "required_statements": [{"zh": "本产品不保本"}],
+                    "answer": {"speaker": "customer", "lexicon": ["同意"]},
+                }
+            ],
+        }
+    )
+    sessions = Sessions(tmp_path, FakeCapture())
+    told: list[tuple[str, str, Mapping[str, Any], int]] = []
+    SessionService(sessions).follow(lambda *one: told.append(one))
+    async with sessions.running():
+        name = (await sessions.create("sale-1", flow=flow))["session_id"]
+        for command in (Start(), Next("risk"), ReRecord("risk"), Stop()):
+            await sessions.command(name, command, "rm-1")
+    assert [(kind, data["attempt"]) for _, kind, data, _ in told] == [
+        ("node.started", 1),
+        ("node.ended", 1),
+        ("node.started", 2),
+        ("node.ended", 2),
+    ]
+    _, _, data, _ = told[0]
+    assert data["required_statements"] == [{"zh": "本产品不保本"}]
+    assert data["answer"]["lexicon"] == ["同意"]
