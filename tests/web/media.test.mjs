@@ -334,3 +334,19 @@ test("a floor the browser refuses leaves the connection as it was", async () => 
   await media.publish("screen", fakeTrack("video"), false);
   assert.equal(offers.length, 2);
 });
+
+test("a floor the browser refused is applied when it is said again", async () => {
+  const parts = setup();
+  const { media, offers, peers } = parts;
+  parts.answer = () => ({ sdp: VIDEO, published: [], subscribed: [] });
+  await media.publish("camera", fakeTrack("video"), false);
+  peers[0].refuseAnswer = true;
+  media.setFloor(900_000);
+  await settle();
+  peers[0].refuseAnswer = false;
+  media.setFloor(900_000);
+  media.setFloor(900_000);
+  await settle();
+  assert.deepEqual(peers[0].answers.slice(1).map((sdp) => /x-google-min-bitrate=(\d+)/.exec(sdp)?.[1] ?? null), ["900", "900"], "refused, then taken, and not again");
+  assert.equal(offers.length, 1);
+});

@@ -70,7 +70,7 @@ export class Media extends Emitter {
   #demand = new Map();
   #restart = false;
   /** What the estimate of the way up shall stay above, as the server says, and as the peer connection was told. */
-  #floor = { wanted: /** @type {number | null} */ (null), applied: /** @type {number | null} */ (null) };
+  #floor = noFloor();
   /** The answer in force, as the server sent it. */
   #answer = "";
   /** Ends the negotiation under way, when its peer connection is dropped. */
@@ -203,14 +203,19 @@ export class Media extends Emitter {
   }
 
   /**
-   * Keeps the browser's estimate of its way up above a rate.
+   * Keeps the browser's estimate of its way up above a rate; to be said again, once a second, while it holds.
    *
    * @param {number | null} bps Null: it may fall.
    */
   setFloor(bps) {
-    if (bps === this.#floor.wanted) return;
-    this.#floor.wanted = bps;
-    this.#queue.alone(() => this.#applyFloor());
+    const floor = this.#floor;
+    floor.wanted = bps;
+    if (bps === floor.applied || floor.due) return;
+    floor.due = true;
+    this.#queue.alone(async () => {
+      floor.due = false;
+      await this.#applyFloor();
+    });
   }
 
   /** The answer that is in force, once more and with the floor: nobody else has to know. */
@@ -223,7 +228,7 @@ export class Media extends Emitter {
       await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(this.#answer, floor) });
       if (peer === this.peer) this.#floor.applied = floor;
     } catch {
-      // The next answer brings it.
+      // The next answer brings it, or the next time it is said.
       if (peer.signalingState === "have-local-offer") await peer.setLocalDescription({ type: "rollback" }).catch(() => {});
     }
   }
@@ -308,7 +313,7 @@ export class Media extends Emitter {
     this.#spare = [];
     this.#demand.clear();
     this.#answer = "";
-    this.#floor = { wanted: null, applied: null };
+    this.#floor = noFloor();
     this.#restart = false;
     for (const transceiver of peer?.getTransceivers() ?? []) this.#red?.forget(transceiver.sender);
     for (const sending of this.sending.values()) sending.transceiver = null;
@@ -475,4 +480,8 @@ async function setLocalOffer(peer, offer) {
 /** @param {RTCRtpTransceiver} transceiver */
 function kindOf(transceiver) {
   return transceiver.receiver.track.kind;
+}
+
+function noFloor() {
+  return { wanted: /** @type {number | null} */ (null), applied: /** @type {number | null} */ (null), due: false };
 }
