@@ -1,6 +1,6 @@
 """Who is where: members by room, and the rooms of tracks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from sfu.model import Track
 from signaling.errors import IllegalTransitionError
@@ -10,15 +10,9 @@ __all__ = ["Roster"]
 
 
 class Roster:
-    """Members of all rooms. An empty room has no entry.
-
-    Attributes:
-        added, removed: told of everybody who comes and goes, however they take part.
-    """
+    """Members of all rooms. An empty room has no entry."""
 
     def __init__(self) -> None:
-        self.added: Callable[[Member], None] = lambda _: None
-        self.removed: Callable[[Member], None] = lambda _: None
         self._rooms: dict[str, dict[str, Member]] = {}
         self._by_id: dict[str, set[Member]] = {}
         self._track_rooms: dict[str, str] = {}
@@ -46,7 +40,6 @@ class Roster:
             raise IllegalTransitionError("the room has a member of that id")
         self._rooms.setdefault(member.room_id, room)[member.participant_id] = member
         self._by_id.setdefault(member.participant_id, set()).add(member)
-        self.added(member)
 
     def remove(self, member: Member) -> None:
         """Takes a member out, if it is in."""
@@ -60,7 +53,6 @@ class Roster:
         namesakes.discard(member)
         if not namesakes:
             del self._by_id[member.participant_id]
-        self.removed(member)
 
     def get(self, room_id: str, participant_id: str) -> Member | None:
         """The member of that id in that room."""

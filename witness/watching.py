@@ -10,7 +10,6 @@ from analytics.detector import Card, Permission
 from signaling.clock import system_clock
 from signaling.consent_endpoint import ConsentEndpoint
 from signaling.hub import Hub
-from signaling.member import Member
 from signaling.recording import RecordingState
 from witness.analytics_service import AnalyticsCalls
 from witness.config import AlertsConfig, ConsentsConfig
@@ -71,8 +70,6 @@ class Watching:
         self._paused: set[str] = set()
         self._sessions: dict[str, str] = {}
         self.consents.permitted = self._permit
-        hub.roster.added = self._added
-        hub.roster.removed = self._removed
         hub.consents.desk = self.consents
         hub.findings.desk = self.findings
 
@@ -106,10 +103,9 @@ class Watching:
                 if self.calls is not None:
                     self.calls.session_started(session_id, room_id, recording.zero_ns)
             tell_consents(self.consents, room_id, session_id, state, recording)
-            for member in self._hub.roster.in_room(room_id):
-                if is_new:
-                    self._mark(member, "participant.joined")
-                self._permit_again(session_id, member.participant_id)
+            for participant_id in self.consents.holders(session_id):
+                allowed = self.consents.permissions_of(session_id, participant_id)
+                self._permit(session_id, participant_id, allowed)
 
     def _end(self, room_id: str, session_id: str) -> None:
         self.consents.ended(room_id, session_id)
@@ -123,25 +119,6 @@ class Watching:
         """A node of the sale begins or ends."""
         if self.calls is not None and session_id in self._sessions.values():
             self.calls.marked(session_id, kind, data=data, at_us=at_us)
-
-    def _added(self, member: Member) -> None:
-        session_id = self._sessions.get(member.room_id)
-        if session_id is not None:
-            self._mark(member, "participant.joined")
-            self._permit_again(session_id, member.participant_id)
-
-    def _removed(self, member: Member) -> None:
-        self._mark(member, "participant.left")
-
-    def _mark(self, member: Member, kind: str) -> None:
-        session_id = self._sessions.get(member.room_id)
-        if self.calls is not None and session_id is not None and not member.grant.hidden:
-            data = {"role": member.grant.role.value}
-            self.calls.marked(session_id, kind, member.participant_id, data)
-
-    def _permit_again(self, session_id: str, participant_id: str) -> None:
-        allowed = self.consents.permissions_of(session_id, participant_id)
-        self._permit(session_id, participant_id, allowed)
 
     def _permit(
         self, session_id: str, participant_id: str, permissions: frozenset[Permission]
