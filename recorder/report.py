@@ -1,5 +1,6 @@
 """``report.html``: what a package holds, for people, in Chinese and English; no script."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -15,12 +16,23 @@ _STYLE: Final = (
 )
 
 
-def render_report(manifest: dict[str, Any], timeline: Timeline) -> str:
+MAX_ROWS: Final = 500
+"""Findings that are listed; all of them are in ``checks.jsonl``."""
+
+
+def render_report(
+    manifest: dict[str, Any],
+    timeline: Timeline,
+    findings: Sequence[Mapping[str, Any]] = (),
+    consents: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """The page.
 
     Args:
         manifest: without its list of files.
         timeline: of the same session.
+        findings: of detectors, each as :meth:`recorder.findings.FindingBook.findings` has it.
+        consents: as ``consents.json`` has them.
     """
     session = manifest["session"]
     summary = [
@@ -102,8 +114,36 @@ def render_report(manifest: dict[str, Any], timeline: Timeline) -> str:
             ],
             attempts,
         )
+        + "<h2>授权 / Consents</h2>"
+        + _table(_CONSENT_HEAD, [_consent_row(one) for one in consents])
+        + f"<h2>检测 / Findings ({len(findings)})</h2>"
+        + _table(_FINDING_HEAD, [_finding_row(one) for one in findings[:MAX_ROWS]])
         + "<h2>校验 / To verify</h2><pre>witness verify PACKAGE --trust CERTIFICATE</pre></html>\n"
     )
+
+
+_CONSENT_HEAD: Final = [
+    "参与者 / Participant", "授权 / Permission", "方式 / How", "给予 / Given", "撤回 / Withdrawn",
+]  # fmt: skip
+_FINDING_HEAD: Final = [
+    "从 / From", "到 / To", "参与者 / Participant", "检测 / Detector", "结论 / Outcome",
+    "说明 / What",
+]  # fmt: skip
+
+
+def _consent_row(consent: Mapping[str, Any]) -> tuple[object, ...]:
+    keys = ("participant", "permission", "how", "given_at", "withdrawn_at")
+    return tuple(consent[key] or "" for key in keys)
+
+
+def _finding_row(finding: Mapping[str, Any]) -> tuple[object, ...]:
+    text = finding["text"]
+    what = f"{text['zh']} / {text['en']}"
+    if finding["cause"]:
+        what += f" ({finding['cause']})"
+    end = "" if finding["is_open"] else _clock(finding["to_us"])
+    who, name = finding["participant"], finding["detector"]
+    return _clock(finding["from_us"]), end, who, name, finding["outcome"], what
 
 
 def _table(head: list[str], rows: list[Any]) -> str:

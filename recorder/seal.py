@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, Final
 from recorder.backfill.pending import Pending
 from recorder.backfill.store import FOLDER
 from recorder.canonical import canonical
-from recorder.consents import CONSENTS_FILE, write_consents
+from recorder.consents import CONSENTS_FILE, ConsentBook, write_consents
 from recorder.digests import Digests, digests_of
 from recorder.errors import CanonicalError, LogBusyError, SealError
-from recorder.findings import CHECKS_FILE, CLOSED, write_checks
+from recorder.findings import CHECKS_FILE, CLOSED, FindingBook, write_checks
 from recorder.flow import FLOW_FILE
 from recorder.keys import KeyRing
 from recorder.log import Event, EventLog, read_events
@@ -110,6 +110,8 @@ class _Case:
     tracks: list[_Track]
     documents: dict[str, Digests]
     unsettled: int
+    findings: FindingBook
+    consents: ConsentBook
 
 
 def seal(
@@ -227,10 +229,13 @@ def _read_case(place: Path, unsettled: int) -> _Case:
     count, head = 0, session.digests
     tracks: dict[str, _Track] = {}
     documents: dict[str, Digests] = {}
+    findings, consents = FindingBook(), ConsentBook()
 
     def note(event: Event) -> None:
         nonlocal count, head
         count, head = event.seq, event.digest
+        findings.apply(event)
+        consents.apply(event)
         if event.type == "segment.closed" or _has_upload(event):
             name = event.payload["track"]
             tracks.setdefault(name, _Track(name, {})).segments.append(event)
@@ -250,7 +255,18 @@ def _read_case(place: Path, unsettled: int) -> _Case:
                 path=open_files[0],
             )
     ordered = [tracks[name] for name in sorted(tracks)]
-    return _Case(place, session, count, head, timeline, ordered, documents, unsettled)
+    return _Case(
+        place,
+        session,
+        count,
+        head,
+        timeline,
+        ordered,
+        documents,
+        unsettled,
+        findings,
+        consents,
+    )
 
 
 def _has_upload(event: Event) -> bool:
@@ -311,7 +327,7 @@ class _Sealing:
             "signers": [signer.to_json() for signer in self._office.keys.signers],
             "timestamp": self._office.authority is not None,
         }
-        self._add("report.html", render_report(manifest, case.timeline).encode())
+        self._add("report.html", self._report(manifest))
         manifest["files"] = self._files
         if len(self._files) + _LAST_FILES > MAX_ENTRIES:
             raise SealError("a package holds at most {count} files", count=MAX_ENTRIES)
@@ -330,6 +346,11 @@ class _Sealing:
             sum(track["backfilled"] for track in tracks),
             case.unsettled,
         )
+
+    def _report(self, manifest: dict[str, Any]) -> bytes:
+        case = self._case
+        consents = list(case.consents.consents.values())
+        return render_report(manifest, case.timeline, case.findings.findings(), consents).encode()
 
     def _prove(self, manifest: bytes, package: str, sealed_at: str) -> int:
         """Signatures, the third party's time over them, the log's entry over both."""

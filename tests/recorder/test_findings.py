@@ -1,6 +1,7 @@
 """``checks.jsonl``: made of the log when a session is sealed, with digests in the log."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,10 @@ def test_checks_name_what_was_looked_at_and_by_what(tmp_path: Path, office: Offi
         "000002.pcapng",
     ]
     assert check["acknowledged"]["by"] == "rm"
+    with zipfile.ZipFile(out) as box:
+        report = box.read("report.html").decode()
+    assert "4 秒 / 4 s" in report
+    assert "(crashed)" in report
     with out.open("rb") as file:
         result = verify(file)
     documents = next(step for step in result.steps if step.name == "documents")

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -238,6 +239,45 @@ async def test_a_session_that_ended_takes_ends_for_a_while_and_closes_the_rest(
     ends = [one["finding"] for one in stage.events("finding") if not one["open"]]
     assert ends == ["f-1", "f-2"]
     assert stage.desk.open_count == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_a_host_says_what_begins_ends_and_nothing_is_lost_sight_of(
+    stage: Stage, seed: int
+) -> None:
+    random = Random(seed)
+    for sent in range(1_500):
+        stage.now_s += random.random() / 4
+        start_us = random.randrange(5_000_000)
+        changes: dict[str, Any] = {
+            "finding_id": f"f-{random.randrange(40)}{'' if random.random() < 0.9 else sent}",
+            "session_id": random.choice([NAME] * 9 + ["s-2"]),
+            "start_us": start_us,
+            "end_us": start_us + random.randrange(-10, 4_000_000),
+            "is_open": random.random() < 0.6,
+        }
+        changes["end_us"] = max(0, changes["end_us"])
+        if random.random() < 0.3:
+            keys = ("finding_id", "session_id", "start_us", "end_us", "is_open")
+            about = {key: changes[key] for key in keys}
+            cause = random.choice(list(UnknownCause))
+            stage.desk.unknown(Unknown(detector="face_presence", cause=cause, **about))
+        else:
+            kind = random.choice(["face_absent", "face_seen", "person_swapped", "x"])
+            outcome = random.choice(["pass", "warn", "fail", "unknown"])
+            stage.found(kind=kind, outcome=outcome, **changes)
+    await stage.desk.stop()
+    begun: set[str] = set()
+    for payload in stage.events("finding", "analytics.unknown"):
+        (begun.add if payload["open"] else begun.discard)(payload["finding"])
+    assert not begun
+    raised = [data["finding"]["finding_id"] for _, data in stage.posts if data["state"] == "raised"]
+    ended = [data["finding"]["finding_id"] for _, data in stage.posts if data["state"] == "ended"]
+    assert sorted(raised) == sorted(ended)
+    hinted = [notice for _, notice in stage.hints]
+    assert {one.finding_id for one in hinted} == {
+        one.finding_id for one in hinted if one.state == "over"
+    }
 
 
 # Alerts.
