@@ -138,10 +138,14 @@ class VideoFrame:
     """A decoded frame.
 
     Attributes:
-        image: ``(height, width, 3)``, uint8, RGB, upright; not to be written to.
+        image: ``(height, width, 3)``, uint8, RGB, upright, one pixel at least; not to be written
+            to.
         pts_us: µs on the session clock.
         shared: what models made of this frame, so that each looks at it once (see
             :mod:`analytics.models`); keyed by the model.
+
+    Raises:
+        ValueError: the image is no picture.
     """
 
     track_id: str
@@ -149,6 +153,11 @@ class VideoFrame:
     pts_us: int
     image: NDArray[np.uint8]
     shared: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        shape = self.image.shape
+        if len(shape) != 3 or shape[2] != 3 or 0 in shape or self.image.dtype != np.uint8:
+            raise ValueError(f"a picture is (height, width, 3) of uint8, not {shape}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Whether somebody speaks: a probability for every 32 ms."""
 
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from analytics.detector import SAMPLE_RATE_HZ, AudioChunk
 from analytics.models import ModelFile, Models
+from analytics.models.session import open_session
 
 __all__ = [
     "VOICE_MODEL",
@@ -60,16 +60,12 @@ class SileroVoice:
 
     @classmethod
     def open(cls, file: ModelFile) -> "SileroVoice":
-        """Loads the file of an installed model."""
-        import onnxruntime
+        """Loads the file of an installed model.
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            str(_only_file(file.path)), options, providers=["CPUExecutionProvider"]
-        )
-        return cls(session)
+        Raises:
+            ModelError: it is no network that can be run.
+        """
+        return cls(open_session(file))
 
     def start(self) -> tuple[Samples, Samples]:
         """See :class:`VoiceModel`."""
@@ -129,7 +125,3 @@ class VoiceActivity:
         self._state = state
         chunk.shared[_SHARED] = found, state
         return found
-
-
-def _only_file(path: Path) -> Path:
-    return next(iter(sorted(path.glob("*.onnx"))), path) if path.is_dir() else path

@@ -1,7 +1,7 @@
 """A network of ONNX, run on one thread."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from analytics.detector import VideoFrame
 from analytics.errors import ModelError
 from analytics.models import ModelFile
+from analytics.models.session import open_session
 
 __all__ = ["Array", "Image", "Network", "open_network", "remembered"]
 
 Array: TypeAlias = NDArray[np.float32]
 Image: TypeAlias = NDArray[np.uint8]
 T = TypeVar("T")
-_ERRORS_ONLY: Final = 3
 
 
 class Network:
@@ -70,26 +70,9 @@ def open_network(
         ModelError: it is no network, or one of another kind.
     """
     import cv2
-    import onnxruntime
 
     cv2.setNumThreads(1)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(
-            str(file.path), options, providers=["CPUExecutionProvider"]
-        )
-    # Every failure of the library has a class of its own, without a common root.
-    except Exception as error:
-        raise ModelError(
-            "model {name} in {path} is no network that can be run: {cause}",
-            name=file.name,
-            path=file.path,
-            cause=str(error)[:200],
-        ) from error
-    network = Network(session)
+    network = Network(open_session(file))
     _expect(file, "input", network.input_shape, shape)
     for name, wanted in outputs.items():
         if name not in network.outputs:
