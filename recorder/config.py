@@ -104,6 +104,14 @@ class RecordingConfig(Section):
         " removed.",
     )
 
+    playback_cache_gib: int = Field(
+        default=20,
+        ge=1,
+        le=65_536,
+        description="Room in `playback_directory` for recordings that are in the archive alone and"
+        " are watched; the longest unused goes first. A film being made needs twice its package.",
+    )
+
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
         if self.directory is None and self.rooms is not RecordedRooms.NONE:

@@ -42,6 +42,7 @@ class Criteria:
         from_day, to_day: ``YYYY-MM-DD``, UTC, both included.
         state: of the recording.
         before: the id of the last one that was told, to go on after it.
+        after: when that one began (RFC 3339) and its id, if it may not be in the directory.
         allowed: whether a room's recordings may be told of.
     """
 
@@ -50,6 +51,7 @@ class Criteria:
     to_day: str | None = None
     state: str | None = None
     before: str | None = None
+    after: tuple[str, str] | None = None
     limit: int = 50
     allowed: Callable[[str], bool] = lambda _: True
 
@@ -75,7 +77,10 @@ class Catalogue:
         """
         sessions = sorted(self._all(), key=lambda item: (item.started_ns, item.session))
         wanted = [item for item in reversed(sessions) if _fits(item, criteria)]
-        if criteria.before is not None:
+        if criteria.after is not None:
+            end = criteria.after
+            wanted = [one for one in wanted if (rfc3339(one.started_ns), one.session) < end]
+        elif criteria.before is not None:
             names = [item.session for item in wanted]
             after = names.index(criteria.before) + 1 if criteria.before in names else len(names)
             wanted = wanted[after:]

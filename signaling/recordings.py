@@ -331,10 +331,17 @@ async def _stream(
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{media.size}"
     response.content_length = end - start
     await response.prepare(request)
-    if request.method == "GET":
-        for at in range(start, end, _PIECE):
-            await response.write(await media.read(at, min(_PIECE, end - at)))
-    await response.write_eof()
+    is_whole = False
+    try:
+        if request.method == "GET":
+            for at in range(start, end, _PIECE):
+                await response.write(await media.read(at, min(_PIECE, end - at)))
+        await response.write_eof()
+        is_whole = True
+    finally:
+        # Half an answer must not look like one that is still coming.
+        if not is_whole and request.transport is not None:
+            request.transport.close()
     return response
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from archive.errors import ArchiveError
 from recorder.config import EvidenceConfig, RecordingConfig
 from recorder.envelope import MasterKeys
 from recorder.errors import LogWriteError, RecorderError, SessionFileError
@@ -27,7 +28,14 @@ from signaling.errors import ErrorCode, HttpCode
 from signaling.recordings import NewView, SealedMedia, Search, ViewPass
 from signaling.sessions import SessionRefusedError
 from signaling.staff import StaffIdentity, StaffRole
+from witness.archiving import Archiving
 from witness.errors import EvidenceError
+from witness.playback_archive import (
+    ArchivedRecordings,
+    Brought,
+    CacheFullError,
+    merged,
+)
 from witness.playback_films import SealedFilm, sealed_film, sweep
 from witness.playback_jobs import Job, Jobs, JobsFullError
 from witness.sealing import certificates_of
@@ -93,6 +101,7 @@ class PlaybackLibrary:
         evidence: where packages and keys lie.
         clock: both clocks.
         keys: of encrypted recordings; they go to workers through their standard input.
+        archiving: where recordings are found that are not here any more.
 
     Attributes:
         views: opened so far, by role.
@@ -104,6 +113,7 @@ class PlaybackLibrary:
         evidence: EvidenceConfig,
         clock: Clock,
         keys: MasterKeys | None = None,
+        archiving: Archiving | None = None,
     ) -> None:
         assert recording.directory is not None
         self._directory = recording.directory
@@ -112,6 +122,10 @@ class PlaybackLibrary:
         self._evidence = evidence
         self._clock = clock
         self._catalogue = Catalogue(self._directory)
+        self._archived: ArchivedRecordings | None = None
+        if archiving is not None:
+            most_bytes = recording.playback_cache_gib << 30
+            self._archived = ArchivedRecordings(archiving, self._directory, self._own, most_bytes)
         self._searching = asyncio.Lock()
         self._describing = asyncio.Lock()
         self._asked: OrderedDict[str, TokenBucket] = OrderedDict()
@@ -135,27 +149,41 @@ class PlaybackLibrary:
         """Recordings somebody may watch, newest first; who looked for what is logged before."""
         self._count_asked(who.subject)
         await self._answered(lambda: self._log_search(search, who))
+        # The catalogue is one thing in memory: one search after the other.
+        async with self._searching:
+            found, before = await self._answered(lambda: self._find(search, who))
+        return {"recordings": found, "before": before}
+
+    def _find(self, search: Search, who: StaffIdentity) -> tuple[list[dict[str, Any]], str | None]:
         criteria = Criteria(
             search.q,
             search.from_day,
             search.to_day,
             search.state,
             search.before,
+            None if search.before is None else self._began(search.before),
             search.limit,
             who.may_see,
         )
-        # The catalogue is one thing in memory: one search after the other.
-        async with self._searching:
-            found, before = await self._answered(lambda: self._catalogue.find(criteria))
-        return {"recordings": found, "before": before}
+        here, before = self._catalogue.find(criteria)
+        here = [{**one, "archived": False} for one in here]
+        if self._archived is None:
+            return here, before
+        gone, is_more = self._archived.find(criteria)
+        end = None if before is None else self._began(before)
+        return merged(here, end, gone, is_more=is_more, limit=search.limit)
+
+    def _began(self, name: str) -> tuple[str, str] | None:
+        try:
+            return rfc3339(read_session(self._directory / name).started_ns), name
+        except SessionFileError:
+            began = None if self._archived is None else self._archived.began(name)
+            return None if began is None else (began, name)
 
     async def open_view(self, session_id: str, who: StaffIdentity, wanted: NewView) -> ViewPass:
         """Logs who watches and why, then lets in."""
         self._count_asked(who.subject)
-        place = self._place(session_id)
-        session = await self._answered(lambda: read_session(place))
-        if not who.may_see(session.room):
-            raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such recording")
+        await self._answered(lambda: self._admit(session_id, who))
         self._make_room(who.subject)
         expires_s = min(self._clock().unix_s + VIEW_S, who.expires_at)
         view = ViewPass(
@@ -176,6 +204,24 @@ class PlaybackLibrary:
         self.views[who.role.value] += 1
         self._open[view.token] = _Open(view, TokenBucket(_PER_S, _BURST, self._clock().steady_s))
         return view
+
+    def _admit(self, session_id: str, who: StaffIdentity) -> None:
+        """Whether there is such a recording for somebody, here or in the archive.
+
+        Raises:
+            SessionFileError: there is none.
+        """
+        if not is_session_id(session_id):
+            raise SessionFileError("{session} is no session id", session=repr(session_id))
+        try:
+            session = read_session(self._directory / session_id)
+        except SessionFileError:
+            if self._archived is None:
+                raise
+            self._archived.bring(session_id, who.may_see)
+            return
+        if not who.may_see(session.room):
+            raise SessionFileError("{session} is not for everybody", session=session_id)
 
     def _count_asked(self, subject: str) -> None:
         """Searches and views cost reading logs: so many of each viewer.
@@ -240,7 +286,7 @@ class PlaybackLibrary:
 
     async def ask(self, view: ViewPass, work: str, language: str) -> dict[str, Any]:
         """Has a film made, or the package verified."""
-        key, task = await self._answered(lambda: self._task(view.session_id, work, language))
+        key, task = await self._answered(lambda: self._task(view, work, language))
         try:
             self.jobs.ask(key, task)
         except JobsFullError:
@@ -271,6 +317,9 @@ class PlaybackLibrary:
         sealed = what == "film" and keys is not None
         path = self._package(name) if what != "film" else sealed_film(film) if sealed else film
         if path is None or not await asyncio.to_thread(path.is_file):
+            if what == "package" and self._archived is not None and self._brought(name):
+                archived = self._archived
+                return await self._answered(lambda: archived.open_package(name))
             raise SessionRefusedError(404, HttpCode.NOT_FOUND, f"there is no {what} yet")
         if sealed and keys is not None:
             return await self._answered(lambda: SealedFilm(film, keys))
@@ -355,8 +404,10 @@ class PlaybackLibrary:
                 async with _used(entry):
                     await asyncio.to_thread(self._settle, name, entry)
 
-    def _task(self, name: str, work: str, language: str) -> tuple[str, dict[str, Any]]:
+    def _task(self, view: ViewPass, work: str, language: str) -> tuple[str, dict[str, Any]]:
+        name = view.session_id
         place, own = self._place(name), playback_place(self._own, name)
+        archived = self._archived_task(view, work)
         if work == "film":
             told = describe_recording(place)
             if told["state"] != "stopped":
@@ -369,9 +420,10 @@ class PlaybackLibrary:
                 "language": language,
                 "keys": [] if self._keys is None else self._keys.to_json(),
                 "uploads": told["uploads"],
+                "archived": archived,
             }
         package = self._package(name)
-        if package is None or not package.is_file():
+        if package is None or not (archived or package.is_file()):
             raise SessionRefusedError(404, HttpCode.NOT_FOUND, "there is no package yet")
         try:
             trust = [str(path) for path in certificates_of(self._evidence)]
@@ -382,7 +434,30 @@ class PlaybackLibrary:
             "package": str(package),
             "trust": trust,
             "result": str(own / "verdict.json"),
+            "archived": archived,
         }
+
+    def _archived_task(self, view: ViewPass, work: str) -> dict[str, Any] | None:
+        """How a worker gets a package that is in the archive alone.
+
+        Raises:
+            SessionRefusedError: there is no room for it.
+        """
+        known = self._brought(view.session_id)
+        if known is None or self._archived is None:
+            return None
+        # A film is made of files, which lie beside the package meanwhile.
+        needed = (0 if known.package.is_file() else known.bytes) + known.bytes * (work == "film")
+        in_use = {one.view.session_id for one in self._open.values()} | self.jobs.sessions
+        try:
+            self._archived.make_room(view.session_id, needed, in_use)
+        except CacheFullError as error:
+            if error.ever:
+                detail = "larger than the cache of archived recordings (playback_cache_gib)"
+                raise SessionRefusedError(409, HttpCode.WRONG_STATE, detail) from None
+            detail = "too many archived recordings are being watched; try again later"
+            raise SessionRefusedError(503, ErrorCode.SERVER_FULL, detail) from None
+        return self._archived.task(view.session_id, view.who.subject, f"playback: {view.purpose}")
 
     def _files(self, name: str) -> dict[str, Any]:
         """What lies on the disk."""
@@ -391,10 +466,15 @@ class PlaybackLibrary:
             film = self._film(name, language)
             about = _read(film.with_suffix(".json")) if self._has_film(film) else None
             found[f"film-{language}"] = None if about is None else {"state": "done", **about}
+        verdict = _read(playback_place(self._own, name) / "verdict.json")
+        if archived := self._brought(name):
+            found["package"] = {"bytes": archived.bytes}
+            same = verdict is not None and verdict["sha256"] == archived.sha256
+            found["verification"] = {"state": "done", **(verdict or {})} if same else None
+            return found
         package = self._package(name)
         known = package.stat() if package is not None and package.is_file() else None
         found["package"] = None if known is None else {"bytes": known.st_size}
-        verdict = _read(playback_place(self._own, name) / "verdict.json")
         is_current = (
             known is not None
             and verdict is not None
@@ -417,14 +497,23 @@ class PlaybackLibrary:
     def _has_film(self, film: Path) -> bool:
         return (film if self._keys is None else sealed_film(film)).is_file()
 
+    def _brought(self, name: str) -> Brought | None:
+        """What was brought from the archive of a session that is not here."""
+        if self._archived is None or (self._directory / name / "session.json").is_file():
+            return None
+        return self._archived.brought(name)
+
     def _package(self, name: str) -> Path | None:
+        if archived := self._brought(name):
+            return archived.package
         directory = self._evidence.packages_directory
         return None if directory is None else directory / f"{name}.zip"
 
     def _place(self, session_id: str) -> Path:
         if not is_session_id(session_id):
             raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, "no such recording")
-        return self._directory / session_id
+        archived = self._brought(session_id)
+        return self._directory / session_id if archived is None else archived.place
 
     async def _answered(self, work: Callable[[], Told]) -> Told:
         try:
@@ -432,7 +521,7 @@ class PlaybackLibrary:
         except SessionFileError as error:
             detail = "no such recording"
             raise SessionRefusedError(404, HttpCode.UNKNOWN_SESSION, detail) from error
-        except (RecorderError, OSError) as error:
+        except (RecorderError, ArchiveError, EvidenceError, OSError) as error:
             _LOG.error("a recording can't be shown", extra={"reason": str(error)})
             detail = "the recording can't be read; see the server's log"
             raise SessionRefusedError(503, ErrorCode.INTERNAL, detail) from error

@@ -76,6 +76,12 @@ class Jobs:
         """How many wait."""
         return len(self._waiting)
 
+    @property
+    def sessions(self) -> set[str]:
+        """Sessions of what waits or runs."""
+        going = (job for job in self._known.values() if job.state in {"queued", "running"})
+        return {job.key.rpartition(":")[2] for job in going}
+
     def get(self, key: str) -> Job | None:
         """What is known of a piece of work."""
         return self._known.get(key)

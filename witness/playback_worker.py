@@ -26,6 +26,9 @@ _BLOCK: Final = 1 << 20
 _MEMORY: Final = 8 << 30
 """Bytes of address space: beyond them the work fails, not the machine."""
 
+_FETCHED: Final = 0.3
+"""Share of the work that fetching a package is told to be; what follows begins anew."""
+
 _STEPS: Final = {"survey": (0.0, 0.1), "film": (0.1, 1.0)}
 
 
@@ -42,6 +45,8 @@ def make_film(task: Mapping[str, Any]) -> dict[str, Any]:
     from recorder.playback.opening import open_recording
 
     place, film = Path(task["session"]), Path(task["film"])
+    if task.get("archived"):
+        unpack_media(task["archived"], place)
     out = film.with_suffix(MAKING)
     shutil.rmtree(out, ignore_errors=True)
     keys = MasterKeys.from_json(task["keys"])
@@ -70,9 +75,42 @@ def make_film(task: Mapping[str, Any]) -> dict[str, Any]:
             seal_film(composed.film.file, film, keys)
     finally:
         shutil.rmtree(out, ignore_errors=True)
+        if task.get("archived"):
+            remove_media(place)
     about = {"seconds": round(composed.film.seconds, 3), "uploads": task["uploads"]}
     film.with_suffix(".json").write_text(json.dumps(about))
     return about
+
+
+def fetch(archived: Mapping[str, Any]) -> Path:
+    """Has the package of a session here that is in the archive alone."""
+    from witness.playback_archive import fetched
+
+    last = -1
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        percent = 0 if not total else int(done / total * _FETCHED * 100)
+        if percent != last:
+            last = percent
+            _say(share=percent / 100)
+
+    return fetched(archived, progress)
+
+
+def unpack_media(archived: Mapping[str, Any], place: Path) -> None:
+    """Makes the whole session again of its package, as long as its film is made."""
+    from witness.unpacking import unpack
+
+    with fetch(archived).open("rb") as file:
+        unpack(file, place, archived["id"], media=True)
+
+
+def remove_media(place: Path) -> None:
+    """What only the film needed."""
+    for path in place.glob("tracks/**/*"):
+        if path.is_file() and path.name != "track.json":
+            path.unlink(missing_ok=True)
 
 
 def seal_film(made: Path, film: Path, keys: "MasterKeys") -> None:
@@ -92,7 +130,7 @@ def verify_package(task: Mapping[str, Any]) -> dict[str, Any]:
     from witness_verify import verify
     from witness_verify.__main__ import certificates
 
-    package = Path(task["package"])
+    package = fetch(task["archived"]) if task.get("archived") else Path(task["package"])
     trusted = [one for name in task["trust"] for one in certificates(Path(name))]
     with package.open("rb") as file:
         known = os.fstat(file.fileno())
@@ -130,7 +168,9 @@ def verify_package(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """Does what standard input says."""
+    from archive.errors import ArchiveError
     from recorder.errors import RecorderError
+    from witness.errors import WitnessError
     from witness_verify.failure import Failure
 
     os.nice(_NICE)
@@ -141,7 +181,9 @@ def main() -> int:
     work = {"film": make_film, "verification": verify_package}[task["work"]]
     try:
         done = work(task)
-    except (RecorderError, Failure, OSError, ValueError, MemoryError) as error:
+    except (
+        RecorderError, ArchiveError, WitnessError, Failure, OSError, ValueError, MemoryError,
+    ) as error:  # fmt: skip
         # PyAV's errors are of the last two kinds.
         _say(error=f"{type(error).__name__}: {error}")
         return 1

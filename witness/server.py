@@ -369,7 +369,11 @@ class WitnessServer:
         if self.settings.recording.directory is None:
             return
         library = PlaybackLibrary(
-            self.settings.recording, self.settings.evidence, system_clock, keys
+            self.settings.recording,
+            self.settings.evidence,
+            system_clock,
+            keys,
+            None if self.settings.archive.directory is None else Archiving.of(self.settings),
         )
         library.sweep()
         self._library = library

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from struct import pack
 
+from recorder.digests import digests_of
 from recorder.log import EventLog
 from recorder.playback.clock import SenderReport
 from recorder.playback.source import Item
@@ -47,9 +48,18 @@ def capture_file(items: Iterable[Item]) -> bytes:
 
 
 def write_recording(
-    directory: Path, session: str, tracks: Sequence[ListedTrack], end_us: int, *, started_ns: int
+    directory: Path,
+    session: str,
+    tracks: Sequence[ListedTrack],
+    end_us: int,
+    *,
+    started_ns: int,
+    sealable: bool = False,
 ) -> Path:
-    """A session directory: two segments of every track, and the log of it all."""
+    """A session directory: two segments of every track, and the log of it all.
+
+    Only what is ``sealable`` has the segments in its log.
+    """
     write_session(directory, session=session, room="r1", started_ns=started_ns)
     place = directory / session
     with EventLog.open(place) as log:
@@ -74,7 +84,14 @@ def write_recording(
             log.append("track.opened", {"track": info.track}, at=0)
             half = len(track.items) // 2
             for index, items in enumerate((track.items[:half], track.items[half:]), 1):
-                (folder / f"{index:06}.pcapng").write_bytes(capture_file(items))
+                file, data = folder / f"{index:06}.pcapng", capture_file(items)
+                file.write_bytes(data)
+                if sealable:
+                    about = {"track": info.track, "segment": index, "file": file.name}
+                    span = {"from_us": (index - 1) * end_us // 2, "to_us": index * end_us // 2}
+                    size = {"bytes": len(data), "packets": len(items)}
+                    digests = digests_of(data).to_json()
+                    log.append("segment.closed", {**about, **span, **size, **digests}, at=end_us)
         payload = {"node": "risk", "attempt": 1, "supersedes": None}
         log.append("attempt.started", payload, actor="rm", at=500_000)
         ended = {"node": "risk", "attempt": 1, "reason": "done"}
