@@ -4,6 +4,7 @@ import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
 import { NegotiationQueue } from "./negotiation.js";
 import { KIND_OF } from "./protocol.js";
+import { Floor } from "./floor.js";
 import { withAudioNack, withVideoFloor } from "./sdp.js";
 import { addSendingLine, applyDemand, encodingSizes, encodingsFor } from "./simulcast.js";
 
@@ -70,7 +71,7 @@ export class Media extends Emitter {
   #demand = new Map();
   #restart = false;
   /** What the estimate of the way up shall stay above, as the server says, and as the peer connection was told. */
-  #floor = noFloor();
+  #floor = new Floor();
   /** The answer in force, as the server sent it. */
   #answer = "";
   /** Ends the negotiation under way, when its peer connection is dropped. */
@@ -206,14 +207,16 @@ export class Media extends Emitter {
    * Keeps the browser's estimate of its way up above a rate; to be said again, once a second, while it holds.
    *
    * @param {number | null} bps Null: it may fall.
+   * @param {number | null} [estimateBps] What the browser estimates now, if it says so.
    */
-  setFloor(bps) {
+  setFloor(bps, estimateBps = null) {
     const floor = this.#floor;
-    floor.wanted = bps;
-    if (bps === floor.applied || floor.due) return;
-    floor.due = true;
+    floor.want(bps);
+    floor.watch(estimateBps);
+    if (!floor.isDue || floor.isQueued) return;
+    floor.isQueued = true;
     this.#queue.alone(async () => {
-      floor.due = false;
+      floor.isQueued = false;
       await this.#applyFloor();
     });
   }
@@ -221,12 +224,13 @@ export class Media extends Emitter {
   /** The answer that is in force, once more and with the floor: nobody else has to know. */
   async #applyFloor() {
     const { peer } = this;
-    const floor = this.#floor.wanted;
-    if (!peer || !this.#answer || floor === this.#floor.applied) return;
+    const floor = this.#floor;
+    const bps = floor.written;
+    if (!peer || !this.#answer || !floor.isDue) return;
     try {
       await setLocalOffer(peer, await peer.createOffer({}));
-      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(this.#answer, floor) });
-      if (peer === this.peer) this.#floor.applied = floor;
+      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(this.#answer, bps) });
+      floor.applied = bps;
     } catch {
       // The next answer brings it, or the next time it is said.
       if (peer.signalingState === "have-local-offer") await peer.setLocalDescription({ type: "rollback" }).catch(() => {});
@@ -313,7 +317,7 @@ export class Media extends Emitter {
     this.#spare = [];
     this.#demand.clear();
     this.#answer = "";
-    this.#floor = noFloor();
+    this.#floor = new Floor();
     this.#restart = false;
     for (const transceiver of peer?.getTransceivers() ?? []) this.#red?.forget(transceiver.sender);
     for (const sending of this.sending.values()) sending.transceiver = null;
@@ -370,15 +374,16 @@ export class Media extends Emitter {
       sdp: peer.localDescription?.sdp ?? "", tracks, ...(this.dtlsServer ? { dtls_server: true } : {}),
     });
     if (peer !== this.peer) return;
-    const floor = this.#floor.wanted;
+    const floor = this.#floor;
+    const bps = floor.written;
     try {
-      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(answer.sdp, floor) });
+      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(answer.sdp, bps) });
     } catch (error) {
       throw new WitnessError("bad_sdp", "the browser refused the answer", { cause: error });
     }
     if (peer === this.peer) {
       this.#answer = answer.sdp;
-      this.#floor.applied = floor;
+      floor.applied = bps;
     }
     this.#learn(peer, answer);
   }
@@ -480,8 +485,4 @@ async function setLocalOffer(peer, offer) {
 /** @param {RTCRtpTransceiver} transceiver */
 function kindOf(transceiver) {
   return transceiver.receiver.track.kind;
-}
-
-function noFloor() {
-  return { wanted: /** @type {number | null} */ (null), applied: /** @type {number | null} */ (null), due: false };
 }
