@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from loadtest.stamp import BLACK, STRIP_HEIGHT, write_stamp
 __all__ = [
     "MEDIA_DIR",
     "ClipVideo",
-    "Interlude",
     "SpeechAudio",
     "black_pictures",
     "empty_seat",
@@ -128,44 +125,28 @@ class _Paced(MediaStreamTrack):
         return self._index
 
 
-@dataclass(frozen=True, slots=True)
-class Interlude:
-    """Pictures that are shown instead for a while; without time stamps, they can be quite black.
-
-    Attributes:
-        from_s, to_s: since the first picture.
-    """
-
-    pictures: list[NDArray[np.uint8]]
-    from_s: float
-    to_s: float
-
-
 class ClipVideo(_Paced):
     """A looped clip; every picture carries the time at which it was given to the encoder."""
 
     kind = "video"
 
-    def __init__(
-        self,
-        pictures: list[NDArray[np.uint8]],
-        frames_per_s: int = 25,
-        interludes: Sequence[Interlude] = (),
-    ) -> None:
+    def __init__(self, pictures: list[NDArray[np.uint8]], frames_per_s: int = 25) -> None:
         super().__init__(1 / frames_per_s)
-        self._pictures = pictures
-        self._interludes = interludes
+        self.pictures = pictures
         self._ticks = _VIDEO_CLOCK_HZ // frames_per_s
+        self._instead: tuple[list[NDArray[np.uint8]], float] | None = None
+
+    def show_instead(self, pictures: list[NDArray[np.uint8]], seconds: float) -> None:
+        """Shows other pictures from now on, for a while; without time stamps, quite as they are."""
+        self._instead = pictures, time.monotonic() + seconds
 
     async def recv(self) -> av.VideoFrame:
         """The next picture."""
         index = await self._next()
-        at_s = index * self._interval_s
-        shown = next((one for one in self._interludes if one.from_s <= at_s < one.to_s), None)
-        if shown is not None:
-            planes = shown.pictures[index % len(shown.pictures)]
+        if self._instead is not None and time.monotonic() < self._instead[1]:
+            planes = self._instead[0][index % len(self._instead[0])]
         else:
-            planes = self._pictures[index % len(self._pictures)].copy()
+            planes = self.pictures[index % len(self.pictures)].copy()
             write_stamp(planes[: planes.shape[0] * 2 // 3], now_ms())
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = index * self._ticks

@@ -19,13 +19,13 @@ from loadtest.errors import LoadtestError
 from loadtest.participant import Participant, ReceivedTrack, TrackReport
 from loadtest.signal import SignalConfig
 from loadtest.sinks import AudioSink, VideoSink, audio_delay_s
-from loadtest.sources import MEDIA_DIR, SpeechAudio, load_clip, load_speech
+from loadtest.sources import MEDIA_DIR, ClipVideo, SpeechAudio, load_clip, load_speech
 from sfu.addresses import host_addresses
 from sfu.config import SfuConfig
 from signaling.config import AuthConfig, SignalingConfig
 from witness.config import LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
 from witness.demo_archive import DemoArchive, default_directory
-from witness.demo_findings import tell, troubled
+from witness.demo_findings import tell, trouble
 from witness.demo_report import Line, problems, render_json, render_table
 from witness.errors import DemoError
 from witness.i18n import language, t
@@ -117,14 +117,18 @@ async def _call(url: str, options: DemoOptions, *, is_watched: bool) -> list[Lin
     async with aiohttp.ClientSession() as session:
         try:
             with local_addresses(["127.0.0.1"]):
-                people = await _join(url, session, options, is_watched=is_watched)
+                people = await _join(url, session, options)
                 await _connected(people)
                 for person in people.values():
                     await person.agree()
             stop = _stop_wish() if options.keep else asyncio.Event()
             _say(options, t("{count} participants are connected").format(count=len(people)))
             started_s = time.monotonic()
+            cameras = {role: _camera(person) for role, person in people.items()}
+            seconds = options.seconds if is_watched else 0.0
+            upset = asyncio.create_task(trouble(cameras, seconds))
             await _wait(people, options, stop)
+            upset.cancel()
             if stop.is_set():
                 return []
             lines = await _lines(people, time.monotonic() - started_s)
@@ -146,17 +150,14 @@ async def _call(url: str, options: DemoOptions, *, is_watched: bool) -> list[Lin
 
 
 async def _join(
-    url: str, session: aiohttp.ClientSession, options: DemoOptions, *, is_watched: bool
+    url: str, session: aiohttp.ClientSession, options: DemoOptions
 ) -> dict[str, Participant]:
-    """Both participants, joined and negotiated; with something to find, if anybody looks."""
-    lasts_s = options.seconds if is_watched else 0.0
+    """Both participants, joined and negotiated."""
     people: dict[str, Participant] = {}
     for role, person in _PEOPLE.items():
         sources = {
             "microphone": SpeechAudio(load_speech(MEDIA_DIR / person.speech, person.pitch)),
-            "camera": troubled(
-                role, load_clip(MEDIA_DIR / person.clip), _FRAMES_PER_S["video"], lasts_s
-            ),
+            "camera": ClipVideo(load_clip(MEDIA_DIR / person.clip), _FRAMES_PER_S["video"]),
         }
         token = await _token(url, session, role, person.name)
         people[role] = Participant(SignalConfig(url, token), session, sources)
@@ -164,6 +165,12 @@ async def _join(
     names = {one.participant_id: _PEOPLE[role].name for role, one in people.items()}
     people["rm"].heard = tell(partial(_say, options), names, language(os.environ))
     return people
+
+
+def _camera(person: Participant) -> ClipVideo:
+    camera = person.source("camera")
+    assert isinstance(camera, ClipVideo)
+    return camera
 
 
 async def _token(url: str, session: aiohttp.ClientSession, role: str, name: str) -> str:

@@ -1,12 +1,13 @@
 """What detectors found in the demonstration, told as it comes and once more at the end."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from loadtest.sources import ClipVideo, Interlude, black_pictures, empty_seat
+from loadtest.sources import ClipVideo, black_pictures, empty_seat
 from witness.i18n import t
 
-__all__ = ["LEAST_S", "finding_line", "findings_json", "findings_lines", "tell", "troubled"]
+__all__ = ["LEAST_S", "finding_line", "findings_json", "findings_lines", "tell", "trouble"]
 
 LEAST_S: Final = 15.0
 """A shorter call has no room for anything to go wrong in it."""
@@ -16,14 +17,16 @@ _AWAY: Final = (0.55, 5.0)
 """When it begins, as a share of the call, and how long it lasts, seconds."""
 
 
-def troubled(role: str, pictures: list[Any], frames_per_s: int, seconds: float) -> ClipVideo:
-    """A camera with something to find: the customer's lens is covered, the RM leaves the seat."""
+async def trouble(cameras: Mapping[str, ClipVideo], seconds: float) -> None:
+    """Something to find: the customer's lens is covered, later the RM leaves the seat."""
     if seconds < LEAST_S:
-        return ClipVideo(pictures, frames_per_s)
-    share, lasts_s = _COVERED if role == "customer" else _AWAY
-    shown = black_pictures(pictures) if role == "customer" else empty_seat(pictures)
-    from_s = share * seconds
-    return ClipVideo(pictures, frames_per_s, [Interlude(shown, from_s, from_s + lasts_s)])
+        return
+    covered_s, away_s = _COVERED[0] * seconds, _AWAY[0] * seconds
+    await asyncio.sleep(covered_s)
+    customer, rm = cameras["customer"], cameras["rm"]
+    customer.show_instead(black_pictures(customer.pictures), _COVERED[1])
+    await asyncio.sleep(away_s - covered_s)
+    rm.show_instead(empty_seat(rm.pictures), _AWAY[1])
 
 
 def tell(

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from analytics.cards import all_cards
+from analytics.registry import the_registry
 from archive.errors import ArchiveError
 from archive.identity import begun
 from recorder.backfill.examine import PCAPNG
@@ -22,6 +24,7 @@ from signaling.archive import ArchiveEndpoint
 from signaling.auth import MintingKey, TokenVerifier, VerificationKey
 from signaling.clock import system_clock
 from signaling.config import AuthConfig
+from signaling.detectors import DetectorsEndpoint
 from signaling.hub import Hub
 from signaling.problem import problem_middleware
 from signaling.recording import RecordingState
@@ -36,6 +39,7 @@ from witness.assets import web_dir
 from witness.completeness import RecordingUploads
 from witness.config import HttpLimits, Settings, socket_address, split_address
 from witness.descriptors import affordable, raise_limit
+from witness.detector_cards import KeptCards
 from witness.engines import start_engines, stop_engines
 from witness.errors import StartError
 from witness.gap_filling import BackfillCollector, GapFilling
@@ -192,6 +196,8 @@ class WitnessServer:
             )
             app.middlewares.insert(0, note_request)
             self._watch_calls(hub, metrics, app)
+            cards = KeptCards(lambda: all_cards(the_registry(), self.settings.analytics))
+            app.add_routes(DetectorsEndpoint(cards, hub.verifier, system_clock).routes())
             self._show_recordings(hub, metrics, app, keys)
             self._open_archive(hub, metrics, app)
             pages = AdminPages(hub, metrics, access)

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 
 from analytics.detector import Finding, Subject, VideoFrame
 from analytics.detectors.picture_health import PictureHealth, PictureHealthConfig
-from loadtest.sources import MEDIA_DIR, black_pictures, empty_seat, load_clip
-from witness.demo_findings import LEAST_S, findings_lines, tell, troubled
+from loadtest.sources import MEDIA_DIR, ClipVideo, black_pictures, empty_seat, load_clip
+from witness.demo_findings import LEAST_S, findings_lines, tell, trouble
 
 BOTH = {"zh": "画面全黑", "en": "Black picture"}
 
@@ -41,12 +40,23 @@ def test_a_covered_lens_is_found_and_an_empty_seat_is_none() -> None:
     assert (over[-1].start_us, over[-1].end_us) == (3_000_000, pytest.approx(7_000_000, abs=6e5))
 
 
-def test_a_short_call_has_nothing_wrong_with_it() -> None:
+async def test_a_camera_shows_other_pictures_for_a_while() -> None:
     clip = load_clip(MEDIA_DIR / "figure.mp4")
-    assert not troubled("customer", clip, 25, LEAST_S - 1)._interludes
-    (one,) = troubled("rm", clip, 25, 20.0)._interludes
-    assert 0 < one.from_s < one.to_s < 20
-    assert not np.array_equal(one.pictures[0], clip[0])
+    camera = ClipVideo(clip, frames_per_s=100)
+    black = black_pictures(clip)
+
+    async def luma() -> float:
+        return float((await camera.recv()).to_ndarray(format="yuv420p")[:288].mean())
+
+    before = await luma()
+    camera.show_instead(black, 3600)
+    assert await luma() == pytest.approx(16)
+    camera.show_instead(black, 0)
+    assert await luma() == pytest.approx(before, abs=5)
+
+
+async def test_a_short_call_has_nothing_wrong_with_it() -> None:
+    await trouble({}, LEAST_S - 1)
 
 
 def finding(**changes: Any) -> dict[str, Any]:
