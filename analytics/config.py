@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from analytics.detector import Detector, DetectorConfig
 from analytics.errors import DetectorConfigError, DetectorError
+from analytics.host.config import HostConfig, HostSettings
 from analytics.models import InstalledModels
-from analytics.registry import Registry, the_registry
+from analytics.registry import BUILTIN, Registry, the_registry
 
 __all__ = ["AnalyticsConfig", "config_of"]
 
@@ -39,6 +40,21 @@ class AnalyticsConfig(BaseModel):
         " paths.",
     )
 
+    enabled: bool = Field(
+        default=False, description="Whether detectors watch calls that are recorded."
+    )
+    host: HostSettings = Field(default_factory=HostSettings, description="How detectors are run.")
+    redis: str | None = Field(
+        default=None,
+        description="URL of a Redis by which hosts on other machines are given media (`redis://…`);"
+        " null: a host beside the server.",
+    )
+    node: str = Field(
+        default="node",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="Name of this server in that Redis; hosts are started with the same.",
+    )
+
     @field_validator("detectors")
     @classmethod
     def _detectors_understand_it(
@@ -57,6 +73,25 @@ class AnalyticsConfig(BaseModel):
             if not path.is_absolute():
                 raise contradiction("must be an absolute path", name)
         return paths
+
+    def host_config(self) -> HostConfig:
+        """What a host runs: all detectors of Witness, and those of others that are named here.
+
+        Raises:
+            DetectorError: a detector that is named can't be had.
+        """
+        registry = the_registry()
+        found: dict[str, dict[str, Any]] = {}
+        for name in (*BUILTIN, *(name for name in self.detectors if name not in BUILTIN)):
+            values = self.detectors.get(name, {})
+            if config_of(registry.find(name), values).enabled:
+                found[name] = values
+        return HostConfig(
+            **self.host.model_dump(),
+            detectors=found,
+            models_directory=self.models_directory,
+            own_models=self.own_models,
+        )
 
     def models(self) -> InstalledModels:
         """The models that detectors of these settings run."""

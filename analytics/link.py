@@ -16,6 +16,7 @@ __all__ = [
     "Consents",
     "Found",
     "FromHost",
+    "Greet",
     "Hello",
     "KeyframeWanted",
     "Marked",
@@ -45,6 +46,12 @@ _Value = Annotated[float, Field(allow_inf_nan=False)] | int | Annotated[str, Fie
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Greet(_Message):
+    """The server has come: what was said before is over. The host says hello, and is told all."""
+
+    type: Literal["greet"] = "greet"
 
 
 class TrackStarted(_Message):
@@ -253,7 +260,7 @@ class Status(_Message):
 
 
 ToHost: TypeAlias = Annotated[
-    TrackStarted | TrackEnded | Consents | Marked, Field(discriminator="type")
+    Greet | TrackStarted | TrackEnded | Consents | Marked, Field(discriminator="type")
 ]
 FromHost: TypeAlias = Annotated[
     Hello | Found | Said | Unknown | Status | KeyframeWanted, Field(discriminator="type")

@@ -133,8 +133,6 @@ class Room:
             },
         )
         self.registry.listener.participant_joined(participant)
-        if self.taps is not None:
-            self.taps.joined(participant)
         return participant
 
     def put_screen_first(self, screen_first: bool) -> None:
@@ -173,7 +171,7 @@ class Room:
             capture.stop(self.publications)
 
     def start_taps(self, target: TapTarget, zero_ns: int) -> RoomTaps:
-        """Tells analytics of all people and tracks, now and later, and lets them tap tracks.
+        """Tells analytics of all tracks, now and later, and lets them tap some.
 
         Args:
             target: is told.
@@ -188,7 +186,8 @@ class Room:
         if self.taps is not None:
             raise IllegalTransitionError("the room is being tapped")
         self.taps = RoomTaps(self.port, self.registry, target, zero_ns)
-        self.taps.begin(self._participants.values(), self.publications.values())
+        for publication in self.publications.values():
+            self.taps.bring(publication)
         return self.taps
 
     def stop_taps(self) -> None:
@@ -243,8 +242,6 @@ class Room:
             },
         )
         self.registry.listener.participant_left(participant, reason)
-        if self.taps is not None:
-            self.taps.left(participant)
         self._close_if_empty()
 
     def lost(self, reason: str) -> None:

@@ -4,7 +4,6 @@ Who wants what is decided elsewhere (:class:`TapTarget`); the plane copies packe
 keeps the two together while tracks come, go and come back.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -13,7 +12,6 @@ from sfu.model import Kind, Size, Track
 from sfu.plane import EnginePort
 
 if TYPE_CHECKING:
-    from sfu.participant import Participant
     from sfu.registry import Registry
     from sfu.subscription import Publication
 
@@ -55,13 +53,7 @@ class TappedTrack:
 
 
 class TapTarget(Protocol):
-    """Who is told of a room's people and tracks. On the event loop's thread; must not raise."""
-
-    def participant_joined(self, participant_id: str, role: str) -> None:
-        """Somebody is in the room."""
-
-    def participant_left(self, participant_id: str) -> None:
-        """He is no longer."""
+    """Who is told of a room's tracks. On the event loop's thread; must not raise."""
 
     def track_started(self, track: TappedTrack) -> None:
         """There is a track."""
@@ -99,23 +91,6 @@ class RoomTaps:
         self._publications: dict[str, Publication] = {}
         self._open: dict[str, _Tap] = {}
         self._stopped = False
-
-    def begin(
-        self, participants: "Iterable[Participant]", publications: "Iterable[Publication]"
-    ) -> None:
-        """Tells of what is there already."""
-        for participant in participants:
-            self.joined(participant)
-        for publication in publications:
-            self.bring(publication)
-
-    def joined(self, participant: "Participant") -> None:
-        """Somebody was let in."""
-        self._target.participant_joined(participant.participant_id, participant.grant.role.value)
-
-    def left(self, participant: "Participant") -> None:
-        """Somebody has left."""
-        self._target.participant_left(participant.participant_id)
 
     def bring(self, publication: "Publication") -> None:
         """A producer brings a track, for the first time or again."""

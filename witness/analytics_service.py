@@ -4,13 +4,47 @@ The server gives the host media and says what may be done with it; what the host
 :class:`FindingSink`. What the server knows of a call comes in through :class:`AnalyticsCalls`.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from pydantic import BaseModel, ValidationError
 
 from analytics.detector import Permission
-from analytics.link import Found, Hello, Said, Status, Unknown
+from analytics.link import (
+    MAX_LINE_BYTES,
+    Consents,
+    Found,
+    Greet,
+    Hello,
+    KeyframeWanted,
+    Marked,
+    Said,
+    Status,
+    TrackEnded,
+    TrackStarted,
+    Unknown,
+    UnknownCause,
+    Wants,
+    from_host,
+)
+from sfu import Room, RoomTaps, TappedTrack
+from sfu.errors import SfuError
+from sfu.model import Kind
+from witness.analytics_totals import Totals
+from witness.analytics_ways import HostWay
 
-__all__ = ["AnalyticsCalls", "FindingSink"]
+__all__ = ["AnalyticsCalls", "AnalyticsService", "FindingSink"]
+
+_LOG = logging.getLogger(__name__)
+_MAX_EARLY: Final = 1_024
+"""Sessions whose consents are kept before they begin."""
 
 
 class FindingSink(Protocol):
@@ -42,6 +76,9 @@ class AnalyticsCalls(Protocol):
     def session_started(self, session_id: str, room_id: str, zero_ns: int) -> None:
         """A session of a room has begun; its clock was zero at this ``CLOCK_MONOTONIC``."""
 
+    def session_paused(self, session_id: str, paused: bool) -> None:
+        """Its recording pauses, or goes on: nothing is looked at meanwhile."""
+
     def session_ended(self, session_id: str) -> None:
         """Nothing more of this session is watched."""
 
@@ -63,3 +100,414 @@ class AnalyticsCalls(Protocol):
         at_us: int | None = None,
     ) -> None:
         """Something happened in a session (:class:`analytics.detector.Mark`); now, by default."""
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    """A watched session; what its room tells is told on."""
+
+    service: "AnalyticsService"
+    session_id: str
+    room_id: str
+    zero_ns: int
+    taps: RoomTaps | None = None
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    permissions: dict[str, frozenset[Permission]] = field(default_factory=dict)
+    tracks: dict[str, TappedTrack] = field(default_factory=dict)
+    muted: set[str] = field(default_factory=set)
+    paused: bool = False
+    open: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    """Number and picture height of each tap, by track."""
+
+    @property
+    def now_us(self) -> int:
+        """Its clock."""
+        return max(0, (self.service.clock_ns() - self.zero_ns) // 1_000)
+
+    def track_started(self, track: TappedTrack) -> None:
+        """There is a track."""
+        self.tracks[track.track.track_id] = track
+        self._mark("track.started", track)
+        self.service.fit(self)
+
+    def track_muted(self, track_id: str, muted: bool) -> None:
+        """It brings nothing for now, or does so again."""
+        (self.muted.add if muted else self.muted.discard)(track_id)
+        self._mark("track.muted" if muted else "track.unmuted", self.tracks[track_id])
+
+    def track_ended(self, track_id: str) -> None:
+        """There is none any more."""
+        self.muted.discard(track_id)
+        track = self.tracks.pop(track_id)
+        self.service.untap(self, track_id)
+        self._mark("track.ended", track)
+
+    def finished(self) -> None:
+        """The room is closed."""
+        self.taps = None
+
+    def _mark(self, kind: str, track: TappedTrack) -> None:
+        data = {"track_id": track.track.track_id, "source": track.track.source.value}
+        self.service.say_mark(self, kind, track.track.participant_id, data)
+
+
+class AnalyticsService:
+    """Implements :class:`AnalyticsCalls`: tells a host of calls, and a sink of findings.
+
+    A track is tapped while a detector needs it, and its owner allows what that detector does;
+    nothing is tapped while there is no host.
+
+    Args:
+        rooms: those that are open.
+        way: to the host.
+        detectors: that should run, by name.
+        sink: takes what they find.
+        clock_ns: ``CLOCK_MONOTONIC``.
+
+    Attributes:
+        refused: lines of the host that were not taken, by reason.
+        latest: how the host said it was; ``None`` while there is none.
+        totals: counters of all hosts so far.
+    """
+
+    def __init__(
+        self,
+        rooms: Mapping[str, Room],
+        way: HostWay,
+        detectors: Collection[str],
+        sink: FindingSink,
+        *,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.clock_ns = clock_ns
+        self.way = way
+        self.detectors = frozenset(detectors)
+        self.refused: Counter[str] = Counter()
+        self.latest: Status | None = None
+        self.totals = Totals()
+        self._rooms = rooms
+        self._sink = sink
+        self._sessions: dict[str, _Session] = {}
+        self._consents: dict[str, dict[str, frozenset[Permission]]] = {}
+        self._taps: dict[int, tuple[_Session, str]] = {}
+        self._hello: Hello | None = None
+        self._unknown: dict[tuple[str, str], Unknown] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def has_host(self) -> bool:
+        """Whether a host has said hello."""
+        return self._hello is not None
+
+    @property
+    def tap_count(self) -> int:
+        """Tracks whose media go to the host."""
+        return len(self._taps)
+
+    def start(self) -> None:
+        """Opens the way to the host, and keeps it open."""
+        way = self.way.run(self._came, self._heard, self._gone)
+        self._task = asyncio.get_running_loop().create_task(way)
+
+    async def stop(self) -> None:
+        """Ends all."""
+        for session_id in list(self._sessions):
+            self.session_ended(session_id)
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    # What happens in calls.
+
+    def session_started(self, session_id: str, room_id: str, zero_ns: int) -> None:
+        """A session of a room has begun."""
+        room = self._rooms.get(room_id)
+        if session_id in self._sessions or room is None:
+            return
+        session = _Session(self, session_id, room_id, zero_ns)
+        session.permissions = self._consents.pop(session_id, {})
+        self._sessions[session_id] = session
+        if not self.has_host:
+            self._begin_unknown(session)
+        try:
+            session.taps = room.start_taps(session, zero_ns)
+        except SfuError as error:
+            extra = {"session_id": session_id, "reason": str(error)}
+            _LOG.warning("a session can't be watched", extra=extra)
+        self._say_all_consents(session)
+        self.fit(session)
+
+    def session_paused(self, session_id: str, paused: bool) -> None:
+        """Nothing is looked at while nothing is recorded."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.paused != paused:
+            session.paused = paused
+            self.say_mark(session, "session.paused" if paused else "session.resumed")
+            self.fit(session)
+
+    def session_ended(self, session_id: str) -> None:
+        """Nothing more of this session is watched."""
+        session = self._sessions.pop(session_id, None)
+        self._consents.pop(session_id, None)
+        if session is None:
+            return
+        for track_id in list(session.open):
+            self.untap(session, track_id)
+        self.say_mark(session, "session.ended")
+        for place in [place for place in self._unknown if place[0] == session_id]:
+            self._end_unknown(place, session)
+        room = self._rooms.get(session.room_id)
+        if room is not None and session.taps is not None and room.taps is session.taps:
+            room.stop_taps()
+
+    def consents(
+        self, session_id: str, participant_id: str, permissions: frozenset[Permission]
+    ) -> None:
+        """What a participant allows from now on."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            # Told before the session itself, or after its end: then it is never asked for.
+            waiting = self._consents.setdefault(session_id, {})
+            waiting[participant_id] = permissions
+            while len(self._consents) > _MAX_EARLY:
+                del self._consents[next(iter(self._consents))]
+            return
+        session.permissions[participant_id] = permissions
+        self._say_consents(session, participant_id)
+        self.fit(session)
+
+    def marked(
+        self,
+        session_id: str,
+        kind: str,
+        participant_id: str = "",
+        data: Mapping[str, Any] | None = None,
+        at_us: int | None = None,
+    ) -> None:
+        """Something happened in a session."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return
+        if kind == "participant.joined":
+            session.people[participant_id] = dict(data or {})
+        elif kind == "participant.left":
+            session.people.pop(participant_id, None)
+        self.say_mark(session, kind, participant_id, data, at_us)
+
+    def say_mark(
+        self,
+        session: _Session,
+        kind: str,
+        participant_id: str = "",
+        data: Mapping[str, Any] | None = None,
+        at_us: int | None = None,
+    ) -> None:
+        """Tells the host that something happened."""
+        self._say(
+            Marked(
+                session_id=session.session_id,
+                kind=kind,
+                at_us=session.now_us if at_us is None else at_us,
+                participant_id=participant_id,
+                data=dict(data or {}),
+            )
+        )
+
+    def fit(self, session: _Session) -> None:
+        """Opens, changes and closes taps as they are needed and allowed now."""
+        if session.taps is None:
+            return
+        for track_id, track in session.tracks.items():
+            is_wanted, height = self._wanted(session, track)
+            present = session.open.get(track_id)
+            if not is_wanted:
+                self.untap(session, track_id)
+            elif present is None or present[1] != height:
+                number = session.taps.open(track_id, height)
+                if number is not None:
+                    session.open[track_id] = number, height
+                if number is not None and present is None:
+                    self._taps[number] = session, track_id
+                    self._say_started(session, track, number)
+
+    def untap(self, session: _Session, track_id: str) -> None:
+        """Hands out nothing more of a track."""
+        present = session.open.pop(track_id, None)
+        if present is None:
+            return
+        self._taps.pop(present[0], None)
+        if session.taps is not None:
+            session.taps.close(track_id)
+        self._say(TrackEnded(track_id=track_id, at_us=session.now_us))
+
+    def _wanted(self, session: _Session, track: TappedTrack) -> tuple[bool, int | None]:
+        """Whether anybody needs a track and may have it; and of video, how high."""
+        if self._hello is None or session.paused:
+            return False, None
+        held = session.permissions.get(track.track.participant_id, frozenset())
+        wants = [
+            want
+            for want in self._hello.wants.values()
+            if _is_of_use(want, track) and _asked(want) <= held
+        ]
+        if track.track.kind is Kind.AUDIO:
+            return bool(wants), None
+        return bool(wants), max((want.video_height or 0 for want in wants), default=None)
+
+    # What the host is told.
+
+    def _say(self, message: BaseModel) -> None:
+        if self._hello is None and not isinstance(message, Greet):
+            return
+        line = message.model_dump_json().encode()
+        if len(line) < MAX_LINE_BYTES:
+            self.way.say(line)
+        else:
+            self.refused["long_for_host"] += 1
+
+    def _say_started(self, session: _Session, track: TappedTrack, number: int) -> None:
+        about = track.track
+        self._say(
+            TrackStarted(
+                session_id=session.session_id,
+                room_id=session.room_id,
+                participant_id=about.participant_id,
+                role=track.role,
+                track_id=about.track_id,
+                kind=about.kind.value,
+                source=about.source.value,
+                codec=track.codec,
+                clock_rate_hz=track.clock_rate_hz,
+                tap=number,
+                at_us=session.now_us,
+            )
+        )
+        if about.track_id in session.muted:
+            data = {"track_id": about.track_id, "source": about.source.value}
+            self.say_mark(session, "track.muted", about.participant_id, data)
+
+    def _say_consents(self, session: _Session, participant_id: str) -> None:
+        held = session.permissions.get(participant_id, frozenset())
+        self._say(
+            Consents(
+                session_id=session.session_id,
+                participant_id=participant_id,
+                permissions=frozenset(one.value for one in held),
+            )
+        )
+
+    def _say_all_consents(self, session: _Session) -> None:
+        for participant_id in session.permissions:
+            self._say_consents(session, participant_id)
+
+    def _say_all(self) -> None:
+        """Tells a host that has just come what is under way."""
+        for session in self._sessions.values():
+            for participant_id, data in session.people.items():
+                self.say_mark(session, "participant.joined", participant_id, data)
+            self._say_all_consents(session)
+            self.fit(session)
+
+    # What the host says.
+
+    def _came(self) -> None:
+        self._say(Greet())
+
+    def _gone(self) -> None:
+        if self._hello is None:
+            return
+        self._hello = None
+        self.latest = None
+        self._sink.host(None)
+        for session in self._sessions.values():
+            for track_id in list(session.open):
+                self.untap(session, track_id)
+            self._begin_unknown(session)
+
+    def _heard(self, line: bytes) -> None:
+        try:
+            message = from_host(line)
+        except ValidationError:
+            self.refused["malformed"] += 1
+            return
+        match message:
+            case Hello():
+                self._take_hello(message)
+            case KeyframeWanted(tap=tap):
+                session, track_id = self._taps.get(tap, (None, ""))
+                if session is not None and session.taps is not None:
+                    session.taps.refresh(track_id)
+            case Status():
+                self.latest = message
+                self.totals.add(message)
+                self._sink.status(message)
+            case Found() | Said() | Unknown():
+                self._take_finding(message)
+
+    def _take_finding(self, message: Found | Said | Unknown) -> None:
+        if message.detector not in self.detectors:
+            self.refused["unknown_detector"] += 1
+        elif message.end_us < message.start_us:
+            self.refused["malformed"] += 1
+        else:
+            # Sessions that are over are the sink's business: a last word may come late.
+            match message:
+                case Found():
+                    self._sink.found(message)
+                case Said():
+                    self._sink.said(message)
+                case Unknown():
+                    self._sink.unknown(message)
+
+    def _take_hello(self, hello: Hello) -> None:
+        before, self._hello = self._hello, hello
+        self._sink.host(hello)
+        if before is None or before.run != hello.run:
+            self.totals.renew()
+            self._say_all()
+        else:
+            for session in self._sessions.values():
+                self.fit(session)
+        for place in list(self._unknown):
+            # A detector that is not there yet is unknown by the host's own word.
+            known = self._sessions.get(place[0])
+            if known is not None:
+                self._end_unknown(place, known)
+
+    # Times without a host.
+
+    def _begin_unknown(self, session: _Session) -> None:
+        for detector in sorted(self.detectors):
+            place = session.session_id, detector
+            if place in self._unknown:
+                continue
+            now_us = session.now_us
+            unknown = self._unknown[place] = Unknown(
+                finding_id=f"no-host-{secrets.token_hex(8)}",
+                session_id=session.session_id,
+                detector=detector,
+                cause=UnknownCause.NO_HOST,
+                start_us=now_us,
+                end_us=now_us,
+                is_open=True,
+            )
+            self._sink.unknown(unknown)
+
+    def _end_unknown(self, place: tuple[str, str], session: _Session) -> None:
+        unknown = self._unknown.pop(place)
+        end_us = max(unknown.start_us, session.now_us)
+        self._sink.unknown(unknown.model_copy(update={"end_us": end_us, "is_open": False}))
+
+
+def _asked(want: Wants) -> frozenset[str]:
+    return want.permissions - {Permission.PICTURE.value}
+
+
+def _is_of_use(want: Wants, track: TappedTrack) -> bool:
+    if want.roles and track.role not in want.roles:
+        return False
+    if track.track.kind is Kind.VIDEO:
+        return want.video_height is not None and track.track.source.value in want.video_sources
+    return track.track.source.value in want.audio_sources

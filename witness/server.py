@@ -33,6 +33,8 @@ from signaling.server import build_app
 from witness import os_errors
 from witness.admin import Access, AdminPages
 from witness.alarms import Alarms, make_webhook
+from witness.analytics_service import AnalyticsService
+from witness.analytics_start import cards_of, collector_of, host_config, make_analytics
 from witness.archive_service import ArchiveCatalogue, ArchiveCollector, ArchiveService
 from witness.archiving import Archiving
 from witness.assets import web_dir
@@ -97,6 +99,7 @@ class WitnessServer:
         self._library: PlaybackLibrary | None = None
         self._alarms: Alarms | None = None
         self._watching: Watching | None = None
+        self._analytics: AnalyticsService | None = None
 
     @property
     def hub(self) -> Hub:
@@ -118,6 +121,11 @@ class WitnessServer:
     def watching(self) -> Watching | None:
         """Consents and findings, while the server runs and calls may be watched."""
         return self._watching
+
+    @property
+    def analytics(self) -> AnalyticsService | None:
+        """What goes to detectors, while the server runs and calls are watched."""
+        return self._analytics
 
     @property
     def port(self) -> int:
@@ -261,6 +269,9 @@ class WitnessServer:
 
     async def _end_recordings(self, sfu: Sfu | None) -> None:
         """Takes over the last files and gaps of all recordings; engines have ended."""
+        analytics, self._analytics = self._analytics, None
+        if analytics is not None:
+            await analytics.stop()
         watching, self._watching = self._watching, None
         if watching is not None:
             await watching.stop()
@@ -355,15 +366,24 @@ class WitnessServer:
 
     def _watch_calls(self, hub: Hub, metrics: Metrics, app: web.Application) -> None:
         """Asks people what detectors may do, and takes what those find, where there are any."""
-        if self._recording is None or self._alarms is None or not self.settings.consents.ask:
+        host = host_config(self.settings.analytics)
+        is_watched = self.settings.consents.ask or host is not None
+        if self._recording is None or self._alarms is None or not is_watched:
             return
         webhook = self._alarms.webhook
         post = None if webhook is None else webhook.send
         config, alerts = self.settings.consents, self.settings.alerts
-        self._watching = Watching({}, config, alerts, self._recording, hub, post)
+        cards = cards_of(host)
+        self._watching = Watching(cards, config, alerts, self._recording, hub, post)
         self._watching.findings.start()
         if self._sessions is not None:
             self._sessions.follow(self._watching.mark_node)
+        if host is not None:
+            analytics, sink = self.settings.analytics, self._watching.findings
+            self._analytics = make_analytics(analytics, host, hub.sfu.rooms, self._engines, sink)
+            self._watching.calls = self._analytics
+            self._analytics.start()
+            metrics.registry.register(collector_of(self._analytics, self._engines))
         app.add_routes(self._watching.routes())
         metrics.registry.register(self._watching.collector)
         self._alarms.collector.findings = self._watching.collector.graded

@@ -102,6 +102,8 @@ class Watching:
                 self._sessions[room_id] = session_id
                 if self.calls is not None:
                     self.calls.session_started(session_id, room_id, recording.zero_ns)
+            if self.calls is not None:
+                self.calls.session_paused(session_id, state == "paused")
             tell_consents(self.consents, room_id, session_id, state, recording)
             for participant_id in self.consents.holders(session_id):
                 allowed = self.consents.permissions_of(session_id, participant_id)

@@ -1,10 +1,11 @@
 """Settings of the host."""
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["BUILTIN_GROUPS", "HostConfig", "WorkerLimits"]
+__all__ = ["BUILTIN_GROUPS", "HostConfig", "HostSettings", "WorkerLimits"]
 
 BUILTIN_GROUPS: dict[str, tuple[str, ...]] = {
     "sight": (
@@ -60,13 +61,9 @@ class WorkerLimits(_Settings):
     )
 
 
-class HostConfig(_Settings):
-    """Settings of a host of detectors."""
+class HostSettings(_Settings):
+    """How detectors are run."""
 
-    detectors: dict[_Name, dict[str, Any]] = Field(
-        default_factory=dict,
-        description="Settings of each detector that runs, by its name; {} for its own defaults.",
-    )
     groups: dict[_Name, tuple[_Name, ...]] = Field(
         default_factory=lambda: dict(BUILTIN_GROUPS),
         description="Detectors that share a process; all others have one of their own.",
@@ -97,13 +94,26 @@ class HostConfig(_Settings):
     )
 
     @model_validator(mode="after")
-    def _one_group_each(self) -> "HostConfig":
+    def _one_group_each(self) -> Self:
         seen: dict[str, str] = {}
         for group, members in self.groups.items():
             for name in members:
                 if seen.setdefault(name, group) != group:
                     raise ValueError(f"{name} is in two groups: {seen[name]} and {group}")
         return self
+
+
+class HostConfig(HostSettings):
+    """Settings of a host of detectors.
+
+    Attributes:
+        detectors: settings of each detector that runs, by its name.
+        models_directory, own_models: as in :class:`analytics.config.AnalyticsConfig`.
+    """
+
+    detectors: dict[_Name, dict[str, Any]] = Field(default_factory=dict)
+    models_directory: Path | None = None
+    own_models: dict[str, Path] = Field(default_factory=dict)
 
     def layout(self) -> dict[str, tuple[str, ...]]:
         """Detectors of each worker, by the worker's name."""

@@ -31,6 +31,7 @@ from analytics.host.wire import Flush, FrameAt, Loaded, Order, Out, Unwatch, Wat
 from analytics.link import (
     Consents,
     Found,
+    Greet,
     Hello,
     KeyframeWanted,
     Marked,
@@ -136,6 +137,10 @@ class Host:
     def take(self, message: ToHost) -> None:
         """Takes what the server says."""
         match message:
+            case Greet():
+                for session_id in self.board.sessions:
+                    self._end_session(session_id, self._now_us(session_id))
+                self._hello()
             case TrackStarted():
                 self._track_started(message)
             case TrackEnded(track_id=track_id, at_us=at_us):

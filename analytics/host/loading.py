@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,9 +39,14 @@ def find_detector(name: str) -> type[Detector]:
     return found
 
 
-def installed_models() -> Models:
-    """The models of this machine."""
-    return InstalledModels()
+def installed_models(directory: Path | None, own: Mapping[str, Path]) -> Models:
+    """The models of this machine.
+
+    Args:
+        directory: where they are installed; ``None``: the usual place.
+        own: files that stand in for models.
+    """
+    return InstalledModels(directory, own)
 
 
 def load_detector(name: str, settings: Mapping[str, Any], models: Models) -> Detector:

@@ -115,11 +115,10 @@ class Runner:
         config = self._pool.config
         names = self.names
         self.process = WorkerProcess(names, config.limits, self._heard)
-        settings = {name: config.detectors[name] for name in names}
         frames = self._pool.frames
         fault = Fault("killed", None)
         try:
-            await self.process.run(settings, (frames.fd, frames.size), threads=config.threads)
+            await self.process.run(config, (frames.fd, frames.size))
         except Fault as ended:
             fault = ended
             extra = {"detector": fault.culprit or "", "cause": fault.cause}

@@ -8,13 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
-from analytics.host.config import WorkerLimits
+from analytics.host.config import HostConfig, WorkerLimits
 from analytics.host.wire import (
     MAX_LINE_BYTES,
     Alive,
@@ -88,22 +88,19 @@ class WorkerProcess:
         if self._process is not None:
             self._process.kill()
 
-    async def run(
-        self, settings: Mapping[str, Mapping[str, Any]], frames: tuple[int, int], *, threads: int
-    ) -> None:
+    async def run(self, config: HostConfig, frames: tuple[int, int]) -> None:
         """Starts it and listens until it is over.
 
         Args:
-            settings: of its detectors.
+            config: of the host.
             frames: descriptor and size of the memory with pictures.
-            threads: of numerical libraries.
 
         Raises:
             Fault: it has ended, or did what it must not and was ended.
         """
         near, far = socket.socketpair()
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = {**os.environ, **dict.fromkeys(names, str(threads))}
+        environment = {**os.environ, **dict.fromkeys(names, str(config.threads))}
         tasks: list[asyncio.Task[None]] = []
         try:
             fds = (far.fileno(), frames[0], self._marker_fd)
@@ -115,7 +112,9 @@ class WorkerProcess:
             far.close()
             reader, self._writer = await asyncio.open_connection(sock=near, limit=MAX_LINE_BYTES)
             self._last_s = time.monotonic()
-            setup = Setup(dict(settings), frames[0], frames[1], self._marker_fd)
+            settings = {name: config.detectors[name] for name in self.names}
+            models = config.models_directory, config.own_models
+            setup = Setup(settings, frames[0], frames[1], self._marker_fd, *models)
             self._writer.write(pack(setup))
             tasks = [asyncio.create_task(way) for way in (self._listen(reader), self._watch())]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

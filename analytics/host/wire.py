@@ -7,6 +7,7 @@ gone mad: JSON lines, checked like anything else from outside.
 import pickle
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from struct import Struct
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -59,6 +60,8 @@ class Setup:
     frames_fd: int
     frames_bytes: int
     marker_fd: int
+    models_directory: Path | None = None
+    own_models: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class Worker:
     def __init__(self, setup: Setup, say: Any, marker: Any, frames: Any) -> None:
         self._names = list(setup.detectors)
         self._settings = setup.detectors
+        self._models = installed_models(setup.models_directory, setup.own_models)
         self._say = say
         self._marker = marker
         self._frames = frames
@@ -77,7 +78,7 @@ class Worker:
 
     def load(self) -> None:
         """Loads all, and says which could be."""
-        models = installed_models()
+        models = self._models
         ready: dict[str, Any] = {}
         for name in self._names:
             with self._doing(name):

@@ -16,12 +16,6 @@ class Target:
         self.tracks: dict[str, TappedTrack] = {}
         self.told: list[tuple[Any, ...]] = []
 
-    def participant_joined(self, participant_id: str, role: str) -> None:
-        self.told.append(("joined", participant_id, role))
-
-    def participant_left(self, participant_id: str) -> None:
-        self.told.append(("left", participant_id))
-
     def track_started(self, track: TappedTrack) -> None:
         self.tracks[track.track.track_id] = track
         self.told.append(("started", track.track.participant_id, track.codec, track.clock_rate_hz))
@@ -49,11 +43,10 @@ def tap_commands(scene: Scene) -> list[dict[str, Any]]:
     return [arguments for name, arguments in scene.engine.take() if name == "set_tap"]
 
 
-def test_people_and_tracks_that_are_there_and_that_come_are_told(scene: Scene) -> None:
+def test_tracks_that_are_there_and_that_come_are_told(scene: Scene) -> None:
     scene.call(scene.join("a"))
     target, _ = start(scene)
     scene.call(scene.join("b"))
-    assert target.told[0] == ("joined", "a", "customer")
     assert [item[1] for item in target.told if item[0] == "started"] == ["a", "a", "b", "b"]
     assert ("started", "a", "opus", 48_000) in target.told
     assert tap_commands(scene) == []
@@ -101,7 +94,7 @@ def test_who_leaves_ends_his_tracks_and_the_last_one_ends_all(scene: Scene) -> N
     taps.open(target.of("audio"))
     scene.engine.take()
     a.leave("left")
-    assert target.told[-4:] == [("ended",), ("ended",), ("left", "a"), ("finished",)]
+    assert target.told[-3:] == [("ended",), ("ended",), ("finished",)]
     assert tap_commands(scene) == []
     assert taps.open("t_any") is None
 

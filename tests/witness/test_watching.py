@@ -32,11 +32,16 @@ class Calls:
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.paused = False
         self.allowed: dict[str, frozenset[Permission]] = {}
 
     def session_started(self, session_id: str, room_id: str, zero_ns: int) -> None:
         assert abs(time.monotonic_ns() - zero_ns) < 60 * 10**9
         self.told.append(("started", session_id, room_id))
+
+    def session_paused(self, session_id: str, paused: bool) -> None:
+        assert session_id == NAME
+        self.paused = paused
 
     def session_ended(self, session_id: str) -> None:
         self.told.append(("ended", session_id))
