@@ -9,11 +9,12 @@ command -v firefox-esr >/dev/null || missing+=(firefox-esr)
 command -v ip >/dev/null || missing+=(iproute2)
 command -v nft >/dev/null || missing+=(nftables)
 command -v turnserver >/dev/null || missing+=(coturn)
+command -v redis-server >/dev/null || missing+=(redis-server)
 [[ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ]] || missing+=(fonts-noto-cjk)
 
 if [[ ${#missing[@]} -gt 0 ]]; then
     if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
-        echo "installing for the browser, network and film tests: ${missing[*]}"
+        echo "installing for the browser, network, film and Redis tests: ${missing[*]}"
         if ! { apt-get update -qq &&
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
                 "${missing[@]}"; } >/dev/null 2>&1; then

@@ -1,0 +1,264 @@
+"""What a host is told of calls, which tracks are tapped, and what is taken of what it says."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client.core import Metric
+
+from analytics.detector import Permission
+from analytics.link import (
+    Consents,
+    Greet,
+    KeyframeWanted,
+    Marked,
+    Status,
+    TrackEnded,
+    TrackStarted,
+    Unknown,
+    Wants,
+)
+from tests.fakes.analytics import FakeSink, FakeWay
+from tests.sfu.conftest import Scene
+from witness.analytics_metrics import AnalyticsCollector
+from witness.analytics_service import AnalyticsService
+from witness.analytics_totals import Totals
+
+PICTURE = Wants(
+    permissions=frozenset({"picture"}), video_height=90, video_sources=frozenset({"camera"})
+)
+FACE = Wants(permissions=frozenset({"face"}), video_height=360, video_sources=frozenset({"camera"}))
+VOICE = Wants(permissions=frozenset({"voice"}), audio_sources=frozenset({"microphone"}))
+RM = PICTURE.model_copy(update={"roles": frozenset({"rm"})})
+
+
+class Stage:
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.way, self.sink = FakeWay(), FakeSink()
+        self.now_ns = 5_000_000_000
+        rooms = {scene.room.room_id: scene.room}
+        self.service = AnalyticsService(
+            rooms, self.way, ["p", "f", "v"], self.sink, clock_ns=lambda: self.now_ns
+        )
+
+    async def start(self) -> None:
+        self.service.start()
+        assert self.service._task is not None
+        await self.service._task
+        self.way.came()
+
+    def begin(self) -> None:
+        self.service.session_started("s", self.scene.room.room_id, 4_000_000_000)
+
+    def taps(self) -> list[tuple[int | None, int, int]]:
+        commands = [arguments for name, arguments in self.scene.engine.take() if name == "set_tap"]
+        return [(item["tap"], item["spatial"], item["temporal"]) for item in commands]
+
+    def unknown(self) -> list[tuple[str, str, bool]]:
+        items = [item for item in self.sink.items if isinstance(item, Unknown)]
+        return [(item.detector, item.cause.value, item.is_open) for item in items]
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    stage = Stage(Scene())
+    await stage.start()
+    assert stage.way.take() == [Greet()]
+    return stage
+
+
+async def test_tracks_are_tapped_as_needed_and_allowed(stage: Stage) -> None:
+    stage.scene.call(stage.scene.join("a"))
+    stage.way.hello(p=PICTURE, f=FACE, v=VOICE)
+    stage.begin()
+    (started,) = [item for item in stage.way.take() if isinstance(item, TrackStarted)]
+    assert (started.kind, started.participant_id, started.role) == ("video", "a", "customer")
+    assert (started.session_id, started.at_us, started.clock_rate_hz) == ("s", 1_000_000, 90_000)
+    ((number, _, temporal),) = stage.taps()
+    assert (number, temporal) == (started.tap, 0)
+    stage.service.consents("s", "a", frozenset({Permission.FACE, Permission.VOICE}))
+    said = stage.way.take()
+    assert isinstance(said[0], Consents)
+    assert said[0].permissions == {"face", "voice"}
+    (sound,) = [item for item in said if isinstance(item, TrackStarted)]
+    assert sound.kind == "audio"
+    assert {tap for tap, _, _ in stage.taps()} == {number, sound.tap}
+    stage.service.consents("s", "a", frozenset({Permission.FACE}))
+    said = stage.way.take()
+    assert [item.track_id for item in said if isinstance(item, TrackEnded)] == [sound.track_id]
+    assert [tap for tap, _, _ in stage.taps()] == [None]
+    stage.service.consents("s", "a", frozenset())
+    assert [tap for tap, _, _ in stage.taps()] == [number], "a smaller picture is enough"
+    assert stage.service.tap_count == 1
+
+
+async def test_only_roles_that_are_meant_are_tapped(stage: Stage) -> None:
+    stage.scene.call(stage.scene.join("a"))
+    stage.way.hello(p=RM)
+    stage.begin()
+    assert stage.taps() == []
+
+
+async def test_nothing_is_tapped_in_a_pause_or_after_the_end(stage: Stage) -> None:
+    stage.scene.call(stage.scene.join("a"))
+    stage.way.hello(p=PICTURE)
+    stage.begin()
+    assert len(stage.taps()) == 1
+    stage.service.session_paused("s", True)
+    assert [tap for tap, _, _ in stage.taps()] == [None]
+    stage.service.session_paused("s", False)
+    assert len(stage.taps()) == 1
+    stage.way.take()
+    stage.service.session_ended("s")
+    said = stage.way.take()
+    assert isinstance(said[0], TrackEnded)
+    assert isinstance(said[-1], Marked)
+    assert said[-1].kind == "session.ended"
+    assert [tap for tap, _, _ in stage.taps()] == [None]
+    assert stage.scene.room.taps is None
+    stage.service.marked("s", "challenge")
+    stage.service.consents("s", "a", frozenset({Permission.FACE}))
+    assert stage.way.take() == []
+
+
+async def test_without_a_host_all_is_unknown_and_one_that_comes_is_told_all(stage: Stage) -> None:
+    stage.scene.call(stage.scene.join("a"))
+    stage.begin()
+    stage.service.marked("s", "participant.joined", "a", {"role": "customer"})
+    stage.service.consents("s", "a", frozenset({Permission.FACE}))
+    assert stage.taps() == []
+    assert stage.way.take() == []
+    assert stage.unknown() == [(name, "no_host", True) for name in "fpv"]
+    stage.sink.items.clear()
+    stage.way.hello(p=PICTURE, f=FACE)
+    joined, consents, started = stage.way.take()
+    assert (joined.kind, joined.data) == ("participant.joined", {"role": "customer"})
+    assert consents.permissions == {"face"}
+    assert started.kind == "video"
+    assert stage.unknown() == [(name, "no_host", False) for name in "fpv"]
+    stage.taps()
+    # The same host says hello again: nothing is told twice.
+    stage.way.hello(p=PICTURE, f=FACE, v=VOICE)
+    assert stage.way.take() == []
+    stage.sink.items.clear()
+    stage.way.gone()
+    stage.way.gone()
+    assert [tap for tap, _, _ in stage.taps()] == [None]
+    assert stage.unknown() == [(name, "no_host", True) for name in "fpv"]
+    assert stage.sink.hosts[-1] is None
+    stage.way.hello("2", p=PICTURE)
+    assert [type(item) for item in stage.way.take()] == [Marked, Consents, TrackStarted]
+    assert len(stage.taps()) == 1
+
+
+async def test_consents_may_be_told_before_their_session(stage: Stage) -> None:
+    stage.scene.call(stage.scene.join("a"))
+    stage.way.hello(f=FACE)
+    stage.service.consents("s", "a", frozenset({Permission.FACE}))
+    stage.begin()
+    assert len(stage.taps()) == 1
+
+
+async def test_muting_and_lost_decoders_are_passed_on(stage: Stage) -> None:
+    a = stage.scene.join("a")
+    stage.scene.call(a)
+    stage.way.hello(p=PICTURE)
+    stage.begin()
+    (started,) = [item for item in stage.way.take() if isinstance(item, TrackStarted)]
+    publication = next(
+        item
+        for item in stage.scene.room.publications.values()
+        if item.track.track_id == started.track_id
+    )
+    a.publishing.set_muted(publication, True, "a")
+    (mark,) = stage.way.take()
+    assert (mark.kind, mark.data["track_id"]) == ("track.muted", started.track_id)
+    stage.scene.engine.take()
+    for tap in (started.tap, 99):
+        stage.way.heard(KeyframeWanted(tap=tap).model_dump_json().encode())
+    assert [name for name, _ in stage.scene.engine.take()] == ["request_keyframe"]
+    a.leave("left")
+    assert any(isinstance(item, TrackEnded) for item in stage.way.take())
+
+
+FINDING = {
+    "finding_id": "1",
+    "session_id": "s",
+    "detector": "p",
+    "detector_version": "1",
+    "kind": "k",
+    "outcome": "warn",
+    "start_us": 1,
+    "end_us": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"detector": "stranger"}, "unknown_detector"),
+        ({"start_us": 3}, "malformed"),
+        ({"outcome": "perhaps"}, "malformed"),
+        ({"start_us": -1}, "malformed"),
+        ({"values": {str(i): i for i in range(17)}}, "malformed"),
+        ({"more": 1}, "malformed"),
+    ],
+)
+async def test_what_the_host_says_is_checked(
+    stage: Stage, change: dict[str, object], reason: str | None
+) -> None:
+    line = json.dumps({"type": "found", **FINDING, **change}).encode()
+    stage.way.heard(line)
+    assert dict(stage.service.refused) == ({reason: 1} if reason else {})
+    assert len(stage.sink.items) == (reason is None)
+
+
+@pytest.mark.parametrize("line", [b"", b"\xff", b"[]", b'{"type":"hello"}', b"{" * 10_000])
+async def test_rubbish_is_counted(stage: Stage, line: bytes) -> None:
+    stage.way.heard(line)
+    assert stage.service.refused["malformed"] == 1
+    assert stage.sink.items == []
+
+
+async def test_metrics_are_of_closed_sets_and_go_on_over_hosts(stage: Stage) -> None:
+    stage.way.hello(p=PICTURE)
+    taps = [SimpleNamespace(waiting=3, dropped={"ring_full": 2})]
+    collector = AnalyticsCollector(stage.service, lambda: taps)
+    status = Status(
+        seconds={"p": 1.5},
+        restarts={"p": 1},
+        dropped={"p": {"queue_full": 4}},
+        queue_depth={"p": 2},
+        lag_ms={"p": 250.0},
+        decode_seconds=2.0,
+    )
+    stage.way.heard(status.model_dump_json().encode())
+    stage.way.gone()
+    stage.way.hello("2", p=PICTURE)
+    stage.way.heard(status.model_dump_json().encode())
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in collector.collect()
+        for sample in metric.samples
+    }
+    assert found["witness_tap_queue_depth", "host"] == 3
+    assert found["witness_tap_queue_depth", "p"] == 2
+    assert found["witness_tap_dropped_total", "host", "ring_full"] == 2
+    assert found["witness_tap_dropped_total", "p", "queue_full"] == 8
+    assert found["witness_detector_seconds_total", "p"] == 3
+    assert found["witness_detector_seconds_total", "v"] == 0
+    assert found["witness_detector_restarts_total", "p"] == 2
+    assert found["witness_detector_lag_seconds", "p"] == 0.25
+    assert found["witness_analytics_host_up",] == 1
+    assert found["witness_tap_decode_seconds_total",] == 4
+    assert all(isinstance(metric, Metric) for metric in collector.collect())
+
+
+def test_counters_that_run_backwards_add_nothing() -> None:
+    totals = Totals()
+    totals.add(Status(seconds={"p": 5.0}, restarts={"p": 3}))
+    totals.add(Status(seconds={"p": 1.0}, restarts={"p": 1}))
+    totals.add(Status(seconds={"p": 2.0}, restarts={"p": 2}))
+    assert (totals.seconds["p"], totals.restarts["p"]) == (6.0, 4)
