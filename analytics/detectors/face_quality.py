@@ -29,12 +29,13 @@ from analytics.vision import face as faces_of
 from analytics.vision import mesh as mesh_of
 from analytics.vision.face import Face, FaceModel, largest
 from analytics.vision.mesh import MeshModel
-from analytics.vision.picture import gray
+from analytics.vision.picture import brightness, gray, thumbnail
 
 __all__ = ["FaceQuality", "FaceQualityConfig"]
 
 _KINDS: Final = ("face_too_small", "face_too_dark", "face_occluded", "face_cut_off")
 _BEST: Final = 90
+_DARK_SHARE: Final = 0.7
 
 
 class FaceQualityConfig(DetectorConfig):
@@ -187,7 +188,11 @@ class FaceQualityWatch:
         config = self._detector.config
         face = largest(self._detector.faces.faces(item, config.min_score))
         if face is None:
-            return self._say(item, None, {})
+            # What is too dark to find a face in is too dark for the face.
+            light, _ = brightness(thumbnail(item))
+            dark = light < _DARK_SHARE * config.min_light
+            state = {"face_too_dark": (dark, "light", float(round(light)))} if dark else {}
+            return self._say(item, None, dict(state))
         visible = face.region.inside(item.image)
         area = max(face.region.width * face.region.height, 1e-6)
         height = face.region.height / item.image.shape[0]

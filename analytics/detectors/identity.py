@@ -12,11 +12,13 @@ from analytics.vision import face as faces_of
 from analytics.vision import landmarks as landmarks_of
 from analytics.vision.embedding import EmbeddingModel
 from analytics.vision.face import Face, FaceModel, largest
+from analytics.vision.geometry import overlap
 from analytics.vision.landmarks import LandmarkModel, turn
 from analytics.vision.network import Array, Image
 
 __all__ = ["FaceComparer", "Sample", "Verdict", "Votes"]
 
+_STAYED: Final = 0.2
 MODELS: Final = (faces_of.MODEL, landmarks_of.MODEL, embedding_of.MODEL)
 """What comparing needs."""
 
@@ -53,10 +55,22 @@ class FaceComparer:
         )
 
     def candidate(
-        self, frame: VideoFrame, *, min_score: float, min_pixels: float, max_turn: float
+        self,
+        frame: VideoFrame,
+        last: Face | None = None,
+        *,
+        min_score: float,
+        min_pixels: float,
+        max_turn: float,
     ) -> Face | None:
-        """The face that can be compared, if there is one; cheap."""
-        face = largest(self.faces.faces(frame, min_score))
+        """The face that can be compared, if there is one; cheap.
+
+        Of several it is the one where ``last`` was, else the largest: somebody who leans into the
+        picture doesn't take the place of whoever sits there.
+        """
+        faces = self.faces.faces(frame, min_score)
+        stayed = [face for face in faces if last and overlap(face.region, last.region) >= _STAYED]
+        face = largest(stayed or faces)
         if face is None or face.region.height < min_pixels:
             return None
         region = face.region

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Final, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from analytics.detector import (
@@ -26,13 +27,17 @@ from analytics.detectors.identity import MODELS, FaceComparer, Verdict, Votes
 from analytics.models import Models
 from analytics.vision.embedding import likeness, mean
 from analytics.vision.face import Face
-from analytics.vision.geometry import overlap
+from analytics.vision.geometry import crop, overlap
 from analytics.vision.network import Array
+from analytics.vision.picture import gray
 
 __all__ = ["PersonSwap", "PersonSwapConfig"]
 
 _JUMPED: Final = 0.2
 _SOON_S: Final = 1.0
+_LIKE_BEFORE: Final = 0.6
+"""Correlation with the face of the frame before below which it may be another one."""
+_LOOK: Final = (16, 16)
 
 
 class PersonSwapConfig(DetectorConfig):
@@ -58,7 +63,7 @@ class PersonSwapConfig(DetectorConfig):
         default=1.0, ge=0, description="Time between two faces of the start."
     )
     sample_every_s: float = Field(
-        default=2.5, gt=0, description="Time between two comparisons while nothing is doubtful."
+        default=4.0, gt=0, description="Time between two comparisons while nothing is doubtful."
     )
     same_above: float = Field(
         default=0.42, ge=-1, le=1, description="Likeness from which a face is the same person's."
@@ -178,6 +183,7 @@ class PersonSwapWatch:
         self._episodes = Episodes(rules, subject.participant_id)
         self._sampled_us: int | None = None
         self._last: Face | None = None
+        self._look: Array | None = None
         self._photo_done = subject.id_photo is None
 
     def process(self, item: Input) -> list[Finding]:
@@ -187,12 +193,16 @@ class PersonSwapWatch:
         config = self._detector.config
         face = self._detector.comparer.candidate(
             item,
+            self._last,
             min_score=config.min_score,
             min_pixels=config.min_pixels,
             max_turn=config.max_turn,
         )
         last, self._last = self._last, face
         broke = not (face and last and overlap(face.region, last.region) >= _JUMPED)
+        look, self._look = self._look, None if face is None else _look(item, face)
+        if look is not None and self._look is not None:
+            broke = broke or float((look * self._look).sum()) < _LIKE_BEFORE
         found = self._episodes[self._unseen].update(item.pts_us, face is None)
         if face is None or not self._is_due(item.pts_us, broke=broke):
             return found
@@ -266,7 +276,7 @@ class PersonSwapWatch:
 
     def flush(self, at_us: int) -> list[Finding]:
         """Ends what goes on; who was enrolled stays, should they come back."""
-        self._last = None
+        self._last = self._look = None
         self._sampled_us = None
         self._votes.forget()
         return self._episodes.flush(at_us)
@@ -274,6 +284,16 @@ class PersonSwapWatch:
 
 def _frame(item: VideoFrame, face: Face, label: str) -> FrameRef:
     return FrameRef(item.track_id, item.pts_us, face.region.box(item.image), label)
+
+
+def _look(item: VideoFrame, face: Face) -> Array:
+    """The face as a few gray values, without light and contrast: cheap to correlate."""
+    small = gray(crop(item.image, face.region, _LOOK)).astype(np.float32)
+    small -= small.mean()
+    length = float(np.linalg.norm(small))
+    if length < 1:
+        return np.full(_LOOK, 1 / _LOOK[0], np.float32)
+    return np.asarray(small / length, np.float32)
 
 
 def _share(value: float) -> float:

@@ -42,10 +42,10 @@ class PhoneConfig(DetectorConfig):
 
     rate_hz: float = Field(default=2.0, gt=0, le=30, description="Frames looked at each second.")
     look_every_s: float = Field(
-        default=1.5, gt=0, description="Time between two searches while nothing was found."
+        default=2.0, gt=0, description="Time between two searches while nothing was found."
     )
     whole_every: int = Field(
-        default=3, ge=1, description="Every so many searches look at the whole picture as well."
+        default=5, ge=1, description="Every so many searches look at the whole picture as well."
     )
     min_score: float = Field(
         default=0.35, ge=0.2, le=1, description="Score from which something counts as a phone."
@@ -206,7 +206,7 @@ class PhoneWatch:
         things: list[Thing] = []
         if face is not None:
             things += objects.things(item, face.region.grown(*_HEAD))
-        if face is None or self._count % config.whole_every == 0:
+        if face is None or self._hit or self._count % config.whole_every == 0:
             things += objects.things(item)
         self._count += 1
         return [thing for thing in things if thing.label in {PHONE, REMOTE}]

@@ -1,7 +1,9 @@
 """Reports a picture that is black or stands still."""
 
-from typing import ClassVar, Self
+from collections import deque
+from typing import ClassVar, Final, Self
 
+import numpy as np
 from pydantic import Field
 
 from analytics.detector import (
@@ -26,6 +28,12 @@ from analytics.vision.picture import brightness, changes, thumbnail
 
 __all__ = ["PictureHealth", "PictureHealthConfig"]
 
+_MAX_PAIRS: Final = 600
+_REPEATED_MOST: Final = 0.8
+_MOVED: Final = 2.5
+_MOVED_BLOCKS: Final = 75
+"""Blocks that loss has damaged are fewer than a quarter; who moves changes more."""
+
 
 class PictureHealthConfig(DetectorConfig):
     """Settings of ``picture_health``."""
@@ -39,11 +47,18 @@ class PictureHealthConfig(DetectorConfig):
     )
     black_after_s: float = Field(default=2.0, gt=0, description="Shorter ones are not reported.")
     frozen_change: float = Field(
-        default=0.12,
+        default=0.06,
         ge=0,
         le=255,
-        description="Change of brightness, in the block that changes most, below which a picture "
-        "stands still. Noise of a camera is above it, a repeated frame below.",
+        description="Change of brightness, in the middle of all blocks, up to which a frame "
+        "repeats the one before. Noise of a camera is above it.",
+    )
+    frozen_share: float = Field(
+        default=0.35,
+        gt=0,
+        le=1,
+        description="Share of repeated frames from which a picture stands still; the others are "
+        "an encoder at work on a still picture.",
     )
     frozen_after_s: float = Field(default=5.0, gt=0, description="Shorter ones are not reported.")
 
@@ -76,8 +91,8 @@ class PictureHealth:
                 "picture_frozen",
                 Text(zh="画面静止", en="Frozen picture"),
                 Text(
-                    zh="画面没有任何变化（最大变化 {change}），连摄像头噪点也没有。",
-                    en="Nothing changes (at most {change}), not even the noise of a camera.",
+                    zh="{share} 的帧与前一帧完全相同，连摄像头噪点也没有。",
+                    en="{share} of the frames repeat the one before, without a camera's noise.",
                 ),
             ),
         ),
@@ -115,11 +130,12 @@ class PictureHealthWatch:
     def __init__(self, config: PictureHealthConfig, subject: Subject) -> None:
         self._config = config
         self._black = Rule("picture_black", config.black_after_s, 0.5)
-        # One frame that moves ends it: a frozen source doesn't move at all.
-        self._frozen = Rule("picture_frozen", config.frozen_after_s, 0.0)
+        self._frozen = Rule("picture_frozen", 0.0, 0.0)
         rules = (self._black, self._frozen)
         self._episodes = Episodes(rules, subject.participant_id, subject.track_id)
+        self._pairs: deque[tuple[int, bool]] = deque(maxlen=_MAX_PAIRS)
         self._before: Image | None = None
+        self._anchor: Image | None = None
 
     def process(self, item: Input) -> list[Finding]:
         """Takes the next frame."""
@@ -133,18 +149,42 @@ class PictureHealthWatch:
         found = self._episodes[self._black].update(
             item.pts_us, is_black, values={"brightness": round(light)}, frame=frame
         )
-        before, self._before = self._before, small
-        if before is None:
-            return found
-        change = float(changes(before, small).max())
+        share = 0.0 if is_black else self._share_repeated(item.pts_us, small)
         return found + self._episodes[self._frozen].update(
             item.pts_us,
-            change < config.frozen_change and not is_black,
-            values={"change": round(change, 2)},
+            share >= config.frozen_share,
+            values={"share": f"{share:.0%}"},
             frame=frame,
+            since_us=self._pairs[0][0] if self._pairs else None,
         )
+
+    def _share_repeated(self, at_us: int, small: Image) -> float:
+        """Share of frames of the last seconds that repeat the one before; 0 if something moved."""
+        before, self._before = self._before, small
+        if before is None or self._anchor is None:
+            self._start(small)
+            return 0.0
+        change = changes(before, small)
+        moved = changes(self._anchor, small)
+        if np.percentile(moved, _MOVED_BLOCKS) > _MOVED:
+            self._start(small)
+            return 0.0
+        middle, most = float(np.median(change)), float(change.max())
+        repeats = middle <= self._config.frozen_change and most < _REPEATED_MOST
+        self._pairs.append((at_us, repeats))
+        after_us = self._config.frozen_after_s * 1e6
+        while len(self._pairs) > 1 and at_us - self._pairs[1][0] >= after_us:
+            self._pairs.popleft()
+        if at_us - self._pairs[0][0] < after_us:
+            return 0.0
+        return sum(one for _, one in self._pairs) / len(self._pairs)
+
+    def _start(self, small: Image) -> None:
+        self._anchor = small
+        self._pairs.clear()
 
     def flush(self, at_us: int) -> list[Finding]:
         """Ends what goes on; what comes next is not compared with what was."""
-        self._before = None
+        self._before = self._anchor = None
+        self._pairs.clear()
         return self._episodes.flush(at_us)

@@ -24,10 +24,10 @@ CHANNELS: Final = (
     Channel("h264", 400),
     Channel("vp8", 150),
     Channel("h264", 150),
-    Channel("vp8", 900, 0.02),
-    Channel("h264", 900, 0.02),
-    Channel("vp8", 400, 0.08),
-    Channel("h264", 400, 0.08),
+    Channel("vp8", 900, 0.005),
+    Channel("h264", 900, 0.005),
+    Channel("vp8", 400, 0.02),
+    Channel("h264", 400, 0.02),
 )
 STORY_S: Final = 25.0
 CLEAN_S: Final = 60.0

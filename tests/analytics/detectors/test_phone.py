@@ -117,7 +117,7 @@ def test_without_a_face_the_whole_picture_is_searched_and_nothing_said_of_the_ea
 def test_searching_is_rare_while_nothing_is_found() -> None:
     subject, things = watch(lambda t: [])
     run(subject, 60, lambda t: frame(t, [a_face()]))
-    assert things.searches <= 60 / 1.5 * 4 / 3 + 2
+    assert things.searches <= 60 / 2 * 6 / 5 + 2
 
 
 def test_hand_at_the_ear_is_said() -> None:

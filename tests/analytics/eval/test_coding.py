@@ -7,7 +7,7 @@ import pytest
 
 from analytics.detector import Mark, VideoFrame
 from analytics.errors import EvalError
-from analytics.eval.coding import PIECE_BYTES, Channel, record, without_lost_pieces
+from analytics.eval.coding import PIECE_BYTES, Channel, Receiver, record
 from analytics.eval.labels import Clip, ClipMark, ClipTrack
 from analytics.eval.media import items_of
 
@@ -29,25 +29,33 @@ def clip(file: str) -> Clip:
     )
 
 
-def test_pieces_are_lost_whole_and_by_the_seed() -> None:
-    data = bytes(range(256)) * 50
-    rng = np.random.default_rng(5)
-    left = without_lost_pieces(data, 0.5, rng)
-    assert left == without_lost_pieces(data, 0.5, np.random.default_rng(5))
-    assert 0 < len(left) < len(data)
-    assert (len(data) - len(left)) % PIECE_BYTES in {0, len(data) % PIECE_BYTES}
-    assert without_lost_pieces(data, 0.0, rng) == data
-    assert without_lost_pieces(data, 1.0, rng) == b""
+def test_frame_that_lacks_a_piece_isnt_shown_nor_what_follows_until_a_keyframe() -> None:
+    sizes = [5 * PIECE_BYTES] * 400
+    receiver = Receiver(0.02, 5)
+    taken = [receiver.takes(size, is_keyframe=i % 20 == 0) for i, size in enumerate(sizes)]
+    again = Receiver(0.02, 5)
+    assert taken == [again.takes(size, is_keyframe=i % 20 == 0) for i, size in enumerate(sizes)]
+    lost = [i for i, took in enumerate(taken) if not took]
+    assert lost
+    assert all(taken[i + 1] is False for i in lost if i + 1 < 400 and (i + 1) % 20)
+
+
+def test_nothing_is_lost_without_loss_and_all_with_all() -> None:
+    assert all(Receiver(0.0, 1).takes(100_000, is_keyframe=False) for _ in range(9))
+    receiver = Receiver(1.0, 1)
+    assert not any(receiver.takes(0, is_keyframe=True) for _ in range(9))
+    assert receiver.wants_keyframe
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
 @pytest.mark.parametrize("loss", [0.0, 0.03])
 def test_pictures_come_through(tmp_path: Path, codec: str, loss: float) -> None:
     channel = Channel(codec, 800, loss)  # type: ignore[arg-type]
-    assert record(frames(20), channel, tmp_path / "a.mkv", 3) == 20
+    taken = record(frames(20), channel, tmp_path / "a.mkv", 3)
     items = list(items_of(clip("a.mkv"), tmp_path, {"camera": 10.0}, 180, 96))
     found = [item for item in items if isinstance(item, VideoFrame)]
-    assert len(found) == 20 if not loss else 5 <= len(found) <= 20
+    assert len(found) == taken
+    assert taken == 20 if not loss else 3 <= taken < 20
     assert found[0].image.shape == (180, 320, 3)
     assert found[0].pts_us == 500_000
     assert [item.kind for item in items if isinstance(item, Mark)] == ["track.started", "challenge"]
