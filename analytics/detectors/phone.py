@@ -34,6 +34,7 @@ from analytics.vision.pose import EARS, WRISTS, PoseModel
 
 __all__ = ["Phone", "PhoneConfig", "is_at_ear", "is_hand_at_ear"]
 
+_REMEMBERED_US: Final = 5_000_000
 _HEAD: Final = (1.2, 0.8, 1.2)
 
 
@@ -119,8 +120,8 @@ class Phone:
             "prop up the head.",
         ),
         unknown_when=Text(
-            zh="没有人脸时，不判断是否在耳边。",
-            en="Without a face nothing is said of the ear.",
+            zh="几秒内没有看到人脸时，不判断是否在耳边。",
+            en="Without a face in the last seconds nothing is said of the ear.",
         ),
     )
 
@@ -167,6 +168,7 @@ class PhoneWatch:
         self._episodes = Episodes(rules, subject.participant_id, subject.track_id)
         self._looked_us: int | None = None
         self._count = 0
+        self._face: tuple[Face, int] | None = None
         self._hit = False
 
     def process(self, item: Input) -> list[Finding]:
@@ -175,7 +177,7 @@ class PhoneWatch:
             return []
         detector = self._detector
         self._looked_us = item.pts_us
-        face = largest(detector.faces.faces(item, 0.6))
+        face = self._face_of(item)
         things = self._search(item, face)
         ear = [thing for thing in things if face and is_at_ear(thing.region, face.region)]
         ear = [thing for thing in ear if thing.score >= detector.config.ear_score]
@@ -188,10 +190,21 @@ class PhoneWatch:
             detector.poses.joints(item), face.region, detector.config.wrist_score
         )
         self._hit = bool(phones or ear)
+        if ear and face is not None:
+            self._face = (face, item.pts_us)
         found = self._say(item, "phone_visible", _best(phones + ear))
         found += self._say(item, "phone_at_ear", _best(ear))
         near = Thing(PHONE, face.region, 0.5) if face is not None and hand else None
         return found + self._say(item, "hand_at_ear", near)
+
+    def _face_of(self, item: VideoFrame) -> Face | None:
+        """The face, or where it was a moment ago: a phone may cover so much that it isn't found."""
+        face = largest(self._detector.faces.faces(item, 0.6))
+        if face is not None:
+            self._face = (face, item.pts_us)
+        elif self._face is not None and item.pts_us - self._face[1] > _REMEMBERED_US:
+            self._face = None
+        return None if self._face is None else self._face[0]
 
     def _is_due(self, at_us: int) -> bool:
         said = self._episodes[self._rules["phone_visible"]].is_open
@@ -236,7 +249,7 @@ class PhoneWatch:
         """Ends what goes on."""
         for looks in self._looks.values():
             looks.clear()
-        self._looked_us, self._hit = None, False
+        self._looked_us, self._hit, self._face = None, False, None
         return self._episodes.flush(at_us)
 
 

@@ -114,6 +114,13 @@ def test_without_a_face_the_whole_picture_is_searched_and_nothing_said_of_the_ea
     assert {f.kind for _, f in found} == {"phone_visible"}
 
 
+def test_face_that_the_phone_covers_is_still_where_it_was() -> None:
+    subject, _ = watch(lambda t: [Thing(PHONE, AT_EAR, 0.9)] if t >= 10 else [])
+    found = run(subject, 30, lambda t: frame(t, [a_face()] if t < 10 else []))
+    assert {f.kind for _, f in found} == {"phone_visible", "phone_at_ear"}
+    assert all(f.is_open for _, f in found)
+
+
 def test_searching_is_rare_while_nothing_is_found() -> None:
     subject, things = watch(lambda t: [])
     run(subject, 60, lambda t: frame(t, [a_face()]))
