@@ -9,15 +9,22 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from recorder.canonical import canonical
 from recorder.durable import sync_directory
-from recorder.errors import LogDamagedError
+from recorder.errors import CanonicalError, LogDamagedError
 
-__all__ = ["HEADS_FILE", "SEARCHES_FILE", "append_chained", "note_head", "read_heads"]
+__all__ = [
+    "HEADS_FILE",
+    "SEARCHES_FILE",
+    "append_chained",
+    "note_head",
+    "read_heads",
+    "read_searches",
+]
 
 HEADS_FILE: Final = "heads.jsonl"
 SEARCHES_FILE: Final = "searches.jsonl"
@@ -104,6 +111,39 @@ def read_heads(directory: Path, session: str) -> dict[int, str]:
                     "the log of views of {session} was begun anew or changed", session=session
                 )
     return found
+
+
+def read_searches(directory: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Who looked for recordings, the oldest first, and the SHA-256 of each line.
+
+    Raises:
+        LogDamagedError: a line is not the one that was written there.
+        OSError: the file can't be read.
+    """
+    path = directory / SEARCHES_FILE
+    if not path.exists():
+        return
+    prev = _FIRST
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                # A crash left it; nobody was told of it.
+                return
+            told = _understood(line)
+            if told is None or told.pop("prev", None) != prev:
+                raise LogDamagedError(
+                    "line {seq} of the log of searches is not what was written", seq=number
+                )
+            prev = hashlib.sha256(line).hexdigest()
+            yield told, prev
+
+
+def _understood(line: bytes) -> dict[str, Any] | None:
+    try:
+        told = json.loads(line)
+        return told if isinstance(told, dict) and canonical(told) + b"\n" == line else None
+    except (ValueError, RecursionError, CanonicalError):
+        return None
 
 
 def _parsed(line: bytes) -> tuple[str, str, int, str] | None:

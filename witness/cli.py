@@ -87,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_models(commands_)
     add_analytics(commands_)
     _add_token(commands_)
+    _add_staff_token(commands_)
     _add_cert(commands_)
     _add_config(commands_)
     _add(commands_, "schema", t("print the JSON Schema of the signaling messages"), commands.schema)
@@ -215,6 +216,42 @@ def _add_token(to: "Commands") -> None:
         "--page",
         metavar="URL",
         help=t("print a link to the call page of the server at URL instead of the bare token"),
+    )
+
+
+def _add_staff_token(to: "Commands") -> None:
+    parser = _add(
+        to,
+        "staff-token",
+        t("sign a token for people and services that take part in no call"),
+        commands.staff_token,
+        t(
+            "Signs a token for the playback page and the programs of analytics and CRM, with an"
+            " HS256 key of the configuration. Who watches recordings is logged by --id: give the"
+            " person's id in your directory."
+        ),
+    )
+    add_config(parser)
+    roles = ("reviewer", "auditor", "supervisor", "detector", "crm")
+    parser.add_argument(
+        "--role", required=True, choices=roles, metavar=t("ROLE"), help=", ".join(roles)
+    )
+    parser.add_argument("--id", dest="subject", required=True, metavar="ID", help=t("whose it is"))
+    parser.add_argument(
+        "--room",
+        action="append",
+        metavar="ID",
+        help=t("recordings of this room only; may be repeated (default: of all rooms)"),
+    )
+    parser.add_argument("--name", default="", metavar=t("NAME"), help=t("name of the person"))
+    parser.add_argument(
+        "--ttl", default="1h", metavar=t("TIME"), help=t("validity: 90s, 30m, 1h (default: 1h)")
+    )
+    parser.add_argument("--kid", metavar="ID", help=t("key id (default: the first HS256 key)"))
+    parser.add_argument(
+        "--page",
+        metavar="URL",
+        help=t("print a link to the playback page of the server at URL instead of the bare token"),
     )
 
 

@@ -37,8 +37,24 @@ def _add_recordings(to: "Commands") -> None:
     )
     add_config(parser)
     add_json(parser)
+    about = parser.add_subparsers(
+        title=t("commands"), metavar=t("COMMAND"), parser_class=LocalParser
+    )
+    searches = add_command(
+        about,
+        "searches",
+        t("tell who looked for recordings, when and by what"),
+        recorded.searches,
+        t(
+            "Checks the log of searches on the playback page and prints it. --head is the digest"
+            " of a line as the server's log has it: what was cut off shows."
+        ),
+    )
+    searches.add_argument("--who", metavar="ID", help=t("of this person only"))
+    searches.add_argument("--head", metavar="SHA256", help=t("a line that has to be there"))
+    add_json(searches)
     views = add_command(
-        parser.add_subparsers(title=t("commands"), metavar=t("COMMAND"), parser_class=LocalParser),
+        about,
         "views",
         t("tell who watched a recording, when and why"),
         recorded.views,

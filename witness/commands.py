@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from sfu.model import Role
 from signaling.auth import MintingKey, is_identifier, is_name, is_room_id, load_key, mint_token
 from signaling.config import Algorithm, AuthConfig
 from signaling.errors import KeyMaterialError
+from signaling.staff import StaffRole, mint_staff_token
 from witness import os_errors, version
 from witness.config import Settings
 from witness.config_load import Reading, load_settings, read_settings
@@ -40,6 +42,7 @@ __all__ = [
     "schema",
     "serve",
     "show_version",
+    "staff_token",
     "token",
 ]
 
@@ -98,22 +101,15 @@ def token(arguments: argparse.Namespace) -> int:
     ttl_s = parse_ttl(arguments.ttl)
     _check_identifier("--room", arguments.room)
     if not is_room_id(arguments.room):
-        text = t(
-            "{option} {text} can't be used: no address can have it as a part; write another name"
-        )
-        raise UsageError(text.format(option="--room", text=repr(arguments.room)))
+        _refuse_room(arguments.room)
     if arguments.participant_id is not None:
         _check_identifier("--id", arguments.participant_id)
     if not is_name(arguments.name):
         text = t("--name {text} can't be used; at most 64 characters, no control characters")
         raise UsageError(text.format(text=repr(arguments.name)))
     page = None if arguments.page is None else _page(arguments.page)
-    auth = _settings(arguments.config).signaling.auth
-    if ttl_s > auth.max_ttl_s:
-        text = t("--ttl {text} is longer than signaling.auth.max_ttl_s allows ({seconds} s)")
-        raise UsageError(text.format(text=arguments.ttl, seconds=f"{auth.max_ttl_s:g}"))
     signed = mint_token(
-        _minting_key(auth, arguments.kid),
+        _key_for(arguments, ttl_s),
         room=arguments.room,
         participant_id=arguments.participant_id or f"{arguments.role}-{secrets.token_hex(4)}",
         role=Role(arguments.role),
@@ -124,6 +120,49 @@ def token(arguments: argparse.Namespace) -> int:
     # In the fragment, which browsers send to nobody.
     _print(f"{page}/#token={signed}" if page else signed)
     return 0
+
+
+def staff_token(arguments: argparse.Namespace) -> int:
+    """``witness staff-token``."""
+    ttl_s = parse_ttl(arguments.ttl)
+    _check_identifier("--id", arguments.subject)
+    for room in arguments.room or ():
+        _check_identifier("--room", room)
+        if not is_room_id(room):
+            _refuse_room(room)
+    if not is_name(arguments.name):
+        text = t("--name {text} can't be used; at most 64 characters, no control characters")
+        raise UsageError(text.format(text=repr(arguments.name)))
+    page = None if arguments.page is None else _page(arguments.page)
+    signed = mint_staff_token(
+        _key_for(arguments, ttl_s),
+        role=StaffRole(arguments.role),
+        now_unix_s=time.time(),
+        ttl_s=ttl_s,
+        subject=arguments.subject,
+        name=arguments.name,
+        rooms=arguments.room,
+    )
+    _print(f"{page}/playback#token={signed}" if page else signed)
+    return 0
+
+
+def _refuse_room(room: str) -> NoReturn:
+    text = t("{option} {text} can't be used: no address can have it as a part; write another name")
+    raise UsageError(text.format(option="--room", text=repr(room)))
+
+
+def _key_for(arguments: argparse.Namespace, ttl_s: float) -> MintingKey:
+    """The key that signs.
+
+    Raises:
+        UsageError: there is none, or the server would not take a token that is good for so long.
+    """
+    auth = _settings(arguments.config).signaling.auth
+    if ttl_s > auth.max_ttl_s:
+        text = t("--ttl {text} is longer than signaling.auth.max_ttl_s allows ({seconds} s)")
+        raise UsageError(text.format(text=arguments.ttl, seconds=f"{auth.max_ttl_s:g}"))
+    return _minting_key(auth, arguments.kid)
 
 
 def _minting_key(auth: AuthConfig, kid: str | None) -> MintingKey:

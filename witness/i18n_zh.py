@@ -83,6 +83,23 @@ CATALOGUE: dict[str, str] = {
     "print a link to the call page of the server at URL instead of the bare token": (
         "打印指向 URL 处服务器通话页面的链接，而不只是令牌"
     ),
+    "sign a token for people and services that take part in no call": (
+        "为不参加通话的人员和服务签发令牌"
+    ),
+    "Signs a token for the playback page and the programs of analytics and CRM, with an HS256 key"
+    " of the configuration. Who watches recordings is logged by --id: give the person's id in your"
+    " directory.": (
+        "用配置中的 HS256 密钥为调阅页面及分析、CRM 程序签发令牌。调阅录像者按 --id 记录："
+        "请填写此人在贵行目录中的编号。"
+    ),
+    "whose it is": "令牌归属者编号",
+    "recordings of this room only; may be repeated (default: of all rooms)": (
+        "仅限此房间的录像；可重复（默认所有房间）"
+    ),
+    "name of the person": "人员姓名",
+    "print a link to the playback page of the server at URL instead of the bare token": (
+        "打印指向 URL 处服务器调阅页面的链接，而不只是令牌"
+    ),
     "make a self-signed certificate for tests on a local network": "制作用于局域网测试的自签名证书",
     "Browsers give camera and microphone only to https pages (and localhost). This makes a"
     " certificate for a server on your own network; the browser will ask whether to trust it. Not"

@@ -184,6 +184,8 @@ ARCHIVE: dict[str, str] = {
     "{key} is kept until {day}; that can't become earlier": "{key} 须保管至 {day}，不能提前",
     "{key} is no key of an object": "{key} 不是对象的键",
     "{key} is not in the storage": "存储中没有 {key}",
+    "{session} is not in the archive": "归档中没有 {session}",
+    "{session} is not for everybody": "{session} 并非对所有人开放",
     "{key} is not what was archived": "{key} 与归档时不一致",
     "{path} is not the beginning of {key}: move it away, then fetch again": (
         "{path} 不是 {key} 的开头部分：请将其移走，然后重新取回"

@@ -55,6 +55,20 @@ EVIDENCE: dict[str, str] = {
     " last digest is to be compared with those in the server's log.": (
         "校验并列出一段录像的调阅记录：人员、角色、用途、所取内容。末行摘要可与服务器日志中的摘要比对。"
     ),
+    "tell who looked for recordings, when and by what": "查看谁在何时按何条件检索过录像",
+    "Checks the log of searches on the playback page and prints it. --head is the digest of a line"
+    " as the server's log has it: what was cut off shows.": (
+        "校验并列出调阅页面的检索记录。--head 为服务器日志中某行的摘要：被截去的内容会显现。"
+    ),
+    "of this person only": "仅此人员",
+    "a line that has to be there": "必须存在的一行",
+    "looked for": "检索条件",
+    "line {seq} of the log of searches is not what was written": (
+        "检索日志第 {seq} 行已不是当初写入的内容"
+    ),
+    "the log of searches has no line with the digest {digest}": (
+        "检索日志中没有摘要为 {digest} 的行"
+    ),
     "{count} noted heads are in it": "其中含有已登记的 {count} 个链头",
     "no head of it was ever noted": "从未登记过它的链头",
     "the log of views of {session} was removed": "{session} 的调阅日志已被删除",

@@ -242,7 +242,9 @@ class PlaybackLibrary:
         filters = search.model_dump(by_alias=True, exclude_defaults=True)
         about = {"at": rfc3339(int(self._clock().unix_s * 1e9)), "who": who.subject}
         line = {**about, "role": who.role.value, "filters": filters}
-        append_chained(self._own / SEARCHES_FILE, line)
+        head = append_chained(self._own / SEARCHES_FILE, line)
+        # In a log that is kept elsewhere, it shows whether the end was cut off.
+        _LOG.info("search is noted", extra={"sha256": head})
 
     def _make_room(self, subject: str) -> None:
         """Ends a viewer's own oldest view where he has too many, never another's.

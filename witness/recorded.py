@@ -15,7 +15,7 @@ from witness.errors import EvidenceError
 from witness.i18n import marked, of_error, t
 from witness.table import render
 
-__all__ = ["find_session", "recordings", "said", "settings_of", "views"]
+__all__ = ["find_session", "recordings", "said", "searches", "settings_of", "views"]
 
 if TYPE_CHECKING:
     from recorder.summary import Summary
@@ -199,6 +199,51 @@ def views(arguments: argparse.Namespace) -> int:
         sys.stdout.write(text.format(count=last.seq, digest=last.digest.sha256) + "\n")
         text = t("{count} noted heads are in it") if heads else t("no head of it was ever noted")
         sys.stdout.write(text.format(count=len(heads)) + "\n")
+    return 0
+
+
+def searches(arguments: argparse.Namespace) -> int:
+    """``witness recordings searches``."""
+    from recorder.errors import LogDamagedError, RecorderError
+    from recorder.view_heads import read_searches
+    from witness.playback import playback_directory
+
+    try:
+        directory = playback_directory(settings_of(arguments.config).recording)
+    except ValueError as error:
+        text = t(
+            "recording.directory is not set: give it in the configuration or as"
+            " WITNESS_RECORDING__DIRECTORY"
+        )
+        raise EvidenceError(text) from error
+    try:
+        every = list(read_searches(directory))
+        if arguments.head is not None and arguments.head not in {digest for _, digest in every}:
+            raise LogDamagedError(
+                "the log of searches has no line with the digest {digest}", digest=arguments.head
+            )
+    except RecorderError as error:
+        raise EvidenceError(of_error(error)) from error
+    found = [one for one, _ in every if arguments.who in {None, one.get("who")}]
+    head = every[-1][1] if every else None
+    if arguments.json:
+        told = {"searches": found, "lines": len(every), "head": head}
+        sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+        return 0
+    rows = [
+        [
+            str(one["at"])[:19].replace("T", " "),
+            str(one["who"]),
+            str(one["role"]),
+            ", ".join(f"{name}={value}" for name, value in one["filters"].items()),
+        ]
+        for one in found
+    ]
+    titles = [t("when (UTC)"), t("who"), t("role"), t("looked for")]
+    sys.stdout.write(render([titles, *rows], left=set(range(len(titles)))) + "\n")
+    if head is not None:
+        text = t("the chain is whole: {count} lines, the last is {digest}")
+        sys.stdout.write(text.format(count=len(every), digest=head) + "\n")
     return 0
 
 

@@ -2,13 +2,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 import unicodedata
 from pathlib import Path
 
 import pytest
 
+from signaling.auth import TokenVerifier, load_key
+from signaling.staff import StaffRole, verify_staff
 from witness.cli import build_parser, main
 from witness.commands import parse_ttl
+from witness.config_load import load_settings
 from witness.errors import UsageError
 
 COMMANDS = [
@@ -19,6 +23,7 @@ COMMANDS = [
     "keys",
     "log",
     "token",
+    "staff-token",
     "cert",
     "config",
     "schema",
@@ -88,6 +93,10 @@ WRONG_USAGE = [
         (["cert", "--host", "a", "--days", "0"], "--days must be 1 to 397"),
         (["cert", "--host", "a", "--key", "/nonexistent/k"], "can't write /nonexistent/k: No such"),
         (["token", "--room", "", "--role", "rm"], "--room '' can't be used; write 1 to 64 of"),
+        (["staff-token", "--role", "crm", "--id", "a b"], "--id 'a b' can't be used"),
+        (["staff-token", "--role", "rm", "--id", "a"], "--role can't be 'rm'; choose from"),
+        (["staff-token", "--role", "auditor", "--id", "a", "--room", ".."], "--room '..' can't be"),
+        (["staff-token", "--role", "auditor", "--id", "a", "--name", "a\nb"], r"--name 'a\nb'"),
         (["token", "--room", "a b", "--role", "rm"], "--room 'a b' can't be used"),
         (["token", "--room", "..", "--role", "rm"], "--room '..' can't be used: no address"),
         (["token", "--room", "r" * 65, "--role", "rm"], "--room 'rrr"),
@@ -242,6 +251,26 @@ def test_token_is_accepted_by_the_configured_key(
     assert (claims["room"], claims["role"], claims["name"]) == ("r1", "rm", "王芳")
     assert claims["exp"] - claims["iat"] == 1800
     assert jwt.get_unverified_header(token)["kid"] == "bank"
+
+
+def test_staff_token_is_accepted_by_the_configured_key(
+    key_config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(key_config, {})
+    keys = [load_key(key) for key in settings.signaling.auth.keys]
+    verifier = TokenVerifier(keys, max_ttl_s=3_600, clock_skew_s=0)
+    staff_token = ["staff-token", "-c", str(key_config), "--role", "reviewer", "--id", "b-17"]
+    for more, sees in (([], True), (["--room", "r1", "--room", "r2"], False)):
+        assert exit_code(*staff_token, *more, "--ttl", "30m", "--name", "王芳") == 0
+        token = capsys.readouterr().out.strip()
+        who = verify_staff(verifier, token, now_unix_s=time.time(), local=False)
+        assert (who.subject, who.name, who.role) == ("b-17", "王芳", StaffRole.REVIEWER)
+        assert (who.may_see("r1"), who.may_see("r3")) == (True, sees)
+    assert exit_code(*staff_token, "--page", "https://192.0.2.1:8443/") == 0
+    page, token = capsys.readouterr().out.strip().split("#token=")
+    assert page == "https://192.0.2.1:8443/playback"
+    assert token.count(".") == 2
+    assert exit_code(*staff_token, "--ttl", "9d") == 2
 
 
 def test_token_can_be_printed_as_a_link(

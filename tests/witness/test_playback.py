@@ -1,6 +1,7 @@
 """Watching recordings over HTTP, from the request to the log of views."""
 
 import asyncio
+import hashlib
 import json
 import random
 import shutil
@@ -497,6 +498,41 @@ async def test_the_page_is_told_of_a_stamp_of_an_unknown_authority(tmp_path: Pat
     task = {"package": str(tmp_path / "s1.zip"), "trust": trust, "result": str(tmp_path / "v")}
     told = verify_package(task)
     assert (told["exit"], told["code"], told["timestamp"]) == (0, None, "unknown")
+
+
+@pytest.mark.parametrize("fault", ["none", "cut", "changed", "left out", "swapped", "spaced"])
+async def test_a_log_of_searches_that_was_changed_shows(
+    place: Place, fault: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for who, text in (("a-1", "s1"), ("b-2", "sale"), ("a-1", "s2")):
+        headers = staff(StaffRole.AUDITOR, subject=who)
+        assert (await place.asked("POST", "/search", {"q": text}, headers=headers))[0] == 200
+    monkeypatch.setenv("WITNESS_RECORDING__DIRECTORY", str(place.root / "recordings"))
+    path = place.root / "recordings/_playback/searches.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    head = hashlib.sha256(lines[-1]).hexdigest()
+    changed = {
+        "none": lines,
+        "cut": lines[:2],
+        "changed": [lines[0], lines[1].replace(b"b-2", b"c-3"), lines[2]],
+        "left out": [lines[0], lines[2]],
+        "swapped": [lines[1], lines[0], lines[2]],
+        "spaced": [lines[0].replace(b":", b": ", 1), *lines[1:]],
+    }[fault]
+    path.write_bytes(b"".join(changed) + b'{"at": half a line')
+    command = ["recordings", "searches", "--who", "a-1", "--head", head, "--json"]
+    code = await asyncio.to_thread(main, command)
+    shown = capsys.readouterr()
+    if fault == "none":
+        told = json.loads(shown.out)
+        assert (code, told["lines"], told["head"]) == (0, 3, head)
+        assert [one["filters"] for one in told["searches"]] == [{"q": "s1"}, {"q": "s2"}]
+        assert await asyncio.to_thread(main, ["recordings", "searches"]) == 0
+        assert "3 lines" in capsys.readouterr().out
+    else:
+        assert code != 0
+        said = "no line with the digest" if fault == "cut" else "of the log of searches is not"
+        assert said in shown.err
 
 
 @pytest.mark.parametrize("fault", ["none", "cut", "removed", "begun anew", "heads changed"])
