@@ -94,6 +94,12 @@ class TranscriptConfig(DetectorConfig):
     hang_over_ms: int = Field(
         default=640, ge=96, le=3_000, description="Longer pauses end an utterance."
     )
+    conceal_ms: int = Field(
+        default=320, ge=0, le=1_000, description="Shorter gaps don't end an utterance."
+    )
+    max_concealed: float = Field(
+        default=0.3, ge=0, le=1, description="Utterances of which more was lost are unknown."
+    )
     most_ms: int = Field(
         default=12_000, ge=2_000, le=25_000, description="Longer utterances are cut."
     )
@@ -221,7 +227,10 @@ class TranscriptWatch:
         if self._told_us is None:
             self._told_us = self._end_us = item.pts_us
         elif item.is_after_gap or item.pts_us - self._end_us > _GAP_US:
-            self._gap(item.pts_us)
+            if 0 <= item.pts_us - self._end_us <= self._detector.config.conceal_ms * 1_000:
+                self._take(self._cutter.conceal(item.pts_us))
+            else:
+                self._gap(item.pts_us)
         probabilities = self._voice.probabilities(item)
         for index, probability in enumerate(probabilities):
             window = item.samples[index * WINDOW : (index + 1) * WINDOW]
@@ -282,6 +291,9 @@ class TranscriptWatch:
         self._resolve(cut, _lost(self._subject, cut, "overloaded"), is_known=False)
 
     def _finish(self, cut: Cut) -> None:
+        if cut.concealed > self._detector.config.max_concealed:
+            self._resolve(cut, _lost(self._subject, cut, "lost_packets"), is_known=False)
+            return
         try:
             heard = self._detector.recogniser(cut.samples, is_final=True)
         except RecogniserError:

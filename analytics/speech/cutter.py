@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from analytics.speech.vad import WINDOW, WINDOW_US
 __all__ = ["Cut", "Cutter", "Cutting"]
 
 Samples = NDArray[np.float32]
+
+_FADE: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Cut:
         samples: ``(n,)``, with pre-roll and some silence after it.
         voiced: of each window of ``samples``, whether there is voice.
         is_final: otherwise it goes on; the next cut with the same ``start_us`` replaces it.
+        concealed: share of its windows that were lost and made up.
     """
 
     start_us: int
@@ -54,6 +58,7 @@ class Cut:
     samples: Samples
     voiced: tuple[bool, ...]
     is_final: bool
+    concealed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class _Window:
     at_us: int
     samples: Samples
     probability: float
+    is_concealed: bool = False
 
 
 class Cutter:
@@ -73,6 +79,7 @@ class Cutter:
         self._silent = 0
         self._given = 0
         self._at_us: int | None = None
+        self._last: _Window | None = None
 
     @property
     def is_speaking(self) -> bool:
@@ -92,7 +99,20 @@ class Cutter:
         Returns:
             What has been cut, at most one of them final.
         """
-        window = _Window(at_us, samples, probability)
+        return self._add(_Window(at_us, samples, probability))
+
+    def conceal(self, until_us: int) -> list[Cut]:
+        """Makes up for windows that were lost: the last one again, fainter each time."""
+        found: list[Cut] = []
+        while (last := self._last) is not None and last.at_us + 2 * WINDOW_US <= until_us:
+            at_us = last.at_us + WINDOW_US
+            samples = np.asarray(last.samples * _FADE, np.float32)
+            found += self._add(_Window(at_us, samples, last.probability, is_concealed=True))
+        return found
+
+    def _add(self, window: _Window) -> list[Cut]:
+        at_us, probability = window.at_us, window.probability
+        self._last = window
         self._at_us = at_us + WINDOW_US
         if not self._inside:
             if probability < self._cutting.begin:
@@ -153,6 +173,7 @@ class Cutter:
             samples=np.concatenate([window.samples for window in windows]),
             voiced=voiced,
             is_final=is_final,
+            concealed=sum(window.is_concealed for window in windows) / len(windows),
         )
 
 

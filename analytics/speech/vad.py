@@ -26,6 +26,8 @@ WINDOW_US: Final = WINDOW * 1_000_000 // SAMPLE_RATE_HZ
 
 _CONTEXT: Final = 64
 _SHARED: Final = "speech.voice"
+_FORGET_US: Final = 500_000
+"""After a shorter gap the model goes on: a lost packet doesn't change who speaks."""
 
 Samples = NDArray[np.float32]
 
@@ -106,6 +108,7 @@ class VoiceActivity:
     def __init__(self, model: VoiceModel) -> None:
         self._model = model
         self._state = model.start()
+        self._end_us = 0
 
     def probabilities(self, chunk: AudioChunk) -> NDArray[np.float32]:
         """One for each window of the chunk.
@@ -113,11 +116,13 @@ class VoiceActivity:
         Returns:
             ``(samples / 512,)``, 0..1.
         """
+        is_new = chunk.is_after_gap and chunk.pts_us - self._end_us > _FORGET_US
+        self._end_us = chunk.end_us
         known = chunk.shared.get(_SHARED)
         if known is not None:
             found, self._state = known
             return found  # type: ignore[no-any-return]
-        state = self._model.start() if chunk.is_after_gap else self._state
+        state = self._model.start() if is_new else self._state
         found = np.empty(len(chunk.samples) // WINDOW, np.float32)
         for index in range(len(found)):
             window = chunk.samples[index * WINDOW : (index + 1) * WINDOW]

