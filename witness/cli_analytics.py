@@ -39,6 +39,12 @@ def _add_clips(to: "Commands") -> None:
         "--quick", action="store_true", help=t("four clips for a first look, no figures to quote")
     )
     one.add_argument(
+        "--speech",
+        type=Path,
+        metavar=t("DIRECTORY"),
+        help=t("clips of what is said instead, of the sentences in this directory"),
+    )
+    one.add_argument(
         "--clean-minutes",
         type=int,
         default=60,

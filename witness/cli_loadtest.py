@@ -60,6 +60,13 @@ def _add_weaknet(actions: "Commands") -> None:
     parser.add_argument("--seed", type=int, metavar="N", help=t("in place of the profile's seed"))
     _add_prefer(parser)
     parser.add_argument("--quick", action="store_true", help=t("one short run, in under 45 s"))
+    parser.add_argument(
+        "--speech",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("say this at both ends, and recognise what is heard; no delay is measured then"),
+    )
+    parser.add_argument("--text", metavar=t("TEXT"), help=t("what the speech says"))
     add_report(parser)
 
 

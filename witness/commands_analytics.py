@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from analytics.errors import AnalyticsError
 from analytics.eval import clips as clips_of
-from analytics.eval import material
+from analytics.eval import material, speech_clips
 from analytics.eval.evaluate import detectors_for, evaluate
 from analytics.eval.labels import find_clips
 from analytics.eval.report import as_json, as_page
@@ -31,6 +31,8 @@ __all__ = ["clips", "evaluate_clips"]
 
 def clips(arguments: argparse.Namespace) -> int:
     """``witness analytics clips``."""
+    if arguments.speech is not None:
+        return _speech_clips(arguments)
     source = RegistrySource() if arguments.source is None else FolderSource(arguments.source)
     directory: Path = arguments.directory
     with _said():
@@ -48,12 +50,29 @@ def clips(arguments: argparse.Namespace) -> int:
         ):
             made += 1
             _tell(f"{made}/{len(plans)} {clip.name}")
-    seconds = sum(plan.length_s for plan in plans)
+    return _made(arguments, made, sum(plan.length_s for plan in plans))
+
+
+def _speech_clips(arguments: argparse.Namespace) -> int:
+    made, seconds = 0, 0.0
+    with _said():
+        sentences = speech_clips.Sentences.read(arguments.speech)
+        stories = ("contrary",) if arguments.quick else tuple(speech_clips.SPEECH_STORIES)
+        for clip in speech_clips.make_speech_clips(
+            sentences, arguments.directory, seed=arguments.seed, stories=stories
+        ):
+            made, seconds = made + 1, seconds + clip.duration_us / 1e6
+            _tell(clip.name)
+    return _made(arguments, made, seconds)
+
+
+def _made(arguments: argparse.Namespace, made: int, seconds: float) -> int:
     if arguments.json:
-        _print({"directory": str(directory), "clips": made, "seconds": seconds})
+        _print({"directory": str(arguments.directory), "clips": made, "seconds": seconds})
     else:
         text = t("{count} clips of {minutes} minutes in {directory}")
-        _say(text.format(count=made, minutes=f"{seconds / 60:.1f}", directory=directory))
+        minutes = f"{seconds / 60:.1f}"
+        _say(text.format(count=made, minutes=minutes, directory=arguments.directory))
     return 0
 
 

@@ -38,6 +38,7 @@ def profiles(arguments: argparse.Namespace) -> int:
 def weaknet(arguments: argparse.Namespace) -> int:
     """``witness loadtest weaknet``."""
     _check_length(arguments)
+    _check_speech(arguments)
     _check_seed_and_page(arguments)
     from loadtest.netem.profile import Direction, Traffic
     from loadtest.netem.ways import Way
@@ -55,10 +56,11 @@ def weaknet(arguments: argparse.Namespace) -> int:
         adapt_s=3.0 if arguments.quick else 5.0,
         join_within_s=10.0 if arguments.quick else 45.0,
         prefer=arguments.prefer,
+        speech=arguments.speech,
     )
     runs = arguments.runs or (1 if arguments.quick else 3)
     output = Output(as_json=arguments.json, html=arguments.html)
-    return run(Path(arguments.profile).stem, plan, runs, output)
+    return run(Path(arguments.profile).stem, plan, runs, output, arguments.text or "")
 
 
 def join(arguments: argparse.Namespace) -> int:
@@ -146,6 +148,14 @@ def matrix(arguments: argparse.Namespace) -> int:
 def _check_seconds(arguments: argparse.Namespace) -> None:
     if arguments.seconds is not None and not 1 <= arguments.seconds <= 3_600:
         raise UsageError(t("--seconds must be 1 to 3600"))
+
+
+def _check_speech(arguments: argparse.Namespace) -> None:
+    if (arguments.speech is None) != (arguments.text is None):
+        raise UsageError(t("--speech and --text belong together"))
+    if arguments.speech is not None and not arguments.speech.is_file():
+        text = t("can't read {path}: {reason}")
+        raise UsageError(text.format(path=arguments.speech, reason=t("no such file")))
 
 
 def _check_length(arguments: argparse.Namespace) -> None:

@@ -16,6 +16,11 @@ ANALYTICS: dict[str, str] = {
         "无事件的时长，用于统计误报（默认: 60）"
     ),
     "makes other clips": "改变片段的种子",
+    "clips of what is said instead, of the sentences in this directory": (
+        "改为制作语音片段，由该目录中的句子组成"
+    ),
+    "sound {path} can't be opened: {cause}": "无法打开声音 {path}：{cause}",
+    "{path} lists no sentences: {cause}": "{path} 未列出句子：{cause}",
     "pictures of more people, one directory for each person": "更多人物的照片，每人一个目录",
     "take the packages of pictures from this directory": "从此目录读取图片软件包",
     "compare what detectors find with what is true": "比较检测结果与真值",

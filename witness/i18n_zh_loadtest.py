@@ -25,6 +25,16 @@ LOADTEST: dict[str, str] = {
         "由什么造成弱网：tun 为网络命名空间之间的模拟器（需要 root）；"
         "tc 为内核的 netem（需要 root）；relay 只影响 UDP，无需 root（默认：tun）"
     ),
+    "say this at both ends, and recognise what is heard; no delay is measured then": (
+        "两端播放这段语音，并识别听到的内容；此时不测延迟"
+    ),
+    "what the speech says": "语音的文字",
+    "--speech and --text belong together": "--speech 与 --text 须一起使用",
+    "no such file": "没有这个文件",
+    "speech can't be recognised here: {reason}": "此处无法识别语音：{reason}",
+    "character error rate {way}: {said} as said, {heard} as heard, of {count} characters": (
+        "字错误率（{way}）：原声 {said}，对端听到 {heard}，共 {count} 字"
+    ),
     "fresh pages that join over a bad network, one after the other": "新页面在弱网下逐次入会",
     "joins (default: 20)": "入会次数（默认：20）",
     "seconds after which a join has failed (default: 40)": "超过多少秒算入会失败（默认：40）",

@@ -5,6 +5,7 @@ import json
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from loadtest.browser.bidi import BidiError
@@ -19,7 +20,7 @@ from loadtest.weaknet.scene import Host, Measured, Place, Plan, Transport, measu
 from sfu import _media
 from sfu.model import Role
 from signaling.auth import MintingKey, mint_token
-from witness import table
+from witness import table, weaknet_speech
 from witness.bench.progress import Progress
 from witness.errors import MeasureError
 from witness.i18n import marked, t
@@ -47,14 +48,36 @@ _NAMES = {
 }
 
 
-def run(name: str, plan: Plan, runs: int, output: Output) -> int:
+def run(name: str, plan: Plan, runs: int, output: Output, text: str = "") -> int:
     """Measures and prints.
+
+    Args:
+        name: of the profile.
+        plan: what is measured.
+        runs: measurements.
+        output: where to.
+        text: what the plan's own speech says.
 
     Raises:
         MeasureError: it could not be measured; the text says why.
     """
+    # What can't be recognised is told before minutes are spent.
+    transcript = weaknet_speech.recogniser() if plan.speech is not None else None
     result = measure(name, plan, runs, Progress())
-    output.write(page=lambda: page([result]), data=result.as_json, text=lambda: _table(result))
+    compared = [
+        {
+            way: weaknet_speech.compare(transcript, sounds, text)
+            for way, sounds in one.sounds.items()
+        }
+        for one in result.runs
+        if transcript is not None
+    ]
+    speech = [{way: one.as_json() for way, one in both.items()} for both in compared]
+    output.write(
+        page=lambda: page([result]),
+        data=lambda: {**result.as_json(), **({"speech": speech} if speech else {})},
+        text=lambda: "\n".join([_table(result), *(_recognised(one) for one in compared)]),
+    )
     if result.busy:
         text = t("the machine was too busy: pages could not run for a while; measure again")
         sys.stderr.write(f"witness: {t('warning: {text}').format(text=text)}\n")
@@ -143,6 +166,19 @@ def _table(result: Result) -> str:
     carried = t("media went over {transports}")
     carried = carried.format(transports=", ".join(shares) or t("unknown"))
     return f"{table.render(rows, left={0})}\n{carried}"
+
+
+def _recognised(compared: Mapping[str, weaknet_speech.Compared]) -> str:
+    text = t("character error rate {way}: {said} as said, {heard} as heard, of {count} characters")
+    return "\n".join(
+        text.format(
+            way=t(way),
+            said=_shown("ratio", one.said),
+            heard=_shown("ratio", one.heard),
+            count=one.characters,
+        )
+        for way, one in compared.items()
+    )
 
 
 def _shown(key: str, value: float | None) -> str:

@@ -53,7 +53,7 @@ class ClearAnswerConfig(DetectorConfig):
         default=frozenset({"rm", "expert"}), description="Roles that put the question."
     )
     min_confidence: float = Field(
-        default=0.4, ge=0, le=1, description="An answer recognised with less is unknown."
+        default=0.35, ge=0, le=1, description="An answer recognised with less is unknown."
     )
     settle_s: float = Field(
         default=1.5, ge=0, description="After a yes it is waited so long for a second thought."

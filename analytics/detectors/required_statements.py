@@ -39,6 +39,8 @@ _MISSING: Final = "statement_missing"
 _UNKNOWN: Final = "statement_unknown"
 _MAX_WORDS: Final = 64
 _MAX_OPEN: Final = 8
+_SHORT_US: Final = 1_200_000
+"""No statement is shorter."""
 
 
 class RequiredStatementsConfig(DetectorConfig):
@@ -262,7 +264,7 @@ class RequiredStatementsWatch:
     def _verdicts(self, checked: _Checked) -> list[Finding]:
         node = checked.node
         end_us = node.end_us if node.end_us is not None else self._now_us
-        is_known = self._listened.is_any_known(self._speakers(), node.start_us, end_us)
+        is_known = self._listened.is_any_known(self._speakers(), node.start_us, end_us, _SHORT_US)
         found = []
         for one in checked.open:
             likeness = one.best.likeness

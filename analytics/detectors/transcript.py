@@ -55,7 +55,9 @@ __all__ = ["Transcript", "TranscriptConfig", "TranscriptWatch"]
 _UNRECOGNISED: Final = "speech_unrecognised"
 _TOLD_EVERY_US: Final = 1_000_000
 _GAP_US: Final = 2 * WINDOW_US
-_WORDLESS_US: Final = 1_000_000
+_WORDLESS_US: Final = 350_000
+"""A shorter noise is no word."""
+
 _MAX_CHARS: Final = 2_000
 _NOTHING: Final = np.zeros(0, np.float32)
 

@@ -6,7 +6,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from analytics.detector import Detector
+from analytics.detector import Detector, Permission
 from analytics.eval.labels import Clip, find_clips
 from analytics.eval.run import run_clip
 from analytics.eval.score import Judged, judge
@@ -29,6 +29,9 @@ def detectors_for(clips: Sequence[Clip]) -> list[str]:
     names = {
         name for name, one in classes.items() if kinds & {kind.kind for kind in one.card.kinds}
     }
+    if any(Permission.SPEECH in classes[name].card.permissions for name in names):
+        # Whoever looks for words needs somebody who hears them.
+        names.add("transcript")
     return sorted(names)
 
 

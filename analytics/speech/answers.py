@@ -80,12 +80,13 @@ class Replies:
         negators = turners(tokens, pack)
         yes = _places(tokens, lists.affirmative)
         meanings = [meaning_of(tokens, start, end, pack, negators) for start, end in yes]
-        if Meaning.DENIED in meanings:
-            return Reply.NO
         if _has(tokens, lists.hesitant):
             return Reply.HESITANT
+        if Meaning.DENIED in meanings:
+            return Reply.NO
         meant = [at for at, one in zip(yes, meanings, strict=True) if one is Meaning.MEANT]
-        no = [at for at in _places(tokens, lists.negative) if _is_new(at, meant, tokens, pack)]
+        denials = _places(tokens, lists.negative, begins_as_written=True)
+        no = [at for at in denials if _is_new(at, meant, tokens, pack)]
         if no:
             # 我不是不同意: what is denied twice is no clear answer.
             turned = [at for at in meant if any(last <= at[0] for _, last in negators)]
@@ -133,16 +134,21 @@ def is_question(text: str) -> bool:
     return text.rstrip(" 。.").endswith(("?", "？", "吗", "么"))
 
 
-def _places(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> list[tuple[int, int]]:
+def _places(
+    tokens: Sequence[Token], phrases: Sequence[Phrase], *, begins_as_written: bool = False
+) -> list[tuple[int, int]]:
     """Where one of the phrases is said: as it is written, for here a homophone is not enough.
 
-    A single syllable has to be a clause of its own, but for 的, 了 and the like.
+    A single syllable has to be a clause of its own, but for 的, 了 and the like. Of denials it is
+    enough that the negator is written so: to take 不同一 for 不同意 lets nobody's consent through.
     """
     found = []
     for phrase in phrases:
         for start, end in find(tokens, phrase, is_exact=True):
             row = tokens[start:end]
-            if "".join(token.text for token in row) != phrase.text.replace(" ", ""):
+            is_written = "".join(token.text for token in row) == phrase.text.replace(" ", "")
+            begins = begins_as_written and len(row) > 1 and phrase.text.startswith(row[0].text)
+            if not is_written and not begins:
                 continue
             clause = [token for token in tokens if token.clause == row[0].clause]
             if len(phrase.text) > 1 or all(t.text in _PARTICLES + row[0].text for t in clause):

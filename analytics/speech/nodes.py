@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from analytics.detector import Heard, Input, Mark, Subject, Utterance
 
-__all__ = ["Answer", "Listened", "Node", "Roles", "end_of"]
+__all__ = ["SLACK_US", "Answer", "Listened", "Node", "Roles", "end_of"]
 
-_SLACK_US: Final = 300_000
+SLACK_US: Final = 300_000
 """Shorter stretches that nobody listened to don't matter."""
 
 _MAX_TEXTS: Final = 64
@@ -104,26 +104,34 @@ class Listened:
         ]
         return max(ends, default=None)
 
-    def missing_us(self, participant_id: str, start_us: int, end_us: int) -> int:
-        """How much of a range nobody listened to."""
-        listened = sum(
+    def is_known(self, who: str, start_us: int, end_us: int, slack_us: int = SLACK_US) -> bool:
+        """Whether all that somebody said in a range has been told.
+
+        Args:
+            who: participant.
+            start_us: of the range.
+            end_us: of the range.
+            slack_us: what was not recognised and is shorter doesn't matter: a cough is no sentence.
+        """
+        short = [one for one in self.unknown.get(who, ()) if one[1] - one[0] <= slack_us]
+        listened: int = sum(
             max(0, min(end, end_us) - max(start, start_us))
-            for start, end in self.known.get(participant_id, ())
+            for start, end in (*self.known.get(who, ()), *short)
         )
-        return max(0, end_us - start_us - listened)
+        return end_us - start_us - listened <= SLACK_US
 
-    def is_known(self, participant_id: str, start_us: int, end_us: int) -> bool:
-        """Whether all that somebody said in a range has been told."""
-        return self.missing_us(participant_id, start_us, end_us) <= _SLACK_US
-
-    def is_any_known(self, participants: list[str], start_us: int, end_us: int) -> bool:
+    def is_any_known(
+        self, participants: list[str], start_us: int, end_us: int, slack_us: int = SLACK_US
+    ) -> bool:
         """Whether one of them was there all the time, and nothing that was said is unknown."""
         lost = any(
-            min(end, end_us) - max(start, start_us) > _SLACK_US
+            min(end, end_us) - max(start, start_us) > slack_us
             for one in participants
             for start, end in self.unknown.get(one, ())
         )
-        return not lost and any(self.is_known(one, start_us, end_us) for one in participants)
+        return not lost and any(
+            self.is_known(one, start_us, end_us, slack_us) for one in participants
+        )
 
     def participants(self) -> list[str]:
         """All who were listened to."""

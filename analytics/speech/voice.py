@@ -130,9 +130,9 @@ def _pitch(power: Vector) -> tuple[float, float]:
     first, last = SAMPLE_RATE_HZ // _HIGHEST_HZ, SAMPLE_RATE_HZ // _LOWEST_HZ
     row = correlation[first:last]
     peaks = np.flatnonzero((row[1:-1] > row[:-2]) & (row[1:-1] >= row[2:])) + 1
-    if not len(peaks):
+    best = float(row[peaks].max(initial=0.0))
+    if best <= 0.0:
         return 0.0, 0.0
-    best = float(row[peaks].max())
     # Twice the period is as good a match: the shortest of those that are nearly as good.
     place = int(peaks[row[peaks] >= 0.9 * best][0])
     strength = float(np.clip(row[place], 0.0, 1.0))

@@ -1,4 +1,7 @@
-"""Camera and microphone of the measured browsers: a clip at 640 × 360 and speech with chirps."""
+"""Camera and microphone of the measured browsers: a clip at 640 × 360 and speech with chirps.
+
+Where what is heard is to be recognised, the speech is one's own, and without chirps.
+"""
 
 import wave
 from pathlib import Path
@@ -14,14 +17,21 @@ __all__ = ["FRAMES_PER_S", "PICTURE_SIZE", "Devices"]
 PICTURE_SIZE = (640, 360)
 FRAMES_PER_S = 25
 _FRAMES = 100
+_PAUSE_S = 1.0
 _LOOP_S = 2 * KINDS * PERIOD_S
 """Whole turns of the markers, longer than the speech."""
 
 
 class Devices:
-    """Files in a folder, and the flags that make Chromium use them."""
+    """Files in a folder, and the flags that make Chromium use them.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for the files.
+        speech: said over and over, in place of the speech with chirps.
+    """
+
+    def __init__(self, folder: Path, speech: Path | None = None) -> None:
+        self._own_speech = speech
         self._camera = folder / "camera.y4m"
         self._microphone = folder / "microphone.wav"
 
@@ -53,10 +63,15 @@ class Devices:
                 out.write(b"FRAME\n" + planes.astype(np.uint8).tobytes())
 
     def _write_speech(self) -> None:
-        speech = load_speech(MEDIA_DIR / "zh_tts0.wav")
-        looped = np.resize(speech, round(_LOOP_S * AUDIO_RATE_HZ))
+        if self._own_speech is not None:
+            pause = np.zeros(round(_PAUSE_S * AUDIO_RATE_HZ), np.int16)
+            sound = np.concatenate([load_speech(self._own_speech), pause])
+        else:
+            speech = load_speech(MEDIA_DIR / "zh_tts0.wav")
+            looped = np.resize(speech, round(_LOOP_S * AUDIO_RATE_HZ))
+            sound = add_markers(looped, AUDIO_RATE_HZ)
         with wave.open(str(self._microphone), "wb") as out:
             out.setnchannels(1)
             out.setsampwidth(2)
             out.setframerate(AUDIO_RATE_HZ)
-            out.writeframes(add_markers(looped, AUDIO_RATE_HZ).astype("<i2").tobytes())
+            out.writeframes(sound.astype("<i2").tobytes())

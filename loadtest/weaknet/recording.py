@@ -95,10 +95,12 @@ class PageRecord:
 
     Args:
         data: as ``probe.js`` gives it.
+        rate_hz: at which it kept sound.
     """
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, Any], rate_hz: int = markers.KEPT_RATE_HZ) -> None:
         self._data = data
+        self.rate_hz = rate_hz
         self.audio_types: list[int] = [int(number) for number in data["audioTypes"]]
         self.stalled_s = float(data["stalled"]) / 1000
 
@@ -114,10 +116,17 @@ class PageRecord:
         """Time and pictures encoded so far, of the encoding that has most."""
         return [(at / 1000, sent[0]) for at, _, _, sent, *_ in self._rows() if sent]
 
+    def sound(self, name: str) -> Samples:
+        """Samples of ``said`` or ``heard``, at :attr:`rate_hz`; none where nothing was kept."""
+        sound = self._data["sounds"].get(name)
+        if sound is None:
+            return np.zeros(0, np.int16)
+        return np.frombuffer(base64.b64decode(sound["pcm"]), dtype="<i2").astype(np.int16)
+
     def chirps(self, name: str) -> list[tuple[int, float]]:
         """Kind and time of every marker in ``said`` or ``heard``, in seconds of the wall clock."""
         sound = self._data["sounds"].get(name)
-        if sound is None or not sound["chunks"]:
+        if sound is None or not sound["chunks"] or self.rate_hz != markers.KEPT_RATE_HZ:
             return []
         times_us, arrivals_ms, counts = zip(*sound["chunks"], strict=True)
         samples = np.frombuffer(base64.b64decode(sound["pcm"]), dtype="<i2")

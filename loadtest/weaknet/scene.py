@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loadtest.browser.browser import Browser
 from loadtest.browser.call_page import CallPage
 from loadtest.browser.programs import launch_chromium
@@ -28,10 +31,12 @@ from loadtest.weaknet.priority import prefer_descendants
 from loadtest.weaknet.recording import PageRecord, PathSample
 
 __all__ = [
+    "SPEECH_RATE_HZ",
     "Host",
     "Measured",
     "Place",
     "Plan",
+    "Sounds",
     "Transport",
     "measure_once",
     "open_browsers",
@@ -42,6 +47,8 @@ __all__ = [
 _PROBE = Path(__file__).with_name("probe.js").read_text("utf-8")
 _EVERY_MS = 50
 _KEPT_RATE_HZ = 8_000
+SPEECH_RATE_HZ = 16_000
+"""Rate of what is kept to be recognised."""
 _PATH_EVERY_S = 0.25
 _POLL_S = 0.05
 _PREFER_EVERY_S = 1.0
@@ -105,6 +112,14 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Sounds:
+    """What was said at one end and heard at the other: ``(samples,)``, 16 kHz, of the same time."""
+
+    said: NDArray[np.int16]
+    heard: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is measured. Times are in seconds."""
 
@@ -118,6 +133,8 @@ class Plan:
     join_within_s: float = 45.0
     prefer: bool = False
     """Raise the priority of server and browsers above everything else on the machine."""
+    speech: Path | None = None
+    """Said at both ends, over and over, in place of speech with chirps; what is heard is kept."""
 
 
 @dataclass(slots=True)
@@ -131,6 +148,8 @@ class Measured:
     problems: list[str]
     carriers: Mapping[str, float] = field(default_factory=dict)
     """Share of the time that media at the bad end went over ``udp``, ``tcp`` or a ``relay``."""
+    sounds: Mapping[str, Sounds] = field(default_factory=dict)
+    """What was said and heard ``down`` and ``up``, where the plan has its own speech."""
 
 
 async def measure_once(
@@ -168,7 +187,7 @@ async def _measure(
         place = Place.at(path, folder, tcp=plan.transport is Transport.ANY)
         server = await asyncio.to_thread(host.start, place)
         stack.callback(server.close)
-        devices = Devices(folder)
+        devices = Devices(folder, plan.speech)
         await asyncio.to_thread(devices.write)
         url = page_url(server, path)
         near, far = await open_browsers(stack, path, url, devices)
@@ -237,7 +256,7 @@ class _Call:
             *(page.until("return !!globalThis.witness?.call?.peer", "call") for page in pages)
         )
         for page in pages:
-            await page.run(_PROBE, _EVERY_MS, _KEPT_RATE_HZ)
+            await page.run(_PROBE, _EVERY_MS, self._rate_hz)
         self._say("adapt")
         watching = asyncio.create_task(self._watch())
         await asyncio.sleep(self._plan.adapt_s)
@@ -279,7 +298,7 @@ class _Call:
         window: Window,
         joins: tuple[float | None, float | None],
     ) -> Measured:
-        near, far = (PageRecord(data) for data in found)
+        near, far = (PageRecord(data, self._rate_hz) for data in found)
         types = sorted({*near.audio_types, *far.audio_types})
         if not types:
             raise MeasureError("neither page has an audio line")
@@ -295,4 +314,15 @@ class _Call:
             max(near.stalled_s, far.stalled_s),
             near.problems() + far.problems(),
             far.carriers(window.start_s, window.end_s),
+            {}
+            if self._plan.speech is None
+            else {"down": _sounds(near, far), "up": _sounds(far, near)},
         )
+
+    @property
+    def _rate_hz(self) -> int:
+        return _KEPT_RATE_HZ if self._plan.speech is None else SPEECH_RATE_HZ
+
+
+def _sounds(speaker: PageRecord, listener: PageRecord) -> Sounds:
+    return Sounds(speaker.sound("said"), listener.sound("heard"))

@@ -110,6 +110,11 @@ def test_unknown_where_sound_is_missing(coverage: Sequence[Heard]) -> None:
     ]
 
 
+def test_a_cough_hides_no_statement() -> None:
+    cough = [heard(0, 4), heard(4, 5, is_known=False), heard(5, 10)]
+    assert verdicts(begun(0, REDEEM), *cough, ended(10)) == [(1, "fail", "absent")]
+
+
 def test_one_of_several_speakers_who_was_always_there_is_enough() -> None:
     items = [begun(0, REDEEM), heard(5, 10, who="rm2"), heard(0, 10), ended(10)]
     assert verdicts(*items) == [(1, "fail", "absent")]
