@@ -1,0 +1,105 @@
+"""A host that is given media by Redis, with a real one; a call doesn't need it."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analytics.link import Found, Hello
+from analytics.streams import TAP_MESSAGES, Streams
+from tests.analytics.host.media import record
+from tests.analytics.host.redis_server import RedisServer, running, why_missing
+from tests.analytics.host.scene import HERE, config, detectors
+from tests.witness.test_analytics_ways import Server, Tap
+from witness import analytics_ways
+from witness.analytics_ways import RedisWay
+
+pytestmark = [
+    pytest.mark.net,
+    pytest.mark.timeout(150),
+    pytest.mark.skipif(why_missing() is not None, reason=why_missing() or ""),
+]
+
+
+class RemoteHost:
+    """A host as on another machine: it knows nothing but the address of Redis."""
+
+    def __init__(self, folder: Path, redis: RedisServer) -> None:
+        self._settings = folder / "host.json"
+        self._settings.write_text(config(detectors(Counter={})).model_dump_json())
+        self._redis = redis
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "analytics.host", "--config", str(self._settings),
+             "--name", "far", "--redis", self._redis.url, "--node", "n1"],
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            assert self._process.wait(30) == 0
+
+
+async def test_findings_come_back_by_redis_whoever_is_there_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analytics_ways, "_SILENT_S", 5.0)
+    with running(tmp_path) as redis:
+        host = RemoteHost(tmp_path, redis)
+        host.start()
+        tap = Tap()
+        way = RedisWay(Streams.connect(redis.url, "n1"), [tap])
+        try:
+            async with Server(way, tap).running() as server:
+                await server.ready("Counter")
+                assert server.of(Hello)[-1].host == "far"
+                server.start()
+                await server.show(lambda: len(server.of(Found)) > 5)
+                assert server.of(Found)[0].detector == f"{HERE}Counter"
+                # Redis goes away: nothing waits for it, and it is noticed.
+                redis.stop()
+                await server.show(lambda: server.gone)
+                redis.start()
+                came, count = server.came, len(server.of(Found))
+                await server.until(lambda: server.came > came)
+                server.start()
+                await server.show(lambda: len(server.of(Found)) > count + 3)
+                assert way.dropped["redis_down"] > 0
+        finally:
+            host.stop()
+
+
+async def test_without_redis_media_are_dropped_and_counted_and_nothing_waits(
+    tmp_path: Path,
+) -> None:
+    tap = Tap()
+    way = RedisWay(Streams.connect(f"unix://{tmp_path}/nothing", "n1"), [tap])
+    async with Server(way, tap).running() as server:
+        await server.until(lambda: tap.socket)
+        for number in range(2_000):
+            tap.send(record(b"x" * 1_000, number=number))
+            way.say(b"{}")
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        await server.until(lambda: way.dropped["redis_full"] and way.dropped["redis_down"])
+        assert server.heard == []
+
+
+async def test_streams_are_kept_to_a_length(tmp_path: Path) -> None:
+    with running(tmp_path) as redis:
+        streams = Streams.connect(redis.url, "n1")
+        for number in range(TAP_MESSAGES + 500):
+            while True:
+                with contextlib.suppress(OSError):
+                    await streams.send(json.dumps(number).encode())
+                    break
+                await asyncio.sleep(0.05)
+        length = await streams._client.xlen("witness:n1:tap")
+        assert TAP_MESSAGES <= length < TAP_MESSAGES + 500
+        await streams.close()
