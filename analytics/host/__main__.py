@@ -41,7 +41,9 @@ def main() -> int:
         sys.stderr.write(f"can't use the settings {arguments.config}: {error}\n")
         return 2
     with contextlib.suppress(OSError):
-        os.nice(config.nice)
+        # Whatever the server's own is: media come first.
+        nice = max(config.nice, os.getpriority(os.PRIO_PROCESS, 0))
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
     if config.idle_class:
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

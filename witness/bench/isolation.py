@@ -2,22 +2,25 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from witness.bench import machine
-from witness.bench.findings import sending
 from witness.bench.load import Interval, Probe, calls
 from witness.bench.process import server_process
 from witness.bench.progress import Progress
 from witness.bench.rooms import Rooms, swarm_of
+from witness.errors import BenchError
 from witness.i18n import marked, t
 
 __all__ = ["PHASES", "IsolationOptions", "IsolationResult", "Phase", "measure_isolation"]
 
 _BUSY = 0.4
 _PAUSE_S = 0.5
+_HOST_S = 90.0
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,11 @@ class Phase:
     python_share: float
     """Of one core, used by everything but the media threads."""
     findings_per_s: float
-    """Of detectors, taken in, validated and told to the rooms."""
+    """Of detectors in the host, taken in and validated."""
+    unknown: int
+    """Times that began for which a detector can't say anything."""
+    restarts: int
+    """Detectors that were stopped and started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +144,16 @@ def _joins(
     return _beside(lambda: rooms.grow(rooms.count + options.joining))
 
 
-def _findings(
-    probe: Probe, rooms: Rooms, options: IsolationOptions
-) -> contextlib.AbstractAsyncContextManager[None]:
-    del options
-    return sending(probe.server.pid, rooms.count)
+def _watched(*, hanging: bool) -> _MakeWork:
+    """Has the host watch some of the calls."""
+
+    def make(
+        probe: Probe, rooms: Rooms, options: IsolationOptions
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        del rooms, options
+        return _watching(probe, hanging=hanging)
+
+    return make
 
 
 PHASES: tuple[tuple[str, _MakeWork], ...] = (
@@ -149,10 +161,35 @@ PHASES: tuple[tuple[str, _MakeWork], ...] = (
     (marked("blocked handler"), _asked("block")),
     (marked("garbage collection"), _asked("collect")),
     (marked("joins"), _joins),
-    (marked("findings"), _findings),
+    (marked("detectors"), _watched(hanging=False)),
+    (marked("hung detector"), _watched(hanging=True)),
     (marked("calm again"), _nothing),
 )
 """Names, and what is done meanwhile."""
+
+
+@contextlib.asynccontextmanager
+async def _watching(probe: Probe, *, hanging: bool) -> AsyncIterator[None]:
+    """The host is there, and has said something, before anything is measured."""
+    before = Counter(await probe.server.ask("findings"))
+    await probe.server.ask("watch", hanging=float(hanging))
+    try:
+        async with asyncio.timeout(_HOST_S):
+            while True:
+                now = Counter(await probe.server.ask("findings"))
+                if now["findings"] > before["findings"] and (now["ready"] or hanging):
+                    break
+                await asyncio.sleep(_LOOK_S)
+    except TimeoutError as error:
+        raise BenchError(t("the host of detectors says nothing")) from error
+    try:
+        yield
+    finally:
+        await probe.server.ask("unwatch")
+
+
+def _unknown(counts: Counter[str]) -> int:
+    return sum(count for name, count in counts.items() if name.startswith("unknown:"))
 
 
 @contextlib.asynccontextmanager
@@ -177,9 +214,9 @@ async def _phase(
     progress.say(t("phase: {name}").format(name=t(name)))
     probe.swarm.report(Probe.QUANTILES)
     async with work:
-        taken = await probe.server.ask("findings")
+        before = Counter(await probe.server.ask("findings"))
         interval: Interval = await probe.watch(options.seconds)
-        findings = (await probe.server.ask("findings"))["accepted"] - taken["accepted"]
+        after = Counter(await probe.server.ask("findings"))
     p50, p99, p999 = (
         None if delay is None else round(1_000 * delay, 3) for delay in interval.delays_s
     )
@@ -190,6 +227,8 @@ async def _phase(
         delay_p999_ms=p999,
         packets=interval.forwarded,
         lost=interval.lost,
-        findings_per_s=round(findings / interval.seconds, 1),
+        findings_per_s=round((after["findings"] - before["findings"]) / interval.seconds, 1),
+        unknown=_unknown(after) - _unknown(before),
+        restarts=after["restarts"] - before["restarts"],
         python_share=round((interval.cpu_s - interval.engines_s) / interval.seconds, 3),
     )

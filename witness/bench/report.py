@@ -74,6 +74,8 @@ def isolation_text(result: IsolationResult) -> str:
             t("lost"),
             t("Python, cores"),
             t("findings/s"),
+            t("unknown"),
+            t("restarts"),
         ]
     ]
     rows += [
@@ -87,6 +89,8 @@ def isolation_text(result: IsolationResult) -> str:
             str(phase.lost),
             f"{phase.python_share:.2f}",
             f"{phase.findings_per_s:,.0f}",
+            str(phase.unknown),
+            str(phase.restarts),
         ]
         for phase in result.phases
     ]

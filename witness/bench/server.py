@@ -23,8 +23,8 @@ from signaling.config import (
     SignalingConfig,
     WebConfig,
 )
-from witness.bench.findings import FindingsIntake, address_of
 from witness.bench.machine import prefer
+from witness.bench.watched import Watched
 from witness.config import HttpLimits, LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
 from witness.engines import prefer_engines
 from witness.logs import configure_logging
@@ -84,17 +84,17 @@ async def _serve(options: Mapping[str, Any]) -> int:
     await server.start()
     prefer_engines()
     freeze_heap()
-    intake = FindingsIntake(server.hub)
+    watched = Watched(server)
     try:
-        async with intake.serving(address_of(os.getpid())):
-            _reply({"url": server.url, "engines": len(server.engines)})
-            await _answer_commands(server, intake)
+        _reply({"url": server.url, "engines": len(server.engines)})
+        await _answer_commands(server, watched)
     finally:
+        await watched.stop()
         await server.stop()
     return 0
 
 
-async def _answer_commands(server: WitnessServer, intake: FindingsIntake) -> None:
+async def _answer_commands(server: WitnessServer, watched: Watched) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     transport, _ = await loop.connect_read_pipe(
@@ -103,19 +103,23 @@ async def _answer_commands(server: WitnessServer, intake: FindingsIntake) -> Non
     try:
         while line := await reader.readline():
             command = json.loads(line)
-            _reply(_carry_out(server, intake, command["do"], float(command.get("seconds", 0))))
+            match command["do"]:
+                case "watch":
+                    await watched.start(hanging=bool(command.get("hanging", 0)))
+                    _reply({})
+                case "unwatch":
+                    await watched.stop()
+                    _reply({})
+                case "findings":
+                    _reply(watched.told())
+                case name:
+                    _reply(_carry_out(server, name, float(command.get("seconds", 0))))
     finally:
         transport.close()
 
 
-def _carry_out(
-    server: WitnessServer, intake: FindingsIntake, name: str, seconds: float
-) -> dict[str, Any]:
+def _carry_out(server: WitnessServer, name: str, seconds: float) -> dict[str, Any]:
     match name:
-        case "findings":
-            return {
-                "accepted": intake.accepted, "refused": intake.refused, "told": intake.told
-            }  # fmt: skip
         case "counters":
             return {"engines": [_counters(engine.snapshot()) for engine in server.engines]}
         case "record":
