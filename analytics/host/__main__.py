@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from analytics.errors import AnalyticsError
 from analytics.host.config import HostConfig
+from analytics.host.orphans import end_with_parent
 from analytics.host.serve import serve_redis, serve_sockets
 
 
@@ -50,6 +51,7 @@ def main() -> int:
     if arguments.redis:
         serving = serve_redis(config, arguments.name, arguments.redis, arguments.node)
     elif arguments.control is not None and arguments.tap is not None:
+        end_with_parent()
         serving = serve_sockets(config, arguments.name, arguments.control, arguments.tap)
     else:
         sys.stderr.write("either --redis, or --control and --tap, are needed\n")

@@ -35,6 +35,7 @@ from analytics.detector import (
     Watch,
 )
 from analytics.host.loading import cause_of, installed_models, load_detector
+from analytics.host.orphans import end_with_parent
 from analytics.host.wire import LENGTH, Batch, Flush, FrameAt, Setup, Unwatch, WatchThis
 
 __all__ = ["Worker", "main"]
@@ -332,6 +333,7 @@ class _Link:
 
 def main() -> int:
     """Runs until the host is gone."""
+    end_with_parent()
     link = _Link(socket.socket(fileno=int(sys.argv[1])))
     messages = iter(link.messages())
     setup = next(messages)
@@ -342,12 +344,14 @@ def main() -> int:
     )
     marker = mmap.mmap(setup.marker_fd, mmap.PAGESIZE)
     worker = Worker(setup, link.say, marker, frames)
-    worker.load()
-    for message in messages:
-        if message is None:
-            worker.alive()
-        else:
-            worker.take(message)
+    # A host that ends leaves its workers nothing to do.
+    with contextlib.suppress(ConnectionError):
+        worker.load()
+        for message in messages:
+            if message is None:
+                worker.alive()
+            else:
+                worker.take(message)
     # Detectors may hold threads; there is nothing to be saved.
     os._exit(0)
 

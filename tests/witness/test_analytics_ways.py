@@ -180,11 +180,20 @@ async def test_a_host_that_says_nothing_or_rubbish_is_ended_and_tried_again(
     assert all(line == b"" for line in refused)
 
 
-async def test_a_host_whose_server_is_gone_ends_with_all_its_workers() -> None:
+async def test_a_host_that_is_killed_takes_its_workers_along_even_one_that_hangs() -> None:
     tap = Tap()
-    way = EmbeddedWay(config(detectors(Counter={})), [tap])
+    names = detectors(Counter={}, Harm={"harm": "hang"})
+    way = EmbeddedWay(config(names, hang_after_s=100.0), [tap])
     async with Server(way, tap).running() as server:
         await server.ready("Counter")
+        await server.ready("Harm")
+        server.start()
+        of_harm = f"{HERE}Harm"
+        await server.show(
+            lambda: sum(item.detector == of_harm and item.kind == "picture"
+                        for item in server.of(Found)) >= 2
+        )  # fmt: skip
+        await server.show(lambda: len(server.of(Found)) > 30)
         assert way.pid is not None
         children = _descendants(way.pid)
         assert children
