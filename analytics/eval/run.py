@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from analytics.detector import (
     Heard,
     Input,
     Mark,
-    Outcome,
     Output,
     Scope,
     Subject,
@@ -46,7 +45,7 @@ class Run:
     Attributes:
         said: findings, each once, as it was in the end.
         utterances: final ones.
-        seconds: spent in each detector.
+        seconds: of one core spent in each detector.
     """
 
     clip: Clip
@@ -118,9 +117,9 @@ class _Stage:
         """Gives an input to whoever wants it, and what they say of it to whoever wants that."""
         for one in self._watching:
             if one.wants(item, self._sources):
-                began = time.perf_counter()
+                began = time.thread_time()
                 said = one.watch.process(item)
-                self.run.seconds[one.detector.name] += time.perf_counter() - began
+                self.run.seconds[one.detector.name] += time.thread_time() - began
                 self._take(one, said, now_us)
             self._work(one, now_us)
 
@@ -135,9 +134,9 @@ class _Stage:
         if not isinstance(detector, Defers):
             return
         while detector.waiting:
-            began = time.perf_counter()
+            began = time.thread_time()
             done = detector.work()
-            self.run.seconds[one.detector.name] += time.perf_counter() - began
+            self.run.seconds[one.detector.name] += time.thread_time() - began
             if done is None:
                 return
             watch, said = done
@@ -147,14 +146,14 @@ class _Stage:
     def _take(self, one: _Watching, said: Iterable[Output], now_us: int) -> None:
         for output in said:
             if isinstance(output, Finding):
+                output = _named(output, one.subject)  # noqa: PLW2901 - the same, more explicit
                 self._note(one, output, now_us)
             elif isinstance(output, Utterance) and output.is_final:
                 self.run.utterances.append(output)
             self.give(output, now_us)
 
     def _note(self, one: _Watching, finding: Finding, now_us: int) -> None:
-        subject = one.subject
-        about = (finding.participant_id or subject.participant_id, finding.track_id)
+        about = (finding.participant_id, finding.track_id)
         key = (one.detector.name, finding.kind, *about, finding.start_us)
         if key in self._place:
             before = self.run.said[self._place[key]]
@@ -162,6 +161,15 @@ class _Stage:
             return
         self._place[key] = len(self.run.said)
         self.run.said.append(Said(one.detector.name, finding, now_us))
+
+
+def _named(finding: Finding, subject: Subject) -> Finding:
+    """A finding that says what it is about, where its subject did."""
+    return replace(
+        finding,
+        participant_id=finding.participant_id or subject.participant_id,
+        track_id=finding.track_id or subject.track_id,
+    )
 
 
 def run_clip(clip: Clip, directory: Path, detectors: Sequence[Detector]) -> Run:
@@ -215,8 +223,3 @@ def _photo(clip: Clip, directory: Path, participant_id: str) -> Any:
 
     with Image.open(directory / clip.id_photo[participant_id]) as picture:
         return np.asarray(picture.convert("RGB"), np.uint8)
-
-
-def is_alarm(finding: Finding) -> bool:
-    """Whether a finding says that something is wrong."""
-    return finding.outcome in {Outcome.WARN, Outcome.FAIL}
