@@ -226,11 +226,6 @@ class ConsentService:
         self.changed(subject)
         return consent_id
 
-    def holders(self, session_id: str) -> list[str]:
-        """Everybody who allows something in a session that runs."""
-        rooms = (one for one in self._rooms.values() if one.session_id == session_id)
-        return [who for room in rooms for who in room.book.holders]
-
     def permissions_of(self, session_id: str, participant_id: str) -> frozenset[Permission]:
         """What may be done with somebody's media now; nothing outside of a session that runs."""
         room = next((one for one in self._rooms.values() if one.session_id == session_id), None)

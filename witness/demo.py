@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
+from analytics.config import AnalyticsConfig
 from loadtest.addresses import local_addresses
 from loadtest.errors import LoadtestError
 from loadtest.participant import Participant, ReceivedTrack, TrackReport
@@ -52,6 +53,9 @@ _PEOPLE = {
 }
 _FRAMES_PER_S = {"audio": 50, "video": 25}
 _CONNECT_TIMEOUT_S = 20.0
+_DETECTORS_TIMEOUT_S = 10.0
+_DETECTORS = frozenset({"picture_health", "face_presence"})
+"""Those that have something to find; without its models the latter never comes."""
 _PROGRESS_S = 5.0
 
 
@@ -105,22 +109,21 @@ async def _demo(options: DemoOptions, archive: DemoArchive) -> list[Line]:
                 url=f"{server.url}/?room={_ROOM}&role=expert"
             ),
         )
-        watching = server.watching
-        is_watched = watching is not None and watching.calls is not None
-        return await _call(server.url, options, is_watched=is_watched)
+        return await _call(server, options)
     finally:
         await server.stop()
 
 
-async def _call(url: str, options: DemoOptions, *, is_watched: bool) -> list[Line]:
+async def _call(server: WitnessServer, options: DemoOptions) -> list[Line]:
     people: dict[str, Participant] = {}
     async with aiohttp.ClientSession() as session:
         try:
             with local_addresses(["127.0.0.1"]):
-                people = await _join(url, session, options)
+                people = await _join(server.url, session, options)
                 await _connected(people)
                 for person in people.values():
                     await person.agree()
+                is_watched = await _watched(server)
             stop = _stop_wish() if options.keep else asyncio.Event()
             _say(options, t("{count} participants are connected").format(count=len(people)))
             started_s = time.monotonic()
@@ -165,6 +168,17 @@ async def _join(
     names = {one.participant_id: _PEOPLE[role].name for role, one in people.items()}
     people["rm"].heard = tell(partial(_say, options), names, language(os.environ))
     return people
+
+
+async def _watched(server: WitnessServer) -> bool:
+    """Waits until detectors watch the call; without them it goes on all the same."""
+    watching, deadline_s = server.watching, time.monotonic() + _DETECTORS_TIMEOUT_S
+    if watching is None or server.analytics is None:
+        return False
+    while True:
+        if watching.findings.ready >= _DETECTORS or time.monotonic() >= deadline_s:
+            return bool(watching.findings.ready)
+        await asyncio.sleep(0.05)
 
 
 def _camera(person: Participant) -> ClipVideo:
@@ -281,6 +295,7 @@ def _settings(preferred_port: int, archive: DemoArchive) -> Settings:
         signaling=SignalingConfig(auth=AuthConfig(demo_key=True)),
         recording=archive.recording,
         evidence=archive.evidence,
+        analytics=AnalyticsConfig(enabled=True),
     )
 
 

@@ -66,15 +66,21 @@ def findings_json(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 def findings_lines(
     findings: Sequence[Mapping[str, Any]], people: Sequence[Mapping[str, Any]], lang: str
 ) -> list[str]:
-    """For people; what nobody knows is counted by cause, one line for each detector."""
+    """For people; what nobody knows in a line for each cause."""
     names = {person["participant"]: person["name"] for person in people}
     known = [one for one in findings if one["outcome"] != "unknown"]
     lines = [t("findings:    {count}, sealed in checks.jsonl").format(count=len(known))]
     for one in known:
         about = {**one, "participant": names.get(one["participant"], one["participant"])}
         lines.append("             " + finding_line(about, lang))
-    unknown = {(one["title"][lang], one["cause"] or "-") for one in findings if one not in known}
-    for title, cause in sorted(unknown):
-        text = t("{what} not known ({cause})").format(what=title, cause=cause)
-        lines.append(f"             {text}")
+    unknown: dict[str, set[str]] = {}
+    for one in findings:
+        if one["outcome"] == "unknown":
+            unknown.setdefault(one["cause"] or "-", set()).add(one["title"][lang])
+    for cause, titles in sorted(unknown.items()):
+        what = ", ".join(sorted(titles))
+        lines.append(
+            "             "
+            + t("for some time not known ({cause}): {what}").format(cause=cause, what=what)
+        )
     return lines

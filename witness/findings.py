@@ -143,6 +143,7 @@ class FindingsDesk:
         graded: alerts by grade; ``suppressed`` those that came again too soon.
         lost: what was not taken, by reason.
         lines: of transcripts.
+        ready: detectors that the host has loaded; empty without one.
     """
 
     def __init__(
@@ -168,6 +169,7 @@ class FindingsDesk:
         self.suppressed = 0
         self.unshown = 0
         self.lines = 0
+        self.ready: frozenset[str] = frozenset()
         self.lost: Counter[str] = Counter()
 
     @property
@@ -251,6 +253,7 @@ class FindingsDesk:
 
     def host(self, hello: Hello | None) -> None:
         """Which detectors there are; what is unknown without them is told by :meth:`unknown`."""
+        self.ready = frozenset() if hello is None else frozenset(hello.detectors)
 
     def status(self, status: Status) -> None:
         """Counters of the host are shown by whoever runs it."""

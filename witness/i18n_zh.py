@@ -420,6 +420,7 @@ CATALOGUE: dict[str, str] = {
         "检测结果:    {count} 项，已封存于 checks.jsonl"
     ),
     "{what} not known ({cause})": "{what} 无法判断（{cause}）",
+    "for some time not known ({cause}): {what}": "有时段无法判断（{cause}）：{what}",
     "since {at:.1f} s": "自 {at:.1f} 秒起",
     "{at:.1f} to {to:.1f} s": "{at:.1f} 至 {to:.1f} 秒",
     "audio": "音频",

@@ -255,6 +255,8 @@ class WitnessServer:
         library, self._library = self._library, None
         if library is not None:
             await library.close()
+        if self._watching is not None and self._hub is not None:
+            await self._watching.settle(_FAREWELL_S)
         sfu = self._hub.sfu if self._hub is not None else None
         if sfu is not None:
             sfu.close()

@@ -1,5 +1,6 @@
 """Everything about watched calls in one place: consents, findings, and where they go."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -67,7 +68,6 @@ class Watching:
         )
         self.collector = FindingsCollector(self.findings)
         self.calls: AnalyticsCalls | None = None
-        self._paused: set[str] = set()
         self._sessions: dict[str, str] = {}
         self.consents.permitted = self._permit
         hub.consents.desk = self.consents
@@ -89,25 +89,19 @@ class Watching:
         Raises:
             RecorderError: the session's log is not what was written.
         """
-        self._paused.discard(session_id)
         if state == "off":
             self._end(room_id, session_id)
         elif recording is not None:
             is_new = not self.consents.is_known(room_id, session_id)
-            if state == "paused":
-                # What may not be recorded may not be watched either.
-                self._paused.add(session_id)
             if is_new:
                 self.findings.began(room_id, session_id, recording.place, recording.log)
                 self._sessions[room_id] = session_id
                 if self.calls is not None:
                     self.calls.session_started(session_id, room_id, recording.zero_ns)
             if self.calls is not None:
+                # What may not be recorded may not be watched either.
                 self.calls.session_paused(session_id, state == "paused")
             tell_consents(self.consents, room_id, session_id, state, recording)
-            for participant_id in self.consents.holders(session_id):
-                allowed = self.consents.permissions_of(session_id, participant_id)
-                self._permit(session_id, participant_id, allowed)
 
     def _end(self, room_id: str, session_id: str) -> None:
         self.consents.ended(room_id, session_id)
@@ -125,10 +119,20 @@ class Watching:
     def _permit(
         self, session_id: str, participant_id: str, permissions: frozenset[Permission]
     ) -> None:
-        """What may be done with somebody's media from now on; nothing during a pause."""
+        """What may be done with somebody's media from now on."""
         if self.calls is not None:
-            allowed = frozenset() if session_id in self._paused else permissions
-            self.calls.consents(session_id, participant_id, allowed)
+            self.calls.consents(session_id, participant_id, permissions)
+
+    async def settle(self, timeout_s: float) -> None:
+        """The server ends: what goes on ends now, and whoever watches has a last word."""
+        for session_id in self._sessions.values():
+            if self.calls is not None:
+                self.calls.session_ended(session_id)
+        end_s = time.monotonic() + timeout_s
+        while True:
+            if not self.findings.open_count or time.monotonic() >= end_s:
+                return
+            await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         """The server ends."""

@@ -78,7 +78,7 @@ def test_findings_are_told_in_a_line_each() -> None:
     assert [line.strip() for line in lines] == [
         "findings:    1, sealed in checks.jsonl",
         "王芳 · Black picture: brightness 0 (5.0 to 9.0 s)",
-        "Black picture not known (model_missing)",
+        "for some time not known (model_missing): Black picture",
     ]
 
 

@@ -18,7 +18,7 @@ from recorder.sessions import Sessions
 from sfu.model import Role
 from tests.recorder.test_sessions import FakeCapture
 from tests.signaling.scene import Scene
-from tests.witness.test_findings import CARD
+from tests.witness.test_findings import CARD, found
 from witness.config import AlertsConfig, ConsentsConfig
 from witness.recording import RecordingService, SessionRecording
 from witness.sessions import SessionService
@@ -134,17 +134,29 @@ def test_nothing_is_watched_while_nothing_is_recorded(stage: Stage) -> None:
     customer = stage.scene.join("customer-1", Role.CUSTOMER)
     asked = customer.take("consents")[-1]["consents"][0]
     stage.tell("on")
-    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
     stage.tell("paused")
-    assert stage.calls.allowed == {"customer-1": frozenset()}
-    customer.ask("consent.withdraw", permission="face")
+    assert stage.calls.paused
     customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
-    assert stage.calls.allowed == {"customer-1": frozenset()}
     stage.tell("on")
+    assert not stage.calls.paused
     assert stage.calls.allowed == {"customer-1": {PICTURE, FACE}}
     assert [one[0] for one in stage.calls.told].count("started") == 1
     stage.tell("off")
     assert stage.calls.allowed["customer-1"] == frozenset()
+
+
+async def test_what_goes_on_ends_before_the_server_does(stage: Stage) -> None:
+    stage.tell("on")
+    stage.watching.findings.found(found(is_open=True))
+
+    def over(session_id: str) -> None:
+        assert session_id == NAME
+        stage.watching.findings.found(found())
+
+    stage.calls.session_ended = over  # type: ignore[method-assign]
+    await stage.watching.settle(60)
+    assert stage.watching.findings.open_count == 0
+    await stage.watching.settle(60)
 
 
 async def test_nodes_are_told_of_with_what_the_flow_asks_in_them(tmp_path: Path) -> None:
