@@ -1,5 +1,6 @@
 """What whoever watches calls is told: sessions, people, nodes, and what is allowed."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from analytics.detector import Card, Permission
+from analytics.link import Consents, TrackEnded, Wants
 from recorder.config import RecordingConfig
 from recorder.flow import parse_flow
 from recorder.log import EventLog, read_events
@@ -15,10 +17,12 @@ from recorder.log_writer import SessionLog
 from recorder.session import Next, ReRecord, Start, Stop
 from recorder.session_file import write_session
 from recorder.sessions import Sessions
-from sfu.model import Role
+from sfu.model import Role, Source
+from tests.fakes.analytics import FakeWay
 from tests.recorder.test_sessions import FakeCapture
 from tests.signaling.scene import Scene
 from tests.witness.test_findings import CARD, found
+from witness.analytics_service import AnalyticsService
 from witness.config import AlertsConfig, ConsentsConfig
 from witness.recording import RecordingService, SessionRecording
 from witness.sessions import SessionService
@@ -157,6 +161,40 @@ async def test_what_goes_on_ends_before_the_server_does(stage: Stage) -> None:
     await stage.watching.settle(60)
     assert stage.watching.findings.open_count == 0
     await stage.watching.settle(60)
+
+
+async def test_a_withdrawal_closes_the_media_before_it_is_answered(stage: Stage) -> None:
+    """From the customer's page to the plane and the host; virtual time doesn't pass at all."""
+    customer = stage.scene.join("customer-1", Role.CUSTOMER)
+    asked = customer.take("consents")[-1]["consents"][0]
+    way = FakeWay()
+    rooms = stage.scene.hub.sfu.rooms
+    service = AnalyticsService(rooms, way, ["face_presence"], stage.watching.findings)
+    stage.watching.calls = service
+    service.start()
+    await asyncio.sleep(0)
+    way.came()
+    stage.tell("on")
+    way.hello(
+        face_presence=Wants(
+            permissions=frozenset({"face"}), video_height=180, video_sources=frozenset({"camera"})
+        )
+    )
+    track_id = stage.scene.publish(customer, Source.CAMERA)["camera"]
+    assert service.tap_count == 0, "nobody has agreed"
+    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    assert service.tap_count == 1
+    way.take()
+    customer.post("consent.withdraw", permission="face")
+    assert service.tap_count == 0
+    told = way.take()
+    assert [item.permissions for item in told if isinstance(item, Consents)] == [{"picture"}]
+    assert [item.track_id for item in told if isinstance(item, TrackEnded)] == [track_id]
+    # What the host says all the same, because it hasn't heard yet, is not taken.
+    late = found(is_open=True).model_dump_json().encode()
+    way.heard(late)
+    assert stage.watching.findings.lost == {"no_consent": 1}
+    await service.stop()
 
 
 async def test_nodes_are_told_of_with_what_the_flow_asks_in_them(tmp_path: Path) -> None:
