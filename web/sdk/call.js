@@ -758,7 +758,7 @@ export class Call extends Emitter {
     }));
     const guided = this.#advised && this.#signal.silentMs < SILENT_MS;
     protection.tick({ nowMs: this.#clock.now(), guided, entries, sending, receiving });
-    this.#media.setFloor(protection.floorBps, linkOf(entries).availableBps ?? null);
+    this.#media.setFloor(protection.floorBps);
     // Nothing is sent on a line before its offer was answered.
     const isSettled = peer.signalingState === "stable" && this.#media.state === "connected";
     if (!protection.isStuck(entries, isSettled ? sending : [])) return;

@@ -4,7 +4,6 @@ import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
 import { NegotiationQueue } from "./negotiation.js";
 import { KIND_OF } from "./protocol.js";
-import { Floor } from "./floor.js";
 import { withAudioNack, withVideoFloor } from "./sdp.js";
 import { addSendingLine, applyDemand, encodingSizes, encodingsFor } from "./simulcast.js";
 
@@ -71,7 +70,7 @@ export class Media extends Emitter {
   #demand = new Map();
   #restart = false;
   /** What the estimate of the way up shall stay above, as the server says, and as the peer connection was told. */
-  #floor = new Floor();
+  #floor = noFloor();
   /** The answer in force, as the server sent it. */
   #answer = "";
   /** Ends the negotiation under way, when its peer connection is dropped. */
@@ -207,16 +206,14 @@ export class Media extends Emitter {
    * Keeps the browser's estimate of its way up above a rate; to be said again, once a second, while it holds.
    *
    * @param {number | null} bps Null: it may fall.
-   * @param {number | null} [estimateBps] What the browser estimates now, if it says so.
    */
-  setFloor(bps, estimateBps = null) {
+  setFloor(bps) {
     const floor = this.#floor;
-    floor.want(bps);
-    floor.watch(estimateBps);
-    if (!floor.isDue || floor.isQueued) return;
-    floor.isQueued = true;
+    floor.wanted = bps;
+    if (bps === floor.applied || floor.due) return;
+    floor.due = true;
     this.#queue.alone(async () => {
-      floor.isQueued = false;
+      floor.due = false;
       await this.#applyFloor();
     });
   }
@@ -224,13 +221,12 @@ export class Media extends Emitter {
   /** The answer that is in force, once more and with the floor: nobody else has to know. */
   async #applyFloor() {
     const { peer } = this;
-    const floor = this.#floor;
-    const bps = floor.written;
-    if (!peer || !this.#answer || !floor.isDue) return;
+    const floor = this.#floor.wanted;
+    if (!peer || !this.#answer || floor === this.#floor.applied) return;
     try {
       await setLocalOffer(peer, await peer.createOffer({}));
-      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(this.#answer, bps) });
-      floor.applied = bps;
+      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(this.#answer, floor) });
+      if (peer === this.peer) this.#floor.applied = floor;
     } catch {
       // The next answer brings it, or the next time it is said.
       if (peer.signalingState === "have-local-offer") await peer.setLocalDescription({ type: "rollback" }).catch(() => {});
@@ -317,7 +313,7 @@ export class Media extends Emitter {
     this.#spare = [];
     this.#demand.clear();
     this.#answer = "";
-    this.#floor = new Floor();
+    this.#floor = noFloor();
     this.#restart = false;
     for (const transceiver of peer?.getTransceivers() ?? []) this.#red?.forget(transceiver.sender);
     for (const sending of this.sending.values()) sending.transceiver = null;
@@ -374,16 +370,15 @@ export class Media extends Emitter {
       sdp: peer.localDescription?.sdp ?? "", tracks, ...(this.dtlsServer ? { dtls_server: true } : {}),
     });
     if (peer !== this.peer) return;
-    const floor = this.#floor;
-    const bps = floor.written;
+    const floor = this.#floor.wanted;
     try {
-      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(answer.sdp, bps) });
+      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(answer.sdp, floor) });
     } catch (error) {
       throw new WitnessError("bad_sdp", "the browser refused the answer", { cause: error });
     }
     if (peer === this.peer) {
       this.#answer = answer.sdp;
-      floor.applied = bps;
+      this.#floor.applied = floor;
     }
     this.#learn(peer, answer);
   }
@@ -485,4 +480,8 @@ async function setLocalOffer(peer, offer) {
 /** @param {RTCRtpTransceiver} transceiver */
 function kindOf(transceiver) {
   return transceiver.receiver.track.kind;
+}
+
+function noFloor() {
+  return { wanted: /** @type {number | null} */ (null), applied: /** @type {number | null} */ (null), due: false };
 }
