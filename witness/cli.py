@@ -15,6 +15,7 @@ from witness.cli_bench import add_bench
 from witness.cli_capture import add_capture
 from witness.cli_common import add_command, add_commands, add_config, add_session
 from witness.cli_compose import add_compose
+from witness.cli_detector import add_detector
 from witness.cli_evidence import add_evidence
 from witness.cli_loadtest import add_loadtest
 from witness.cli_models import add_models
@@ -85,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_play(commands_)
     add_archive(commands_)
     add_models(commands_)
+    add_detector(commands_)
     add_analytics(commands_)
     _add_token(commands_)
     _add_staff_token(commands_)

@@ -5,6 +5,7 @@ from witness.i18n_zh_archive import ARCHIVE
 from witness.i18n_zh_bench import BENCH
 from witness.i18n_zh_capture import CAPTURE
 from witness.i18n_zh_compose import COMPOSE
+from witness.i18n_zh_detector import DETECTOR
 from witness.i18n_zh_evidence import EVIDENCE
 from witness.i18n_zh_loadtest import LOADTEST
 from witness.i18n_zh_models import MODELS
@@ -16,6 +17,7 @@ CATALOGUE: dict[str, str] = {
     **BENCH,
     **CAPTURE,
     **COMPOSE,
+    **DETECTOR,
     **EVIDENCE,
     **LOADTEST,
     **MODELS,

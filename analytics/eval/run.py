@@ -1,7 +1,7 @@
 """Runs detectors over a clip as a host would, without one: at their own rates, in order of time."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -172,8 +172,19 @@ def _named(finding: Finding, subject: Subject) -> Finding:
     )
 
 
-def run_clip(clip: Clip, directory: Path, detectors: Sequence[Detector]) -> Run:
+def run_clip(
+    clip: Clip,
+    directory: Path,
+    detectors: Sequence[Detector],
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
     """Runs detectors over one clip.
+
+    Args:
+        clip: its label.
+        directory: where its media are.
+        detectors: loaded ones.
+        progress: told how many µs of how many are done.
 
     Raises:
         EvalError: its media can't be opened.
@@ -190,6 +201,8 @@ def run_clip(clip: Clip, directory: Path, detectors: Sequence[Detector]) -> Run:
     for item in items_of(clip, directory, video_hz, height, chunk_ms):
         now_us = item.at_us if isinstance(item, Mark) else item.pts_us
         stage.give(item, item.end_us if isinstance(item, AudioChunk) else now_us)
+        if progress is not None:
+            progress(min(now_us, clip.duration_us - 1), clip.duration_us)
     stage.finish(clip.duration_us)
     return stage.run
 
