@@ -241,7 +241,7 @@ class Status(_Message):
     """How the host is, every second or so; counters since its start.
 
     Attributes:
-        seconds: time spent in each detector.
+        seconds: processor time of the thread that runs each detector.
         restarts: of each detector.
         dropped: items not looked at, by detector and reason.
         queue_depth: items that wait, by detector.

@@ -13,11 +13,18 @@ BUILTIN_GROUPS: dict[str, tuple[str, ...]] = {
         "same_frame",
         "face_quality",
         "person_swap",
+        "same_person",
         "liveness_hint",
         "phone",
     ),
     "hearing": ("speech_activity", "sound_health", "second_voice"),
-    "words": ("required_statements", "prohibited_promises", "clear_answer", "speech_rate"),
+    "words": (
+        "required_statements",
+        "prohibited_promises",
+        "clear_answer",
+        "speech_rate",
+        "coaching",
+    ),
 }
 """Built-in detectors that share a model, or cost next to nothing."""
 

@@ -169,7 +169,7 @@ class Worker:
 
     def _guarded(self, name: str, call: Any) -> Any:
         """Runs a detector's code, and notes what it costs."""
-        began = time.perf_counter()
+        began = time.thread_time()
         with self._doing(name):
             try:
                 return call()
@@ -177,7 +177,7 @@ class Worker:
                 self._forget(name, error)
                 return None
             finally:
-                spent = time.perf_counter() - began
+                spent = time.thread_time() - began
                 self._seconds[name] = self._seconds.get(name, 0.0) + spent
 
     @contextlib.contextmanager
@@ -213,7 +213,8 @@ class Worker:
                 self._wake.clear()
 
     def _work_once(self, name: str, detector: Defers) -> None:
-        began = self._working_since = time.monotonic()
+        self._working_since = time.monotonic()
+        began = time.thread_time()
         try:
             with self._doing(name, 1):
                 done = detector.work()
@@ -227,7 +228,7 @@ class Worker:
             self._forget(name, error)
         finally:
             self._working_since = None
-            spent = time.monotonic() - began
+            spent = time.thread_time() - began
             self._seconds[name] = self._seconds.get(name, 0.0) + spent
 
 
