@@ -220,6 +220,10 @@ class UnknownCause(StrEnum):
     NO_HOST = "no_host"
     UNDECODABLE = "undecodable"
     CONFIG = "config"
+    NO_MEDIA = "no_media"
+    """A track that is not muted brings nothing."""
+    PAUSED = "paused"
+    """The recording pauses: what is not recorded is not watched."""
 
 
 class Unknown(_Message):

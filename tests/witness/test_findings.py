@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +168,16 @@ def test_unknown_times_are_logged_and_never_told(stage: Stage) -> None:
     assert not stage.hints
     assert not stage.posts
     assert ("face_presence", "unknown", "unknown") in stage.desk.counts
+
+
+def test_every_cause_is_explained_in_both_languages() -> None:
+    strings = (Path(__file__).parents[2] / "web/app/playback_strings.js").read_text("utf-8")
+    told = {
+        cause: (zh, en)
+        for cause, zh, en in re.findall(r'"unknown\.(\w+)": \["([^"]+)", "([^"]+)"\]', strings)
+    }
+    assert set(UnknownCause) <= told.keys()
+    assert all(not told[cause][0].isascii() and told[cause][1].isascii() for cause in UnknownCause)
 
 
 NOT_TAKEN: list[tuple[str, dict[str, Any]]] = [

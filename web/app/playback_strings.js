@@ -116,6 +116,8 @@ export const PLAYBACK_STRINGS = {
   "unknown.no_host": ["检测服务未运行", "no detectors were running"],
   "unknown.undecodable": ["媒体无法解码", "media could not be decoded"],
   "unknown.config": ["配置有误", "wrong settings"],
+  "unknown.no_media": ["未收到媒体", "no media arrived"],
+  "unknown.paused": ["录制已暂停", "the recording was paused"],
   "unknown.unknown": ["原因未知", "cause unknown"],
 
   "evidence.title": ["证据", "Evidence"],
