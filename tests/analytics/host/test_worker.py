@@ -1,0 +1,145 @@
+"""Inside a worker, and what waits for one; without processes."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from analytics.detector import AudioChunk, Finding, Mark, Output, Subject, VideoFrame
+from analytics.host.config import HostConfig
+from analytics.host.frames import Frames
+from analytics.host.queue import WorkerQueue
+from analytics.host.wire import Batch, Flush, FrameAt, Setup, Unwatch, WatchThis
+from analytics.host.worker import Worker
+from tests.analytics.host.detectors import Counter
+
+NAME = "tests.analytics.host.test_worker:Together"
+
+
+class Together(Counter):
+    """Its model takes many pictures at once."""
+
+    prepared: ClassVar[list[int]] = []
+
+    def prepare(self, frames: Sequence[VideoFrame]) -> None:
+        self.prepared.append(len(frames))
+        for frame in frames:
+            frame.shared["mean"] = float(frame.image.mean())
+
+    def watch(self, subject: Subject) -> Any:
+        return self
+
+    def process(self, item: Any) -> Sequence[Output]:
+        assert not item.image.flags.writeable
+        return [Finding("picture", item.pts_us, item.pts_us, score=item.shared["mean"] / 255)]
+
+    def flush(self, at_us: int) -> Sequence[Output]:
+        return [Finding("watched", 0, at_us)]
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+        self.frames = Frames(1 << 20)
+        memory = np.zeros(1 << 20, np.uint8)
+        memory[: 1 << 16] = 51
+        memory[1 << 16 :] = 102
+        setup = Setup({NAME: {}}, 0, 0, 0)
+        self.marker = bytearray(b"\xff\xff")
+        self.worker = Worker(setup, self.said.append, self.marker, memory)
+        self.worker.load()
+
+    def outs(self) -> list[dict[str, Any]]:
+        return [item for item in self.said if item["type"] == "out"]
+
+
+def at(track: str, pts_us: int, offset: int = 0) -> FrameAt:
+    return FrameAt(track, "a", pts_us, offset, (8, 8, 3))
+
+
+def test_a_model_sees_the_pictures_of_all_tracks_at_once() -> None:
+    Together.prepared.clear()
+    bench = Bench()
+    assert bench.said[0]["detectors"][NAME]["needs"]["video"]["rate_hz"] == 10.0
+    subjects = [Subject("s", "a", "t"), Subject("s", "b", "u")]
+    begin = [WatchThis(number, NAME, subject) for number, subject in enumerate(subjects, 1)]
+    bench.worker.take(Batch(1, tuple(begin)))
+    orders = ((at("t", 1), (1,)), (at("u", 2, 1 << 16), (2,)), (at("t", 3), (1,)))
+    bench.worker.take(Batch(2, orders))
+    assert Together.prepared == [3]
+    assert [(out["watch"], out["data"]["score"]) for out in bench.outs()] == [
+        (1, 0.2),
+        (2, 0.4),
+        (1, 0.2),
+    ]
+    bench.worker.take(Batch(3, (Flush(1, 5), Unwatch(2, 6), (at("u", 7), (2,)))))
+    assert [out["data"]["end_us"] for out in bench.outs()[3:]] == [5, 6]
+    assert [item["batch"] for item in bench.said if item["type"] == "done"] == [1, 2, 3]
+    assert bench.marker == b"\xff\xff"
+
+
+def queue(limit: int = 3) -> tuple[WorkerQueue, list[FrameAt]]:
+    freed: list[FrameAt] = []
+    return WorkerQueue(limit, freed.append), freed
+
+
+def chunk(pts_us: int) -> AudioChunk:
+    return AudioChunk("t", "a", pts_us, np.zeros(512, np.float32))
+
+
+def test_the_newest_win_and_what_is_no_media_stays() -> None:
+    waiting, freed = queue()
+    waiting.order(WatchThis(1, "d", Subject("s")))
+    for number in range(5):
+        waiting.put(at("t", number), (1,), ("d",))
+    waiting.put(Mark("challenge", 9), (1,), ("d",))
+    waiting.put(chunk(5), (1,), ("d", "e"))
+    assert [frame.pts_us for frame in freed] == [0, 1, 2]
+    assert waiting.dropped == {"d": {"queue_full": 3}}
+    assert (waiting.depth("d"), waiting.depth("e")) == (3, 1)
+    first = waiting.take(2)
+    assert isinstance(first[0], WatchThis)
+    assert [order[0].pts_us for order in first[1:]] == [3, 4]  # type: ignore[index, union-attr]
+    assert len(waiting.take(100)) == 2
+    assert len(waiting) == 0
+
+
+def test_what_may_not_be_looked_at_any_more_is_taken_out() -> None:
+    waiting, freed = queue(10)
+    waiting.put(at("t", 1), (1, 2), ("d", "e"))
+    waiting.put(at("t", 2), (2,), ("e",))
+    waiting.order(Unwatch(2, 3))
+    waiting.drop_of(lambda _, watch: watch == 1)
+    assert [order[1] if isinstance(order, tuple) else order for order in waiting.take(9)] == [
+        (1,),
+        Unwatch(2, 3),
+    ]
+    assert [frame.pts_us for frame in freed] == [2]
+    assert waiting.dropped == {"e": {"no_consent": 1}}
+
+
+def test_a_picture_is_held_until_the_last_has_let_it_go() -> None:
+    frames = Frames(4 << 16)
+    image = np.full((100, 200, 3), 7, np.uint8)
+    offsets = [frames.put(image) for _ in range(4)]
+    assert offsets == [0, 1 << 16, 2 << 16, 3 << 16]
+    assert frames.put(image) is None
+    assert offsets[1] is not None
+    frames.hold(offsets[1])
+    frames.release(offsets[1])
+    assert frames.put(image) is None
+    frames.release(offsets[1])
+    assert frames.held == 3
+    assert frames.put(np.zeros((200, 200, 3), np.uint8)) is None, "two places are needed"
+    assert frames.put(image) == offsets[1]
+    frames.close()
+
+
+def test_a_detector_has_one_place() -> None:
+    with pytest.raises(ValueError, match="a is in two groups: x and y"):
+        HostConfig(groups={"x": ("a",), "y": ("a",)})
+    config = HostConfig(
+        detectors={"a": {}, "b": {}, "c": {}}, groups={"x": ("a", "z"), "y": ("w",)}
+    )
+    assert config.layout() == {"x": ("a",), "b": ("b",), "c": ("c",)}
