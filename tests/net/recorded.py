@@ -6,10 +6,11 @@ from typing import Any
 
 import av
 
-from recorder.backfill.form import unpack
 from recorder.backfill.ledger import Counts
+from recorder.backfill.store import read_stored
 from recorder.compose.session import survey_all
 from recorder.config import RecordedRooms, RecordingConfig
+from recorder.envelope import MasterKeys
 from recorder.log import read_events
 from recorder.playback.opening import open_recording
 from recorder.playback.remux import remux_track
@@ -31,10 +32,18 @@ __all__ = [
 ]
 
 
-def recording_settings(directory: Path) -> Settings:
+def recording_settings(directory: Path, *, encrypted: bool = False) -> Settings:
     """A server in the namespaces that records every room, in files of two seconds."""
     directory.mkdir()
-    recording = RecordingConfig(directory=directory, rooms=RecordedRooms.ALL, segment_seconds=2)
+    key = directory.with_name("recording.key")
+    if encrypted:
+        key.write_bytes(bytes(range(32)))
+    recording = RecordingConfig(
+        directory=directory,
+        rooms=RecordedRooms.ALL,
+        segment_seconds=2,
+        key_file=key if encrypted else None,
+    )
     settings = far_settings()
     # A page that was closed keeps its place, and the room its recording, for no longer than this.
     signaling = settings.signaling.model_copy(update={"resume_window_s": 10.0})
@@ -44,11 +53,12 @@ def recording_settings(directory: Path) -> Settings:
 class Recorded:
     """The only session of a server."""
 
-    def __init__(self, call: Scene, directory: Path) -> None:
+    def __init__(self, call: Scene, directory: Path, keys: MasterKeys | None = None) -> None:
         assert isinstance(call.server, WitnessServer)
         assert call.server.backfill is not None
         self._service = call.server.backfill
         self._directory = directory
+        self.keys = keys
 
     @property
     def place(self) -> Path:
@@ -85,15 +95,18 @@ def sealed_and_verified(place: Path, root: Path) -> Result:
         return verify(file, trusted)
 
 
-def uploaded_frames(place: Path, track: str) -> list[bytes]:
+def uploaded_frames(place: Path, track: str, keys: MasterKeys | None = None) -> list[bytes]:
     """Frames that were uploaded of a track."""
-    files = sorted((place / "tracks" / track / "backfill").glob("*.frames"))
-    return [frame.data for file in files for frame in unpack(file.read_bytes())]
+    files = sorted((place / "tracks" / track / "backfill").glob("*.frames*"))
+    names = [file.relative_to(place).as_posix() for file in files]
+    return [frame.data for name in names for frame in read_stored(place, name, keys)]
 
 
-def playable_frames(place: Path, out: Path) -> dict[str, list[bytes]]:
+def playable_frames(
+    place: Path, out: Path, keys: MasterKeys | None = None
+) -> dict[str, list[bytes]]:
     """Frames of the files that ``witness compose`` makes of the tracks, by track."""
-    recording, surveys = survey_all(open_recording(place))
+    recording, surveys = survey_all(open_recording(place, keys=keys))
     found = {}
     for source, survey in zip(recording.sources, surveys, strict=True):
         made = remux_track(source, survey, out, epoch_us=0)

@@ -22,6 +22,7 @@ from tests.net.recorded import (
     sealed_and_verified,
     uploaded_frames,
 )
+from witness.recording import load_key
 
 log = logging.getLogger(__name__)
 pytestmark = browser_marks(400)
@@ -34,14 +35,16 @@ EXPECTED = [BROKEN_SOCKET, "ERR_"]
 
 @pytest.fixture
 async def recorded(
-    path: Path, chromium: Browser, tmp_path: FilePath
+    request: pytest.FixtureRequest, path: Path, chromium: Browser, tmp_path: FilePath
 ) -> AsyncIterator[tuple[Stage, Recorded]]:
-    """A server that records, at the far end of a path."""
+    """A server that records, encrypted if it is asked for, at the far end of a path."""
     path.heal()
     directory = tmp_path / "recordings"
+    encrypted = getattr(request, "param", "plain") == "encrypted"
+    settings = recording_settings(directory, encrypted=encrypted)
     with inside(path.server):
-        async with stage(chromium, recording_settings(directory), expected=EXPECTED) as made:
-            yield made, Recorded(made.call, directory)
+        async with stage(chromium, settings, expected=EXPECTED) as made:
+            yield made, Recorded(made.call, directory, load_key(settings.recording))
             path.heal()
 
 
@@ -63,6 +66,7 @@ async def _call(path: Path, made: Stage, recorded: Recorded, seconds: float) -> 
     return customer
 
 
+@pytest.mark.parametrize("recorded", ["plain", "encrypted"], indirect=True)
 async def test_chromium_fills_what_70_percent_of_loss_took(
     path: Path, recorded: tuple[Stage, Recorded], tmp_path: FilePath
 ) -> None:
@@ -92,14 +96,18 @@ async def _is_sealed_whole(recording: Recorded, root: FilePath) -> None:
     place = recording.copied(root)
     result = await asyncio.to_thread(sealed_and_verified, place, root)
     log.info("%s", {step.name: step.detail for step in result.steps})
-    played = await asyncio.to_thread(playable_frames, place, root)
+    keys = recording.keys
+    if keys is not None:
+        media = [path for path in (place / "tracks").rglob("*") if path.suffix != ".json"]
+        assert all(path.suffix == ".enc" for path in media if path.is_file())
+    played = await asyncio.to_thread(playable_frames, place, root, keys)
     kinds = {item["track"]: item["codec"] for item in recording.logged("digest.batch")}
     for track, codec in kinds.items():
-        uploaded, there = uploaded_frames(place, track), set(played.get(track, ()))
+        uploaded, there = uploaded_frames(place, track, keys), set(played.get(track, ()))
         brought = sum(frame in there for frame in uploaded)
         log.info("%s %s: %d of %d uploaded frames play", codec, track, brought, len(uploaded))
         assert brought >= (1 if codec == "opus" else 0.99) * len(uploaded)
-    assert sum(len(uploaded_frames(place, track)) for track in kinds) > 100
+    assert sum(len(uploaded_frames(place, track, keys)) for track in kinds) > 100
     (timeline,) = (step for step in result.steps if step.name == "timeline")
     assert "filled" in timeline.detail
     (client,) = (step for step in result.steps if step.name == "client")

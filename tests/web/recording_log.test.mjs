@@ -84,6 +84,19 @@ test("streams are apart, layers of one picture together, a step back begins anew
   assert.deepEqual(plain(unpackFrames(chunks[0].body)[0].data), [1, 2]);
 });
 
+test("a frame that is handed over twice is logged once", () => {
+  const { log: made, chunks } = log();
+  const video = (timestamp, ...data) => made.take({ ssrc: 1, timestamp, codec: "vp8", data: bytes(...data) }, 0);
+  video(1000, 1, 2, 3);
+  video(1000, 1, 2, 3);
+  video(4000, 4);
+  video(4000, 4);
+  video(7000, 3);
+  made.flush();
+  const [{ frames, body }] = chunks;
+  assert.deepEqual([frames, unpackFrames(body).map(({ data }) => plain(data))], [3, [[1, 2, 3], [4], [3]]]);
+});
+
 test("a stream that pauses finishes its chunk; frames are copied; what can't be read is counted", () => {
   const { log: made, chunks } = log();
   const data = bytes(1, 2, 3);
