@@ -4,7 +4,7 @@
 """
 
 from base64 import b64decode
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from pydantic import (
@@ -15,10 +15,12 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import from_json
 
 from sfu.model import Source
+from signaling.deflated import inflated
 from signaling.errors import ErrorCode, RefusedError
 
 __all__ = [
@@ -159,13 +161,36 @@ class DeclaredTrack(_Strict):
     encodings: Annotated[tuple[DeclaredEncoding, ...], FailFast()] = Field(default=(), max_length=8)
 
 
-class OfferData(_Strict):
-    """Fields of ``offer``."""
+MAX_SDP: Final = 65_536
+"""Characters of an offer, deflated or not."""
 
-    sdp: str = Field(min_length=1, max_length=65_536)
+
+class OfferData(_Strict):
+    """Fields of ``offer``: the SDP as it is, or deflated."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["sdp"]}, {"required": ["sdp_deflate"]}]}
+    )
+
+    sdp: str | None = Field(default=None, min_length=1, max_length=MAX_SDP)
+    sdp_deflate: str | None = Field(default=None, min_length=1, max_length=MAX_SDP)
     # Telling all that is wrong with thousands of items would take the loop half a second.
     tracks: Annotated[tuple[DeclaredTrack, ...], FailFast()] = Field(max_length=32)
     dtls_server: bool = False
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.sdp is None) == (self.sdp_deflate is None):
+            raise ValueError("either sdp or sdp_deflate")
+        return self
+
+    def text(self) -> str:
+        """The SDP.
+
+        Raises:
+            ValueError: it is no deflated text.
+        """
+        return self.sdp if self.sdp is not None else inflated(self.sdp_deflate or "", MAX_SDP)
 
 
 class OfferMessage(_Request):

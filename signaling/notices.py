@@ -69,7 +69,7 @@ __all__ = [
     "rfc3339",
 ]
 
-FEATURES: tuple[str, ...] = ("layers", "protection", "dtls_server")
+FEATURES: tuple[str, ...] = ("layers", "protection", "dtls_server", "sdp_deflate")
 """Optional additions to the protocol every server of this version has."""
 
 RECORDING = "recording"
@@ -225,12 +225,14 @@ class SubscribedLine(_Value):
 
 
 class AnswerReply(ServerData):
-    """Reply to ``offer``."""
+    """Reply to ``offer``; the SDP is deflated if that of the offer was."""
 
     type = "answer"
     delivery = Delivery.REPLY
+    omit_none = True
 
-    sdp: str
+    sdp: str | None = None
+    sdp_deflate: str | None = None
     published: tuple[PublishedLine, ...]
     subscribed: tuple[SubscribedLine, ...]
 

@@ -6,6 +6,7 @@ from sfu.model import Offer, Role, Size, Track, TrackDeclaration
 from signaling.clock import Deadlines, Instant
 from signaling.config import MutePolicy, SignalingConfig
 from signaling.deadlines import Due, DueKey
+from signaling.deflated import deflated
 from signaling.errors import ErrorCode, IllegalTransitionError, RefusedError
 from signaling.member import Member
 from signaling.messages import (
@@ -118,12 +119,18 @@ class Requests:
             )
             for item in message.data.tracks
         ]
+        try:
+            sdp = message.data.text()
+        except ValueError as error:
+            raise RefusedError(ErrorCode.BAD_SDP, f"sdp_deflate: {error}") from error
         answer = member.participant.negotiate(
-            Offer(sdp=message.data.sdp, tracks=declared, dtls_server=message.data.dtls_server)
+            Offer(sdp=sdp, tracks=declared, dtls_server=message.data.dtls_server)
         )
         tracks = member.participant.room.tracks
+        is_deflated = message.data.sdp_deflate is not None
         return AnswerReply(
-            sdp=answer.sdp,
+            sdp=None if is_deflated else answer.sdp,
+            sdp_deflate=deflated(answer.sdp) if is_deflated else None,
             published=tuple(
                 PublishedLine(mid=mid, track_id=track_id)
                 for mid, track_id in answer.published.items()

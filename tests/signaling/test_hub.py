@@ -6,6 +6,7 @@ import pytest
 
 from sfu import Role, SfuConfig, Source
 from signaling.config import LimitsConfig, SignalingConfig
+from signaling.deflated import deflated, inflated
 from tests.fakes.engine import Event
 from tests.signaling.offers import offer_sdp
 from tests.signaling.scene import End, Scene, resume_token
@@ -156,6 +157,20 @@ def test_unusable_offer_is_refused_and_the_call_goes_on() -> None:
     rm = scene.join()
     assert rm.ask("offer", sdp="v=0\r\nnonsense", tracks=[])["data"]["code"] == "bad_sdp"
     assert rm.ask("message", text="x")["type"] == "ok"
+
+
+def test_a_deflated_offer_has_a_deflated_answer() -> None:
+    scene = Scene()
+    rm = scene.join("rm-1", publish=[Source.MICROPHONE])
+    sdp = offer_sdp([("audio", "sendonly")])
+    tracks = [{"mid": "0", "source": "microphone"}]
+    plain = rm.ask("offer", sdp=sdp, tracks=tracks)["data"]
+    packed = rm.ask("offer", sdp_deflate=deflated(sdp), tracks=tracks)["data"]
+    assert "sdp_deflate" not in plain
+    assert "sdp" not in packed
+    assert inflated(packed["sdp_deflate"], 65_536).splitlines()[2:] == plain["sdp"].splitlines()[2:]
+    refused = rm.ask("offer", sdp_deflate="AAAA", tracks=tracks)["data"]
+    assert (refused["code"], "sdp_deflate" in refused["message"]) == ("bad_sdp", True)
 
 
 def test_media_state_is_reported_to_its_participant() -> None:

@@ -24,7 +24,8 @@ def layers(scene: Scene) -> object:
 def test_the_feature_is_announced() -> None:
     scene = Scene()
     end = scene.join()
-    assert end.take("joined")[0]["features"] == ["layers", "protection", "dtls_server"]
+    features = end.take("joined")[0]["features"]
+    assert features == ["layers", "protection", "dtls_server", "sdp_deflate"]
 
 
 def test_hidden_tracks_are_not_sent_and_shown_ones_are() -> None:

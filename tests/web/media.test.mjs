@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { canDeflate, deflated, inflated } from "../../web/sdk/deflate.js";
 import { WitnessError } from "../../web/sdk/errors.js";
 import { Media } from "../../web/sdk/media.js";
 import { withVideoFloor } from "../../web/sdk/sdp.js";
@@ -61,6 +62,23 @@ test("a server that can be is asked to be the DTLS client", async () => {
   media.dtlsServer = true;
   await media.rebuild();
   assert.equal(offers[1].dtls_server, true);
+});
+
+test("offers and answers are deflated where the server takes that", async () => {
+  const parts = setup();
+  const { media, offers, peers } = parts;
+  parts.answer = async () => ({ sdp_deflate: await deflated(VIDEO), published: [], subscribed: [] });
+  media.deflates = true;
+  await media.publish("camera", fakeTrack("video"), false);
+  assert.equal("sdp" in offers[0], false);
+  assert.equal(await inflated(offers[0].sdp_deflate), peers[0].localDescription.sdp);
+  assert.deepEqual(peers[0].answers, [VIDEO]);
+});
+
+test("what was deflated is the same when inflated, and what wasn't is refused", async () => {
+  assert.equal(canDeflate(), true);
+  for (const text of ["", "v=0\r\n", "金融双录".repeat(5000)]) assert.equal(await inflated(await deflated(text)), text);
+  for (const packed of ["", "!", "AAAA", (await deflated(VIDEO)).slice(0, 40)]) await assert.rejects(inflated(packed));
 });
 
 test("a path that ICE found is told of while the handshake is under way", async () => {

@@ -1,10 +1,11 @@
 import { AudioProtection } from "./audio_protection.js";
 import { Timer } from "./clock.js";
 import { connectionStatus } from "./connection.js";
+import { canDeflate } from "./deflate.js";
 import { cameraConstraints, deviceError, microphoneConstraints } from "./devices.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
-import { DTLS_SERVER, KIND_OF, LAYERS, MAX_TEXT, PROTECTION, RECORDING } from "./protocol.js";
+import { DTLS_SERVER, KIND_OF, LAYERS, MAX_TEXT, PROTECTION, RECORDING, SDP_DEFLATE } from "./protocol.js";
 import { uploadRate } from "./recording.js";
 import { MediaRecovery } from "./recovery.js";
 import { Roster } from "./roster.js";
@@ -452,6 +453,7 @@ export class Call extends Emitter {
     this.#advised = data.features?.includes(PROTECTION) ?? false;
     this.#media.copied = this.#advised;
     this.#media.dtlsServer = data.features?.includes(DTLS_SERVER) ?? false;
+    this.#media.deflates = (data.features?.includes(SDP_DEFLATE) ?? false) && canDeflate();
     if (this.#recording) this.#recording.participant = data.participant_id;
     this.#media.recorded = (data.features?.includes(RECORDING) ?? false) && this.#recording !== null;
     this.#sizes?.startOver();

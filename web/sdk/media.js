@@ -1,5 +1,6 @@
 import { applyCodecPreference } from "./codecs.js";
 import { PulseCheck } from "./connection.js";
+import { deflated, inflated } from "./deflate.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
 import { NegotiationQueue } from "./negotiation.js";
@@ -60,6 +61,8 @@ export class Media extends Emitter {
   recorded = false;
   /** The server takes the DTLS client's part: what is left to the browser is then one flight of one packet. */
   dtlsServer = false;
+  /** The server takes offers deflated, and this browser can. */
+  deflates = false;
   /** @type {Lines} */
   #lines = { audio: 0, video: 0 };
   /** @type {Record<Kind, RTCRtpTransceiver[]>} */
@@ -366,18 +369,21 @@ export class Media extends Emitter {
       const sizes = this.layered ? encodingSizes(transceiver.sender) : [];
       return [{ mid: transceiver.mid, source, muted, ...(sizes.length > 0 ? { encodings: sizes } : {}) }];
     });
+    const offer = peer.localDescription?.sdp ?? "";
     const answer = await this.#sendOffer({
-      sdp: peer.localDescription?.sdp ?? "", tracks, ...(this.dtlsServer ? { dtls_server: true } : {}),
+      ...(this.deflates ? { sdp_deflate: await deflated(offer) } : { sdp: offer }),
+      tracks, ...(this.dtlsServer ? { dtls_server: true } : {}),
     });
+    const sdp = answer.sdp ?? (await inflated(answer.sdp_deflate ?? ""));
     if (peer !== this.peer) return;
     const floor = this.#floor.wanted;
     try {
-      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(answer.sdp, floor) });
+      await peer.setRemoteDescription({ type: "answer", sdp: withVideoFloor(sdp, floor) });
     } catch (error) {
       throw new WitnessError("bad_sdp", "the browser refused the answer", { cause: error });
     }
     if (peer === this.peer) {
-      this.#answer = answer.sdp;
+      this.#answer = sdp;
       this.#floor.applied = floor;
     }
     this.#learn(peer, answer);

@@ -49,12 +49,14 @@
  * @property {number} [latest_seq] In `resumed`: the highest number given out; this state includes it.
  *
  * @typedef {object} Offer
- * @property {string} sdp
+ * @property {string} [sdp]
+ * @property {string} [sdp_deflate] In place of `sdp`: see `deflate.js`.
  * @property {{ mid: string, source: Source, muted: boolean, encodings?: import("./simulcast.js").EncodingSize[] }[]} tracks
  * @property {boolean} [dtls_server] The server may be the DTLS client.
  *
  * @typedef {object} Answer
- * @property {string} sdp
+ * @property {string} [sdp]
+ * @property {string} [sdp_deflate] In place of `sdp`, where the offer had that.
  * @property {{ mid: string, track_id: string }[]} published
  * @property {{ mid: string, track_id: string, participant_id: string }[]} subscribed
  *
@@ -122,6 +124,7 @@ export const PROTECTION = "protection";
 export const LAYERS = "layers";
 /** Names that the server may be told to take the DTLS client's part. */
 export const DTLS_SERVER = "dtls_server";
+export const SDP_DEFLATE = "sdp_deflate";
 /** Names the server's addition for recordings. */
 export const RECORDING = "recording";
 /** Code points of a text message. */
