@@ -69,8 +69,13 @@ class SecondVoiceConfig(DetectorConfig):
     colour: float = Field(
         default=0.3, gt=0, description="Difference in colour that it takes as well, in spreads."
     )
+    strange_colour: float = Field(
+        default=0.6,
+        gt=0,
+        description="Difference in colour with which half the difference in pitch is enough.",
+    )
     quiet_db: float = Field(
-        default=12.0, gt=0, description="So much quieter, less of a difference is enough."
+        default=9.0, gt=0, description="So much quieter, less of a difference is enough."
     )
     whisper_s: float = Field(
         default=0.6, gt=0, description="Shorter whispering is not told from breath."
@@ -276,7 +281,8 @@ class SecondVoiceWatch:
         semitones = main.semitones_to(other)
         colour = main.distance_to(other)
         quieter_db = main.level_db - other.level_db
-        needed = config.semitones * (0.6 if quieter_db >= config.quiet_db else 1.0)
+        is_strange = colour >= config.strange_colour or quieter_db >= config.quiet_db
+        needed = config.semitones * (0.55 if is_strange else 1.0)
         if abs(semitones) >= needed and colour >= config.colour:
             track.prompted_us = segment.end_us
             score = min(1.0, 0.4 + 0.1 * (abs(semitones) - needed) + 0.5 * (colour - config.colour))

@@ -38,7 +38,7 @@ class Cutting:
     least_ms: int = 128
     most_ms: int = 12_000
     look_back_ms: int = 4_000
-    partial_ms: int = 960
+    partial_ms: int = 576
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ MAIN = np.concatenate([np.concatenate([voice(2, 210), silence(0.8, 0.0003)]) for
 PAUSE = silence(0.8, 0.0003)
 
 
-def heard(*parts: np.ndarray, others: list[AudioChunk] | None = None) -> list[Finding]:
-    watch = SecondVoice(SecondVoiceConfig(), LevelVoice()).watch(SUBJECT)
+def heard(
+    *parts: np.ndarray, others: list[AudioChunk] | None = None, **settings: float
+) -> list[Finding]:
+    config = SecondVoiceConfig.model_validate(settings)
+    watch = SecondVoice(config, LevelVoice()).watch(SUBJECT)
     items = sorted(
         [*sound_chunks(np.concatenate(parts)), *(others or [])], key=lambda one: one.pts_us
     )
@@ -38,9 +41,15 @@ def test_voice_of_another_pitch_and_colour(pitch_hz: float) -> None:
 
 
 def test_quiet_voice_needs_less_of_a_difference() -> None:
-    other = voice(1.5, 170, formants=0.85)
-    assert heard(MAIN, other, PAUSE) == []
-    assert "second_voice" in kinds(heard(MAIN, 0.1 * other, PAUSE))
+    other = voice(1.5, 165, formants=0.96)
+    assert heard(MAIN, other, PAUSE, strange_colour=9) == []
+    assert "second_voice" in kinds(heard(MAIN, 0.1 * other, PAUSE, strange_colour=9))
+
+
+def test_voice_of_quite_another_colour_needs_less_of_a_difference() -> None:
+    other = voice(1.5, 165, formants=0.8)
+    assert heard(MAIN, other, PAUSE, strange_colour=9) == []
+    assert "second_voice" in kinds(heard(MAIN, other, PAUSE))
 
 
 def test_voice_within_a_turn() -> None:

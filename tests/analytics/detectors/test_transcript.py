@@ -90,7 +90,10 @@ def test_nothing_is_told_before_the_words_of_it() -> None:
 
 def test_partial_results_come_while_somebody_speaks() -> None:
     outputs = run(detector("全部", partial_results=True), chunks("#" * 30 + "." * 10))
-    assert [one.is_final for one in utterances(outputs)] == [False, False, True]
+    *partial, final = utterances(outputs)
+    assert len(partial) in range(4, 6)
+    assert not any(one.is_final for one in partial)
+    assert final.is_final
     assert len({one.start_us for one in utterances(outputs)}) == 1
 
 
