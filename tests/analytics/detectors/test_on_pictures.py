@@ -9,13 +9,13 @@ import numpy as np
 from analytics.detector import Detector, Finding, Outcome, Subject, VideoFrame
 from analytics.detectors.face_presence import FacePresence
 from analytics.detectors.face_quality import FaceQuality
-from analytics.detectors.person_swap import PersonSwap
+from analytics.detectors.person_swap import PersonSwap, PersonSwapConfig
 from analytics.detectors.phone import Phone
 from analytics.detectors.picture_health import PictureHealth
 from analytics.detectors.same_person import SamePerson, SamePersonConfig
 from analytics.eval.overlays import with_phone
 from analytics.eval.scene import Camera, Placed, Shot
-from tests.fakes.pictures import everybody, models_with
+from tests.fakes.pictures import astronaut, everybody, models_with
 
 
 def said(
@@ -55,6 +55,21 @@ def test_swap_is_found_and_movement_is_none() -> None:
     found = said(PersonSwap, lambda at: Shot([one if at < 6 else other]), 12)
     assert [(6 < at <= 12, kind) for at, kind in found] == [(True, "person_swapped")]
     assert said(PersonSwap, lambda _: Shot([one]), 10) == []
+
+
+def test_photo_of_the_document_is_the_persons_or_anothers() -> None:
+    models = models_with(*PersonSwap.card.models)
+    photo = astronaut()
+    for place, kind, outcome in ((0, "id_match", Outcome.PASS), (1, "id_mismatch", Outcome.FAIL)):
+        watch = PersonSwap.load(PersonSwapConfig(), models).watch(
+            Subject("s1", "p1", id_photo=photo)
+        )
+        camera, one = Camera(4), Placed(everybody()[place].sprites[0])
+        found: list[Finding] = []
+        for second in range(5):
+            image = camera.frame(Shot([one]), second)
+            found += watch.process(VideoFrame("t1", "p1", second * 1_000_000, image))
+        assert [(output.kind, output.outcome) for output in found] == [(kind, outcome)]
 
 
 def test_phone_at_the_ear_is_found_and_its_absence_is_too() -> None:
