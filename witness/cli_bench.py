@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from witness import commands_bench
-from witness.cli_common import add_command, add_commands, add_json
+from witness.cli_common import add_command, add_commands, add_config, add_json
 from witness.i18n import t
 from witness.parser import LocalParser
 
@@ -43,6 +43,7 @@ def add_bench(to: "Commands") -> None:
     _add_rounds(capture)
     capture.add_argument("--quick", action="store_true", help=t("in about half a minute"))
     _add_compose(actions)
+    _add_analytics(actions)
 
 
 def _add_compose(actions: "Commands") -> None:
@@ -54,6 +55,25 @@ def _add_compose(actions: "Commands") -> None:
     )
     parser.add_argument("--seconds", type=float, help=t("length of the call (default: 120)"))
     parser.add_argument("--quick", action="store_true", help=t("a call of 30 s"))
+    add_json(parser)
+
+
+def _add_analytics(actions: "Commands") -> None:
+    parser = add_command(
+        actions,
+        "analytics",
+        t("what detectors cost, and how many participants a core can watch"),
+        commands_bench.bench_analytics,
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--file",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("video of one participant (default: made of a pinned package's)"),
+    )
+    parser.add_argument("--seconds", type=float, metavar="N", help=t("of it (default: 60)"))
+    parser.add_argument("--quick", action="store_true", help=t("10 s of it"))
     add_json(parser)
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 from witness.errors import UsageError
 from witness.i18n import t
 
-__all__ = ["bench_capture", "bench_compose", "bench_cores", "bench_forward", "bench_isolation"]
+__all__ = [
+    "bench_analytics",
+    "bench_capture",
+    "bench_compose",
+    "bench_cores",
+    "bench_forward",
+    "bench_isolation",
+]
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,6 +33,38 @@ def bench_forward(arguments: argparse.Namespace) -> int:
     options = ForwardOptions.quick() if arguments.quick else ForwardOptions()
     options = _with(options, arguments, rooms="rooms", seconds="seconds", rounds="rounds")
     return run_forward(options, Output(as_json=arguments.json, plot=arguments.plot))
+
+
+def bench_analytics(arguments: argparse.Namespace) -> int:
+    """``witness bench analytics``."""
+    import tempfile
+    from pathlib import Path
+
+    from analytics.errors import AnalyticsError
+    from analytics.eval import material
+    from analytics.models.fetch import RegistrySource
+    from witness.bench.analytics import analytics_text, make_film, measure_analytics
+    from witness.errors import BenchError
+    from witness.i18n import of_error
+    from witness.output import Output
+    from witness.recorded import settings_of
+
+    seconds = arguments.seconds or (10.0 if arguments.quick else 60.0)
+    config = settings_of(arguments.config).analytics
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = arguments.file
+            if path is None:
+                path = Path(folder) / "generated.mp4"
+                home = material.install_material(RegistrySource(), lambda _: None)
+                make_film(material.video(home), path, seconds)
+            result = measure_analytics(config, path, seconds)
+    except AnalyticsError as error:
+        raise BenchError(of_error(error)) from error
+    Output(as_json=arguments.json).write(
+        page=str, data=result.to_json, text=lambda: analytics_text(result)
+    )
+    return 0
 
 
 def bench_capture(arguments: argparse.Namespace) -> int:

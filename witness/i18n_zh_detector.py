@@ -59,4 +59,22 @@ DETECTOR: dict[str, str] = {
     ),
     "{path} exists already": "{path} 已存在",
     "media {path} has neither picture nor sound": "媒体 {path} 既无画面也无声音",
+    "what detectors cost, and how many participants a core can watch": (
+        "检测器的开销，以及单核可监看的参与者数量"
+    ),
+    "video of one participant (default: made of a pinned package's)": (
+        "某位参与者的视频（默认: 用固定软件包中的视频生成）"
+    ),
+    "of it (default: 60)": "取其秒数（默认: 60）",
+    "10 s of it": "只取 10 秒",
+    "{count} watched participants on one core (target: {target})": (
+        "单核可监看 {count} 位参与者（目标: {target}）"
+    ),
+    "decoding: {ms} ms for a second of one participant": "解码: 每位参与者每秒 {ms} 毫秒",
+    "recognising speech, in its own thread: {ms} ms": "语音识别（独立线程）: {ms} 毫秒",
+    "one core can't keep up with {count} participants": "单核跟不上 {count} 位参与者",
+    "waiting at {count} participants: {p50} ms (median), {p95} ms (95 %), {max} ms": (
+        "{count} 位参与者时的等待: 中位 {p50} 毫秒，95% {p95} 毫秒，最长 {max} 毫秒"
+    ),
+    "left out, its model is missing: {detector}": "因缺少模型而略过: {detector}",
 }

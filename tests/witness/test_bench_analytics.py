@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analytics.config import AnalyticsConfig
+from analytics.registry import the_registry
+from witness.bench.analytics import analytics_text, make_film, measure_analytics, queue_delays
+
+
+def test_inputs_that_come_alone_don_t_wait() -> None:
+    items = [(at * 500_000, 0.01) for at in range(20)]
+    assert queue_delays(items, 10.0, 1) == {"p50": 0.0, "p95": 0.0, "max": 0.0}
+
+
+def test_more_participants_wait_longer_until_the_core_can_t_keep_up() -> None:
+    items = [(at * 500_000, 0.02) for at in range(20)]
+    few, many = queue_delays(items, 10.0, 4), queue_delays(items, 10.0, 20)
+    assert few is not None
+    assert many is not None
+    assert few["max"] < many["max"]
+    assert many["p50"] <= many["p95"] <= many["max"]
+    assert queue_delays(items, 10.0, 25) is None
+
+
+def test_costs_are_told_by_detector(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    rng = np.random.default_rng(1)
+    make_film([rng.integers(0, 256, (90, 160, 3), np.uint8) for _ in range(3)], film, 2.0)
+    others = {name: {"enabled": False} for name in the_registry().names}
+    config = AnalyticsConfig(detectors=others | {"picture_health": {}}, models_directory=tmp_path)
+    result = measure_analytics(config, film, 2.0)
+    assert list(result.cpu_ms_per_s) == ["picture_health"]
+    assert result.cpu_ms_per_s["picture_health"] > 0
+    assert result.decode_ms_per_s > 0
+    assert result.participants_per_core == pytest.approx(
+        1e3 / (result.cpu_ms_per_s["picture_health"] + result.decode_ms_per_s), rel=0.05
+    )
+    assert "picture_health" in analytics_text(result)
+    assert result.to_json()["target"] == 20

@@ -1,0 +1,252 @@
+"""``witness bench analytics``: how many watched participants one core carries.
+
+The detectors that are switched on get the frames and sound of one participant, decoded from a real
+codec, in this process and on one thread; what each input costs is measured. From these costs
+follows what a core carries, and, by a queue in virtual time, how long inputs of several
+participants wait for each other. Recognising speech has a thread of its own in a host and is told
+apart.
+"""
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from analytics.config import AnalyticsConfig
+from analytics.detector import (
+    AudioChunk,
+    Defers,
+    Detector,
+    Prepares,
+    Scope,
+    Subject,
+    VideoFrame,
+    Watch,
+)
+from analytics.eval.labels import Clip
+from analytics.eval.media import items_of
+from analytics.filerun import clip_of, load_detectors
+from analytics.registry import the_registry
+from witness.i18n import t
+
+__all__ = [
+    "AnalyticsBenchResult",
+    "analytics_text",
+    "make_film",
+    "measure_analytics",
+    "queue_delays",
+]
+
+TARGET: Final = 20
+_FPS: Final = 15
+_SIZE: Final = (640, 360)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyticsBenchResult:
+    """What watching costs; CPU time of one core.
+
+    Attributes:
+        participants_per_core: that a core carries when it does nothing else, decoding included.
+        cpu_ms_per_s: of each detector for a second of one participant's media.
+        decode_ms_per_s: of picture and sound, each decoded once for all detectors.
+        deferred_ms_per_s: recognising speech, in its own thread; not in the figure above.
+        queue_delay_ms: at ``target`` participants on one core; ``None`` where it never ends.
+        left_out: detectors that lack a model.
+    """
+
+    seconds: float
+    source: str
+    participants_per_core: float
+    target: int
+    cpu_ms_per_s: Mapping[str, float]
+    decode_ms_per_s: float
+    deferred_ms_per_s: float
+    queue_delay_ms: Mapping[str, float] | None
+    left_out: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Costs:
+    by_detector: dict[str, float] = field(default_factory=dict)
+    deferred_s: float = 0.0
+    items: list[tuple[int, float]] = field(default_factory=list)
+    """When each input came, in µs, and the seconds it took."""
+
+
+def measure_analytics(
+    config: AnalyticsConfig, path: Path, seconds: float, rate_hz: float = 2.0
+) -> AnalyticsBenchResult:
+    """Watches one participant, whose media is a file.
+
+    Raises:
+        EvalError: the file can't be opened.
+        DetectorError: a detector can't be had.
+    """
+    registry = the_registry()
+    names = [name for name in registry.names if config.config(registry.find(name)).enabled]
+    loaded = load_detectors(registry, config, names, config.models())
+    clip = clip_of(path, "customer")
+    began = time.process_time()
+    items = list(_first(clip, path.parent, seconds, rate_hz))
+    decode_s = time.process_time() - began
+    length_s = min(seconds, clip.duration_us / 1e6)
+    costs = _watch(loaded.detectors, items)
+    watching_s = sum(costs.by_detector.values())
+    return AnalyticsBenchResult(
+        seconds=round(length_s, 1),
+        source=path.name,
+        participants_per_core=round(length_s / max(watching_s + decode_s, 1e-9), 1),
+        target=TARGET,
+        cpu_ms_per_s={
+            name: round(1e3 * cost / length_s, 3)
+            for name, cost in sorted(costs.by_detector.items(), key=lambda pair: -pair[1])
+        },
+        decode_ms_per_s=round(1e3 * decode_s / length_s, 3),
+        deferred_ms_per_s=round(1e3 * costs.deferred_s / length_s, 3),
+        queue_delay_ms=queue_delays(costs.items, length_s, TARGET),
+        left_out=sorted(loaded.problems),
+    )
+
+
+def _first(
+    clip: Clip, directory: Path, seconds: float, rate_hz: float
+) -> Iterator[VideoFrame | AudioChunk]:
+    for item in items_of(clip, directory, {"camera": rate_hz}, _SIZE[1], 96):
+        if isinstance(item, VideoFrame | AudioChunk):
+            if item.pts_us > seconds * 1e6:
+                return
+            yield item
+
+
+def _watch(detectors: Sequence[Detector], items: Sequence[VideoFrame | AudioChunk]) -> _Costs:
+    costs = _Costs({detector.name: 0.0 for detector in detectors})
+    watches = [(detector, _begin(detector)) for detector in detectors]
+    # The first inference of a network allocates; that is no cost of watching.
+    for item in items[:4]:
+        _give(watches, item, _Costs({detector.name: 0.0 for detector in detectors}))
+    watches = [(detector, _begin(detector)) for detector in detectors]
+    for item in items:
+        item.shared.clear()
+        before = sum(costs.by_detector.values())
+        _give(watches, item, costs)
+        costs.items.append((item.pts_us, sum(costs.by_detector.values()) - before))
+    return costs
+
+
+def _begin(detector: Detector) -> Watch:
+    roles = {"customer": "customer"}
+    if detector.card.scope is Scope.SESSION:
+        return detector.watch(Subject("bench", roles=roles))
+    track = "camera" if detector.needs.video else "microphone"
+    track = track if detector.card.scope is Scope.TRACK else ""
+    return detector.watch(Subject("bench", "customer", track, "customer", roles))
+
+
+def _give(
+    watches: Sequence[tuple[Detector, Watch]], item: VideoFrame | AudioChunk, costs: _Costs
+) -> None:
+    for detector, watch in watches:
+        needs = detector.needs.video if isinstance(item, VideoFrame) else detector.needs.audio
+        if needs is None:
+            continue
+        began = time.process_time()
+        if isinstance(item, VideoFrame) and isinstance(detector, Prepares):
+            detector.prepare([item])
+        watch.process(item)
+        costs.by_detector[detector.name] += time.process_time() - began
+        while isinstance(detector, Defers) and detector.waiting:
+            began = time.process_time()
+            if detector.work() is None:
+                break
+            costs.deferred_s += time.process_time() - began
+
+
+def queue_delays(
+    items: Sequence[tuple[int, float]], length_s: float, participants: int, seed: int = 1
+) -> dict[str, float] | None:
+    """How long inputs wait when so many participants share one core, in virtual time.
+
+    Args:
+        items: when each input of one participant comes, in µs, and the seconds it takes.
+        length_s: of them.
+        participants: each with these inputs, begun at a time of its own.
+        seed: of the beginnings.
+
+    Returns:
+        ``p50``, ``p95`` and ``max`` in ms; ``None`` if the core can't keep up.
+    """
+    if sum(cost for _, cost in items) * participants >= length_s:
+        return None
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    arrivals: list[tuple[float, float]] = []
+    for _ in range(participants):
+        offset_s = rng.random() * length_s
+        arrivals += (((at_us / 1e6 + offset_s) % length_s, cost) for at_us, cost in items)
+    free_s, waits = 0.0, []
+    for at_s, cost in sorted(arrivals):
+        waits.append(max(free_s - at_s, 0.0))
+        free_s = max(free_s, at_s) + cost
+    p50, p95, worst = np.percentile(np.array(waits) * 1e3, [50, 95, 100])
+    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "max": round(float(worst), 2)}
+
+
+def make_film(frames: Sequence[Any], path: Path, seconds: float) -> None:
+    """A film of these pictures, to and fro, as a camera's middle layer sends them, with a hum."""
+    import av
+
+    rng = np.random.default_rng(1)
+    turn = [*frames, *frames[-2:0:-1]]
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=_FPS, options={"preset": "veryfast"})
+        video.width, video.height = _SIZE
+        video.pix_fmt, video.bit_rate = "yuv420p", 500_000
+        audio = container.add_stream("aac", rate=48_000, layout="mono")
+        for index in range(round(seconds * _FPS)):
+            picture = av.VideoFrame.from_ndarray(turn[index % len(turn)], format="rgb24")
+            picture = picture.reformat(width=_SIZE[0], height=_SIZE[1], format="yuv420p")
+            picture.pts = index
+            container.mux(video.encode(picture))
+            count = 48_000 // _FPS
+            at = np.arange(index * count, (index + 1) * count)
+            loud = 0.3 * (np.sin(at * 2 * np.pi * 1.3 / 48_000) > 0)
+            wave = loud * np.sin(at * 2 * np.pi * 140 / 48_000) + rng.normal(0, 0.01, count)
+            sound = av.AudioFrame.from_ndarray(
+                wave[None].astype(np.float32), format="fltp", layout="mono"
+            )
+            sound.sample_rate, sound.pts = 48_000, index * count
+            container.mux(audio.encode(sound))
+        for stream in (video, audio):
+            container.mux(stream.encode())
+
+
+def analytics_text(result: AnalyticsBenchResult) -> str:
+    """The result for people."""
+    delay = result.queue_delay_ms
+    lines = [
+        t("{count} watched participants on one core (target: {target})").format(
+            count=result.participants_per_core, target=result.target
+        ),
+        t("decoding: {ms} ms for a second of one participant").format(ms=result.decode_ms_per_s),
+    ]
+    lines += [f"  {name}: {ms} ms" for name, ms in result.cpu_ms_per_s.items()]
+    if result.deferred_ms_per_s:
+        text = t("recognising speech, in its own thread: {ms} ms")
+        lines.append(text.format(ms=result.deferred_ms_per_s))
+    if delay is None:
+        text = t("one core can't keep up with {count} participants")
+        lines.append(text.format(count=result.target))
+    else:
+        text = t("waiting at {count} participants: {p50} ms (median), {p95} ms (95 %), {max} ms")
+        lines.append(text.format(count=result.target, **delay))
+    for name in result.left_out:
+        lines.append(t("left out, its model is missing: {detector}").format(detector=name))
+    return "\n".join(lines)
