@@ -174,7 +174,7 @@ def test_key_that_a_detector_has_not_is_named_with_those_it_has() -> None:
     lines = problems("analytics: {detectors: {transcript: {treads: 1, beam: 0}}}\n")
     assert lines[0].startswith(
         "w.yaml:1:38: analytics.detectors.transcript.treads: there is no such key; transcript has"
-        " enabled, model_path, "
+        " enabled, "
     )
     assert lines[1].endswith("transcript.beam: must be 1 or more")
 

@@ -173,6 +173,7 @@ def other_curve() -> str:
     "public",
     ["", "%", "AA==", other_curve(), base64.b64encode(b"\4" + bytes(64)).decode(),
      base64.b64encode(base64.b64decode(Device().public)[:-1] + b"\0").decode()],
+    ids=["empty", "no base64", "short", "other curve", "infinity", "not on the curve"],
 )  # fmt: skip
 def test_what_is_no_key_is_refused(public: str) -> None:
     with pytest.raises(DeviceKeyError):
@@ -206,6 +207,7 @@ def test_keys_belong_to_one_participant_and_are_bounded() -> None:
         "%",
         "",
     ],
+    ids=["participant", "session", "device", "key", "zeros", "no base64", "empty"],
 )
 def test_nobody_announces_a_key_they_do_not_have(proof: str) -> None:
     keys = DeviceKeys("s1")
