@@ -1,7 +1,7 @@
 """Writes ``configs/witness.yaml`` from the settings' own descriptions."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -99,7 +99,21 @@ def _section(model: type[BaseModel], values: BaseModel, path: KeyPath) -> Iterat
         if entry is not None:
             yield _entry_comment(entry, indent)
         if not is_env_only(info):
-            yield f"{indent}{name}: {_flow(value)}\n"
+            yield from _setting(name, value, indent)
+
+
+def _setting(name: str, value: object, indent: str) -> Iterator[str]:
+    """A key and its value, on one line if it fits; else entries below each other."""
+    line = f"{indent}{name}: {_flow(value)}\n"
+    if len(line) <= _WIDTH + 1 or not isinstance(value, (Mapping, list, tuple)):
+        yield line
+        return
+    yield f"{indent}{name}:\n"
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _setting(str(key), inner, indent + "  ")
+    else:
+        yield from (f"{indent}  - {_flow(item)}\n" for item in value)
 
 
 def _entry_comment(model: type[BaseModel], indent: str) -> str:
