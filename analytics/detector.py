@@ -30,6 +30,7 @@ __all__ = [
     "Defers",
     "Detector",
     "DetectorConfig",
+    "Discards",
     "Finding",
     "FindingKind",
     "FrameRef",
@@ -406,6 +407,19 @@ class Detector(Protocol):
 
     def watch(self, subject: Subject) -> Watch:
         """Starts to watch a subject."""
+        ...
+
+
+@runtime_checkable
+class Discards(Protocol):
+    """A watch that keeps something outside itself: work that waits in a queue of the detector."""
+
+    def discard(self) -> None:
+        """Consent was withdrawn: nothing of it is looked at any more, nothing more is said.
+
+        The watch is given nothing after that, and not flushed. May be called while
+        :meth:`Defers.work` is at work.
+        """
         ...
 
 

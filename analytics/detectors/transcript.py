@@ -221,6 +221,7 @@ class TranscriptWatch:
         self._untold: list[Output] = []
         self._told_us: int | None = None
         self._end_us = 0
+        self._is_discarded = False
 
     def process(self, item: Input) -> Sequence[Output]:
         """Cuts; what is cut is recognised later."""
@@ -255,8 +256,15 @@ class TranscriptWatch:
                 self._finish(cut)
         return self._drain(to_end=True)
 
+    def discard(self) -> None:
+        """See :class:`analytics.detector.Discards`."""
+        self._is_discarded = True
+        self._detector.queue.give_up(self)
+
     def recognise(self, cut: Cut) -> Sequence[Output]:
         """Recognises one cut; in the host's second thread."""
+        if self._is_discarded:
+            return []
         if cut.is_final:
             self._finish(cut)
             return self._drain()

@@ -46,6 +46,9 @@ class Board:
         """All there are."""
         return iter(list(self._sessions))
 
+    def __contains__(self, session_id: object) -> bool:
+        return session_id in self._sessions
+
     def session(self, session_id: str) -> _Session:
         """A session; begun with the first word of it."""
         return self._sessions.setdefault(session_id, _Session())
@@ -119,10 +122,10 @@ class Board:
                 if _is_for(loaded, person.role)
             ]
             refusing = [one for one in people if not self.may(name, session_id, one)]
-            if loaded.scope != "session":
-                found |= {Key(name, session_id, participant_id) for participant_id in refusing}
-            elif people and len(refusing) == len(people):
+            if loaded.scope == "session" and people and len(refusing) == len(people):
                 found.add(Key(name, session_id))
+            else:
+                found |= {Key(name, session_id, participant_id) for participant_id in refusing}
         return found
 
     def subject(self, key: Key) -> Subject:

@@ -107,7 +107,7 @@ class Host:
         self._seconds: Counter[str] = Counter()
         self._no_memory: Counter[str] = Counter()
         self._lag_ms: dict[str, float] = {}
-        self._down: dict[str, UnknownCause] = {}
+        self._down = dict.fromkeys(config.detectors, UnknownCause.NO_HOST)
         self._decode_s = 0.0
         self._refused = 0
         self._overload: dict[str, tuple[int, int]] = {}
@@ -146,11 +146,7 @@ class Host:
             case TrackEnded(track_id=track_id, at_us=at_us):
                 self._track_ended(track_id, at_us)
             case Consents():
-                person = self.board.person(message.session_id, message.participant_id)
-                person.permissions = frozenset(message.permissions)
-                self.pool.forget(self._is_allowed)
-                self._settle(message.session_id)
-                self._fit_taps()
+                self._consents(message)
             case Marked():
                 self._marked(message)
 
@@ -237,6 +233,10 @@ class Host:
     def down(self, detector: str, cause: UnknownCause) -> None:
         """A detector is gone, with all that its watches knew."""
         self._down[detector] = cause
+        for session_id in self.board.sessions:
+            # It still loaded; now it is known why nobody watches.
+            whole = Key(detector, session_id)
+            self._unknown.end(whole, self._now_us(session_id), UnknownCause.NO_HOST)
         for number, watching in list(self._watches.items()):
             key = watching.key
             if key.detector != detector:
@@ -308,6 +308,23 @@ class Host:
         self._settle(message.session_id)
         self._fit_taps()
 
+    def _consents(self, message: Consents) -> None:
+        session_id, who = message.session_id, message.participant_id
+        person = self.board.person(session_id, who)
+        before = {name for name in self.board.detectors if self.board.may(name, session_id, who)}
+        person.permissions = frozenset(message.permissions)
+        lost = {name for name in before if not self.board.may(name, session_id, who)}
+        for key, number in list(self._by_key.items()):
+            # Also what is of the whole session: it has seen this person, and begins anew.
+            is_his = key.session_id == session_id and key.participant_id in ("", who)
+            if is_his and key.detector in lost:
+                del self._by_key[key]
+                self._forget(number)
+                self.pool.withdraw(key.detector, number)
+        self.pool.forget(self._is_allowed)
+        self._settle(session_id)
+        self._fit_taps()
+
     def _track_ended(self, track_id: str, at_us: int) -> None:
         track = self._tracks.get(track_id)
         if track is None:
@@ -315,8 +332,18 @@ class Host:
         session_id = track.started.session_id
         self._note_time(session_id, at_us)
         self._flush_track(track, at_us)
+        of_all = [Key(name, session_id) for name in self._feeding(track)]
         self._drop_track(track_id)
+        for key in of_all:
+            # Whose media end leaves nothing behind: no face, no voice.
+            number = self._by_key.pop(key, None)
+            if number is not None:
+                self._unwatch(key, number, at_us)
         self._settle(session_id)
+
+    def _feeding(self, track: _Track) -> list[str]:
+        names = self.board.detectors
+        return [name for name in names if self.board.feeds(name, track.started)]
 
     def _drop_track(self, track_id: str) -> None:
         track = self._tracks.pop(track_id, None)
@@ -387,10 +414,7 @@ class Host:
         present = {key for key in self._by_key if key.session_id == session_id}
         now_us = self._now_us(session_id)
         for key in present - wanted:
-            number = self._by_key.pop(key)
-            # Its last words are still heard.
-            if not self.pool.order(key.detector, Unwatch(number, now_us)):
-                self._forget(number)
+            self._unwatch(key, self._by_key.pop(key), now_us)
         for key in wanted - present:
             if key.detector in self._down:
                 self._unknown.begin(key, self._down[key.detector], now_us)
@@ -401,7 +425,7 @@ class Host:
         unloaded = {
             Key(name, session_id): cause
             for name, cause in self._down.items()
-            if name not in self.board.detectors and self.board.session(session_id).people
+            if name not in self.board.detectors and session_id in self.board
         }
         for key, cause in unloaded.items():
             self._unknown.begin(key, cause, now_us)
@@ -409,6 +433,11 @@ class Host:
             self._unknown.end(key, now_us)
         for key in forbidden:
             self._unknown.begin(key, UnknownCause.NO_CONSENT, now_us)
+
+    def _unwatch(self, key: Key, number: int, at_us: int) -> None:
+        """Ends a watch; its last words are still heard."""
+        if not self.pool.order(key.detector, Unwatch(number, at_us)):
+            self._forget(number)
 
     def _begin(self, key: Key) -> None:
         self._numbers += 1
@@ -432,8 +461,7 @@ class Host:
     def _fit_taps(self) -> None:
         """Has each track decoded as often, and as large, as somebody needs."""
         for track in self._tracks.values():
-            names = [name for name in self.board.detectors if self.board.feeds(name, track.started)]
-            needs = [self.board.detectors[name].needs for name in names]
+            needs = [self.board.detectors[name].needs for name in self._feeding(track)]
             if track.video is not None:
                 videos = [need.video for need in needs if need.video is not None]
                 track.video.rate_hz = max((need.rate_hz for need in videos), default=0.0)

@@ -22,6 +22,7 @@ from analytics.host.wire import (
     Raised,
     Ready,
     Refused,
+    Withdraw,
 )
 from analytics.link import UnknownCause
 
@@ -243,6 +244,14 @@ class Pool:
             runner.feed()
             runner.check()
         return runner.is_ready
+
+    def withdraw(self, detector: str, watch: int) -> None:
+        """Ends a watch without its last words, ahead of all that waits for it."""
+        process = self.of(detector).process
+        if process is not None:
+            process.withdraw(watch)
+        # Once more in order: it may not have begun yet.
+        self.order(detector, Withdraw(watch))
 
     def put(self, item: Any, watches: dict[str, list[int]]) -> None:
         """Gives an input to the watches of several detectors, by the detectors' names."""

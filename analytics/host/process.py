@@ -25,6 +25,7 @@ from analytics.host.wire import (
     Raised,
     Ready,
     Setup,
+    Withdraw,
     from_worker,
     pack,
 )
@@ -69,7 +70,7 @@ class WorkerProcess:
         self._limits = limits
         self._heard = heard
         self._number = 0
-        self._last_s = time.monotonic()
+        self._last_s = self._given_s = time.monotonic()
         self._work_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -135,8 +136,13 @@ class WorkerProcess:
         assert self.in_flight is None
         self._number += 1
         self.in_flight = orders
-        self._last_s = time.monotonic()
+        self._last_s = self._given_s = time.monotonic()
         self._writer.write(pack(Batch(self._number, tuple(orders))))
+
+    def withdraw(self, watch: int) -> None:
+        """Has a watch look at nothing more of the batch that is under way."""
+        if self._writer is not None and self.is_ready:
+            self._writer.write(pack(Withdraw(watch)))
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while True:
@@ -167,7 +173,9 @@ class WorkerProcess:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
-            silent_s = time.monotonic() - self._last_s
+            # Whatever it says meanwhile: a batch has to be done within the time.
+            since_s = self._last_s if self.in_flight is None else self._given_s
+            silent_s = time.monotonic() - since_s
             limit_s = self._limits.hang_after_s if self.is_ready else self._limits.start_s
             if silent_s > limit_s or self._work_s > self._limits.work_after_s:
                 raise Fault("hung", self._culprit())

@@ -35,6 +35,7 @@ __all__ = [
     "ToWorker",
     "Unwatch",
     "WatchThis",
+    "Withdraw",
     "from_worker",
     "pack",
     "unpack_length",
@@ -90,6 +91,13 @@ class Unwatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """A watch may look at nothing more and say nothing more; goes ahead of what waits."""
+
+    watch: int
+
+
+@dataclass(frozen=True, slots=True)
 class FrameAt:
     """A picture in shared memory: :class:`analytics.detector.VideoFrame` without its bytes."""
 
@@ -110,7 +118,7 @@ class FrameAt:
 
 
 Item: TypeAlias = FrameAt | AudioChunk | Utterance | Heard | Mark | Finding
-Order: TypeAlias = WatchThis | Flush | Unwatch | tuple[Item, tuple[int, ...]]
+Order: TypeAlias = WatchThis | Flush | Unwatch | Withdraw | tuple[Item, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class Batch:
     orders: tuple[Order, ...]
 
 
-ToWorker: TypeAlias = Setup | Batch
+ToWorker: TypeAlias = Setup | Batch | Withdraw
 
 
 def pack(message: ToWorker) -> bytes:

@@ -17,7 +17,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ import numpy as np
 from analytics.detector import (
     Defers,
     Detector,
+    Discards,
     Finding,
     Heard,
     Input,
@@ -36,7 +38,7 @@ from analytics.detector import (
 )
 from analytics.host.loading import cause_of, installed_models, load_detector
 from analytics.host.orphans import end_with_parent
-from analytics.host.wire import LENGTH, Batch, Flush, FrameAt, Setup, Unwatch, WatchThis
+from analytics.host.wire import LENGTH, Batch, Flush, FrameAt, Setup, Unwatch, WatchThis, Withdraw
 
 __all__ = ["Worker", "main"]
 
@@ -61,15 +63,25 @@ class Worker:
     Args:
         marker: two bytes: what the main thread is doing, and what the other one is, as the index
             of the detector, or 255.
+        withdrawn: watches for which consent was withdrawn since it was last called; asked before
+            each input.
     """
 
-    def __init__(self, setup: Setup, say: Any, marker: Any, frames: Any) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        say: Any,
+        marker: Any,
+        frames: Any,
+        withdrawn: Callable[[], Iterable[int]] = tuple,
+    ) -> None:
         self._names = list(setup.detectors)
         self._settings = setup.detectors
         self._models = installed_models(setup.models_directory, setup.own_models)
         self._say = say
         self._marker = marker
         self._frames = frames
+        self._withdrawn = withdrawn
         self._detectors: dict[str, Detector] = {}
         self._watches: dict[int, _Running] = {}
         self._seconds: dict[str, float] = {}
@@ -101,9 +113,11 @@ class Worker:
 
     def take(self, batch: Batch) -> None:
         """Does a batch."""
+        self._take_withdrawals()
         orders = [self._unfolded(order) for order in batch.orders]
         self._prepare(orders)
         for order in orders:
+            self._take_withdrawals()
             match order:
                 case WatchThis():
                     self._begin(order)
@@ -112,12 +126,24 @@ class Worker:
                 case Unwatch():
                     self._flush(order.watch, order.at_us)
                     self._watches.pop(order.watch, None)
+                case Withdraw():
+                    self.withdraw(order.watch)
                 case (item, watches):
                     for watch in watches:
                         self._process(watch, item)
         seconds, self._seconds = self._seconds, {}
         self._say({"type": "done", "batch": batch.number, "seconds": seconds})
         self._wake.set()
+
+    def withdraw(self, number: int) -> None:
+        """Forgets a watch: it is given nothing more, and says nothing more."""
+        running = self._watches.pop(number, None)
+        if running is not None and isinstance(running.watch, Discards):
+            self._guarded(running.detector, running.watch.discard)
+
+    def _take_withdrawals(self) -> None:
+        for number in self._withdrawn():
+            self.withdraw(number)
 
     def _unfolded(self, order: Any) -> Any:
         if not isinstance(order, tuple) or not isinstance(order[0], FrameAt):
@@ -301,6 +327,7 @@ class _Link:
         self._socket = connection
         self._lock = threading.Lock()
         self._buffer = bytearray()
+        self._waiting: deque[Any] = deque()
 
     def say(self, message: dict[str, Any]) -> None:
         """Says something; the host reads at once, so this doesn't wait for long."""
@@ -314,14 +341,8 @@ class _Link:
     def messages(self) -> Iterable[Any]:
         """What the host says; ``None`` when it has said nothing for a while."""
         while True:
-            while len(self._buffer) >= LENGTH.size:
-                length = LENGTH.unpack_from(self._buffer)[0]
-                end = LENGTH.size + length
-                if len(self._buffer) < end:
-                    break
-                body = bytes(self._buffer[LENGTH.size : end])
-                del self._buffer[:end]
-                yield pickle.loads(body)  # noqa: S301 - the host's own words
+            while self._waiting:
+                yield self._waiting.popleft()
             ready, _, _ = select.select([self._socket], [], [], _ALIVE_S)
             if not ready:
                 yield None
@@ -329,7 +350,29 @@ class _Link:
             piece = self._socket.recv(1 << 20)
             if not piece:
                 return
-            self._buffer += piece
+            self._take(piece)
+
+    def withdrawn(self) -> list[int]:
+        """Watches that the host has withdrawn since it gave the batch that is being done."""
+        while select.select([self._socket], [], [], 0)[0]:
+            piece = self._socket.recv(1 << 16)
+            if not piece:
+                break
+            self._take(piece)
+        # Before a batch is done there comes nothing else.
+        watches = [item.watch for item in self._waiting if isinstance(item, Withdraw)]
+        self._waiting = deque(i for i in self._waiting if not isinstance(i, Withdraw))
+        return watches
+
+    def _take(self, piece: bytes) -> None:
+        self._buffer += piece
+        while len(self._buffer) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self._buffer)[0]
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[LENGTH.size : end])
+            del self._buffer[:end]
+            self._waiting.append(pickle.loads(body))  # noqa: S301 - the host's own words
 
 
 def main() -> int:
@@ -344,13 +387,15 @@ def main() -> int:
         mmap.mmap(setup.frames_fd, setup.frames_bytes, prot=mmap.PROT_READ), np.uint8
     )
     marker = mmap.mmap(setup.marker_fd, mmap.PAGESIZE)
-    worker = Worker(setup, link.say, marker, frames)
+    worker = Worker(setup, link.say, marker, frames, link.withdrawn)
     # A host that ends leaves its workers nothing to do.
     with contextlib.suppress(ConnectionError):
         worker.load()
         for message in messages:
             if message is None:
                 worker.alive()
+            elif isinstance(message, Withdraw):
+                worker.withdraw(message.watch)
             else:
                 worker.take(message)
     # Detectors may hold threads; there is nothing to be saved.

@@ -183,6 +183,24 @@ def test_what_waits_at_the_end_is_unknown() -> None:
     assert coverage(outputs) == [(0, 4, True), (4, 8, False), (8, 18, True), (18, 22, False)]
 
 
+def test_nothing_is_recognised_after_a_withdrawal() -> None:
+    recogniser = FakeRecogniser()
+    config = TranscriptConfig(partial_results=False)
+    transcript = Transcript(config, FakeVoice(), recogniser)
+    watch, other = (transcript.watch(subject(track)) for track in ("t1", "t2"))
+    for chunk in chunks("####..........####.........."):
+        watch.process(chunk)
+        other.process(chunk)
+    taken = transcript.queue.take()
+    assert taken is not None
+    assert taken.owner is watch
+    watch.discard()
+    assert watch.recognise(taken.cut) == []
+    assert recogniser.calls == []
+    assert transcript.waiting == 2, "what somebody else said still waits"
+    watch.discard()
+
+
 def test_end_recognises_what_was_begun() -> None:
     outputs = run(detector("好"), chunks("....####"))
     assert [one.text for one in utterances(outputs)] == ["好"]

@@ -195,3 +195,41 @@ def _do(harm: str) -> Any:
         case "strange":
             return [Finding("no_such_kind", 5, 3)]
     raise AssertionError(harm)
+
+
+class Keeper:
+    """Keeps all it is given outside its watches, until it is told to let go."""
+
+    name: ClassVar[str] = "keeper"
+    version: ClassVar[str] = "1"
+    Config: ClassVar[type[DetectorConfig]] = DetectorConfig
+    card: ClassVar[Card] = card(Scope.PARTICIPANT, "kept")
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[object, Input]] = []
+
+    @classmethod
+    def load(cls, config: Any, models: Models) -> Self:
+        return cls()
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(marks=True)
+
+    def watch(self, subject: Subject) -> "KeeperWatch":
+        return KeeperWatch(self)
+
+
+class KeeperWatch:
+    def __init__(self, detector: Keeper) -> None:
+        self.detector = detector
+
+    def process(self, item: Input) -> Sequence[Output]:
+        self.detector.kept.append((self, item))
+        return []
+
+    def flush(self, at_us: int) -> Sequence[Output]:
+        return [Finding("kept", at_us, at_us)]
+
+    def discard(self) -> None:
+        self.detector.kept = [item for item in self.detector.kept if item[0] is not self]

@@ -126,7 +126,7 @@ async def test_a_muted_track_says_what_is_open_and_goes_on_after() -> None:
 async def test_a_model_that_is_missing_and_wrong_settings_are_unknown() -> None:
     names = detectors(Counter={"rate_hz": "often"}, NoSuch={})
     async with Scene(config(names)) as scene:
-        await scene.until(lambda: len(scene.host._down) == 2)
+        await scene.until(lambda: set(scene.host._down.values()) == {"config"})
         scene.join()
         for name in ("Counter", "NoSuch"):
             (unknown,) = scene.unknown(name)

@@ -1,0 +1,148 @@
+"""What a host tells its workers and the server; without workers."""
+
+from typing import Any
+
+from analytics.detector import Needs, VideoNeed
+from analytics.host.core import Host
+from analytics.host.wire import FrameAt, Loaded, Out, Unwatch, WatchThis
+from analytics.link import Found, Unknown
+from tests.analytics.host.scene import Scene, config
+
+IDENTITY = frozenset({"identity"})
+
+
+class Orders:
+    """In place of the workers: remembers what they would be told."""
+
+    def __init__(self, host: Host) -> None:
+        self._pool = host.pool
+        self.orders: list[Any] = []
+        self.withdrawn: list[int] = []
+        self.given: list[tuple[Any, dict[str, list[int]]]] = []
+        self.lost: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def order(self, detector: str, order: Any) -> bool:
+        self.orders.append(order)
+        return True
+
+    def withdraw(self, detector: str, watch: int) -> None:
+        self.withdrawn.append(watch)
+
+    def put(self, item: Any, watches: dict[str, list[int]]) -> None:
+        self.given.append((item, watches))
+        if isinstance(item, FrameAt):
+            self._pool.frames.hold(item.offset)
+
+    def dropped(self) -> dict[str, Any]:
+        return self.lost
+
+    def forget(self, allowed: Any) -> None:
+        pass
+
+    def begun(self) -> list[int]:
+        return [order.watch for order in self.orders if isinstance(order, WatchThis)]
+
+    def ended(self) -> list[int]:
+        return [order.watch for order in self.orders if isinstance(order, Unwatch)]
+
+
+class Desk(Scene):
+    """A scene whose workers only remember."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(config({name: {} for name in names}))
+        self.orders = Orders(self.host)
+        self.host.pool = self.orders  # type: ignore[assignment]
+
+    def load(self, name: str, **changes: Any) -> None:
+        about = {
+            "version": "1",
+            "scope": "session",
+            "permissions": IDENTITY,
+            "kinds": frozenset({"k"}),
+            "models": {},
+            "needs": Needs(video=VideoNeed(rate_hz=10.0, height=90)),
+        }
+        self.host.loaded(name, Loaded.model_validate({**about, **changes}))
+
+    def find(self, watch: int, **more: Any) -> None:
+        data = {"kind": "k", "outcome": "warn", "start_us": 0, "end_us": 0, **more}
+        assert self.host.out(Out(watch=watch, kind="finding", data=data)) is None
+
+    def unknowns(self, detector: str) -> list[Unknown]:
+        return [item for item in self.of(Unknown) if item.detector == detector]
+
+    def two(self) -> None:
+        """Two people with cameras, who allow all."""
+        for tap, who in enumerate("ab", start=1):
+            self.join(who)
+            self.allow("identity", "face", who=who)
+            self.start(who=who, tap=tap)
+
+
+async def test_a_watch_of_all_begins_anew_when_one_of_them_withdraws() -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+    (first,) = desk.orders.begun()
+    desk.find(first, is_open=True)
+    desk.now_us = 1_000_000
+    desk.allow("face", who="a")
+    assert desk.orders.withdrawn == [first]
+    assert desk.orders.ended() == [], "no last words of what was seen of him"
+    _, again = desk.orders.begun()
+    assert again != first
+    assert [item.is_open for item in desk.of(Found)] == [True, False]
+    said = [(item.participant_id, item.cause, item.is_open) for item in desk.unknowns("d")]
+    assert said[-1] == ("a", "no_consent", True)
+    before = len(desk.said)
+    desk.find(first)
+    assert len(desk.said) == before, "what the old watch still says is not heard"
+    desk.allow("face", who="b")
+    assert desk.orders.withdrawn == [first, again]
+    assert len(desk.orders.begun()) == 2
+    assert desk.unknowns("d")[-1].participant_id == ""
+
+
+async def test_a_permission_that_nobody_asked_for_changes_nothing() -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+    desk.allow("identity", who="a")
+    assert (desk.orders.withdrawn, len(desk.orders.begun())) == ([], 1)
+
+
+async def test_a_watch_of_all_begins_anew_when_the_media_of_one_of_them_end() -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+    (first,) = desk.orders.begun()
+    desk.end(who="a")
+    assert desk.orders.ended() == [first]
+    assert len(desk.orders.begun()) == 2
+    desk.mark("session.ended", who="")
+    assert len(desk.orders.ended()) == 2
+    assert len(desk.orders.begun()) == 2
+
+
+async def test_while_a_detector_loads_nothing_is_known_of_it() -> None:
+    desk = Desk("d", "e")
+    desk.allow("identity")
+    desk.mark("node.started", who="")
+    for name in "de":
+        (loading,) = desk.unknowns(name)
+        assert (loading.cause, loading.is_open, loading.participant_id) == ("no_host", True, "")
+    desk.now_us = 2_000_000
+    desk.load("d", permissions=frozenset())
+    last = desk.unknowns("d")[-1]
+    assert (last.is_open, last.end_us) == (False, 2_000_000)
+    desk.host.down("e", "config")  # type: ignore[arg-type]
+    _, over, why = desk.unknowns("e")
+    assert (over.cause, over.is_open, over.end_us) == ("no_host", False, 2_000_000)
+    assert (why.cause, why.is_open) == ("config", True)
+    desk.mark("session.ended", who="")
+    assert not any(item.is_open for item in (desk.unknowns(name)[-1] for name in "de"))
+    assert list(desk.host.board.sessions) == []
