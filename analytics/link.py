@@ -38,10 +38,17 @@ MAX_LINE_BYTES: Final = 65_536
 
 _MAX_US: Final = 7 * 86_400 * 1_000_000
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@/-]{0,128}$")]
+_Kind = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@/-]{1,128}$")]
+_Count = Annotated[int, Field(ge=0, le=1 << 53)]
+_Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 _Us = Annotated[int, Field(ge=0, le=_MAX_US)]
 _Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Position = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]
-_Value = Annotated[float, Field(allow_inf_nan=False)] | int | Annotated[str, Field(max_length=64)]
+_Value = (
+    Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
+    | Annotated[str, Field(max_length=64)]
+)
 
 
 class _Message(BaseModel):
@@ -148,7 +155,7 @@ class KeyframeWanted(_Message):
     """The decoder of a tap can't go on. How often one is asked for, the media plane decides."""
 
     type: Literal["keyframe"] = "keyframe"
-    tap: Annotated[int, Field(ge=0)]
+    tap: _Count
 
 
 class _Frame(_Message):
@@ -177,7 +184,7 @@ class Found(_Message):
     session_id: _Name
     detector: _Name
     detector_version: _Name
-    kind: _Name
+    kind: _Kind
     outcome: Literal["pass", "warn", "fail", "unknown"]
     start_us: _Us
     end_us: _Us
@@ -254,13 +261,13 @@ class Status(_Message):
     """
 
     type: Literal["status"] = "status"
-    seconds: dict[_Name, float] = Field(default_factory=dict)
-    restarts: dict[_Name, int] = Field(default_factory=dict)
-    dropped: dict[_Name, dict[_Name, int]] = Field(default_factory=dict)
-    queue_depth: dict[_Name, int] = Field(default_factory=dict)
-    lag_ms: dict[_Name, float] = Field(default_factory=dict)
-    decode_seconds: float = 0.0
-    refused: int = 0
+    seconds: dict[_Name, _Amount] = Field(default_factory=dict)
+    restarts: dict[_Name, _Count] = Field(default_factory=dict)
+    dropped: dict[_Name, dict[_Name, _Count]] = Field(default_factory=dict)
+    queue_depth: dict[_Name, _Count] = Field(default_factory=dict)
+    lag_ms: dict[_Name, _Amount] = Field(default_factory=dict)
+    decode_seconds: _Amount = 0.0
+    refused: _Count = 0
 
 
 ToHost: TypeAlias = Annotated[

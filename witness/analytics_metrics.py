@@ -8,12 +8,13 @@ from prometheus_client.registry import Collector
 
 from analytics.link import Status
 from witness.analytics_service import AnalyticsService
+from witness.analytics_totals import REASONS
 
 __all__ = ["AnalyticsCollector", "TapCounts"]
 
 _TAP: Final = "host"
 """In place of a detector's name: what is on its way from the engines to the host."""
-_REASONS: Final = ("queue_full", "no_memory", "no_consent", "down")
+_REFUSALS: Final = ("malformed", "unknown_detector", "too_often", "failed", "long_for_host")
 
 
 class TapCounts(Protocol):
@@ -74,13 +75,13 @@ class AnalyticsCollector(Collector):
             seconds.add_metric([name], totals.seconds[name])
             restarts.add_metric([name], totals.restarts[name])
             lag.add_metric([name], status.lag_ms.get(name, 0.0) / 1_000)
-            for reason in _REASONS:
+            for reason in REASONS:
                 dropped.add_metric([name, reason], totals.dropped[name, reason])
         yield from (depth, dropped, seconds, restarts, lag)
         refused = CounterMetricFamily(
             "witness_analytics_refused", "Lines of the host that were refused.", labels=["reason"]
         )
-        for reason in ("malformed", "unknown_detector", "long_for_host"):
+        for reason in _REFUSALS:
             refused.add_metric([reason], self._service.refused[reason])
         yield refused
         up = 1.0 if self._service.has_host else 0.0

@@ -5,7 +5,6 @@ The server gives the host media and says what may be done with it; what the host
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
@@ -21,6 +20,7 @@ from analytics.link import (
     MAX_LINE_BYTES,
     Consents,
     Found,
+    FromHost,
     Greet,
     Hello,
     KeyframeWanted,
@@ -37,12 +37,16 @@ from analytics.link import (
 from sfu import Room, RoomTaps, TappedTrack
 from sfu.errors import SfuError
 from sfu.model import Kind
+from witness.analytics_limits import Rate
 from witness.analytics_totals import Totals
 from witness.analytics_ways import HostWay
 
 __all__ = ["AnalyticsCalls", "AnalyticsService", "FindingSink"]
 
 _LOG = logging.getLogger(__name__)
+_MORE_HELLOS: Final = 4
+_MOST_MALFORMED: Final = 100
+"""Lines in a second that are no messages; with more, the host is ended."""
 _MAX_EARLY: Final = 1_024
 """Sessions whose consents are kept before they begin."""
 
@@ -162,6 +166,8 @@ class AnalyticsService:
         way: to the host.
         detectors: that should run, by name.
         sink: takes what they find.
+        permissions: what each detector does with people, as this server knows it; a host may ask
+            for more, never for less.
         clock_ns: ``CLOCK_MONOTONIC``.
 
     Attributes:
@@ -177,6 +183,7 @@ class AnalyticsService:
         detectors: Collection[str],
         sink: FindingSink,
         *,
+        permissions: Mapping[str, frozenset[Permission]] | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.clock_ns = clock_ns
@@ -184,7 +191,12 @@ class AnalyticsService:
         self.detectors = frozenset(detectors)
         self.refused: Counter[str] = Counter()
         self.latest: Status | None = None
-        self.totals = Totals()
+        self.totals = Totals(self.detectors)
+        self._permissions = permissions or {}
+        self._keyframes: dict[int, Rate] = {}
+        # A host says hello as each of its detectors is there.
+        self._hellos = Rate(len(self.detectors) + _MORE_HELLOS)
+        self._malformed = Rate(_MOST_MALFORMED)
         self._rooms = rooms
         self._sink = sink
         self._sessions: dict[str, _Session] = {}
@@ -216,8 +228,12 @@ class AnalyticsService:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 await task
+            except asyncio.CancelledError:
+                pass
+            except Exception:  # noqa: BLE001 - told, and the server goes on stopping
+                _LOG.exception("the way to the host of detectors had ended")
 
     # What happens in calls.
 
@@ -229,8 +245,7 @@ class AnalyticsService:
         session = _Session(self, session_id, room_id, zero_ns)
         session.permissions = self._consents.pop(session_id, {})
         self._sessions[session_id] = session
-        if not self.has_host:
-            self._begin_unknown(session)
+        self._begin_unknown(session)
         try:
             session.taps = room.start_taps(session, zero_ns)
         except SfuError as error:
@@ -338,6 +353,7 @@ class AnalyticsService:
         if present is None:
             return
         self._taps.pop(present[0], None)
+        self._keyframes.pop(present[0], None)
         if session.taps is not None:
             session.taps.close(track_id)
         self._say(TrackEnded(track_id=track_id, at_us=session.now_us))
@@ -431,20 +447,55 @@ class AnalyticsService:
             message = from_host(line)
         except ValidationError:
             self.refused["malformed"] += 1
+            if not self._malformed.allows(self.clock_ns()):
+                self._end_host("malformed")
             return
+        try:
+            self._take(message)
+        except Exception:  # noqa: BLE001 - whatever it is, it is counted
+            # A line that passed must not end the way to the host.
+            self.refused["failed"] += 1
+            _LOG.exception("a line of the host can't be taken")
+
+    def _end_host(self, reason: str) -> None:
+        _LOG.warning("the host of detectors misbehaves", extra={"reason": reason})
+        self.way.end()
+
+    def _take(self, message: FromHost) -> None:
         match message:
             case Hello():
-                self._take_hello(message)
+                if self._hellos.allows(self.clock_ns()):
+                    self._take_hello(self._checked(message))
+                else:
+                    self.refused["too_often"] += 1
+                    self._end_host("hello")
             case KeyframeWanted(tap=tap):
-                session, track_id = self._taps.get(tap, (None, ""))
-                if session is not None and session.taps is not None:
-                    session.taps.refresh(track_id)
+                self._refresh(tap)
             case Status():
                 self.latest = message
                 self.totals.add(message)
                 self._sink.status(message)
             case Found() | Said() | Unknown():
                 self._take_finding(message)
+
+    def _refresh(self, tap: int) -> None:
+        session, track_id = self._taps.get(tap, (None, ""))
+        if session is None or session.taps is None:
+            return
+        if self._keyframes.setdefault(tap, Rate(1)).allows(self.clock_ns()):
+            session.taps.refresh(track_id)
+        else:
+            self.refused["too_often"] += 1
+
+    def _checked(self, hello: Hello) -> Hello:
+        """What a host may have of what it wants: nothing for strangers, nothing without consent."""
+        wants = {}
+        for name, want in hello.wants.items():
+            own = frozenset(one.value for one in self._permissions.get(name, frozenset()))
+            if name in self.detectors:
+                wants[name] = want.model_copy(update={"permissions": want.permissions | own})
+        there = {name: v for name, v in hello.detectors.items() if name in self.detectors}
+        return hello.model_copy(update={"detectors": there, "wants": wants})
 
     def _take_finding(self, message: Found | Said | Unknown) -> None:
         if message.detector not in self.detectors:
@@ -460,6 +511,8 @@ class AnalyticsService:
                     self._sink.said(message)
                 case Unknown():
                     self._sink.unknown(message)
+                    if not message.participant_id and not message.track_id:
+                        self._leave_to_host(message.session_id, message.detector)
 
     def _take_hello(self, hello: Hello) -> None:
         before, self._hello = self._hello, hello
@@ -470,16 +523,21 @@ class AnalyticsService:
         else:
             for session in self._sessions.values():
                 self.fit(session)
-        for place in list(self._unknown):
-            # A detector that is not there yet is unknown by the host's own word.
-            known = self._sessions.get(place[0])
-            if known is not None:
-                self._end_unknown(place, known)
+        for session_id, detector in list(self._unknown):
+            if detector in hello.detectors:
+                self._leave_to_host(session_id, detector)
 
     # Times without a host.
 
+    def _leave_to_host(self, session_id: str, detector: str) -> None:
+        """A detector is there, or the host itself says that it isn't."""
+        session = self._sessions.get(session_id)
+        if session is not None and (session_id, detector) in self._unknown:
+            self._end_unknown((session_id, detector), session)
+
     def _begin_unknown(self, session: _Session) -> None:
-        for detector in sorted(self.detectors):
+        there = set() if self._hello is None else set(self._hello.detectors)
+        for detector in sorted(self.detectors - there):
             place = session.session_id, detector
             if place in self._unknown:
                 continue

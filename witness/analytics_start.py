@@ -62,7 +62,8 @@ def make_analytics(
             way = RedisWay(Streams.connect(config.redis, config.node), engines)
         except AnalyticsError as error:
             raise StartError(of_error(error)) from error
-    return AnalyticsService(rooms, way, host.detectors, sink)
+    permissions = {name: card.permissions for name, card in cards_of(host).items()}
+    return AnalyticsService(rooms, way, host.detectors, sink, permissions=permissions)
 
 
 def collector_of(service: AnalyticsService, engines: "Sequence[Engine]") -> AnalyticsCollector:

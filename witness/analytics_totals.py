@@ -1,21 +1,30 @@
 """Counters of hosts that come and go, added up."""
 
 from collections import Counter
+from collections.abc import Collection
+from typing import Final
 
 from analytics.link import Status
 
-__all__ = ["Totals"]
+__all__ = ["REASONS", "Totals"]
+
+REASONS: Final = ("queue_full", "no_memory", "no_consent", "down")
+"""Why a host drops inputs."""
 
 
 class Totals:
-    """What all hosts so far have counted.
+    """What all hosts so far have counted; a host's own inventions are not taken over.
+
+    Args:
+        detectors: that there are.
 
     Attributes:
         seconds, restarts: by detector.
         dropped: by detector and reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, detectors: Collection[str]) -> None:
+        self._detectors = sorted(detectors)
         self.seconds: Counter[str] = Counter()
         self.restarts: Counter[str] = Counter()
         self.dropped: Counter[tuple[str, str]] = Counter()
@@ -29,12 +38,13 @@ class Totals:
     def add(self, status: Status) -> None:
         """Takes the counters of the present host; one that runs backwards adds nothing."""
         before, self._last = self._last, status
-        for name, value in status.seconds.items():
-            self.seconds[name] += max(0.0, value - before.seconds.get(name, 0.0))  # type: ignore[assignment]
-        for name, count in status.restarts.items():
-            self.restarts[name] += max(0, count - before.restarts.get(name, 0))
-        for name, reasons in status.dropped.items():
-            known = before.dropped.get(name, {})
-            for reason, count in reasons.items():
-                self.dropped[name, reason] += max(0, count - known.get(reason, 0))
+        for name in self._detectors:
+            spent_s = status.seconds.get(name, 0.0) - before.seconds.get(name, 0.0)
+            self.seconds[name] += max(0.0, spent_s)  # type: ignore[assignment]
+            restarts = status.restarts.get(name, 0) - before.restarts.get(name, 0)
+            self.restarts[name] += max(0, restarts)
+            reasons, known = status.dropped.get(name, {}), before.dropped.get(name, {})
+            for reason in REASONS:
+                more = reasons.get(reason, 0) - known.get(reason, 0)
+                self.dropped[name, reason] += max(0, more)
         self.decode_seconds += max(0.0, status.decode_seconds - before.decode_seconds)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import socket
 import subprocess
@@ -32,6 +33,7 @@ _MESSAGE_BYTES: Final = 65_536
 _LINES: Final = 10_000
 _MESSAGES: Final = 256
 _AT_ONCE: Final = 32
+_LINES_A_TURN: Final = 64
 
 Heard = Callable[[bytes], None]
 
@@ -56,6 +58,9 @@ class HostWay(Protocol):
 
     def say(self, line: bytes) -> None:
         """Says a line, without its end; never waits."""
+
+    def end(self) -> None:
+        """Has nothing more to do with the present host: it misbehaves."""
 
     async def run(self, came: Callable[[], None], heard: Heard, gone: Callable[[], None]) -> None:
         """Keeps the way open until it is cancelled.
@@ -101,6 +106,11 @@ class EmbeddedWay:
             return
         writer.write(line + b"\n")
         if writer.transport.get_write_buffer_size() > _BACKLOG_BYTES and self._process is not None:
+            self._process.kill()
+
+    def end(self) -> None:
+        """Kills it; the next is started after a while."""
+        if self._process is not None:
             self._process.kill()
 
     async def run(self, came: Callable[[], None], heard: Heard, gone: Callable[[], None]) -> None:
@@ -163,7 +173,10 @@ class EmbeddedWay:
             engine.set_tap_reader(socket=descriptor)
 
     async def _listen(self, reader: asyncio.StreamReader, heard: Heard) -> None:
-        while True:
+        for number in itertools.count(1):
+            if number % _LINES_A_TURN == 0:
+                # Lines that are there already don't wait: the calls get their turn.
+                await asyncio.sleep(0)
             try:
                 line = await reader.readline()
             except ValueError:
@@ -193,7 +206,10 @@ class EmbeddedWay:
 
 
 class RedisWay:
-    """Hosts on other machines, by Redis. While that can't be reached, nothing is kept.
+    """Hosts on other machines, by Redis. While that can't be reached, no media are kept.
+
+    Lines are: a withdrawal that a host doesn't hear of is none. Where they are too many, the host
+    counts as gone, and is told all anew.
 
     Args:
         streams: of this node.
@@ -209,14 +225,21 @@ class RedisWay:
         self._messages: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._last_s: float | None = None
+        self._has_lost = False
+        self._is_ended = False
 
     def say(self, line: bytes) -> None:
-        """Has a line said; with too many waiting, all go: a host that comes is told all."""
+        """Has a line said; with too many waiting, all go, and the host is told all anew."""
         if len(self._lines) >= _LINES:
             self.dropped["redis_full"] += len(self._lines)
             self._lines.clear()
+            self._has_lost = True
         self._lines.append(line)
         self._wake.set()
+
+    def end(self) -> None:
+        """Doesn't listen to anybody for a while."""
+        self._is_ended = True
 
     async def run(self, came: Callable[[], None], heard: Heard, gone: Callable[[], None]) -> None:
         """Reads what hosts say, and hands them what there is."""
@@ -229,7 +252,11 @@ class RedisWay:
                 engine.set_tap_reader(socket=tap.fileno())
             loop.add_reader(near, self._take, near)
             came()
-            ways: list[Any] = [self._listen(came, heard), self._hand_over(), self._watch(gone)]
+            ways: list[Any] = [
+                self._listen(came, heard, gone),
+                self._hand_over(came, gone),
+                self._watch(gone),
+            ]
             tasks = [asyncio.create_task(way) for way in ways]
             await asyncio.gather(*tasks)
         finally:
@@ -256,25 +283,53 @@ class RedisWay:
             self._messages.append(message)
         self._wake.set()
 
-    async def _hand_over(self) -> None:
+    async def _hand_over(self, came: Callable[[], None], gone: Callable[[], None]) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._lines or self._messages:
-                queue, send = (
-                    (self._lines, self._streams.tell)
-                    if self._lines
-                    else (self._messages, self._streams.send)
-                )
+                if self._has_lost:
+                    self._has_lost = False
+                    self._lines.clear()
+                    gone()
+                    came()
                 try:
-                    await send(queue.popleft())
+                    await self._hand_over_one()
                 except OSError:
-                    self.dropped["redis_down"] += 1 + len(self._messages)
+                    self.dropped["redis_down"] += len(self._messages)
                     self._messages.clear()
                     await asyncio.sleep(_LOOK_S)
 
-    async def _listen(self, came: Callable[[], None], heard: Heard) -> None:
+    async def _hand_over_one(self) -> None:
+        if not self._lines:
+            message = self._messages.popleft()
+            try:
+                await self._streams.send(message)
+            except OSError:
+                self.dropped["redis_down"] += 1
+                raise
+            return
+        line = self._lines.popleft()
+        try:
+            await self._streams.tell(line)
+        except OSError:
+            # Said twice does no harm.
+            self._lines.appendleft(line)
+            raise
+
+    async def _listen(
+        self, came: Callable[[], None], heard: Heard, gone: Callable[[], None]
+    ) -> None:
+        number = 0
         async for line in self._streams.findings():
+            number += 1
+            if number % _LINES_A_TURN == 0:
+                await asyncio.sleep(0)
+            if self._is_ended:
+                self._is_ended, self._last_s = False, None
+                self.restarts += 1
+                gone()
+                await asyncio.sleep(_SILENT_S)
             is_back = self._last_s is None
             self._last_s = time.monotonic()
             if is_back:

@@ -13,12 +13,16 @@ class FakeWay:
         self.restarts = 0
         self.dropped: dict[str, int] = {}
         self.said: list[Any] = []
+        self.ended = 0
         self.came: Callable[[], None]
         self.heard: Callable[[bytes], None]
         self.gone: Callable[[], None]
 
     def say(self, line: bytes) -> None:
         self.said.append(to_host(line))
+
+    def end(self) -> None:
+        self.ended += 1
 
     def take(self) -> list[Any]:
         said, self.said = self.said, []

@@ -1,5 +1,6 @@
 """What a host is told of calls, which tracks are tapped, and what is taken of what it says."""
 
+import asyncio
 import json
 from types import SimpleNamespace
 
@@ -33,13 +34,20 @@ RM = PICTURE.model_copy(update={"roles": frozenset({"rm"})})
 
 
 class Stage:
-    def __init__(self, scene: Scene) -> None:
+    def __init__(
+        self, scene: Scene, permissions: dict[str, frozenset[Permission]] | None = None
+    ) -> None:
         self.scene = scene
         self.way, self.sink = FakeWay(), FakeSink()
         self.now_ns = 5_000_000_000
         rooms = {scene.room.room_id: scene.room}
         self.service = AnalyticsService(
-            rooms, self.way, ["p", "f", "v"], self.sink, clock_ns=lambda: self.now_ns
+            rooms,
+            self.way,
+            ["p", "f", "v"],
+            self.sink,
+            permissions=permissions,
+            clock_ns=lambda: self.now_ns,
         )
 
     async def start(self) -> None:
@@ -136,11 +144,12 @@ async def test_without_a_host_all_is_unknown_and_one_that_comes_is_told_all(stag
     assert (joined.kind, joined.data) == ("participant.joined", {"role": "customer"})
     assert consents.permissions == {"face"}
     assert started.kind == "video"
-    assert stage.unknown() == [(name, "no_host", False) for name in "fpv"]
+    assert stage.unknown() == [(name, "no_host", False) for name in "fp"], "v isn't there yet"
     stage.taps()
     # The same host says hello again: nothing is told twice.
     stage.way.hello(p=PICTURE, f=FACE, v=VOICE)
     assert stage.way.take() == []
+    assert stage.unknown()[-1] == ("v", "no_host", False)
     stage.sink.items.clear()
     stage.way.gone()
     stage.way.gone()
@@ -204,6 +213,10 @@ FINDING = {
         ({"start_us": -1}, "malformed"),
         ({"values": {str(i): i for i in range(17)}}, "malformed"),
         ({"more": 1}, "malformed"),
+        ({"kind": ""}, "malformed"),
+        ({"values": {"x": 10**400}}, "malformed"),
+        ({"values": {"x": -(10**60)}}, None),
+        ({"end_us": 10**400}, "malformed"),
     ],
 )
 async def test_what_the_host_says_is_checked(
@@ -215,7 +228,20 @@ async def test_what_the_host_says_is_checked(
     assert len(stage.sink.items) == (reason is None)
 
 
-@pytest.mark.parametrize("line", [b"", b"\xff", b"[]", b'{"type":"hello"}', b"{" * 10_000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"type":"hello"}',
+        b"{" * 10_000,
+        b'{"type":"status","decode_seconds":Infinity}',
+        b'{"type":"status","lag_ms":{"p":-1}}',
+        b'{"type":"status","refused":-1}',
+        b'{"type":"keyframe","tap":' + b"9" * 400 + b"}",
+    ],
+)
 async def test_rubbish_is_counted(stage: Stage, line: bytes) -> None:
     stage.way.heard(line)
     assert stage.service.refused["malformed"] == 1
@@ -256,8 +282,97 @@ async def test_metrics_are_of_closed_sets_and_go_on_over_hosts(stage: Stage) -> 
     assert all(isinstance(metric, Metric) for metric in collector.collect())
 
 
+async def test_the_host_says_itself_why_a_detector_is_not_there(stage: Stage) -> None:
+    stage.way.hello(p=PICTURE)
+    stage.begin()
+    assert stage.unknown() == [(name, "no_host", True) for name in "fv"]
+    stage.sink.items.clear()
+    about = {"finding_id": "u", "session_id": "s", "start_us": 1, "end_us": 1, "is_open": True}
+    unknown = Unknown.model_validate({**about, "detector": "f", "cause": "model_missing"})
+    stage.way.heard(unknown.model_dump_json().encode())
+    assert stage.unknown() == [("f", "model_missing", True), ("f", "no_host", False)]
+
+
+async def test_a_host_can_not_do_without_a_consent_and_wants_nothing_for_strangers() -> None:
+    stage = Stage(Scene(), permissions={"p": frozenset({Permission.PICTURE, Permission.FACE})})
+    await stage.start()
+    stage.scene.call(stage.scene.join("a"))
+    stage.way.hello(p=PICTURE, stranger=PICTURE)
+    stage.begin()
+    assert stage.taps() == []
+    stage.service.consents("s", "a", frozenset({Permission.FACE}))
+    assert len(stage.taps()) == 1
+    (hello,) = [hello for hello in stage.sink.hosts if hello is not None]
+    assert (set(hello.detectors), set(hello.wants)) == ({"p"}, {"p"})
+
+
+async def test_keyframes_are_asked_for_once_a_second_and_hellos_have_an_end(stage: Stage) -> None:
+    stage.scene.call(stage.scene.join("a"))
+    stage.way.hello(p=PICTURE)
+    stage.begin()
+    (started,) = [item for item in stage.way.take() if isinstance(item, TrackStarted)]
+    stage.scene.engine.take()
+    line = KeyframeWanted(tap=started.tap).model_dump_json().encode()
+    for _ in range(1_000):
+        stage.way.heard(line)
+    assert len(stage.scene.engine.take()) == 1
+    stage.now_ns += 1_000_000_000
+    stage.way.heard(line)
+    assert len(stage.scene.engine.take()) == 1
+    assert stage.service.refused["too_often"] == 999
+    for _ in range(7):
+        stage.way.hello(p=PICTURE)
+    assert stage.way.ended == 0
+    stage.way.hello(p=PICTURE)
+    assert stage.way.ended == 1
+    assert len(stage.sink.hosts) == 8
+
+
+async def test_a_host_that_says_rubbish_all_the_time_is_ended(stage: Stage) -> None:
+    for _ in range(100):
+        stage.way.heard(b"{")
+    assert stage.way.ended == 0
+    stage.now_ns += 1_000_000_000
+    for _ in range(101):
+        stage.way.heard(b"{")
+    assert stage.way.ended == 1
+
+
+async def test_a_line_that_can_not_be_taken_ends_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(_: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(stage.sink, "found", found)
+    stage.way.heard(json.dumps({"type": "found", **FINDING}).encode())
+    assert stage.service.refused == {"failed": 1}
+
+
+async def test_a_way_that_has_failed_does_not_keep_the_server_from_stopping() -> None:
+    stage = Stage(Scene())
+
+    async def run(*_: object) -> None:
+        raise OSError("no more descriptors")
+
+    stage.way.run = run  # type: ignore[method-assign]
+    stage.service.start()
+    await asyncio.sleep(0)
+    await stage.service.stop()
+
+
+def test_what_a_host_makes_up_is_not_counted() -> None:
+    totals = Totals(["p"])
+    totals.add(
+        Status(seconds={"x": 1.0}, restarts={"x": 1}, dropped={"p": {"x": 1}, "x": {"down": 1}})
+    )
+    assert (set(totals.seconds), set(totals.restarts)) == ({"p"}, {"p"})
+    assert {name for name, _ in totals.dropped} == {"p"}
+    assert sum(totals.dropped.values()) == 0
+
+
 def test_counters_that_run_backwards_add_nothing() -> None:
-    totals = Totals()
+    totals = Totals(["p"])
     totals.add(Status(seconds={"p": 5.0}, restarts={"p": 3}))
     totals.add(Status(seconds={"p": 1.0}, restarts={"p": 1}))
     totals.add(Status(seconds={"p": 2.0}, restarts={"p": 2}))
