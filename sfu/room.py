@@ -133,6 +133,8 @@ class Room:
             },
         )
         self.registry.listener.participant_joined(participant)
+        if self.taps is not None:
+            self.taps.joined(participant)
         return participant
 
     def put_screen_first(self, screen_first: bool) -> None:
@@ -171,7 +173,7 @@ class Room:
             capture.stop(self.publications)
 
     def start_taps(self, target: TapTarget, zero_ns: int) -> RoomTaps:
-        """Tells analytics of all tracks, now and later, and lets them tap some.
+        """Tells analytics of all people and tracks, now and later, and lets them tap some.
 
         Args:
             target: is told.
@@ -186,6 +188,8 @@ class Room:
         if self.taps is not None:
             raise IllegalTransitionError("the room is being tapped")
         self.taps = RoomTaps(self.port, self.registry, target, zero_ns)
+        for participant in self._participants.values():
+            self.taps.joined(participant)
         for publication in self.publications.values():
             self.taps.bring(publication)
         return self.taps
@@ -241,6 +245,8 @@ class Room:
                 "reason": reason,
             },
         )
+        if self.taps is not None:
+            self.taps.left(participant)
         self.registry.listener.participant_left(participant, reason)
         self._close_if_empty()
 

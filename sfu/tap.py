@@ -12,6 +12,7 @@ from sfu.model import Kind, Size, Track
 from sfu.plane import EnginePort
 
 if TYPE_CHECKING:
+    from sfu.participant import Participant
     from sfu.registry import Registry
     from sfu.subscription import Publication
 
@@ -53,7 +54,16 @@ class TappedTrack:
 
 
 class TapTarget(Protocol):
-    """Who is told of a room's tracks. On the event loop's thread; must not raise."""
+    """Who is told of a room's people and tracks. On the event loop's thread; must not raise.
+
+    Nobody learns of participants that are hidden.
+    """
+
+    def participant_joined(self, participant_id: str, role: str) -> None:
+        """Somebody is in the room; told before any track of theirs."""
+
+    def participant_left(self, participant_id: str) -> None:
+        """Somebody is gone; their tracks have ended before."""
 
     def track_started(self, track: TappedTrack) -> None:
         """There is a track."""
@@ -91,6 +101,17 @@ class RoomTaps:
         self._publications: dict[str, Publication] = {}
         self._open: dict[str, _Tap] = {}
         self._stopped = False
+
+    def joined(self, participant: "Participant") -> None:
+        """Somebody is in the room."""
+        grant = participant.grant
+        if not grant.hidden:
+            self._target.participant_joined(participant.participant_id, grant.role.value)
+
+    def left(self, participant: "Participant") -> None:
+        """Somebody is gone."""
+        if not participant.grant.hidden:
+            self._target.participant_left(participant.participant_id)
 
     def bring(self, publication: "Publication") -> None:
         """A producer brings a track, for the first time or again."""

@@ -128,6 +128,14 @@ class _Session:
         """Its clock."""
         return max(0, (self.service.clock_ns() - self.zero_ns) // 1_000)
 
+    def participant_joined(self, participant_id: str, role: str) -> None:
+        """Somebody is in the room: detectors learn who plays which part."""
+        self.service.marked(self.session_id, "participant.joined", participant_id, {"role": role})
+
+    def participant_left(self, participant_id: str) -> None:
+        """Somebody is gone."""
+        self.service.marked(self.session_id, "participant.left", participant_id)
+
     def track_started(self, track: TappedTrack) -> None:
         """There is a track."""
         self.tracks[track.track.track_id] = track
@@ -310,6 +318,9 @@ class AnalyticsService:
         elif kind == "participant.left":
             session.people.pop(participant_id, None)
         self.say_mark(session, kind, participant_id, data, at_us)
+        if kind == "participant.joined" and participant_id in session.permissions:
+            # The host forgets those who leave; what they allow holds for the session.
+            self._say_consents(session, participant_id)
 
     def say_mark(
         self,

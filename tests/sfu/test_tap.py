@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sfu.errors import IllegalTransitionError, RoomClosedError
+from sfu.model import Role
 from sfu.tap import RoomTaps, TappedTrack
 from tests.sfu.conftest import Scene
 
@@ -15,6 +16,12 @@ class Target:
     def __init__(self) -> None:
         self.tracks: dict[str, TappedTrack] = {}
         self.told: list[tuple[Any, ...]] = []
+
+    def participant_joined(self, participant_id: str, role: str) -> None:
+        self.told.append(("joined", participant_id, role))
+
+    def participant_left(self, participant_id: str) -> None:
+        self.told.append(("left", participant_id))
 
     def track_started(self, track: TappedTrack) -> None:
         self.tracks[track.track.track_id] = track
@@ -50,6 +57,21 @@ def test_tracks_that_are_there_and_that_come_are_told(scene: Scene) -> None:
     assert [item[1] for item in target.told if item[0] == "started"] == ["a", "a", "b", "b"]
     assert ("started", "a", "opus", 48_000) in target.told
     assert tap_commands(scene) == []
+
+
+def test_people_who_are_there_come_and_go_are_told_with_their_roles(scene: Scene) -> None:
+    scene.join("rm", Role.RM)
+    scene.join("boss", Role.SUPERVISOR)
+    target, _ = start(scene)
+    customer = scene.join("customer")
+    auditor = scene.join("auditor", Role.SUPERVISOR)
+    customer.leave("left")
+    auditor.leave("left")
+    assert target.told == [
+        ("joined", "rm", "rm"),
+        ("joined", "customer", "customer"),
+        ("left", "customer"),
+    ]
 
 
 def test_a_tap_is_opened_changed_refreshed_and_closed(scene: Scene) -> None:
@@ -94,7 +116,7 @@ def test_who_leaves_ends_his_tracks_and_the_last_one_ends_all(scene: Scene) -> N
     taps.open(target.of("audio"))
     scene.engine.take()
     a.leave("left")
-    assert target.told[-3:] == [("ended",), ("ended",), ("finished",)]
+    assert target.told[-4:] == [("ended",), ("ended",), ("left", "a"), ("finished",)]
     assert tap_commands(scene) == []
     assert taps.open("t_any") is None
 

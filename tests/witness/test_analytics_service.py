@@ -19,6 +19,7 @@ from analytics.link import (
     Unknown,
     Wants,
 )
+from sfu.model import Role
 from tests.fakes.analytics import FakeSink, FakeWay
 from tests.sfu.conftest import Scene
 from witness.analytics_metrics import AnalyticsCollector
@@ -133,7 +134,6 @@ async def test_nothing_is_tapped_in_a_pause_or_after_the_end(stage: Stage) -> No
 async def test_without_a_host_all_is_unknown_and_one_that_comes_is_told_all(stage: Stage) -> None:
     stage.scene.call(stage.scene.join("a"))
     stage.begin()
-    stage.service.marked("s", "participant.joined", "a", {"role": "customer"})
     stage.service.consents("s", "a", frozenset({Permission.FACE}))
     assert stage.taps() == []
     assert stage.way.take() == []
@@ -159,6 +159,28 @@ async def test_without_a_host_all_is_unknown_and_one_that_comes_is_told_all(stag
     stage.way.hello("2", p=PICTURE)
     assert [type(item) for item in stage.way.take()] == [Marked, Consents, TrackStarted]
     assert len(stage.taps()) == 1
+
+
+async def test_detectors_learn_who_plays_which_part_without_anybody_asking(stage: Stage) -> None:
+    scene = stage.scene
+    scene.join("rm", Role.RM)
+    stage.begin()
+    stage.service.consents("s", "a", frozenset({Permission.VOICE}))
+    stage.way.hello(v=VOICE)
+    customer = scene.join("a")
+    told = [item for item in stage.way.take() if isinstance(item, Marked)]
+    assert [(one.kind, one.participant_id, one.data) for one in told] == [
+        ("participant.joined", "rm", {"role": "rm"}),
+        ("participant.joined", "a", {"role": "customer"}),
+    ]
+    customer.leave("left")
+    scene.join("a")
+    left, joined, consents = stage.way.take()
+    assert (left.kind, joined.kind) == ("participant.left", "participant.joined")
+    assert consents.permissions == {"voice"}, "the host forgets whoever leaves"
+    stage.way.hello("2", v=VOICE)
+    again = [item.participant_id for item in stage.way.take() if isinstance(item, Marked)]
+    assert again == ["rm", "a"]
 
 
 async def test_consents_may_be_told_before_their_session(stage: Stage) -> None:
