@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 __all__ = [
     "MAX_LINE_BYTES",
+    "NO_HOST_PREFIX",
     "VERSION",
     "Consents",
     "Found",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 VERSION: Final = 1
+NO_HOST_PREFIX: Final = "no-host-"
+"""Unknown times with such an id are the server's own word: no host can end them by going away."""
+
 MAX_LINE_BYTES: Final = 65_536
 """Longer lines are refused and counted, by either side."""
 

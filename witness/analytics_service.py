@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from analytics.detector import Permission
 from analytics.link import (
     MAX_LINE_BYTES,
+    NO_HOST_PREFIX,
     Consents,
     Found,
     FromHost,
@@ -116,6 +117,7 @@ class _Session:
     zero_ns: int
     taps: RoomTaps | None = None
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
     permissions: dict[str, frozenset[Permission]] = field(default_factory=dict)
     tracks: dict[str, TappedTrack] = field(default_factory=dict)
     muted: set[str] = field(default_factory=set)
@@ -315,6 +317,7 @@ class AnalyticsService:
             return
         if kind == "participant.joined":
             session.people[participant_id] = dict(data or {})
+            session.known.add(participant_id)
         elif kind == "participant.left":
             session.people.pop(participant_id, None)
         self.say_mark(session, kind, participant_id, data, at_us)
@@ -513,6 +516,8 @@ class AnalyticsService:
             self.refused["unknown_detector"] += 1
         elif message.end_us < message.start_us:
             self.refused["malformed"] += 1
+        elif not self._is_of_anybody(message):
+            self.refused["unknown_participant"] += 1
         else:
             # Sessions that are over are the sink's business: a last word may come late.
             match message:
@@ -524,6 +529,11 @@ class AnalyticsService:
                     self._sink.unknown(message)
                     if not message.participant_id and not message.track_id:
                         self._leave_to_host(message.session_id, message.detector)
+
+    def _is_of_anybody(self, message: Found | Said | Unknown) -> bool:
+        """Whether it is about somebody who is or was in the session, or about nobody."""
+        session = self._sessions.get(message.session_id)
+        return session is None or message.participant_id in {"", *session.known}
 
     def _take_hello(self, hello: Hello) -> None:
         before, self._hello = self._hello, hello
@@ -554,7 +564,7 @@ class AnalyticsService:
                 continue
             now_us = session.now_us
             unknown = self._unknown[place] = Unknown(
-                finding_id=f"no-host-{secrets.token_hex(8)}",
+                finding_id=f"{NO_HOST_PREFIX}{secrets.token_hex(8)}",
                 session_id=session.session_id,
                 detector=detector,
                 cause=UnknownCause.NO_HOST,

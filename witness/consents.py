@@ -234,9 +234,12 @@ class ConsentService:
     def allows(
         self, session_id: str, participant_id: str, permissions: frozenset[Permission]
     ) -> bool:
-        """Whether somebody in a session that runs allows all of these."""
+        """Whether somebody in a session that runs allows all of these; "": whether anybody does."""
         needed = permissions - {Permission.PICTURE}
-        return not needed or needed <= self.permissions_of(session_id, participant_id)
+        if participant_id or not needed:
+            return not needed or needed <= self.permissions_of(session_id, participant_id)
+        room = next((one for one in self._rooms.values() if one.session_id == session_id), None)
+        return room is not None and any(needed <= _allowed(room, who) for who in room.book.holders)
 
     def _withdrawn(self, consent_id: str, participant: str, permission: str, by: str) -> _Note:
         payload = {

@@ -7,7 +7,9 @@ whatever is not taken is counted by reason.
 |---|---|---|
 | new findings of a session | 20/s, bursts of 200 | ``flood``: counted, and declared in the log |
 | findings of a session that are open | :data:`MAX_OPEN` | ``too_many`` |
+| unknown times of a session that are open | :data:`MAX_UNKNOWN` | ``too_many`` |
 | hints on an RM's page | :data:`MAX_HINTS` at once, one a second, bursts of 10 | not shown |
+| webhooks of a session's findings | one a second, bursts of 10 | suppressed |
 | lines of a transcript that wait for the disk | :data:`MAX_LINES` | ``flood`` |
 | sessions that have ended | for :data:`GRACE_S` what is open may end | ``session_ended`` |
 """
@@ -15,6 +17,7 @@ whatever is not taken is counted by reason.
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +27,15 @@ from typing import Any, Final, Protocol
 from pydantic import ValidationError
 
 from analytics.detector import Card, Permission
-from analytics.link import Found, Hello, Said, Status, Unknown
+from analytics.link import (
+    NO_HOST_PREFIX,
+    Found,
+    Hello,
+    Said,
+    Status,
+    Unknown,
+    UnknownCause,
+)
 from recorder.errors import RecorderError
 from recorder.log_writer import LogWriter
 from recorder.transcript import Spoken, append_lines
@@ -46,12 +57,14 @@ __all__ = [
     "MAX_HINTS",
     "MAX_LINES",
     "MAX_OPEN",
+    "MAX_UNKNOWN",
     "FindingsDesk",
     "SessionLogLike",
 ]
 
 _LOG = logging.getLogger(__name__)
 MAX_OPEN: Final = 256
+MAX_UNKNOWN: Final = 1_024
 MAX_HINTS: Final = 16
 MAX_LINES: Final = 1_000
 GRACE_S: Final = 5.0
@@ -59,6 +72,7 @@ _MAX_OVER: Final = 4_096
 """Findings that are over and remembered, of a session, so that none is noted twice."""
 _RATE_PER_S, _BURST = 20.0, 200.0
 _HINTS_PER_S, _HINTS_BURST = 1.0, 10.0
+_POSTS_PER_S, _POSTS_BURST = 1.0, 10.0
 _TICK_S: Final = 1.0
 _CONTROLS: Final = dict.fromkeys([*range(32), 127, 0x2028, 0x2029], " ")
 
@@ -78,6 +92,10 @@ class SessionLogLike(Protocol):
         """Has an event written."""
         ...
 
+    def now_us(self) -> int:
+        """The session clock, µs."""
+        ...
+
     def release(self) -> None:
         """Nothing more is appended for now."""
         ...
@@ -85,9 +103,14 @@ class SessionLogLike(Protocol):
 
 @dataclass(slots=True)
 class _Open:
-    """A finding that goes on; ``logged`` is its beginning's state."""
+    """A finding that goes on.
+
+    Attributes:
+        is_own: the server says it, not a host.
+    """
 
     item: Found | Unknown
+    is_own: bool = False
     grade: FindingGrade = FindingGrade.LOG
     is_told: bool = False
     is_hinted: bool = False
@@ -102,6 +125,7 @@ class _Session:
     log: SessionLogLike
     bucket: TokenBucket
     hints: TokenBucket
+    posts: TokenBucket
     open: dict[str, _Open] = field(default_factory=dict)
     over: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
     described: set[str] = field(default_factory=set)
@@ -109,6 +133,7 @@ class _Session:
     lines: deque[Spoken] = field(default_factory=deque)
     lost: int = 0
     ended_s: float | None = None
+    ended_us: int | None = None
     writing: bool = False
 
 
@@ -119,7 +144,8 @@ class Outlets:
     Attributes:
         tell: an RM's page, by room.
         webhook: takes kind and data; ``None``: nobody is told.
-        may: whether a participant of a session allows all of these now.
+        may: whether a participant of a session allows all of these now; without a participant,
+            whether anybody in it does.
     """
 
     tell: Callable[[str, FindingNotice], None] = lambda *_: None
@@ -170,6 +196,7 @@ class FindingsDesk:
         self.unshown = 0
         self.lines = 0
         self.ready: frozenset[str] = frozenset()
+        self._host_run: str | None = None
         self.lost: Counter[str] = Counter()
 
     @property
@@ -191,6 +218,7 @@ class FindingsDesk:
             log,
             TokenBucket(_RATE_PER_S, _BURST, now_s),
             TokenBucket(_HINTS_PER_S, _HINTS_BURST, now_s),
+            TokenBucket(_POSTS_PER_S, _POSTS_BURST, now_s),
         )
         self._rooms[room_id] = session_id
 
@@ -204,8 +232,29 @@ class FindingsDesk:
         if session is None or session.ended_s is not None:
             return
         session.ended_s = self._steady_s()
+        session.ended_us = session.log.now_us()
         if self._rooms.get(room_id) == session_id:
             del self._rooms[room_id]
+
+    def paused(self, session_id: str, is_paused: bool) -> None:
+        """A recording pauses, or goes on: what is not recorded is not watched."""
+        session = self._sessions.get(session_id)
+        if session is None or session.ended_s is not None:
+            return
+        pauses = [
+            entry
+            for entry in session.open.values()
+            if entry.is_own
+            and isinstance(entry.item, Unknown)
+            and entry.item.cause is UnknownCause.PAUSED
+        ]
+        now_us = session.log.now_us()
+        if is_paused and not pauses:
+            for detector in sorted(self.cards):
+                self._begin(session, _pause(session_id, detector, now_us), is_own=True)
+        elif not is_paused:
+            for entry in pauses:
+                self._cut(session, entry, now_us)
 
     def start(self) -> None:
         """Has what waits written, and sessions that ended forgotten, from time to time."""
@@ -238,8 +287,11 @@ class FindingsDesk:
                 self._write_lines(session)
 
     def _finish(self, session: _Session) -> None:
+        over_us = session.log.now_us() if session.ended_us is None else session.ended_us
         for entry in list(session.open.values()):
-            self._close(session, entry, entry.item.model_copy(update={"is_open": False}))
+            # Of a finding, how far it was seen; nobody knew anything until the very end.
+            until_us = over_us if isinstance(entry.item, Unknown) else entry.item.end_us
+            self._cut(session, entry, until_us)
         self._declare_lost(session)
         self._write_lines(session)
         del self._sessions[session.session_id]
@@ -252,8 +304,22 @@ class FindingsDesk:
     # What a host says.
 
     def host(self, hello: Hello | None) -> None:
-        """Which detectors there are; what is unknown without them is told by :meth:`unknown`."""
+        """Which detectors there are; what is unknown without them is told by :meth:`unknown`.
+
+        What a host that is gone has left open is over: nobody will ever say so.
+        """
+        run = None if hello is None else hello.run
+        if run != self._host_run:
+            for session in self._sessions.values():
+                self._end_hosts(session)
+        self._host_run = run
         self.ready = frozenset() if hello is None else frozenset(hello.detectors)
+
+    def _end_hosts(self, session: _Session) -> None:
+        now_us = session.log.now_us() if session.ended_us is None else session.ended_us
+        for entry in list(session.open.values()):
+            if not entry.is_own and not entry.item.finding_id.startswith(NO_HOST_PREFIX):
+                self._cut(session, entry, now_us)
 
     def status(self, status: Status) -> None:
         """Counters of the host are shown by whoever runs it."""
@@ -266,7 +332,7 @@ class FindingsDesk:
         entry = session.open.get(found.finding_id)
         if entry is not None:
             self._goes_on(session, entry, found)
-        elif self._is_allowed(found) and self._has_room(session):
+        elif self._is_allowed(found) and self._has_room(session, found):
             self._begin(session, found)
 
     def unknown(self, unknown: Unknown) -> None:
@@ -277,7 +343,7 @@ class FindingsDesk:
         entry = session.open.get(unknown.finding_id)
         if entry is not None:
             self._goes_on(session, entry, unknown)
-        elif self._has_room(session):
+        elif self._has_room(session, unknown):
             self._begin(session, unknown)
 
     def said(self, said: Said) -> None:
@@ -301,7 +367,7 @@ class FindingsDesk:
         session = self._sessions.get(item.session_id)
         if session is None:
             self._lose("unknown_session")
-        elif item.end_us < item.start_us or not item.finding_id:
+        elif not self._is_sound(item):
             self._lose("malformed", session)
         elif item.finding_id in session.over:
             self._lose("repeated")
@@ -311,13 +377,18 @@ class FindingsDesk:
             return session
         return None
 
+    def _is_sound(self, item: Found | Unknown) -> bool:
+        """Whether there is such a detector, and it may find that."""
+        card = self.cards.get(item.detector)
+        if card is None or item.end_us < item.start_us or not item.finding_id:
+            return False
+        return isinstance(item, Unknown) or any(one.kind == item.kind for one in card.kinds)
+
     def _is_allowed(self, found: Found) -> bool:
         """Whether it may be looked for at all: the host may not have heard of a withdrawal."""
         card = self.cards.get(found.detector)
         permissions = frozenset() if card is None else card.permissions - {Permission.PICTURE}
-        if not found.participant_id or self._may(
-            found.session_id, found.participant_id, permissions
-        ):
+        if self._may(found.session_id, found.participant_id, permissions):
             return True
         self._lose("no_consent", self._sessions[found.session_id])
         return False
@@ -325,8 +396,9 @@ class FindingsDesk:
     def _may(self, session_id: str, participant_id: str, permissions: Iterable[Permission]) -> bool:
         return self._outlets.may(session_id, participant_id, frozenset(permissions))
 
-    def _has_room(self, session: _Session) -> bool:
-        if len(session.open) >= MAX_OPEN:
+    def _has_room(self, session: _Session, item: Found | Unknown) -> bool:
+        present = sum(type(one.item) is type(item) for one in session.open.values())
+        if present >= (MAX_OPEN if isinstance(item, Found) else MAX_UNKNOWN):
             self._lose("too_many", session)
             return False
         if session.bucket.take(1, self._steady_s()):
@@ -339,10 +411,10 @@ class FindingsDesk:
         if session is not None:
             session.lost += 1
 
-    def _begin(self, session: _Session, item: Found | Unknown) -> None:
+    def _begin(self, session: _Session, item: Found | Unknown, *, is_own: bool = False) -> None:
         self._describe(session, item)
         self._count(item)
-        entry = _Open(item)
+        entry = _Open(item, is_own)
         self._note(session, item)
         if isinstance(item, Found):
             self._alert(session, entry, item)
@@ -355,10 +427,20 @@ class FindingsDesk:
     def _goes_on(self, session: _Session, entry: _Open, item: Found | Unknown) -> None:
         if type(item) is not type(entry.item) or item.detector != entry.item.detector:
             self._lose("malformed", session)
+        elif isinstance(item, Found) and not self._is_allowed(item):
+            # What was seen since is nobody's business: it ends as it was known before.
+            self._cut(session, entry, entry.item.end_us)
         elif item.is_open:
             entry.item = item
         else:
             self._close(session, entry, item)
+
+    def _cut(self, session: _Session, entry: _Open, until_us: int) -> None:
+        """Ends what nobody will end, as it was known."""
+        end_us = max(entry.item.end_us, until_us)
+        self._close(
+            session, entry, entry.item.model_copy(update={"end_us": end_us, "is_open": False})
+        )
 
     def _close(self, session: _Session, entry: _Open, item: Found | Unknown) -> None:
         entry.item = item
@@ -397,14 +479,11 @@ class FindingsDesk:
             session.log.append("analytics.unknown", unknown_event(item), actor="analytics")
 
     def _count(self, item: Found | Unknown) -> None:
-        """Labels are of closed sets: a host can't make up new ones."""
-        card = self.cards.get(item.detector)
-        detector = "other" if card is None else item.detector
+        """Labels are of closed sets: detectors and kinds that nobody knows are not taken."""
         if isinstance(item, Unknown):
-            self.counts[detector, "unknown", "unknown"] += 1
-            return
-        kinds = () if card is None else (one.kind for one in card.kinds)
-        self.counts[detector, item.kind if item.kind in kinds else "other", item.outcome] += 1
+            self.counts[item.detector, "unknown", "unknown"] += 1
+        else:
+            self.counts[item.detector, item.kind, item.outcome] += 1
 
     def _alert(self, session: _Session, entry: _Open, found: Found) -> None:
         severity = severity_of(self.cards.get(found.detector), found.kind)
@@ -412,7 +491,10 @@ class FindingsDesk:
         if found.outcome not in {"warn", "fail"}:
             return
         key = (session.session_id, found.detector, found.kind, found.participant_id)
-        if entry.grade is not FindingGrade.LOG and not self._cooldown.passes(key, self._steady_s()):
+        now_s = self._steady_s()
+        if entry.grade is not FindingGrade.LOG and (
+            not self._cooldown.passes(key, now_s) or session.posts.take(1, now_s)
+        ):
             self.suppressed += 1
             return
         self.graded[entry.grade] += 1
@@ -513,6 +595,18 @@ class FindingsDesk:
             _LOG.error("transcript can't be written", extra=extra)
         finally:
             session.writing = False
+
+
+def _pause(session_id: str, detector: str, now_us: int) -> Unknown:
+    return Unknown(
+        finding_id=f"pause-{secrets.token_hex(8)}",
+        session_id=session_id,
+        detector=detector,
+        cause=UnknownCause.PAUSED,
+        start_us=now_us,
+        end_us=now_us,
+        is_open=True,
+    )
 
 
 def _line(said: Said) -> Spoken:

@@ -101,6 +101,7 @@ class Watching:
             if self.calls is not None:
                 # What may not be recorded may not be watched either.
                 self.calls.session_paused(session_id, state == "paused")
+            self.findings.paused(session_id, state == "paused")
             tell_consents(self.consents, room_id, session_id, state, recording)
 
     def _end(self, room_id: str, session_id: str) -> None:

@@ -21,7 +21,7 @@ __all__ = ["Webhook", "WebhookCollector", "signature"]
 
 _LOG = logging.getLogger(__name__)
 _MAX_WAITING: Final = 1_000
-"""Deliveries that may wait; beyond it the oldest are dropped, and counted."""
+"""Deliveries that may wait; beyond it the oldest are dropped, and counted: findings first."""
 
 _TIMEOUT_S: Final = 10.0
 _FIRST_S: Final = 1.0
@@ -39,6 +39,7 @@ class _Delivery:
     event_id: str
     body: bytes
     since_s: float
+    is_finding: bool
     tries: int = 0
 
 
@@ -82,7 +83,9 @@ class Webhook:
         """Has something delivered; returns at once."""
         self._waiting.append(self._delivery(kind, data))
         while len(self._waiting) > _MAX_WAITING:
-            self._waiting.popleft()
+            # Whatever detectors find, what goes wrong with a recording is told.
+            findings = (at for at, one in enumerate(self._waiting) if one.is_finding)
+            del self._waiting[next(findings, 0)]
             self.dropped += 1
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self.run())
@@ -95,7 +98,7 @@ class Webhook:
         event_id = secrets.token_hex(16)
         told = {"event_id": event_id, "type": kind, "version": 1, "data": data}
         body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
-        return _Delivery(event_id, body, self._now_s())
+        return _Delivery(event_id, body, self._now_s(), kind.startswith("finding."))
 
     async def close(self) -> None:
         """Ends; what was not delivered is lost, and counted."""

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,18 @@ async def test_a_webhook_is_given_up_after_a_day() -> None:
     assert (hook.delivered, hook.dropped) == (0, 1)
     assert max(receiver.slept) == 300
     assert 86_400 <= receiver.now_s - 1_000 < 86_400 + 300
+    await hook.close()
+
+
+async def test_findings_drive_no_alarm_out() -> None:
+    hook = Receiver().hook()
+    hook.send("alert.raised", {"n": -1})
+    for number in range(3_000):
+        hook.send("finding.callback", {"n": number})
+    for number in range(10):
+        hook.send("consent.withdrawn", {"n": number})
+    kinds = Counter(json.loads(one.body)["type"] for one in hook._waiting)
+    assert kinds == {"alert.raised": 1, "finding.callback": 989, "consent.withdrawn": 10}
     await hook.close()
 
 

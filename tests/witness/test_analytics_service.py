@@ -183,6 +183,20 @@ async def test_detectors_learn_who_plays_which_part_without_anybody_asking(stage
     assert again == ["rm", "a"]
 
 
+async def test_what_is_said_of_people_who_were_never_there_is_not_taken(stage: Stage) -> None:
+    stage.scene.join("b")
+    stage.scene.join("a").leave("left")
+    stage.begin()
+    stage.way.hello(p=PICTURE)
+    stage.sink.items.clear()
+    about = {"session_id": "s", "detector": "p", "cause": "crashed", "start_us": 0, "end_us": 1}
+    for number, who in enumerate(["", "b", "a", "made_up"]):
+        line = Unknown(finding_id=f"u-{number}", participant_id=who, **about).model_dump_json()
+        stage.way.heard(line.encode())
+    assert [item.participant_id for item in stage.sink.items] == ["", "b"]
+    assert stage.service.refused == {"unknown_participant": 2}
+
+
 async def test_consents_may_be_told_before_their_session(stage: Stage) -> None:
     stage.scene.call(stage.scene.join("a"))
     stage.way.hello(f=FACE)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import ValidationError
 
 from analytics.detector import Card, FindingKind, Permission, Scope, Severity, Text
-from analytics.link import Found, Said, Unknown, UnknownCause
+from analytics.link import Found, Hello, Said, Unknown, UnknownCause
 from recorder.findings import FindingBook, fill
 from recorder.log import EventLog, read_events
 from recorder.log_writer import LogWriter, SessionLog
@@ -90,6 +90,19 @@ class Stage:
         return generate_latest(registry).decode()
 
 
+def unknown(number: int = 1, **changes: Any) -> Unknown:
+    about: dict[str, Any] = {
+        "finding_id": f"u-{number}",
+        "session_id": NAME,
+        "detector": "face_presence",
+        "cause": "crashed",
+        "start_us": 0,
+        "end_us": 0,
+        "is_open": True,
+    }
+    return Unknown(**{**about, **changes})
+
+
 def found(number: int = 1, **changes: Any) -> Found:
     about: dict[str, Any] = {
         "finding_id": f"f-{number}",
@@ -152,17 +165,8 @@ def test_a_name_without_a_value_stays(stage: Stage) -> None:
 
 
 def test_unknown_times_are_logged_and_never_told(stage: Stage) -> None:
-    unknown = Unknown(
-        finding_id="u-1",
-        session_id=NAME,
-        detector="face_presence",
-        cause=UnknownCause.MODEL_MISSING,
-        start_us=0,
-        end_us=5,
-        is_open=True,
-    )
-    stage.desk.unknown(unknown)
-    stage.desk.unknown(unknown.model_copy(update={"is_open": False, "end_us": 9}))
+    stage.desk.unknown(unknown(cause="model_missing"))
+    stage.desk.unknown(unknown(cause="model_missing", is_open=False, end_us=9))
     begins, ends = stage.events("analytics.unknown")
     assert (begins["cause"], ends["to_us"]) == ("model_missing", 9)
     assert not stage.hints
@@ -184,6 +188,8 @@ NOT_TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("unknown_session", {"session_id": "s-2"}),
     ("malformed", {"end_us": 0}),
     ("malformed", {"finding_id": ""}),
+    ("malformed", {"kind": "made_up"}),
+    ("malformed", {"detector": "made_up"}),
 ]
 
 
@@ -195,13 +201,15 @@ def test_what_is_not_taken_is_counted(stage: Stage, reason: str, changes: dict[s
 
 
 def test_nothing_new_is_taken_without_the_consent_but_what_is_open_may_end(stage: Stage) -> None:
-    stage.found(1, is_open=True)
+    stage.found(1, is_open=True, end_us=2_000_000, values={"seconds": 1})
     stage.forbidden = {Permission.FACE, Permission.SPEECH}
     stage.found(2)
     stage.found(1)
     stage.desk.said(said())
-    assert stage.desk.lost == {"no_consent": 2}
-    assert [one["finding"] for one in stage.events("finding")] == ["f-1", "f-1"]
+    assert stage.desk.lost == {"no_consent": 3}
+    begins, ends = stage.events("finding")
+    assert (begins["finding"], ends["finding"], ends["open"]) == ("f-1", "f-1", False)
+    assert (ends["to_us"], ends["values"]) == (2_000_000, {"seconds": 1}), "as it was known before"
 
 
 def test_a_finding_can_not_become_another(stage: Stage) -> None:
@@ -214,16 +222,17 @@ def test_a_finding_can_not_become_another(stage: Stage) -> None:
 def test_a_flood_is_bounded_counted_and_declared(stage: Stage) -> None:
     for number in range(16_000):
         stage.now_s += 1 / 1600
-        stage.found(number, kind=f"made_up_{number}", detector=f"mad{number % 400}")
+        stage.found(number)
+        stage.found(number, kind=f"made_up_{number}")
     stage.desk.tick()
     taken = len(stage.events("finding"))
     assert 200 <= taken <= 200 + 20 * 10 + 1
     assert stage.desk.lost["flood"] == 16_000 - taken
-    assert sum(one["count"] for one in stage.events("findings.lost")) == 16_000 - taken
+    assert stage.desk.lost["malformed"] == 16_000
+    assert sum(one["count"] for one in stage.events("findings.lost")) == 32_000 - taken
     assert len(stage.hints) <= MAX_HINTS * 2 + 20
     text = stage.metrics()
     assert "made_up" not in text
-    assert 'witness_findings_total{detector="other",kind="other",outcome="warn"}' in text
     assert 'witness_findings_lost_total{reason="flood"}' in text
 
 
@@ -232,6 +241,61 @@ def test_open_findings_are_bounded(stage: Stage) -> None:
         stage.now_s += 1
         stage.found(number, is_open=True)
     assert (stage.desk.open_count, stage.desk.lost["too_many"]) == (MAX_OPEN, 10)
+
+
+def test_times_that_are_unknown_take_no_room_from_findings(stage: Stage) -> None:
+    for number in range(MAX_OPEN + 10):
+        stage.now_s += 1
+        stage.desk.unknown(unknown(number))
+    stage.found(1, is_open=True)
+    assert (stage.desk.open_count, stage.desk.lost) == (MAX_OPEN + 11, {})
+
+
+HOST = Hello(host="h", run="1", detectors={"face_presence": "1"})
+
+
+@pytest.mark.parametrize("after", [None, HOST.model_copy(update={"run": "2"})])
+def test_what_a_host_that_is_gone_left_open_is_over(stage: Stage, after: Hello | None) -> None:
+    stage.desk.host(HOST)
+    stage.found(1, is_open=True, start_us=0, end_us=0)
+    stage.desk.unknown(unknown(1))
+    stage.desk.unknown(unknown(2, finding_id="no-host-1", cause="no_host"))
+    before_us = stage.log.now_us()
+    stage.desk.host(HOST)
+    assert stage.desk.open_count == 3, "the same host"
+    stage.desk.host(after)
+    over = [one for one in stage.events("finding", "analytics.unknown") if not one["open"]]
+    assert [one["finding"] for one in over] == ["f-1", "u-1"]
+    assert all(one["to_us"] >= before_us for one in over)
+    assert stage.hints[-1][1].state == "over", "an RM's page shows it no longer"
+    assert stage.desk.open_count == 1
+
+
+async def test_what_nobody_knew_nobody_knew_until_the_end(stage: Stage) -> None:
+    stage.desk.start()
+    stage.desk.unknown(unknown(1))
+    before_us = stage.log.now_us()
+    stage.desk.ended("sale-1", NAME)
+    await stage.desk.stop()
+    _, ends = stage.events("analytics.unknown")
+    assert ends["to_us"] >= before_us > 0
+
+
+def test_a_pause_is_unknown_for_every_detector_and_no_host_ends_it(stage: Stage) -> None:
+    stage.desk.host(HOST)
+    for is_paused in (False, True, True):
+        stage.desk.paused(NAME, is_paused)
+    stage.desk.host(None)
+    (begins,) = stage.events("analytics.unknown")
+    assert (begins["detector"], begins["cause"], begins["open"]) == (
+        "face_presence",
+        "paused",
+        True,
+    )
+    stage.desk.paused(NAME, False)
+    _, ends = stage.events("analytics.unknown")
+    assert (ends["finding"], ends["open"]) == (begins["finding"], False)
+    assert ends["to_us"] >= begins["from_us"]
 
 
 async def test_a_session_that_ended_takes_ends_for_a_while_and_closes_the_rest(
@@ -310,6 +374,17 @@ def test_grades_decide_what_is_set_off(tmp_path: Path) -> None:
     assert stage.posts[-1][1]["state"] == "ended"
     assert stage.desk.graded == {FindingGrade.LOG: 2, FindingGrade.DISPATCH: 1}
     stage.close()
+
+
+def test_webhooks_of_a_session_are_bounded_and_each_that_began_ends(stage: Stage) -> None:
+    for number in range(100):
+        stage.found(number, participant_id=f"customer-{number}", is_open=True)
+    assert len(stage.posts) == 10
+    assert stage.desk.suppressed == 90
+    for number in range(100):
+        stage.found(number, participant_id=f"customer-{number}")
+    assert len(stage.posts) == 20
+    assert len(stage.events("finding")) == 200
 
 
 def test_what_flaps_is_told_once_in_a_while(stage: Stage) -> None:

@@ -149,6 +149,36 @@ def test_nothing_is_watched_while_nothing_is_recorded(stage: Stage) -> None:
     assert stage.calls.allowed["customer-1"] == frozenset()
 
 
+def test_a_finding_about_all_needs_somebody_who_allows_it(stage: Stage) -> None:
+    customer = stage.scene.join("customer-1", Role.CUSTOMER)
+    asked = customer.take("consents")[-1]["consents"][0]
+    stage.tell("on")
+    about_all = {"participant_id": "", "track_id": "", "is_open": True}
+    stage.watching.findings.found(found(1, **about_all))
+    assert stage.watching.findings.lost == {"no_consent": 1}
+    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    stage.watching.findings.found(found(2, **about_all))
+    assert stage.watching.findings.open_count == 1
+    customer.ask("consent.withdraw", permission="face")
+    stage.watching.findings.found(found(2, **about_all))
+    assert stage.watching.findings.open_count == 0
+    assert stage.watching.findings.lost == {"no_consent": 2}
+
+
+def test_a_pause_is_told_as_a_pause_and_consents_hold(stage: Stage) -> None:
+    customer = stage.scene.join("customer-1", Role.CUSTOMER)
+    asked = customer.take("consents")[-1]["consents"][0]
+    stage.tell("on")
+    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    stage.tell("paused")
+    assert stage.calls.allowed == {"customer-1": {PICTURE, FACE}}
+    stage.tell("on")
+    assert stage.service.writer.settle()
+    events = read_events(stage.recording.place, stage.recording.log.session)
+    told = [event.payload for event in events if event.type == "analytics.unknown"]
+    assert [(one["cause"], one["open"]) for one in told] == [("paused", True), ("paused", False)]
+
+
 async def test_what_goes_on_ends_before_the_server_does(stage: Stage) -> None:
     stage.tell("on")
     stage.watching.findings.found(found(is_open=True))
