@@ -30,7 +30,7 @@ pytestmark = pytest.mark.net
 KEY = MintingKey("k", b"0" * 32)
 
 
-def bearer(role: Role = Role.RM, room: str = "sale-1", ttl_s: float = 60) -> dict[str, str]:
+def bearer(role: Role = Role.RM, room: str = "sale-1", ttl_s: float = 3_600) -> dict[str, str]:
     token = mint_token(
         KEY,
         room=room,
@@ -244,7 +244,7 @@ async def test_a_flow_that_is_none_makes_no_session(tmp_path: Path) -> None:
 def staff(role: StaffRole = StaffRole.DETECTOR, **claims: Any) -> dict[str, str]:
     now_s = time.time()
     token = mint_staff_token(
-        KEY, role=role, now_unix_s=now_s, ttl_s=claims.pop("ttl_s", 60), **claims
+        KEY, role=role, now_unix_s=now_s, ttl_s=claims.pop("ttl_s", 3_600), **claims
     )
     return {"Authorization": f"Bearer {token}"}
 

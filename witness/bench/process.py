@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,7 +20,7 @@ __all__ = ["ServerProcess", "Usage", "server_process"]
 _START_S = 30.0
 _REPLY_S = 120.0
 _STOP_S = 15.0
-_MEDIA_THREAD = "media-"
+_MEDIA_THREAD = re.compile(r"media-\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class ServerProcess:
     def _media_threads(self) -> list[int]:
         """Thread ids, in the order of the engines."""
         named = [((task / "comm").read_text().strip(), int(task.name)) for task in self._tasks()]
-        found = [item for item in named if item[0].startswith(_MEDIA_THREAD)]
+        found = [item for item in named if _MEDIA_THREAD.fullmatch(item[0])]
         return [number for _, number in sorted(found, key=lambda item: (len(item[0]), item[0]))]
 
     def _tasks(self) -> list[Path]:
