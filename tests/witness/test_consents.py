@@ -16,19 +16,19 @@ from recorder.log import EventLog, read_events
 from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import read_session, write_session
 from sfu.model import Role
-from signaling.auth import MintingKey, TokenVerifier, mint_token
+from signaling.auth import TokenVerifier
 from signaling.clock import system_clock
 from signaling.consent_endpoint import ConsentEndpoint
 from signaling.consents import Given, Subject
 from signaling.errors import ErrorCode, RefusedError
 from signaling.problem import problem_middleware
-from signaling.staff import StaffRole, mint_staff_token
+from signaling.staff import StaffRole
 from tests.signaling.scene import Scene
+from tests.witness.test_sessions import KEY, bearer, staff
 from witness.consent_texts import PERMISSIONS, asked_for, load_texts
 from witness.consents import ConsentService
 from witness.errors import StartError
 
-KEY = MintingKey("k", b"0" * 32)
 ASKED = asked_for(PERMISSIONS, load_texts(None))
 TEXT = {one.permission: one.zh.sha256 for one in ASKED}
 CUSTOMER = Subject("sale-1", "customer-1")
@@ -258,20 +258,6 @@ async def served(desk: Desk) -> AsyncIterator[TestClient[Any, Any]]:
         yield client
 
 
-def person(role: Role, room: str = "sale-1") -> dict[str, str]:
-    token = mint_token(
-        KEY, room=room, participant_id=f"{role.value}-1", role=role, now_unix_s=time.time(),
-        ttl_s=60,
-    )  # fmt: skip
-    return {"Authorization": f"Bearer {token}"}
-
-
-def staff(role: StaffRole, rooms: list[str] | None = None) -> dict[str, str]:
-    now = time.time()
-    token = mint_staff_token(KEY, role=role, subject="crm", now_unix_s=now, ttl_s=60, rooms=rooms)
-    return {"Authorization": f"Bearer {token}"}
-
-
 BODY = {
     "room": "sale-1",
     "participant_id": "customer-1",
@@ -291,17 +277,17 @@ async def post(
 REFUSED: list[tuple[dict[str, Any], dict[str, str], int, str]] = [
     ({}, {}, 401, "unauthorized"),
     ({}, staff(StaffRole.REVIEWER), 403, "forbidden"),
-    ({}, staff(StaffRole.CRM, ["sale-2"]), 403, "forbidden"),
-    ({}, person(Role.RM, "sale-2"), 403, "forbidden"),
-    ({}, person(Role.EXPERT), 403, "forbidden"),
-    ({"how": "click"}, person(Role.RM), 403, "forbidden"),
+    ({}, staff(StaffRole.CRM, rooms=["sale-2"]), 403, "forbidden"),
+    ({}, bearer(Role.RM, "sale-2"), 403, "forbidden"),
+    ({}, bearer(Role.EXPERT), 403, "forbidden"),
+    ({"how": "click"}, bearer(Role.RM), 403, "forbidden"),
     ({"how": "click"}, staff(StaffRole.CRM), 403, "forbidden"),
-    ({"how": "click"}, person(Role.CUSTOMER), 400, "bad_message"),
-    ({"how": "thought"}, person(Role.RM), 400, "bad_message"),
-    ({"permission": "picture"}, person(Role.RM), 400, "bad_message"),
+    ({"how": "click"}, bearer(Role.CUSTOMER), 400, "bad_message"),
+    ({"how": "thought"}, bearer(Role.RM), 400, "bad_message"),
+    ({"permission": "picture"}, bearer(Role.RM), 400, "bad_message"),
     ({"room": ".."}, staff(StaffRole.CRM), 403, "forbidden"),
-    ({"text_sha256": "0A" * 32}, person(Role.RM), 400, "bad_message"),
-    ({"more": 1}, person(Role.RM), 400, "bad_message"),
+    ({"text_sha256": "0A" * 32}, bearer(Role.RM), 400, "bad_message"),
+    ({"more": 1}, bearer(Role.RM), 400, "bad_message"),
 ]
 
 
@@ -321,8 +307,8 @@ async def test_what_is_refused_says_why(
     ("who", "changes"),
     [
         (staff(StaffRole.CRM), {}),
-        (person(Role.RM), {"how": "voice"}),
-        (person(Role.CUSTOMER), {"how": "click", "text_sha256": TEXT["face"]}),
+        (bearer(Role.RM), {"how": "voice"}),
+        (bearer(Role.CUSTOMER), {"how": "click", "text_sha256": TEXT["face"]}),
     ],
 )
 async def test_a_consent_is_told_and_withdrawn_by_whoever_may(
@@ -335,8 +321,8 @@ async def test_a_consent_is_told_and_withdrawn_by_whoever_may(
         assert (told["session_id"], told["withdrawn_at"]) == (log.session.session, None)
         assert desk.told[-1][2] == {"picture", "face"}
         at = f"/v1/consents/{told['consent_id']}:withdraw"
-        assert (await post(client, at, {}, person(Role.RM, "sale-2")))[0] == 404
-        assert (await post(client, at, {}, person(Role.EXPERT)))[0] == 404
+        assert (await post(client, at, {}, bearer(Role.RM, "sale-2")))[0] == 404
+        assert (await post(client, at, {}, bearer(Role.EXPERT)))[0] == 404
         status, told = await post(client, at, {}, who)
         assert status == 200
         assert told["withdrawn_at"] is not None
@@ -350,12 +336,12 @@ async def test_a_consent_is_withdrawn_after_its_session(desk: Desk) -> None:
     face = desk.give("face")
     desk.end(log)
     async with served(desk) as client:
-        at, who = f"/v1/consents/{face}:withdraw", staff(StaffRole.CRM)
+        at, who = f"/v1/consents/{face}:withdraw", staff(StaffRole.CRM, subject="crm")
         assert (await post(client, at, {}, who))[0] == 404
         for wrong in ("s-20270101-00000009", "..", "x"):
             assert (await post(client, at, {"session_id": wrong}, who))[0] == 404
         named = {"session_id": "s-20270101-00000001"}
-        assert (await post(client, at, named, person(Role.EXPERT)))[0] == 404
+        assert (await post(client, at, named, bearer(Role.EXPERT)))[0] == 404
         status, told = await post(client, at, named, who)
         assert (status, told["withdrawn_by"]) == (200, "crm")
         assert (await post(client, at, named, who))[1] == told
