@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from collections import deque
 from typing import Final
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _WAITING: Final = 10_000
 _TICK_S: Final = 1.0
-_MESSAGES_A_TURN: Final = 8
+_TURN_S: Final = 0.02
 
 
 class Outgoing:
@@ -85,8 +86,10 @@ async def serve_sockets(config: HostConfig, name: str, control_fd: int, tap_fd: 
     host = Host(config, outgoing.say, name=name)
 
     def readable() -> None:
-        # A bounded share: lines of the server get their turn in between.
-        for _ in range(_MESSAGES_A_TURN):
+        # A bounded share: the server and the workers get their turn in between, however much media
+        # there is. What is left too long is dropped by who sends it.
+        end_s = time.monotonic() + _TURN_S
+        while time.monotonic() < end_s:
             try:
                 message = tap.recv(MAX_MESSAGE_BYTES)
             except (BlockingIOError, InterruptedError):

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from witness.bench import machine
-from witness.bench.load import Interval, Probe, calls
+from witness.bench.load import VIDEO_BYTES, Interval, Probe, calls, packets
 from witness.bench.process import server_process
 from witness.bench.progress import Progress
 from witness.bench.rooms import Rooms, swarm_of
@@ -31,7 +31,7 @@ class IsolationOptions:
     seconds: float = 6.0
     """Of each phase."""
     joining: int = 30
-    """Rooms that are filled during the storm of joins."""
+    """Rooms that are filled during the storm of joins. They stay silent, for the load to stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,11 @@ async def measure_isolation(options: IsolationOptions, progress: Progress) -> Is
         machine.bind(swarm_cpu)
         async with Rooms(server, swarm, progress.rooms) as rooms:
             await rooms.grow(options.rooms)
-            probe = Probe(server, swarm, server_cpu)
-            rate = await probe.find_rate(calls(), _BUSY, min(options.seconds, 1.0))
-            probe.set_load(calls().times(rate))
+            probe = Probe(server, swarm, server_cpu, senders=rooms.participants)
+            pictures = packets(VIDEO_BYTES)
+            rate = await probe.find_rate(pictures, _BUSY, min(options.seconds, 1.0))
+            # Sound keeps the pace of a call: somebody decodes it.
+            probe.set_load(replace(calls(), video=pictures.times(rate).video))
             phases = [
                 await _phase(name, make(probe, rooms, options), probe, options, progress)
                 for name, make in PHASES

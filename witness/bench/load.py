@@ -137,21 +137,25 @@ class Probe:
         server: under test.
         swarm: sends and receives.
         cpu: that the server runs on; the raw limit is measured there too.
+        senders: how many participants send, in the order in which they came.
     """
 
     QUANTILES = (0.5, 0.99, 0.999)
 
-    def __init__(self, server: ServerProcess, swarm: Swarm, cpu: int | None) -> None:
+    def __init__(
+        self, server: ServerProcess, swarm: Swarm, cpu: int | None, senders: int = EVERYBODY
+    ) -> None:
         self.server = server
         self.swarm = swarm
         self._cpu = cpu
+        self._senders = senders
 
     def set_load(self, load: Load, *, busy: bool = True) -> None:
         """What is sent from now on.
 
         With ``busy`` the generator's thread never sleeps: waking it up is on nobody's bill.
         """
-        self.swarm.load(participants=EVERYBODY, audio=load.audio, video=load.video, busy=busy)
+        self.swarm.load(participants=self._senders, audio=load.audio, video=load.video, busy=busy)
 
     async def measure(self, load: Load, seconds: float) -> Interval:
         """Sends ``load`` and measures for ``seconds``, after a moment to settle."""
