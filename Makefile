@@ -31,7 +31,8 @@ build: $(STAMPS)/build ## environment and media plane, release mode
 test: $(STAMPS)/build $(STAMPS)/dev $(STAMPS)/web tools-for-tests ## all tests that this machine can run
 	cargo test --workspace --locked
 	npm --prefix web test --silent
-	pytest -n 3 --dist worksteal -m "not browser" $(PYTEST_ARGS)
+	pytest -n 3 --dist worksteal -m "not browser and not bench" $(PYTEST_ARGS)
+	pytest -m bench $(PYTEST_ARGS)
 	pytest -m browser $(PYTEST_ARGS) || { echo "once more, in case the machine was too busy for a browser:"; \
 		pytest -m browser --last-failed $(PYTEST_ARGS); }
 

@@ -7,7 +7,7 @@ by the caller and unique for the life of the process. Watch ``fileno()`` for rea
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import ClassVar, Self, final
+from typing import ClassVar, Literal, Self, final
 
 from typing_extensions import disjoint_base
 
@@ -159,6 +159,8 @@ class Engine:
         capture_buffer_bytes: what a slow disk may leave waiting, 1 MiB to 4 GiB; beyond that
             packets are dropped, counted and declared.
         capture_key: 32 bytes under which the keys of files are wrapped; ``None``: no encryption.
+        realtime: ask for the real-time class of threads; without it, or where that is refused, for
+            a better niceness and short slices.
 
     Raises:
         EngineConfigError: an address can't be bound, nothing can be recorded where that is asked
@@ -186,6 +188,7 @@ class Engine:
         capture_segment_s: float = 10.0,
         capture_buffer_bytes: int = 67_108_864,
         capture_key: bytes | None = None,
+        realtime: bool = False,
     ) -> Self: ...
     @property
     def port(self) -> int: ...
@@ -196,6 +199,10 @@ class Engine:
     @property
     def local_addresses(self) -> list[str]:
         """The bound addresses, as ``host:port``."""
+
+    @property
+    def scheduling(self) -> Literal["realtime", "nicer", "short_slices", "usual"] | None:
+        """What the kernel granted the media thread, best first; ``None`` until it has asked."""
 
     @property
     def socket_buffers(self) -> tuple[int, int]:

@@ -262,6 +262,11 @@ class MediaConfig(Section):
         le=100_000,
         description="The same for one IPv4 address or IPv6 /64; an office behind a NAT has one.",
     )
+    realtime: bool = Field(
+        default=True,
+        description="Media threads ask for the real-time class, where the system allows it: then"
+        " nothing else on the machine delays packets. Otherwise for a better niceness.",
+    )
     event_queue: int = Field(
         default=16_384,
         ge=64,

@@ -52,6 +52,7 @@ def start_engines(
                     capture_segment_s=recording.segment_seconds,
                     capture_buffer_bytes=recording.buffer_mib << 20,
                     capture_key=key,
+                    realtime=config.realtime,
                 )
             )
     except EngineConfigError as error:

@@ -221,7 +221,9 @@ class WitnessServer:
             raise
         self._lag = LoopLag(metrics.observe_loop_lag)
         self._lag.start()
-        _LOG.info("server started", extra={"port": self._port, "engines": len(self._engines)})
+        scheduling = sorted({engine.scheduling or "unknown" for engine in self._engines})
+        extra = {"port": self._port, "engines": len(self._engines), "scheduling": scheduling}
+        _LOG.info("server started", extra=extra)
 
     def drain(self, deadline_s: float) -> None:
         """Refuses new rooms from now on; running calls are ended after ``deadline_s``."""

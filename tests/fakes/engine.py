@@ -266,6 +266,10 @@ class FakeEngine:
         return list(self._addresses)
 
     @property
+    def scheduling(self) -> str | None:
+        return "usual"
+
+    @property
     def socket_buffers(self) -> tuple[int, int]:
         return (1 << 20, 1 << 20)
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from sfu._media import (
 pytestmark = pytest.mark.net
 
 PATIENCE_S = 10.0
+TASKS = Path("/proc/self/task")
 UFRAG = "ufra"
 PASSWORD = "p" * 22
 SHA256 = ":".join(["AB"] * 32)
@@ -111,6 +113,35 @@ def test_port_zero_lets_the_kernel_choose(engine: Engine) -> None:
     receive, send = engine.socket_buffers
     assert receive > 0
     assert send > 0
+
+
+def is_granted(policy: int) -> bool:
+    """Whether the system lets a thread of this process have a class."""
+
+    def ask() -> bool:
+        try:
+            os.sched_setscheduler(0, policy, os.sched_param(1))
+        except PermissionError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(ask).result()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_thread_says_which_class_it_got(certificate: Certificate, wanted: bool) -> None:
+    engine = Engine(certificate=certificate, listen=["127.0.0.1:0"], name="asked", realtime=wanted)
+    deadline = time.monotonic() + PATIENCE_S
+    while engine.scheduling is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    names = {task: (task / "comm").read_text().strip() for task in TASKS.iterdir()}
+    (thread,) = [int(task.name) for task, name in names.items() if name == "asked"]
+    policy = os.sched_getscheduler(thread)
+    engine.close()
+    assert (engine.scheduling == "realtime") == (policy == os.SCHED_RR)
+    assert (policy == os.SCHED_RR) == (wanted and is_granted(os.SCHED_RR))
 
 
 def test_both_families_share_one_port(certificate: Certificate) -> None:

@@ -1,6 +1,8 @@
 """The measurements themselves, with tiny sizes: that they run and that their figures fit together.
 
-How fast anything is, no test may say: that depends on the machine and its other work.
+How fast anything is, no test may say: that depends on the machine and its other work. They run
+alone all the same: load is looked for until the server keeps up with it, and on a machine full of
+other tests it never does.
 """
 
 import json
@@ -38,7 +40,7 @@ def bench(*arguments: str) -> tuple[dict[str, Any], str]:
     return json.loads(done.stdout), done.stderr
 
 
-@pytest.mark.load
+@pytest.mark.bench
 @pytest.mark.timeout(160)
 def test_forwarding_is_measured_and_the_figures_fit_together() -> None:
     data, progress = bench(
@@ -53,10 +55,11 @@ def test_forwarding_is_measured_and_the_figures_fit_together() -> None:
     assert data["pps_per_core"] == pytest.approx(1e6 / data["us_per_packet_1100"], rel=0.02)
     assert data["engine_us_per_packet_1100"] <= data["us_per_packet_1100"]
     assert data["delay_p50_ms"] <= data["delay_p99_ms"] <= data["delay_p999_ms"]
+    assert data["scheduling"] in {"realtime", "nicer", "short_slices", "usual"}
     assert "2 of 2 rooms are open" in progress
 
 
-@pytest.mark.load
+@pytest.mark.bench
 @pytest.mark.timeout(160)
 def test_isolation_shows_every_phase() -> None:
     data, _ = bench("isolation", "--seconds", "1")
@@ -79,7 +82,7 @@ def test_isolation_shows_every_phase() -> None:
     assert data["worst_over_calm"] > 0
 
 
-@pytest.mark.load
+@pytest.mark.bench
 @pytest.mark.timeout(160)
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
 def test_one_engine_and_two_are_compared() -> None:
@@ -87,7 +90,8 @@ def test_one_engine_and_two_are_compared() -> None:
     assert sum(data["rooms_per_engine"]) == 4
     ratio = 2 * data["us_per_packet_alone"] / data["us_per_packet_beside"]
     assert data["scaling"] == pytest.approx(ratio, abs=0.02)
-    assert data["packets_two"] > data["packets_one"]
+    assert data["packets_one"] > 0
+    assert data["packets_two"] > 0
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,8 @@ class _Samples:
 
 @dataclass(frozen=True, slots=True)
 class _Delays:
-    alone: Interval
-    shared: Interval
+    seen: Interval
     inside_s: tuple[float | None, ...]
-    put_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +102,9 @@ class ForwardResult:
     preferred: bool
     server_cpu: int | None
     samples: _Samples
+    scheduling: str | None
+    """Of the media thread."""
     delay: Interval
-    delay_shared: Interval
-    """The same with the media thread in the normal class, so that others may delay it."""
-    put_first: bool
     delay_inside_s: tuple[float | None, ...]
     """The engine's own 50th, 99th and 99.9th percentile: upper bounds of its buckets."""
     mib_per_participant: float
@@ -140,7 +137,6 @@ class ForwardResult:
         spaced = samples.us("spaced")
         at_load = samples.forwarded["large"][-1]
         delays = [_ms(delay) for delay in self.delay.delays_s]
-        shared = [_ms(delay) for delay in self.delay_shared.delays_s]
         inside = [_ms(delay) for delay in self.delay_inside_s]
         return {
             "us_per_packet_1100": _round(large.median),
@@ -160,10 +156,6 @@ class ForwardResult:
             "delay_inside_p50_ms": inside[0],
             "delay_inside_p99_ms": inside[1],
             "delay_inside_p999_ms": inside[2],
-            "delay_shared_p50_ms": shared[0],
-            "delay_shared_p99_ms": shared[1],
-            "delay_shared_p999_ms": shared[2],
-            "delay_put_first": self.put_first,
             "delay_packets_per_s": round(self.delay.packets_per_s),
             "rooms_per_core": round(self.rooms_per_core, 1),
             "mib_per_participant": _round(self.mib_per_participant),
@@ -194,6 +186,7 @@ class ForwardResult:
             ),
             "server_cpu": self.server_cpu,
             "preferred": self.preferred,
+            "scheduling": self.scheduling,
         }
 
 
@@ -228,16 +221,16 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
         samples = await _samples(probe, options, progress)
         memory = (probe.server.memory_bytes() - before) / 2**20 / rooms.participants
         delays = await _delay(probe, rooms, samples, options, progress)
+        scheduling = probe.server.scheduling[0]
     growth = await _growth(options, progress, cpus)
     return ForwardResult(
         rooms=options.rooms,
         preferred=preferred,
         server_cpu=cpu,
         samples=samples,
-        delay=delays.alone,
-        delay_shared=delays.shared,
+        scheduling=scheduling,
+        delay=delays.seen,
         delay_inside_s=delays.inside_s,
-        put_first=delays.put_first,
         mib_per_participant=memory,
         growth=growth,
     )
@@ -326,17 +319,14 @@ async def _delay(
     half = 0.5 * 1e6 / samples.us("calls").median
     offered = calls().packets_per_s * rooms.participants * (len(PARTIES) - 1)
     load = calls().times(half / offered)
-    shared = await probe.measure(load, options.delay_seconds)
     await probe.rest()
     before = await _delay_buckets(probe)
-    put_first = probe.server.put_engines_first(first=True)
-    alone = await probe.measure(load, options.delay_seconds)
-    probe.server.put_engines_first(first=False)
+    seen = await probe.measure(load, options.delay_seconds)
     await probe.rest()
     after = await _delay_buckets(probe)
     counts = [new - old for new, old in zip(after, before, strict=True)]
     inside = tuple(_bucket_quantile(counts, share) for share in Probe.QUANTILES)
-    return _Delays(alone, shared, inside, put_first)
+    return _Delays(seen, inside)
 
 
 async def _delay_buckets(probe: Probe) -> list[int]:

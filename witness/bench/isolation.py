@@ -60,6 +60,8 @@ class IsolationResult:
 
     phases: tuple[Phase, ...]
     preferred: bool
+    scheduling: str | None
+    """Of the media thread."""
 
     @property
     def worst_over_calm(self) -> float | None:
@@ -79,6 +81,7 @@ class IsolationResult:
             "phases": [asdict(phase) for phase in self.phases],
             "worst_over_calm": None if worst is None else round(worst, 2),
             "preferred": self.preferred,
+            "scheduling": self.scheduling,
         }
 
 
@@ -108,7 +111,7 @@ async def measure_isolation(options: IsolationOptions, progress: Progress) -> Is
                 await _phase(name, make(probe, rooms, options), probe, options, progress)
                 for name, make in PHASES
             ]
-    return IsolationResult(phases=tuple(phases), preferred=preferred)
+    return IsolationResult(tuple(phases), preferred, server.scheduling[0])
 
 
 _MakeWork = Callable[[Probe, Rooms, IsolationOptions], contextlib.AbstractAsyncContextManager[None]]

@@ -42,11 +42,17 @@ class Usage:
 
 
 class ServerProcess:
-    """A server in a process of its own."""
+    """A server in a process of its own.
+
+    Attributes:
+        url: where it serves.
+        scheduling: of its media threads.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, secret: str) -> None:
         self.secret = secret
         self.url = ""
+        self.scheduling: list[str | None] = []
         self._process = process
         self._lock = asyncio.Lock()
 
@@ -117,19 +123,6 @@ class ServerProcess:
         for thread_id, cpu in zip(self._media_threads(), cpus, strict=False):
             os.sched_setaffinity(thread_id, {cpu})
 
-    def put_engines_first(self, *, first: bool) -> bool:
-        """Puts the media threads into the real-time class, or back; says whether it was allowed.
-
-        Other processes on the machine then don't delay them: what is measured is the server.
-        """
-        policy, priority = (os.SCHED_FIFO, 1) if first else (os.SCHED_OTHER, 0)
-        try:
-            for thread_id in self._media_threads():
-                os.sched_setscheduler(thread_id, policy, os.sched_param(priority))
-        except PermissionError:
-            return False
-        return True
-
     def _media_threads(self) -> list[int]:
         """Thread ids, in the order of the engines."""
         named = [((task / "comm").read_text().strip(), int(task.name)) for task in self._tasks()]
@@ -167,7 +160,7 @@ async def server_process(
     try:
         options = {"secret": secret, "engines": engines, "cpus": list(cpus), **(settings or {})}
         hello = await server.exchange(options, _START_S)
-        server.url = hello["url"]
+        server.url, server.scheduling = hello["url"], hello["scheduling"]
         yield server
     finally:
         await _stop(process)

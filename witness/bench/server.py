@@ -86,7 +86,8 @@ async def _serve(options: Mapping[str, Any]) -> int:
     freeze_heap()
     watched = Watched(server)
     try:
-        _reply({"url": server.url, "engines": len(server.engines)})
+        scheduling = [engine.scheduling for engine in server.engines]
+        _reply({"url": server.url, "scheduling": scheduling})
         await _answer_commands(server, watched)
     finally:
         await watched.stop()

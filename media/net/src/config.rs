@@ -31,6 +31,8 @@ pub struct EngineConfig {
     pub tcp: Option<TcpConfig>,
     /// Where tracks are recorded. `None`: nowhere.
     pub recorder: Option<RecorderConfig>,
+    /// Ask for the real-time class; see [`Scheduling`](crate::Scheduling).
+    pub realtime: bool,
 }
 
 /// Settings of ICE over TCP.
@@ -110,6 +112,7 @@ mod tests {
             plane: PlaneConfig::default(),
             tcp: None,
             recorder: None,
+            realtime: false,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::bind::{self, Bound, SocketBuffers};
 use crate::config::EngineConfig;
 use crate::endpoint::{Endpoint, Merging};
 use crate::error::{CloseTimeout, CommandError, EngineError};
+use crate::schedule::{self, Scheduling};
 use crate::shared::{EngineEvent, EngineSnapshot, Shared};
 use crate::tap::{self, TapWriter};
 use crate::tcp::Tcp;
@@ -71,6 +72,7 @@ impl Engine {
         let _ = shared.tap.set(tap.control());
         let (end, ended) = mpsc::channel::<()>();
         let for_thread = Arc::clone(&shared);
+        let realtime = config.realtime;
         let plane_config = PlaneConfig { seed: random_seed(), ..config.plane };
         let thread = thread::Builder::new()
             .name(config.name)
@@ -83,6 +85,7 @@ impl Engine {
                     if let Some(intake) = intake {
                         plane.set_capture(Box::new(intake));
                     }
+                    let _ = for_thread.scheduling.set(schedule::come_first(realtime));
                     Worker::new(plane, endpoints, tcp, for_thread).run();
                 });
             })
@@ -116,6 +119,11 @@ impl Engine {
     /// What the kernel granted of the buffers asked for.
     pub fn socket_buffers(&self) -> SocketBuffers {
         self.buffers
+    }
+
+    /// What the kernel granted the media thread; `None` until it has asked.
+    pub fn scheduling(&self) -> Option<Scheduling> {
+        self.shared.scheduling.get().copied()
     }
 
     /// Hands a command to the media thread; what becomes of it is reported by events.

@@ -41,5 +41,6 @@ pub use endpoint::{Batch, Endpoint, Merging, Message};
 pub use engine::{CLOSE_TIMEOUT, Engine};
 pub use error::{CloseTimeout, CommandError, EngineError};
 pub use outbox::Outbox;
+pub use schedule::Scheduling;
 pub use shared::{COMMAND_QUEUE, EngineEvent, EngineSnapshot, SocketStats};
 pub use tcp::{Closed, Refused, TcpStats};

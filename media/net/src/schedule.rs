@@ -9,11 +9,15 @@ const NICER: i32 = 10;
 /// The best niceness there is.
 const NICEST: i32 = -20;
 
+/// The lowest of the real-time class.
+const REAL_TIME_PRIORITY: i32 = 1;
+
 /// How late a sleep may end, in nanoseconds; 50 µs by default.
 const TIMER_SLACK: libc::c_ulong = 1_000;
 
 /// `struct sched_attr` in its first version (`sched_setattr(2)`).
 #[repr(C)]
+#[derive(Clone, Copy)]
 struct Attributes {
     size: u32,
     policy: u32,
@@ -25,29 +29,56 @@ struct Attributes {
     period: u64,
 }
 
-/// Asks for short slices of time and to come before other threads.
-///
-/// Since Linux 6.12 a thread that wakes up with work for a short while gets the processor before
-/// one in the middle of a long slice, while its share of the time stays the same; no privilege is
-/// needed, and older kernels ignore it. A better niceness makes the share larger and needs
-/// `CAP_SYS_NICE` or a limit that allows it; without, the slices are asked for alone.
-pub(crate) fn come_first() {
+/// How a media thread is scheduled, best first. All but the last two need `CAP_SYS_NICE` or a limit
+/// that allows them (`RLIMIT_RTPRIO`, `RLIMIT_NICE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduling {
+    /// `SCHED_RR` with the lowest priority there: whatever isn't real-time waits for it. The kernel
+    /// keeps some of each second for the others all the same (`sched_rt_runtime_us`).
+    RealTime,
+    /// Short slices and a better niceness than the process has.
+    Nicer,
+    /// Short slices: since Linux 6.12 a thread that wakes up with work for a short while gets the
+    /// processor before one in the middle of a long slice. Older kernels ignore it.
+    ShortSlices,
+    /// As all others.
+    Usual,
+}
+
+/// Asks to come before other threads, in the best way that is granted.
+pub(crate) fn come_first(realtime: bool) -> Scheduling {
+    if realtime && ask_for_real_time() {
+        return Scheduling::RealTime;
+    }
     // SAFETY: the size is that of the structure, which consists of integers, for which zero is
-    // valid; the kernel writes and reads within it. Zero stands for the calling thread.
-    unsafe {
+    // valid; the kernel writes within it. Zero stands for the calling thread.
+    let usual = unsafe {
         let mut attributes: Attributes = std::mem::zeroed();
         let size = size_of::<Attributes>() as u32;
-        if libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) == 0 {
-            let usual = attributes.nice;
-            attributes.size = size;
-            attributes.runtime = SLICE;
-            attributes.nice = (usual - NICER).max(NICEST);
-            if libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) != 0 {
-                attributes.nice = usual;
-                libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
-            }
+        if libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) != 0 {
+            return Scheduling::Usual;
         }
+        Attributes { size, runtime: SLICE, ..attributes }
+    };
+    let nicer = Attributes { nice: (usual.nice - NICER).max(NICEST), ..usual };
+    if ask_for(&nicer) {
+        Scheduling::Nicer
+    } else if ask_for(&usual) {
+        Scheduling::ShortSlices
+    } else {
+        Scheduling::Usual
     }
+}
+
+fn ask_for_real_time() -> bool {
+    let parameters = libc::sched_param { sched_priority: REAL_TIME_PRIORITY };
+    // SAFETY: the kernel reads the structure; zero stands for the calling thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters) == 0 }
+}
+
+fn ask_for(attributes: &Attributes) -> bool {
+    // SAFETY: the kernel reads as many bytes as the structure says it has, which is its size.
+    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, attributes, 0) == 0 }
 }
 
 /// Lets the thread sleep for short times.

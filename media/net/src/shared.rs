@@ -9,6 +9,7 @@ use media_capture::{CaptureEvent, RecorderControl, RecorderStats};
 use media_core::{Command, Event, Snapshot, Stage};
 
 use crate::error::CommandError;
+use crate::schedule::Scheduling;
 use crate::tap::{TapControl, TapStats};
 use crate::tcp::TcpStats;
 use crate::wake::Wake;
@@ -80,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) recorder: OnceLock<RecorderControl>,
     /// The same.
     pub(crate) tap: OnceLock<TapControl>,
+    /// Set by the media thread as it begins.
+    pub(crate) scheduling: OnceLock<Scheduling>,
 }
 
 /// What the media thread hands over.
@@ -116,6 +119,7 @@ impl Shared {
             published: Mutex::new(Arc::default()),
             recorder: OnceLock::new(),
             tap: OnceLock::new(),
+            scheduling: OnceLock::new(),
         })
     }
 

@@ -199,7 +199,6 @@ impl Worker {
     ///
     /// When the kernel refuses to wait for the descriptors.
     pub(crate) fn run(mut self) {
-        schedule::come_first();
         schedule::shorten_timer_slack();
         while !self.shared.is_closed() {
             self.pause();

@@ -10,7 +10,7 @@ use media_capture::{MasterKey, RecorderConfig, SessionClock, TrackSpec};
 use media_core::api::{Layer, LayerWish};
 use media_core::tap::TapWish;
 use media_core::{Command, PlaneConfig};
-use media_net::{EngineConfig, TcpConfig};
+use media_net::{EngineConfig, Scheduling, TcpConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
@@ -93,7 +93,7 @@ impl Engine {
             tcp_port = Int::of(0), max_tcp_connections = Int::of(1000),
             max_tcp_connections_per_address = Int::of(250), fault_injection = false,
             capture_directory = None, capture_segment_s = 10.0,
-            capture_buffer_bytes = Int::of(64 << 20), capture_key = None,
+            capture_buffer_bytes = Int::of(64 << 20), capture_key = None, realtime = false,
         ),
         text_signature = "(*, certificate, listen, name='engine', max_rooms=1000, \
                           max_transports=5000, event_queue=16384, \
@@ -102,7 +102,7 @@ impl Engine {
                           max_tcp_connections=1000, max_tcp_connections_per_address=250, \
                           fault_injection=False, capture_directory=None, \
                           capture_segment_s=10.0, capture_buffer_bytes=67108864, \
-                          capture_key=None)"
+                          capture_key=None, realtime=False)"
     )]
     #[expect(clippy::too_many_arguments, reason = "keyword-only settings")]
     fn new(
@@ -125,6 +125,7 @@ impl Engine {
         capture_segment_s: f64,
         capture_buffer_bytes: Int,
         capture_key: Option<&[u8]>,
+        realtime: bool,
     ) -> Result<Engine, Error> {
         let recorder = match capture_directory {
             Some(directory) => {
@@ -162,6 +163,7 @@ impl Engine {
             },
             tcp: tcp.then_some(tcp_config),
             recorder,
+            realtime,
         };
         let certificate = certificate.0.clone();
         let engine =
@@ -191,6 +193,17 @@ impl Engine {
     fn socket_buffers(&self) -> (usize, usize) {
         let buffers = self.engine.socket_buffers();
         (buffers.receive, buffers.send)
+    }
+
+    /// What the kernel granted the media thread; ``None`` until it has asked.
+    #[getter]
+    fn scheduling(&self) -> Option<&'static str> {
+        self.engine.scheduling().map(|scheduling| match scheduling {
+            Scheduling::RealTime => "realtime",
+            Scheduling::Nicer => "nicer",
+            Scheduling::ShortSlices => "short_slices",
+            Scheduling::Usual => "usual",
+        })
     }
 
     fn fileno(&self) -> i32 {

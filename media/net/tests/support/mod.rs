@@ -33,6 +33,7 @@ pub fn config(listen: &[&str]) -> EngineConfig {
         plane: PlaneConfig::default(),
         tcp: None,
         recorder: None,
+        realtime: false,
     }
 }
 
