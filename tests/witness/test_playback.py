@@ -284,7 +284,7 @@ async def until_done(place: Place, what: str) -> dict[str, Any]:
         found = told["films"]["zh"] if what == "film" else told[what]
         if found["state"] not in {"queued", "running"}:
             return dict(found)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     raise AssertionError(f"no {what}")
 
 

@@ -8,6 +8,7 @@ use crate::api::{ConsumerId, ConsumerParameters, ConsumerStats, Event, Layer, Me
 use crate::codec::numbers::{PictureNumbers, PictureOffsets};
 use crate::layers::LayerState;
 use crate::layers::pictures::PictureNumbering;
+use crate::lips::GivenUp;
 use crate::producer::Producer;
 use crate::resend::{NackResponder, ResendConfig};
 use crate::rewrite::{Sent, StreamRewriter};
@@ -93,6 +94,8 @@ pub(crate) struct Consumer {
     pub(crate) retransmitted: u64,
     /// A sender report is due only for what was sent since the last one.
     pub(crate) packets_reported: u64,
+    /// Of lip sync.
+    pub(crate) given_up: GivenUp,
     pub(crate) reported: Reported,
     /// Packets and bytes at the last receiver report.
     sent_at_report: (u64, u64),
@@ -147,6 +150,7 @@ impl Consumer {
             payload_bytes: 0,
             retransmitted: 0,
             packets_reported: 0,
+            given_up: GivenUp::default(),
             reported: Reported::default(),
             sent_at_report: (0, 0),
             padding_step: 0,

@@ -22,6 +22,7 @@ pub mod ext;
 pub mod framing;
 pub mod layers;
 pub mod ledger;
+mod lips;
 pub mod nack;
 #[cfg(any(test, feature = "netem"))]
 pub mod netem;

@@ -17,6 +17,7 @@ use crate::clock::SenderReports;
 use crate::codec::PayloadInfo;
 use crate::layers::demand::Demand;
 use crate::layers::meter::LayerMeter;
+use crate::lips::Lateness;
 use crate::nack::{NackConfig, NackGenerator};
 use crate::reception::{Arrival, Received, Reception};
 use crate::table::Key;
@@ -58,6 +59,7 @@ pub(crate) struct Encoding {
     pub(crate) nack: Option<NackGenerator>,
     pub(crate) cache: PacketCache,
     pub(crate) reports: SenderReports,
+    pub(crate) lateness: Lateness,
     /// SSRCs before the present one, newest last: their stragglers do not bring them back.
     pub(crate) retired_ssrcs: VecDeque<u32>,
     /// Tells this stream from others that had its place in the track.
@@ -112,6 +114,7 @@ impl Encoding {
             }),
             cache: PacketCache::new(cache_config),
             reports: SenderReports::new(clock_rate_hz),
+            lateness: Lateness::default(),
             retired_ssrcs: VecDeque::new(),
             instance,
             throttle: KeyframeThrottle::new(keyframe_interval),

@@ -185,6 +185,50 @@ fn reports_of_audio_and_video_map_to_the_same_server_time() {
     assert!(worst < 0.002, "audio and video are {worst} s apart");
 }
 
+/// What the last reports say how much later than the voice of the same moment pictures were taken.
+fn lips_behind(world: &mut World) -> f64 {
+    let start = world.start;
+    let media = &world.client(1).media;
+    let [voice, pictures] = [(7_000, CLOCK_AUDIO), (8_000, CLOCK_VIDEO)].map(|(ssrc, clock)| {
+        let inbound = &media.inbound[&ssrc];
+        let got = inbound.got.values().next_back().unwrap();
+        let (_, info) = inbound.sender_reports.last().unwrap();
+        server_time(info, got.timestamp, clock) - (got.at - start).as_secs_f64()
+    });
+    pictures - voice
+}
+
+#[test]
+fn a_voice_that_comes_in_time_does_not_wait_for_pictures_that_do_not() {
+    let mut world = World::pair();
+    world.publish(0, 10, TrackConfig::audio(1_000));
+    world.publish(0, 11, TrackConfig::video(2_000, 2_001));
+    world.run(ms(500));
+    world.subscribe(1, 20, 10, MediaKind::Audio, 7_000);
+    world.subscribe(1, 21, 11, MediaKind::Video, 8_000);
+    world.run(s(6));
+    assert!(lips_behind(&mut world).abs() < 0.045, "in sync: {}", lips_behind(&mut world));
+    // Their way up gets narrow: pictures wait in the publisher's pacer, more and more.
+    for _ in 0..75 {
+        world.endpoints[0].client.media.tracks[1].held += ms(20);
+        world.run(ms(40));
+    }
+    world.run(s(6));
+    // Pictures are 1.5 s late, and 0.2 are all that receivers make the voice wait for.
+    assert!((-0.26..-0.14).contains(&lips_behind(&mut world)), "{}", lips_behind(&mut world));
+    let reports = &world.client(1).media.inbound[&8_000].sender_reports;
+    let quick = reports.windows(2).filter(|two| two[1].0 - two[0].0 < ms(150)).count();
+    assert!((20..=45).contains(&quick), "receivers go by the last twenty reports: {quick}");
+    // It recovers: lips get back to the voice, and none of them hurries.
+    for _ in 0..150 {
+        let track = &mut world.endpoints[0].client.media.tracks[1];
+        track.held = track.held.saturating_sub(ms(10));
+        world.run(ms(40));
+    }
+    world.run(s(45));
+    assert!(lips_behind(&mut world).abs() < 0.13, "back in sync: {}", lips_behind(&mut world));
+}
+
 #[test]
 fn another_source_continues_the_stream_of_a_subscriber() {
     let mut world = World::pair();

@@ -6,6 +6,7 @@ use crate::codec::{self, PayloadInfo};
 use crate::demux::PacketKind;
 use crate::ext::{AbsSendTime, AudioLevel, ExtensionMap, StreamId, transport_sequence};
 use crate::ledger::Stage;
+use crate::producer::Encoding;
 use crate::reception::Arrival;
 use crate::remote::Remote;
 use crate::rtp::{RtpHeader, SeqNo};
@@ -250,6 +251,9 @@ impl Room {
             true => encoding.reception.on_repaired(number, len, now),
             false => encoding.reception.on_packet(number, header.timestamp, len, now),
         };
+        if !is_repair && received.arrival == Arrival::Newest && encoding.lateness.is_due(now) {
+            note_lateness(cx, encoding, self.transports.get(transport), header.timestamp);
+        }
         let ext_seq = received.ext_seq;
         let is_muted = producer.paused || encoding.is_muted(received);
         let mut taken = Ok(0);
@@ -347,6 +351,15 @@ impl Room {
         if is_audio {
             self.protect(cx, stream.producer, encoding);
         }
+    }
+}
+
+/// Takes how late a packet is that was sent for the first time.
+#[inline(never)]
+fn note_lateness(cx: &Cx, encoding: &mut Encoding, transport: Option<&Transport>, timestamp: u32) {
+    let clock = transport.map(|transport| &transport.publisher_clock);
+    if let Some(taken) = clock.and_then(|clock| encoding.reports.server_ntp_for(timestamp, clock)) {
+        encoding.lateness.on_packet(cx.ntp().ns_since(taken), cx.now);
     }
 }
 

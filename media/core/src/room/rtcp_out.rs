@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::Room;
 use crate::api::{Event, MediaKind};
-use crate::producer::Producer;
+use crate::producer::{Encoding, Producer};
 use crate::protect::requests;
 use crate::rtcp::{
     Pli, ReportBlock, SenderInfo, write_cnames, write_nack, write_pli, write_receiver_report,
     write_sender_report,
 };
 use crate::shared::Cx;
-use crate::table::Key;
+use crate::table::{Key, Slab};
 use crate::transport::Transport;
 use crate::twcc::TwccRecorder;
 use crate::uplink::next_stretch;
@@ -90,11 +90,13 @@ impl Room {
 
     /// Sender reports of what was sent since the last ones. The NTP time is the server's and the
     /// RTP timestamp follows the publisher's own reports, so tracks of one publisher stay in
-    /// sync. Without a report of the publisher there is none to send.
-    fn sender_reports(&mut self, cx: &mut Cx, key: Key) -> Vec<(SenderInfo, Key)> {
+    /// sync, as far as that holds no voice back for long (see [`lips`](crate::lips)). Without a
+    /// report of the publisher there is none to send.
+    fn sender_reports(&mut self, cx: &mut Cx, to: Key) -> Vec<(SenderInfo, Key)> {
         let mut reports = Vec::new();
+        let mut is_urgent = false;
         let ntp = cx.ntp();
-        let Some(transport) = self.transports.get(key) else { return reports };
+        let Some(transport) = self.transports.get(to) else { return reports };
         for key in &transport.consumers {
             let Some(consumer) = self.consumers.get_mut(*key) else { continue };
             if consumer.packets == consumer.packets_reported {
@@ -102,9 +104,15 @@ impl Room {
             }
             let source = consumer.producer.and_then(|key| self.producers.get(key));
             let mapped = source.zip(consumer.encoding).and_then(|(producer, index)| {
-                let clock = &self.transports.get(producer.transport)?.publisher_clock;
+                let publisher = self.transports.get(producer.transport)?;
                 let offset = consumer.rewriter.timestamp_offset()?;
-                producer.encodings.get(index)?.reports.outgoing(ntp, clock, offset)
+                let encoding = producer.encodings.get(index)?;
+                if producer.kind == MediaKind::Video {
+                    let late = behind_voice(&self.producers, publisher, encoding);
+                    is_urgent |= consumer.given_up.follow(late);
+                }
+                let taken = ntp.offset_ns(-consumer.given_up.ns());
+                encoding.reports.outgoing(taken, &publisher.publisher_clock, offset)
             });
             let Some(rtp_timestamp) = mapped else { continue };
             consumer.packets_reported = consumer.packets;
@@ -116,6 +124,9 @@ impl Room {
                 octet_count: consumer.payload_bytes as u32,
             };
             reports.push((info, *key));
+        }
+        if is_urgent && let Some(transport) = self.transports.get_mut(to) {
+            transport.quick_reports.begin(cx.now);
         }
         reports
     }
@@ -227,4 +238,15 @@ pub(super) fn send_congestion_feedback(cx: &mut Cx, transport: &mut Transport) {
     transport.twcc_writer.swap_memory(&mut cx.shared.scratch.twcc_writer);
     twcc.swap_memory(&mut cx.shared.scratch.arrivals);
     transport.twcc = twcc;
+}
+
+/// How much later than the same person's voice pictures come.
+fn behind_voice(
+    producers: &Slab<Producer>,
+    publisher: &Transport,
+    pictures: &Encoding,
+) -> Option<Duration> {
+    let own = publisher.producers.iter().filter_map(|key| producers.get(*key));
+    let mut voices = own.filter(|producer| producer.kind == MediaKind::Audio && !producer.paused);
+    voices.find_map(|voice| pictures.lateness.beyond(&voice.encodings.first()?.lateness))
 }

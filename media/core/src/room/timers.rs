@@ -56,7 +56,9 @@ impl Room {
         let Some(mut next_report) = transport.next_report else { return };
         if next_report <= cx.now {
             self.send_reports(cx, key);
-            next_report = cx.now + cx.shared.random.spread(cx.shared.config.report_interval);
+            let quick = self.transports.get_mut(key).and_then(|one| one.quick_reports.next());
+            let usual = cx.shared.random.spread(cx.shared.config.report_interval);
+            next_report = cx.now + quick.unwrap_or(usual);
         }
         if let Some(transport) = self.transports.get_mut(key) {
             transport.next_report = Some(next_report);

@@ -19,6 +19,7 @@ use crate::clock::{PublisherClock, RttEstimate};
 use crate::echoes::Echoes;
 use crate::ext::ExtensionMap;
 use crate::ledger::Stage;
+use crate::lips::QuickReports;
 use crate::pacer::{Pacer, Stamps};
 use crate::plane::Output;
 use crate::protect::{LossMeter, Protection};
@@ -77,6 +78,7 @@ pub(crate) struct Transport {
     last_alive: Instant,
     reach: Reach,
     pub(crate) next_report: Option<Instant>,
+    pub(crate) quick_reports: QuickReports,
     pub(crate) streams: Vec<Stream>,
     pub(crate) producers: Vec<Key>,
     pub(crate) consumers: Vec<Key>,
@@ -187,6 +189,7 @@ impl Transport {
             last_alive: cx.now,
             reach: Reach::default(),
             next_report: None,
+            quick_reports: QuickReports::default(),
             streams: Vec::new(),
             producers: Vec::new(),
             consumers: Vec::new(),

@@ -133,6 +133,8 @@ pub struct Track {
     /// Timestamps and payloads of the last frames, the newest first.
     frames_sent: VecDeque<(u32, Vec<u8>)>,
     pub bytes_sent: u64,
+    /// How long frames wait in the sender's pacer.
+    pub held: Duration,
 }
 
 impl Track {
@@ -367,6 +369,7 @@ impl Media {
             step: 0,
             offsets: Vec::new(),
             frames_sent: VecDeque::new(),
+            held: Duration::ZERO,
             bytes_sent: 0,
             config,
         });
@@ -428,7 +431,7 @@ impl Media {
         let track = &mut self.tracks[index];
         let at = track.next_frame;
         track.next_frame += track.config.interval;
-        let timestamp = track.timestamp(at);
+        let timestamp = track.timestamp(at - track.held);
         let periodic =
             track.config.keyframe_every.is_some_and(|every| track.frames.is_multiple_of(every));
         let is_video = track.config.kind == MediaKind::Video;
