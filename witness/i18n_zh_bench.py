@@ -71,6 +71,7 @@ BENCH: dict[str, str] = {
     "what fell behind": "落后的环节",
     "nothing": "无",
     "the disk does not take the sessions of the rooms": "磁盘无法为各房间建立会话",
+    "the disk does not take the files that were recorded": "磁盘无法写完已录制的文件",
     "… media thread": "……媒体线程",
     "µs, calls": "微秒，通话流量",
     "cores, calls": "核数，通话流量",

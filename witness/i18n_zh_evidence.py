@@ -7,6 +7,9 @@ EVIDENCE: dict[str, str] = {
     "media thread per recorded packet": "媒体线程每个录制包的开销",
     "added delay p99, not recorded": "附加延迟 p99（未录制）",
     "added delay p99, recorded": "附加延迟 p99（录制中）",
+    "media thread waited for a processor, not recorded and recorded": (
+        "媒体线程等待处理器的时间占比（未录制、录制中）"
+    ),
     "written to the disk": "写入磁盘",
     "packets dropped for want of memory": "因内存不足丢弃的包",
     "can't read {path}: {reason}": "无法读取 {path}：{reason}",

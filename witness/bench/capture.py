@@ -17,6 +17,7 @@ from witness.table import render
 
 _STAGES: Final = {"write": "recorder-write", "hash": "recorder-hash", "close": "recorder-close"}
 """Threads of a recorder."""
+_MEDIA: Final = "media-0"
 _NAMES: Final = {
     "write": marked("thread that writes, per packet"),
     "hash": marked("thread that hashes, per packet"),
@@ -27,6 +28,9 @@ _NAMES: Final = {
 _FULL: Final = 0.8
 """A thread that ran or wanted to run for so much of the time is what falls behind."""
 _BEGIN_S: Final = 120.0
+_END_S: Final = 120.0
+_SNAPSHOT_S: Final = 1.2
+"""Longer than the time between two snapshots of an engine."""
 
 __all__ = ["CaptureOptions", "CaptureResult", "capture_text", "measure_capture"]
 
@@ -39,6 +43,11 @@ class CaptureOptions:
     seconds: float = 6.0
     """Of one measurement."""
     rounds: int = 5
+
+    @property
+    def segment_s(self) -> int:
+        """Files end while they are measured: to sync hundreds of them is part of recording."""
+        return max(1, int(2 * self.seconds / 3))
 
     @classmethod
     def quick(cls) -> "CaptureOptions":
@@ -71,6 +80,9 @@ class CaptureResult:
         written: packets, in ``seconds``.
         stages: threads of the recorder in that time.
         lag_s: age of what was written, the worst seen.
+        media_waited: share of the time for which the media thread had work and no processor, in
+            each interval without and with recording.
+        scheduling: of the media thread.
     """
 
     rooms: int
@@ -83,6 +95,8 @@ class CaptureResult:
     seconds: float = 0.0
     stages: dict[str, Stage] = field(default_factory=dict)
     lag_s: float = 0.0
+    media_waited: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    scheduling: str | None = None
 
     @property
     def us_per_packet(self) -> dict[str, float]:
@@ -119,6 +133,8 @@ class CaptureResult:
             "us_per_captured_packet": round(self.us_per_captured_packet, 3),
             "forward_delay_p99_ms_off": _p99_ms(self.off),
             "forward_delay_p99_ms_on": _p99_ms(self.on),
+            "media_waited_off": _share(self.media_waited[0]),
+            "media_waited_on": _share(self.media_waited[1]),
             "rooms": self.rooms,
             "mib_per_s": round(self.mib_per_s, 1),
             "dropped_packets": self.dropped,
@@ -133,6 +149,7 @@ class CaptureResult:
             "lag_s": round(self.lag_s, 3),
             "fell_behind": self.fell_behind,
             "preferred": self.preferred,
+            "scheduling": self.scheduling,
         }
 
 
@@ -145,8 +162,15 @@ def _p99_ms(intervals: tuple[Interval, ...]) -> float | None:
     return round(1_000 * Spread.of(known).median, 3) if known else None
 
 
+def _share(waited: tuple[float, ...]) -> float | None:
+    return round(Spread.of(waited).median, 4) if waited else None
+
+
 async def measure_capture(options: CaptureOptions, progress: Progress) -> CaptureResult:
     """Measures the same load with and without recording, in turns.
+
+    All the server does is done on the media thread's CPU, and the load generator has the other one
+    for itself: it is what sees delays, and must not wait for a recorder.
 
     Raises:
         BenchError: the server or the load generator did not do its part.
@@ -157,26 +181,29 @@ async def measure_capture(options: CaptureOptions, progress: Progress) -> Captur
     off: list[Interval] = []
     on: list[Interval] = []
     written = seconds = lag_s = 0.0
+    waited: tuple[list[float], list[float]] = ([], [])
     dropped = packets = 0
     stages = dict.fromkeys(_STAGES, Stage())
     with tempfile.TemporaryDirectory(prefix="witness-bench-") as directory:
         async with (
-            server_process(cpus=[], engines=1, settings={"recording": directory}) as server,
+            server_process(
+                cpus=cpus[:1] if swarm_cpu is not None else [],
+                engines=1,
+                settings={"recording": directory, "segment_s": options.segment_s},
+            ) as server,
             swarm_of(cpu=swarm_cpu) as swarm,
         ):
             machine.bind(swarm_cpu)
-            if cpus:
-                server.pin_engines([cpus[0]])
             async with Rooms(server, swarm, progress.rooms) as rooms:
                 await rooms.grow(options.rooms)
                 probe = Probe(server, swarm, cpus[0] if cpus else None)
                 await probe.warm(calls())
                 for number in range(options.rounds):
                     progress.say(t("phase: {name}").format(name=f"{number + 1}/{options.rounds}"))
-                    off.append(await probe.measure(calls(), options.seconds))
+                    off.append(await _measured(probe, options, waited[0]))
                     before = await _recorded(server, options.rooms)
                     threads = server.threads("recorder-")
-                    on.append(await probe.measure(calls(), options.seconds))
+                    on.append(await _measured(probe, options, waited[1]))
                     stages = _used(stages, threads, server.threads("recorder-"))
                     after = await server.ask("captured")
                     packets += after["packets"] - before["packets"]
@@ -184,7 +211,7 @@ async def measure_capture(options: CaptureOptions, progress: Progress) -> Captur
                     written += after["bytes"] - before["bytes"]
                     seconds += after["at_s"] - before["at_s"]
                     dropped = after["dropped"]
-                    await server.ask("unrecord")
+                    await _ended(server)
     return CaptureResult(
         rooms=options.rooms,
         off=tuple(off),
@@ -196,7 +223,18 @@ async def measure_capture(options: CaptureOptions, progress: Progress) -> Captur
         seconds=seconds,
         stages=stages,
         lag_s=lag_s,
+        media_waited=(tuple(waited[0]), tuple(waited[1])),
+        scheduling=server.scheduling[0],
     )
+
+
+async def _measured(probe: Probe, options: CaptureOptions, waited: list[float]) -> Interval:
+    before = probe.server.threads(_MEDIA)[_MEDIA]
+    started_s = time.monotonic()
+    interval = await probe.measure(calls(), options.seconds)
+    after = probe.server.threads(_MEDIA)[_MEDIA]
+    waited.append((after[1] - before[1]) / (time.monotonic() - started_s))
+    return interval
 
 
 async def _recorded(server: ServerProcess, rooms: int) -> dict[str, Any]:
@@ -212,6 +250,25 @@ async def _recorded(server: ServerProcess, rooms: int) -> dict[str, Any]:
             raise BenchError(t("the disk does not take the sessions of the rooms"))
         await asyncio.sleep(0.05)
     return found
+
+
+async def _ended(server: ServerProcess) -> None:
+    """Nothing is recorded any more, and all files are on the disk when this returns.
+
+    Raises:
+        BenchError: the disk does not take them.
+    """
+    await server.ask("unrecord")
+    end_s = time.monotonic() + _END_S
+    known = -1
+    while True:
+        await asyncio.sleep(_SNAPSHOT_S)
+        found = await server.ask("captured")
+        if found["tracks"] == 0 and found["segments"] == known:
+            return
+        known = found["segments"]
+        if time.monotonic() > end_s:
+            raise BenchError(t("the disk does not take the files that were recorded"))
 
 
 def _used(
@@ -237,6 +294,11 @@ def capture_text(result: CaptureResult) -> str:
         [t("media thread per recorded packet"), f"{data['us_per_captured_packet']} µs", "≤ 0.5 µs"],
         [t("added delay p99, not recorded"), f"{data['forward_delay_p99_ms_off']} ms", ""],
         [t("added delay p99, recorded"), f"{data['forward_delay_p99_ms_on']} ms", ""],
+        [
+            t("media thread waited for a processor, not recorded and recorded"),
+            f"{data['media_waited_off']:.2%}, {data['media_waited_on']:.2%}",
+            "",
+        ],
         [t("written to the disk"), f"{data['mib_per_s']} MiB/s", ""],
         [t("packets dropped for want of memory"), str(data["dropped_packets"]), "0"],
         *(

@@ -143,7 +143,8 @@ async def server_process(
         cpus: all its threads are bound to these; empty for any.
         engines: media threads.
         settings: resume_window_s and heartbeat_s, where they are not the defaults; with
-            wide_links an estimate has no upper bound; recording: a directory for it.
+            wide_links an estimate has no upper bound; recording: a directory for it; segment_s of
+            its files.
 
     Raises:
         BenchError: it does not start.

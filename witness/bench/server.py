@@ -67,7 +67,9 @@ def _settings(options: Mapping[str, Any]) -> Settings:
             **links,
         ),
         sfu=SfuConfig(max_rooms=_MANY),
-        recording=RecordingConfig(directory=options.get("recording")),
+        recording=RecordingConfig(
+            directory=options.get("recording"), segment_seconds=options.get("segment_s", 10)
+        ),
         signaling=SignalingConfig(
             resume_window_s=options.get("resume_window_s", 60.0),
             web=WebConfig(heartbeat_s=options.get("heartbeat_s", 20.0)),
@@ -138,6 +140,8 @@ def _carry_out(server: WitnessServer, name: str, seconds: float) -> dict[str, An
                 "bytes": sum(item.written_bytes for item in known),
                 "dropped": sum(item.dropped for item in known),
                 "packets": sum(item.written_packets for item in known),
+                "segments": sum(item.segments for item in known),
+                "tracks": sum(item.tracks for item in known),
                 "lag_s": max((item.lag_s for item in known), default=0.0),
                 "rooms": sum(room.capture is not None for room in server.hub.sfu.rooms.values()),
                 "at_s": time.monotonic(),
