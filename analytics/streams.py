@@ -1,8 +1,9 @@
 """Media and words between a server and a host on another machine, as streams in Redis.
 
 Three streams for each node: ``control`` (lines of the server), ``tap`` (media), ``findings`` (lines
-of hosts). Each is kept to a length; what is older is lost, and nobody waits for Redis: a call never
-depends on it. A host that comes reads from then on, says hello, and is told all that is under way.
+of hosts). Each is kept to a length and for a while; what is older is lost, and nobody waits for
+Redis: a call never depends on it. A host that comes reads from then on, says hello, and is told all
+that is under way.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Any, Final, Self
 
 from analytics.errors import HostError
 
-__all__ = ["CONTROL_LINES", "FINDING_LINES", "TAP_MESSAGES", "Streams"]
+__all__ = ["CONTROL_LINES", "FINDING_LINES", "KEPT_S", "TAP_MESSAGES", "Streams"]
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,10 @@ CONTROL_LINES: Final = 10_000
 FINDING_LINES: Final = 100_000
 TAP_MESSAGES: Final = 2_000
 """Messages of media that are kept: 32 KiB each at most, a few seconds of many calls."""
+
+KEPT_S: Final = {"control": 120, "tap": 10, "findings": 120}
+"""How long entries are kept, and a stream after its last one: media and words of a call that is
+over are not left lying about."""
 
 _BLOCK_MS: Final = 500
 _RETRY_S: Final = 1.0
@@ -37,6 +42,7 @@ class Streams:
 
     def __init__(self, client: Any, node: str) -> None:
         self._client = client
+        self._newest_ms: dict[str, int] = {}
         self._names = {kind: f"witness:{node}:{kind}" for kind in ("control", "tap", "findings")}
 
     @classmethod
@@ -102,10 +108,19 @@ class Streams:
     async def _add(self, kind: str, value: bytes, most: int) -> None:
         from redis.exceptions import RedisError
 
+        name, kept_s = self._names[kind], KEPT_S[kind]
         try:
-            await self._client.xadd(self._names[kind], {"m": value}, maxlen=most, approximate=True)
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.xadd(name, {"m": value}, maxlen=most, approximate=True)
+                newest_ms = self._newest_ms.get(kind)
+                if newest_ms is not None:
+                    # By the clock of Redis: what is older was read, or never will be.
+                    pipe.xtrim(name, minid=max(0, newest_ms - kept_s * 1_000), approximate=False)
+                pipe.expire(name, kept_s)
+                number, *_ = await pipe.execute()
         except RedisError as error:
             raise OSError(str(error)) from error
+        self._newest_ms[kind] = int(bytes(number).split(b"-")[0])
 
     async def _read(self, kind: str) -> AsyncIterator[bytes]:
         """Entries that come from now on; while Redis can't be reached, none do."""

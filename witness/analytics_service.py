@@ -122,6 +122,8 @@ class _Session:
     tracks: dict[str, TappedTrack] = field(default_factory=dict)
     muted: set[str] = field(default_factory=set)
     paused: bool = False
+    node: Marked | None = None
+    """Which runs now."""
     open: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     """Number and picture height of each tap, by track."""
 
@@ -334,15 +336,16 @@ class AnalyticsService:
         at_us: int | None = None,
     ) -> None:
         """Tells the host that something happened."""
-        self._say(
-            Marked(
-                session_id=session.session_id,
-                kind=kind,
-                at_us=session.now_us if at_us is None else at_us,
-                participant_id=participant_id,
-                data=dict(data or {}),
-            )
+        mark = Marked(
+            session_id=session.session_id,
+            kind=kind,
+            at_us=session.now_us if at_us is None else at_us,
+            participant_id=participant_id,
+            data=dict(data or {}),
         )
+        if kind in ("node.started", "node.ended"):
+            session.node = mark if kind == "node.started" else None
+        self._say(mark)
 
     def fit(self, session: _Session) -> None:
         """Opens, changes and closes taps as they are needed and allowed now."""
@@ -438,6 +441,8 @@ class AnalyticsService:
             for participant_id, data in session.people.items():
                 self.say_mark(session, "participant.joined", participant_id, data)
             self._say_all_consents(session)
+            if session.node is not None:
+                self._say(session.node)
             self.fit(session)
 
     # What the host says.

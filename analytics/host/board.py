@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from analytics.detector import Permission, Subject
+from analytics.detector import Mark, Permission, Subject
 from analytics.host.wire import Loaded
 from analytics.link import TrackStarted
 
@@ -32,6 +32,8 @@ class Person:
 class _Session:
     people: dict[str, Person] = field(default_factory=dict)
     tracks: dict[str, TrackStarted] = field(default_factory=dict)
+    node: Mark | None = None
+    """Which runs now."""
 
 
 class Board:

@@ -50,6 +50,7 @@ __all__ = ["Host"]
 log = logging.getLogger(__name__)
 
 _EARLY_US: Final = 20_000
+_SILENT_US: Final = 3_000_000
 _OVERLOADED_TICKS: Final = 3
 """Seconds in a row in which inputs had to go, or none had to."""
 _Say = Callable[[BaseModel], None]
@@ -62,6 +63,17 @@ class _Track:
     audio: AudioTap | None = None
     chunkers: dict[int, Chunker] = field(default_factory=dict)
     muted: bool = False
+    packet_us: int = 0
+    """When its last packet came, or it should have begun to bring some."""
+
+    def trouble(self, now_us: int) -> UnknownCause | None:
+        """Why nothing is seen or heard of it, though it should be."""
+        tap = self.video or self.audio
+        if self.muted or tap is None:
+            return None
+        if now_us - self.packet_us >= _SILENT_US:
+            return UnknownCause.NO_MEDIA
+        return UnknownCause.UNDECODABLE if tap.is_undecodable else None
 
 
 @dataclass(slots=True)
@@ -162,6 +174,7 @@ class Host:
             track = self._taps.get(packet.tap)
             if track is not None and not track.muted:
                 self._note_time(track.started.session_id, packet.at_us)
+                track.packet_us = packet.at_us
                 self._decode(track, packet)
         self._decode_s += time.thread_time() - began
 
@@ -169,7 +182,8 @@ class Host:
         """Once a second: looks what is overloaded, and says how all this is."""
         dropped = self.pool.dropped()
         for name in self.board.detectors:
-            count = dropped.get(name, Counter())["queue_full"] + self._no_memory[name]
+            reasons = dropped.get(name, Counter())
+            count = reasons["queue_full"] + reasons["no_memory"] + self._no_memory[name]
             before, ticks = self._overload.get(name, (0, 0))
             grows = count > before
             ticks = (max(ticks, 0) + 1) if grows else (min(ticks, 0) - 1)
@@ -178,18 +192,21 @@ class Host:
                 self._mark_unknown(name, UnknownCause.OVERLOADED)
             elif ticks == -_OVERLOADED_TICKS:
                 self._mark_known(name, UnknownCause.OVERLOADED)
-        for track in self._tracks.values():
-            tap = track.video or track.audio
-            keys = {watching.key for watching, _ in self._fed(track)}
-            session_id = track.started.session_id
-            for key in keys:
-                if tap is not None and tap.is_undecodable:
-                    now_us = self._now_us(session_id)
-                    self._unknown.begin(key, UnknownCause.UNDECODABLE, now_us)
-                else:
-                    now_us = self._now_us(session_id)
-                    self._unknown.end(key, now_us, UnknownCause.UNDECODABLE)
+        self._look_at_media()
         return self.status()
+
+    def _look_at_media(self) -> None:
+        troubles: dict[Key, UnknownCause | None] = {}
+        for track in self._tracks.values():
+            trouble = track.trouble(self._now_us(track.started.session_id))
+            for watching, _ in self._fed(track):
+                troubles[watching.key] = troubles.get(watching.key) or trouble
+        causes = UnknownCause.NO_MEDIA, UnknownCause.UNDECODABLE
+        for key, cause in troubles.items():
+            now_us = self._now_us(key.session_id)
+            self._unknown.end(key, now_us, *(one for one in causes if one is not cause))
+            if cause is not None:
+                self._unknown.begin(key, cause, now_us)
 
     def _mark_unknown(self, detector: str, cause: UnknownCause) -> None:
         for key, number in self._by_key.items():
@@ -206,12 +223,13 @@ class Host:
         names = list(self.config.detectors)
         dropped = {name: dict(reasons) for name, reasons in self.pool.dropped().items()}
         for name, count in self._no_memory.items():
-            dropped.setdefault(name, {})["no_memory"] = count
+            reasons = dropped.setdefault(name, {})
+            reasons["no_memory"] = reasons.get("no_memory", 0) + count
         return Status(
             seconds={name: round(value, 6) for name, value in self._seconds.items()},
             restarts={name: self.pool.restarts[name] for name in names},
             dropped=dropped,
-            queue_depth={name: self.pool.of(name).queue.depth(name) for name in names},
+            queue_depth={name: self.pool.depth(name) for name in names},
             lag_ms=dict(self._lag_ms),
             decode_seconds=round(self._decode_s, 6),
             refused=self._refused,
@@ -295,7 +313,7 @@ class Host:
 
     def _track_started(self, message: TrackStarted) -> None:
         self._drop_track(message.track_id)
-        track = _Track(message)
+        track = _Track(message, packet_us=message.at_us)
         if message.kind == "video":
             track.video = VideoTap(wait_us=self.config.video_wait_ms * 1_000)
         else:
@@ -364,6 +382,10 @@ class Host:
         mark = Mark(message.kind, message.at_us, message.participant_id, message.data)
         if message.kind == "participant.joined":
             self._settle(session_id)
+        if message.kind == "node.started":
+            self.board.session(session_id).node = mark
+        elif message.kind == "node.ended":
+            self.board.session(session_id).node = None
         self._give(mark, session_id, message.participant_id, "marks")
         if message.kind == "participant.left":
             self.board.leave(session_id, message.participant_id)
@@ -373,6 +395,7 @@ class Host:
             self._flush_track(track, message.at_us)
         if track is not None and message.kind == "track.unmuted":
             track.muted = False
+            track.packet_us = message.at_us
 
     def _end_session(self, session_id: str, at_us: int) -> None:
         for track_id in list(self.board.session(session_id).tracks):
@@ -447,6 +470,12 @@ class Host:
         self._by_key[key] = number
         subject = self.board.subject(key)
         self.pool.order(key.detector, WatchThis(number, key.detector, subject))
+        node = self.board.session(key.session_id).node
+        is_meant = node is not None and key.participant_id in ("", node.participant_id)
+        is_for_all = node is not None and not node.participant_id
+        if self.board.detectors[key.detector].needs.marks and (is_meant or is_for_all):
+            # It runs already, and was said before this watch began.
+            self.pool.put(node, {key.detector: [number]})
 
     def _is_allowed(self, item: Any, number: int) -> bool:
         watching = self._watches.get(number)

@@ -210,6 +210,11 @@ class Pool:
         """The worker of a detector."""
         return self._runners[detector]
 
+    def depth(self, detector: str) -> int:
+        """Pictures and chunks of sound that wait for a detector."""
+        runner = self._runners.get(detector)
+        return 0 if runner is None else runner.queue.depth(detector)
+
     def freed(self, frame: FrameAt) -> None:
         """A worker holds a picture no longer."""
         self.frames.release(frame.offset)

@@ -329,6 +329,18 @@ async def test_the_host_says_itself_why_a_detector_is_not_there(stage: Stage) ->
     assert stage.unknown() == [("f", "model_missing", True), ("f", "no_host", False)]
 
 
+async def test_a_host_that_comes_is_told_of_the_node_that_runs(stage: Stage) -> None:
+    stage.begin()
+    stage.service.marked("s", "node.started", "", {"code": "n1"}, at_us=7)
+    stage.way.hello(p=PICTURE)
+    (mark,) = [item for item in stage.way.take() if isinstance(item, Marked)]
+    assert (mark.kind, mark.at_us, mark.data) == ("node.started", 7, {"code": "n1"})
+    stage.service.marked("s", "node.ended")
+    stage.way.take()
+    stage.way.hello("2", p=PICTURE)
+    assert stage.way.take() == []
+
+
 async def test_a_host_can_not_do_without_a_consent_and_wants_nothing_for_strangers() -> None:
     stage = Stage(Scene(), permissions={"p": frozenset({Permission.PICTURE, Permission.FACE})})
     await stage.start()

@@ -1,5 +1,6 @@
 """What a host tells its workers and the server; without workers."""
 
+from collections import Counter
 from typing import Any
 
 from analytics.detector import Needs, VideoNeed
@@ -146,3 +147,53 @@ async def test_while_a_detector_loads_nothing_is_known_of_it() -> None:
     desk.mark("session.ended", who="")
     assert not any(item.is_open for item in (desk.unknowns(name)[-1] for name in "de"))
     assert list(desk.host.board.sessions) == []
+
+
+async def test_a_track_that_brings_nothing_is_not_known() -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+    desk.said.clear()
+    for _ in range(5):
+        desk.now_us += 1_000_000
+        desk.host.take_tap(desk.camera.message(desk.now_us, tap=1))
+        desk.host.tick()
+    (silent,) = desk.unknowns("d")
+    assert (silent.cause, silent.is_open, silent.start_us) == ("no_media", True, 3_000_000)
+    desk.mark("track.muted", who="b", track_id="video-b")
+    desk.host.tick()
+    assert [item.is_open for item in desk.unknowns("d")] == [True, False]
+    desk.mark("track.unmuted", who="b", track_id="video-b")
+    desk.host.tick()
+    assert len(desk.unknowns("d")) == 2, "it has three seconds again"
+
+
+async def test_pictures_that_had_to_go_for_want_of_room_are_an_overload() -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+    desk.said.clear()
+    for count in range(1, 4):
+        desk.orders.lost = {"d": Counter({"no_memory": count})}
+        status = desk.host.tick()
+    assert status.dropped == {"d": {"no_memory": 3}}
+    assert [(item.cause, item.is_open) for item in desk.unknowns("d")] == [("overloaded", True)]
+
+
+async def test_a_watch_that_begins_is_told_of_the_node_that_runs() -> None:
+    desk = Desk("d")
+    desk.load("d", needs=Needs(video=VideoNeed(rate_hz=10.0, height=90), marks=True))
+    desk.mark("node.started", who="", code="n1")
+    assert desk.orders.given == []
+    desk.two()
+    desk.end(who="a")
+    first, again = desk.orders.begun()
+    nodes = [
+        (item.data, numbers) for item, numbers in desk.orders.given if item.kind == "node.started"
+    ]
+    assert nodes == [({"code": "n1"}, {"d": [first]}), ({"code": "n1"}, {"d": [again]})]
+    desk.mark("node.ended", who="")
+    desk.end(who="b")
+    desk.start(who="b", tap=2)
+    nodes = [item for item, _ in desk.orders.given if item.kind == "node.started"]
+    assert len(nodes) == 2
