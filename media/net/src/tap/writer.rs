@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
 use super::{Block, Ring, TapDrop, TapStats};
@@ -106,12 +107,14 @@ fn deliver(control: &TapControl, block: Block) -> Vec<u8> {
                 bytes.clear();
                 return bytes;
             }
-            Err(rustix::io::Errno::AGAIN) => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(_) => {
+            Err(Errno::AGAIN) => {}
+            Err(Errno::INTR) => continue,
+            Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::BADF) => {
                 control.lose(&reader);
                 return ring.drop_block(block, TapDrop::NoReader);
             }
+            // The kernel had no room for this one; the reader is there, and may get the next.
+            Err(_) => return ring.drop_block(block, TapDrop::Stalled),
         }
         if Instant::now() >= until || ring.is_over.load(Ordering::Acquire) {
             return ring.drop_block(block, TapDrop::Stalled);
@@ -186,6 +189,28 @@ mod tests {
         let stats = writer.control().stats();
         assert_eq!(stats.dropped[TapDrop::NoReader as usize], 7);
         assert!(writer.control().reader().is_none());
+    }
+
+    #[test]
+    fn a_block_that_can_not_be_sent_costs_no_more_than_itself() {
+        let (mut writer, mut intake) = start("test-tap").unwrap();
+        let (reader, given) = pair();
+        // The smallest there is: no whole block fits.
+        rustix::net::sockopt::set_socket_send_buffer_size(&given, 1).unwrap();
+        writer.control().set_reader(Some(given));
+        hand_over(&mut intake, 200);
+        while writer.control().stats().waiting > 0 {
+            thread::yield_now();
+        }
+        hand_over(&mut intake, 1);
+        let mut message = vec![0; 70_000];
+        let (len, _) = recv(&reader, &mut message[..], RecvFlags::empty()).unwrap();
+        assert_eq!(len, RECORD_HEAD + 100);
+        drop(intake);
+        writer.join();
+        let stats = writer.control().stats();
+        assert_eq!((stats.delivered, stats.dropped[TapDrop::Stalled as usize]), (1, 200));
+        assert!(writer.control().reader().is_some());
     }
 
     #[test]
