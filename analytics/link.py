@@ -262,6 +262,8 @@ class Status(_Message):
         queue_depth: items that wait, by detector.
         lag_ms: age of the newest item that was looked at, by detector.
         refused: lines of the server that were no messages, and messages of the tap that were none.
+        shed_tracks: that are left out now because the host can't keep up with all.
+        shed_packets: of such tracks, left out so far.
     """
 
     type: Literal["status"] = "status"
@@ -272,6 +274,8 @@ class Status(_Message):
     lag_ms: dict[_Name, _Amount] = Field(default_factory=dict)
     decode_seconds: _Amount = 0.0
     refused: _Count = 0
+    shed_tracks: _Count = 0
+    shed_packets: _Count = 0
 
 
 ToHost: TypeAlias = Annotated[

@@ -60,6 +60,7 @@ class AnalyticsCollector(Collector):
             dropped.add_metric([_TAP, reason], sum(tap.dropped[reason] for tap in taps))
         for reason, count in sorted(self._service.way.dropped.items()):
             dropped.add_metric([_TAP, reason], count)
+        dropped.add_metric([_TAP, "shed"], self._service.totals.shed_packets)
         seconds = CounterMetricFamily(
             "witness_detector_seconds", "Processor time of detectors.", labels=["plugin"]
         )
@@ -91,6 +92,11 @@ class AnalyticsCollector(Collector):
         )
         yield GaugeMetricFamily(
             "witness_tap_tracks", "Tracks that detectors look at.", self._service.tap_count
+        )
+        yield GaugeMetricFamily(
+            "witness_tap_tracks_shed",
+            "Tracks left out because the host can't keep up.",
+            status.shed_tracks,
         )
         yield CounterMetricFamily(
             "witness_tap_decode_seconds", "Processor time of decoding.", totals.decode_seconds

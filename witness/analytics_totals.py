@@ -21,6 +21,7 @@ class Totals:
     Attributes:
         seconds, restarts: by detector.
         dropped: by detector and reason.
+        shed_packets: of tracks that were left out because a host couldn't keep up.
     """
 
     def __init__(self, detectors: Collection[str]) -> None:
@@ -29,6 +30,7 @@ class Totals:
         self.restarts: Counter[str] = Counter()
         self.dropped: Counter[tuple[str, str]] = Counter()
         self.decode_seconds = 0.0
+        self.shed_packets = 0
         self._last = Status()
 
     def renew(self) -> None:
@@ -48,3 +50,4 @@ class Totals:
                 more = reasons.get(reason, 0) - known.get(reason, 0)
                 self.dropped[name, reason] += max(0, more)
         self.decode_seconds += max(0.0, status.decode_seconds - before.decode_seconds)
+        self.shed_packets += max(0, status.shed_packets - before.shed_packets)

@@ -48,16 +48,13 @@ class AudioTap:
     zeros. After that, and where packets are lost, what follows is after a gap.
 
     Attributes:
-        is_undecodable: the last second brought nothing but errors.
         decoded: packets, so far.
     """
 
     def __init__(self, *, wait_us: int) -> None:
-        self.is_undecodable = False
         self.decoded = 0
         self._wait_us = wait_us
         self._stream: tuple[int, int] | None = None
-        self._failures = 0
         self._last_us = 0
         self._begin()
 
@@ -117,12 +114,9 @@ class AudioTap:
                 piece.pts = None
                 samples += [item.to_ndarray()[0] for item in self._resampler.resample(piece)]
         except av.FFmpegError:
-            self._failures += 1
-            self.is_undecodable = self._failures >= 50
             self._cut()
             return
         self.decoded += 1
-        self._failures, self.is_undecodable = 0, False
         self._next_ticks = (frame.timestamp + duration_ticks(frame.data)) % 2**32
         joined = np.concatenate(samples) if samples else np.zeros(0, np.float32)
         at_us = self._start_us + self._samples * 1_000_000 // SAMPLE_RATE_HZ

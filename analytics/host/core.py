@@ -5,7 +5,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -25,7 +25,9 @@ from analytics.host.config import HostConfig
 from analytics.host.frames import Frames
 from analytics.host.ledger import FindingIds, UnknownTimes
 from analytics.host.pool import Pool
+from analytics.host.shedding import Shedding
 from analytics.host.tap import TapFormatError, TapPacket, parse_message
+from analytics.host.tracks import TappedMedia, Trouble
 from analytics.host.video import Picture, VideoTap
 from analytics.host.wire import Flush, FrameAt, Loaded, Order, Out, Unwatch, WatchThis
 from analytics.link import (
@@ -50,30 +52,14 @@ __all__ = ["Host"]
 log = logging.getLogger(__name__)
 
 _EARLY_US: Final = 20_000
-_SILENT_US: Final = 3_000_000
 _OVERLOADED_TICKS: Final = 3
 """Seconds in a row in which inputs had to go, or none had to."""
+_MEDIA_CAUSES: Final = (
+    UnknownCause.NO_MEDIA,
+    UnknownCause.UNDECODABLE,
+    UnknownCause.OVERLOADED,
+)
 _Say = Callable[[BaseModel], None]
-
-
-@dataclass(slots=True)
-class _Track:
-    started: TrackStarted
-    video: VideoTap | None = None
-    audio: AudioTap | None = None
-    chunkers: dict[int, Chunker] = field(default_factory=dict)
-    muted: bool = False
-    packet_us: int = 0
-    """When its last packet came, or it should have begun to bring some."""
-
-    def trouble(self, now_us: int) -> UnknownCause | None:
-        """Why nothing is seen or heard of it, though it should be."""
-        tap = self.video or self.audio
-        if self.muted or tap is None:
-            return None
-        if now_us - self.packet_us >= _SILENT_US:
-            return UnknownCause.NO_MEDIA
-        return UnknownCause.UNDECODABLE if tap.is_undecodable else None
 
 
 @dataclass(slots=True)
@@ -110,8 +96,8 @@ class Host:
         self._numbers = 0
         self._frames = Frames(config.frames_mib << 20)
         self.pool = Pool(config, self._frames, self)
-        self._tracks: dict[str, _Track] = {}
-        self._taps: dict[int, _Track] = {}
+        self._tracks: dict[str, TappedMedia] = {}
+        self._taps: dict[int, TappedMedia] = {}
         self._watches: dict[int, _Watching] = {}
         self._by_key: dict[Key, int] = {}
         self._unknown = UnknownTimes(self._new_id, say)
@@ -124,6 +110,10 @@ class Host:
         self._refused = 0
         self._overload: dict[str, tuple[int, int]] = {}
         """Inputs dropped so far, and for how many ticks that has, or hasn't, grown."""
+        self._overloaded: set[str] = set()
+        """Detectors that don't get through what they are given."""
+        self._shedding = Shedding()
+        self._shed_packets = 0
 
     def start(self) -> None:
         """Starts the workers and says hello."""
@@ -172,51 +162,77 @@ class Host:
         began = time.thread_time()
         for packet in packets:
             track = self._taps.get(packet.tap)
-            if track is not None and not track.muted:
-                self._note_time(track.started.session_id, packet.at_us)
-                track.packet_us = packet.at_us
+            if track is None or track.muted:
+                continue
+            self._note_time(track.started.session_id, packet.at_us)
+            track.note_packet(packet)
+            if track.shed_us is None:
                 self._decode(track, packet)
+            else:
+                self._shed_packets += 1
         self._decode_s += time.thread_time() - began
+        if (last := self._taps.get(packets[-1].tap) if packets else None) is not None:
+            self._shedding.note(self._now_us(last.started.session_id) - packets[-1].at_us)
 
     def tick(self) -> Status:
         """Once a second: looks what is overloaded, and says how all this is."""
+        self._look_at_detectors()
+        self._shed()
+        self._look_at_media()
+        return self.status()
+
+    def _look_at_detectors(self) -> None:
         dropped = self.pool.dropped()
         for name in self.board.detectors:
             reasons = dropped.get(name, Counter())
             count = reasons["queue_full"] + reasons["no_memory"] + self._no_memory[name]
             before, ticks = self._overload.get(name, (0, 0))
-            grows = count > before
-            ticks = (max(ticks, 0) + 1) if grows else (min(ticks, 0) - 1)
+            ticks = (max(ticks, 0) + 1) if count > before else (min(ticks, 0) - 1)
             self._overload[name] = count, ticks
             if ticks == _OVERLOADED_TICKS:
-                self._mark_unknown(name, UnknownCause.OVERLOADED)
+                self._overloaded.add(name)
             elif ticks == -_OVERLOADED_TICKS:
-                self._mark_known(name, UnknownCause.OVERLOADED)
-        self._look_at_media()
-        return self.status()
+                self._overloaded.discard(name)
+
+    def _shed(self) -> None:
+        """Leaves tracks out, or takes them in again: those of the oldest sessions stay longest."""
+        sessions: dict[str, list[TappedMedia]] = {}
+        for track in self._tracks.values():
+            tracks = sessions.setdefault(track.started.session_id, [])
+            if track.is_wanted:
+                tracks.append(track)
+            else:
+                track.shed_us = None
+        wanted = [track for tracks in sessions.values() for track in tracks]
+        self._shedding.tick(len(wanted))
+        limit = self._shedding.limit
+        for place, track in enumerate(wanted):
+            now_us = self._now_us(track.started.session_id)
+            is_left_out = limit is not None and place >= limit
+            if is_left_out and track.shed_us is None:
+                self._flush_track(track, now_us)
+                track.shed_us = now_us
+            elif not is_left_out and track.shed_us is not None:
+                track.shed_us = None
+                track.expect(now_us)
 
     def _look_at_media(self) -> None:
-        troubles: dict[Key, UnknownCause | None] = {}
+        troubles: dict[Key, Trouble] = {}
         for track in self._tracks.values():
-            trouble = track.trouble(self._now_us(track.started.session_id))
-            for watching, _ in self._fed(track):
-                troubles[watching.key] = troubles.get(watching.key) or trouble
-        causes = UnknownCause.NO_MEDIA, UnknownCause.UNDECODABLE
-        for key, cause in troubles.items():
-            now_us = self._now_us(key.session_id)
-            self._unknown.end(key, now_us, *(one for one in causes if one is not cause))
-            if cause is not None:
-                self._unknown.begin(key, cause, now_us)
-
-    def _mark_unknown(self, detector: str, cause: UnknownCause) -> None:
+            now_us = self._now_us(track.started.session_id)
+            trouble = track.trouble(now_us, self._shedding.is_behind)
+            if trouble is not None:
+                for watching, _ in self._fed(track):
+                    troubles.setdefault(watching.key, trouble)
         for key, number in self._by_key.items():
-            if key.detector == detector:
-                self._unknown.begin(key, cause, self._watches[number].done_us)
-
-    def _mark_known(self, detector: str, cause: UnknownCause) -> None:
-        for key in self._by_key:
-            if key.detector == detector:
-                self._unknown.end(key, self._now_us(key.session_id), cause)
+            if key.detector in self._overloaded:
+                done_us = self._watches[number].done_us
+                troubles.setdefault(key, (UnknownCause.OVERLOADED, done_us))
+            cause, since_us = troubles.get(key, (None, 0))
+            causes = [one for one in _MEDIA_CAUSES if one is not cause]
+            self._unknown.end(key, self._now_us(key.session_id), *causes)
+            if cause is not None:
+                self._unknown.begin(key, cause, since_us)
 
     def status(self) -> Status:
         """How all this is."""
@@ -233,6 +249,8 @@ class Host:
             lag_ms=dict(self._lag_ms),
             decode_seconds=round(self._decode_s, 6),
             refused=self._refused,
+            shed_tracks=sum(track.shed_us is not None for track in self._tracks.values()),
+            shed_packets=self._shed_packets,
         )
 
     # What workers say.
@@ -313,7 +331,7 @@ class Host:
 
     def _track_started(self, message: TrackStarted) -> None:
         self._drop_track(message.track_id)
-        track = _Track(message, packet_us=message.at_us)
+        track = TappedMedia(message)
         if message.kind == "video":
             track.video = VideoTap(wait_us=self.config.video_wait_ms * 1_000)
         else:
@@ -359,7 +377,7 @@ class Host:
                 self._unwatch(key, number, at_us)
         self._settle(session_id)
 
-    def _feeding(self, track: _Track) -> list[str]:
+    def _feeding(self, track: TappedMedia) -> list[str]:
         names = self.board.detectors
         return [name for name in names if self.board.feeds(name, track.started)]
 
@@ -395,7 +413,7 @@ class Host:
             self._flush_track(track, message.at_us)
         if track is not None and message.kind == "track.unmuted":
             track.muted = False
-            track.packet_us = message.at_us
+            track.expect(message.at_us)
 
     def _end_session(self, session_id: str, at_us: int) -> None:
         for track_id in list(self.board.session(session_id).tracks):
@@ -406,7 +424,7 @@ class Host:
             self._unknown.end(key, at_us)
         self._zero_s.pop(session_id, None)
 
-    def _flush_track(self, track: _Track, at_us: int) -> None:
+    def _flush_track(self, track: TappedMedia, at_us: int) -> None:
         """Media of a track have stopped: what is whole goes out, and watches say what is open."""
         for samples, chunker in track.chunkers.items():
             for sound in chunker.flush():
@@ -418,7 +436,7 @@ class Host:
             if self._is_of(key, track):
                 self.pool.order(key.detector, Flush(number, at_us))
 
-    def _is_of(self, key: Key, track: _Track) -> bool:
+    def _is_of(self, key: Key, track: TappedMedia) -> bool:
         """Whether a watch is about this track, or the person whose it is."""
         started = track.started
         same_person = (key.session_id, key.participant_id) == (
@@ -491,6 +509,7 @@ class Host:
         """Has each track decoded as often, and as large, as somebody needs."""
         for track in self._tracks.values():
             needs = [self.board.detectors[name].needs for name in self._feeding(track)]
+            track.want(bool(needs), self._now_us(track.started.session_id))
             if track.video is not None:
                 videos = [need.video for need in needs if need.video is not None]
                 track.video.rate_hz = max((need.rate_hz for need in videos), default=0.0)
@@ -503,10 +522,13 @@ class Host:
                 if not sizes:
                     track.audio.reset()
 
-    def _decode(self, track: _Track, packet: TapPacket) -> None:
+    def _decode(self, track: TappedMedia, packet: TapPacket) -> None:
         if track.video is not None and packet.codec != "opus":
+            before = track.video.decoded
             for picture in track.video.push(packet):
                 self._give_picture(track, picture)
+            if track.video.decoded > before:
+                track.note_whole(packet.at_us)
             if track.video.wants_keyframe:
                 track.video.wants_keyframe = False
                 self._say(KeyframeWanted(tap=packet.tap))
@@ -514,9 +536,10 @@ class Host:
             for sound in track.audio.push(packet):
                 for samples, chunker in track.chunkers.items():
                     for chunk in chunker.push(sound):
+                        track.note_whole(packet.at_us)
                         self._give_sound(track, samples, chunk)
 
-    def _give_picture(self, track: _Track, picture: Picture) -> None:
+    def _give_picture(self, track: TappedMedia, picture: Picture) -> None:
         started = track.started
         due: dict[str, list[int]] = {}
         for watching, number in self._fed(track):
@@ -541,7 +564,7 @@ class Host:
         self.pool.put(frame, due)
         self._frames.release(offset)
 
-    def _give_sound(self, track: _Track, samples: int, sound: Sound) -> None:
+    def _give_sound(self, track: TappedMedia, samples: int, sound: Sound) -> None:
         started = track.started
         due: dict[str, list[int]] = {}
         for watching, number in self._fed(track):
@@ -559,7 +582,7 @@ class Host:
         )
         self.pool.put(chunk, due)
 
-    def _fed(self, track: _Track) -> Iterator[tuple[_Watching, int]]:
+    def _fed(self, track: TappedMedia) -> Iterator[tuple[_Watching, int]]:
         started = track.started
         for name in self.board.detectors:
             if not self.board.feeds(name, started):

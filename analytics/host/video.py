@@ -23,7 +23,6 @@ _STREAMS: Final = 4
 _DEPTH: Final = 1_024
 _ASK_AGAIN_US: Final = 1_000_000
 _EARLY_US: Final = 20_000
-_UNDECODABLE_US: Final = 3_000_000
 
 Image = NDArray[np.uint8]
 
@@ -53,7 +52,6 @@ class VideoTap:
         rate_hz: pictures a second that are wanted; 0: none, and nothing is decoded.
         height: of the shorter side that is enough; larger pictures are made smaller.
         wants_keyframe: set when decoding can't go on without one; cleared by whoever asks for it.
-        is_undecodable: for three seconds packets came, and no picture.
         decoded, converted: pictures, so far.
     """
 
@@ -61,7 +59,6 @@ class VideoTap:
         self.rate_hz = 0.0
         self.height = 180
         self.wants_keyframe = False
-        self.is_undecodable = False
         self.decoded = 0
         self.converted = 0
         self._wait_us = wait_us
@@ -73,15 +70,11 @@ class VideoTap:
         self._due_us = 0
         self._last_us = 0
         self._asked_us: int | None = None
-        self._decoded_us: int | None = None
 
     def push(self, packet: TapPacket) -> Iterator[Picture]:
         """Takes a packet; gives pictures that are due."""
         if self.rate_hz <= 0:
             return
-        if self._decoded_us is None:
-            self._decoded_us = packet.at_us
-        self.is_undecodable = packet.at_us - self._decoded_us >= _UNDECODABLE_US
         if packet.rotation is not None:
             self._turns = packet.rotation
         key = packet.encoding, packet.instance
@@ -95,8 +88,6 @@ class VideoTap:
         self._streams.clear()
         self._current = None
         self._decoder = None
-        self._decoded_us = None
-        self.is_undecodable = False
 
     def _stream(self, key: tuple[int, int], codec: str) -> _Stream:
         stream = self._streams.get(key)
@@ -153,8 +144,6 @@ class VideoTap:
             self._ask(now_us)
         for picture in decoded:
             self.decoded += 1
-            self._decoded_us = now_us
-            self.is_undecodable = False
             # A stream that starts anew may begin a little before the end of the last one.
             pts_us = self._last_us = max(self._last_us, pts_us)
             if pts_us + _EARLY_US >= self._due_us:

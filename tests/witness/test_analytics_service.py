@@ -295,6 +295,8 @@ async def test_metrics_are_of_closed_sets_and_go_on_over_hosts(stage: Stage) -> 
         queue_depth={"p": 2},
         lag_ms={"p": 250.0},
         decode_seconds=2.0,
+        shed_tracks=5,
+        shed_packets=7,
     )
     stage.way.heard(status.model_dump_json().encode())
     stage.way.gone()
@@ -315,6 +317,8 @@ async def test_metrics_are_of_closed_sets_and_go_on_over_hosts(stage: Stage) -> 
     assert found["witness_detector_lag_seconds", "p"] == 0.25
     assert found["witness_analytics_host_up",] == 1
     assert found["witness_tap_decode_seconds_total",] == 4
+    assert found["witness_tap_tracks_shed",] == 5
+    assert found["witness_tap_dropped_total", "host", "shed"] == 14
     assert all(isinstance(metric, Metric) for metric in collector.collect())
 
 

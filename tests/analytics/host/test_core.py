@@ -159,7 +159,7 @@ async def test_a_track_that_brings_nothing_is_not_known() -> None:
         desk.host.take_tap(desk.camera.message(desk.now_us, tap=1))
         desk.host.tick()
     (silent,) = desk.unknowns("d")
-    assert (silent.cause, silent.is_open, silent.start_us) == ("no_media", True, 3_000_000)
+    assert (silent.cause, silent.is_open, silent.start_us) == ("no_media", True, 0)
     desk.mark("track.muted", who="b", track_id="video-b")
     desk.host.tick()
     assert [item.is_open for item in desk.unknowns("d")] == [True, False]
