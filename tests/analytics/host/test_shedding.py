@@ -34,14 +34,14 @@ def test_half_of_the_tracks_go_after_two_late_seconds_and_what_waits_is_read_fir
 
 def test_a_second_is_as_late_as_its_most_punctual_message() -> None:
     shedding = Shedding()
-    for _ in range(5):
-        shedding.note(PROMPT)
-        assert ticks(shedding, 4, LATE) == [None]
-    assert not shedding.is_behind
-    ticks(shedding, 4, LATE)
-    assert shedding.is_behind
-    ticks(shedding, 4, None)
-    assert not shedding.is_behind
+    behind = []
+    for lags in [(PROMPT, LATE)] * 5 + [(LATE,), ()]:
+        for lag_us in lags:
+            shedding.note(lag_us)
+        shedding.tick(4)
+        behind.append(shedding.is_behind)
+    assert behind == [False] * 5 + [True, False]
+    assert shedding.limit is None
 
 
 def test_tracks_come_back_a_quarter_at_a_time_and_a_failed_attempt_waits_twice_as_long() -> None:
