@@ -264,6 +264,7 @@ class Status(_Message):
         refused: lines of the server that were no messages, and messages of the tap that were none.
         shed_tracks: that are left out now because the host can't keep up with all.
         shed_packets: of such tracks, left out so far.
+        unsaid: lines for the server that there was no room for.
     """
 
     type: Literal["status"] = "status"
@@ -276,6 +277,7 @@ class Status(_Message):
     refused: _Count = 0
     shed_tracks: _Count = 0
     shed_packets: _Count = 0
+    unsaid: _Count = 0
 
 
 ToHost: TypeAlias = Annotated[

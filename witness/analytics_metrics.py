@@ -80,10 +80,11 @@ class AnalyticsCollector(Collector):
                 dropped.add_metric([name, reason], totals.dropped[name, reason])
         yield from (depth, dropped, seconds, restarts, lag)
         refused = CounterMetricFamily(
-            "witness_analytics_refused", "Lines of the host that were refused.", labels=["reason"]
+            "witness_analytics_refused", "Lines of the host that were lost.", labels=["reason"]
         )
         for reason in _REFUSALS:
             refused.add_metric([reason], self._service.refused[reason])
+        refused.add_metric(["unsaid"], self._service.totals.unsaid)
         yield refused
         up = 1.0 if self._service.has_host else 0.0
         yield GaugeMetricFamily("witness_analytics_host_up", "Whether there is a host.", up)

@@ -122,6 +122,8 @@ class _Session:
     tracks: dict[str, TappedTrack] = field(default_factory=dict)
     muted: set[str] = field(default_factory=set)
     paused: bool = False
+    is_refused: bool = False
+    """Its room hands out no media: nothing will be known of it."""
     node: Marked | None = None
     """Which runs now."""
     open: dict[str, tuple[int, int | None]] = field(default_factory=dict)
@@ -251,18 +253,22 @@ class AnalyticsService:
 
     def session_started(self, session_id: str, room_id: str, zero_ns: int) -> None:
         """A session of a room has begun."""
-        room = self._rooms.get(room_id)
-        if session_id in self._sessions or room is None:
+        if session_id in self._sessions:
             return
         session = _Session(self, session_id, room_id, zero_ns)
         session.permissions = self._consents.pop(session_id, {})
         self._sessions[session_id] = session
-        self._begin_unknown(session)
+        room = self._rooms.get(room_id)
+        reason = "its room is not there"
         try:
-            session.taps = room.start_taps(session, zero_ns)
+            session.taps = None if room is None else room.start_taps(session, zero_ns)
         except SfuError as error:
-            extra = {"session_id": session_id, "reason": str(error)}
+            reason = str(error)
+        session.is_refused = session.taps is None
+        if session.is_refused:
+            extra = {"session_id": session_id, "reason": reason}
             _LOG.warning("a session can't be watched", extra=extra)
+        self._begin_unknown(session)
         self._say_all_consents(session)
         self.fit(session)
 
@@ -519,7 +525,7 @@ class AnalyticsService:
     def _take_finding(self, message: Found | Said | Unknown) -> None:
         if message.detector not in self.detectors:
             self.refused["unknown_detector"] += 1
-        elif message.end_us < message.start_us:
+        elif message.end_us < message.start_us or _is_named_as_ours(message):
             self.refused["malformed"] += 1
         elif not self._is_of_anybody(message):
             self.refused["unknown_participant"] += 1
@@ -558,11 +564,13 @@ class AnalyticsService:
     def _leave_to_host(self, session_id: str, detector: str) -> None:
         """A detector is there, or the host itself says that it isn't."""
         session = self._sessions.get(session_id)
-        if session is not None and (session_id, detector) in self._unknown:
+        is_open = session is not None and (session_id, detector) in self._unknown
+        if is_open and session is not None and not session.is_refused:
             self._end_unknown((session_id, detector), session)
 
     def _begin_unknown(self, session: _Session) -> None:
-        there = set() if self._hello is None else set(self._hello.detectors)
+        there = set() if self._hello is None or session.is_refused else set(self._hello.detectors)
+        cause = UnknownCause.NO_MEDIA if session.is_refused else UnknownCause.NO_HOST
         for detector in sorted(self.detectors - there):
             place = session.session_id, detector
             if place in self._unknown:
@@ -572,7 +580,7 @@ class AnalyticsService:
                 finding_id=f"{NO_HOST_PREFIX}{secrets.token_hex(8)}",
                 session_id=session.session_id,
                 detector=detector,
-                cause=UnknownCause.NO_HOST,
+                cause=cause,
                 start_us=now_us,
                 end_us=now_us,
                 is_open=True,
@@ -583,6 +591,11 @@ class AnalyticsService:
         unknown = self._unknown.pop(place)
         end_us = max(unknown.start_us, session.now_us)
         self._sink.unknown(unknown.model_copy(update={"end_us": end_us, "is_open": False}))
+
+
+def _is_named_as_ours(message: Found | Said | Unknown) -> bool:
+    """Times without a host are the server's own word; no host may say, or end, one."""
+    return not isinstance(message, Said) and message.finding_id.startswith(NO_HOST_PREFIX)
 
 
 def _asked(want: Wants) -> frozenset[str]:

@@ -22,6 +22,7 @@ class Totals:
         seconds, restarts: by detector.
         dropped: by detector and reason.
         shed_packets: of tracks that were left out because a host couldn't keep up.
+        unsaid: lines of hosts that they had no room for.
     """
 
     def __init__(self, detectors: Collection[str]) -> None:
@@ -31,6 +32,7 @@ class Totals:
         self.dropped: Counter[tuple[str, str]] = Counter()
         self.decode_seconds = 0.0
         self.shed_packets = 0
+        self.unsaid = 0
         self._last = Status()
 
     def renew(self) -> None:
@@ -51,3 +53,4 @@ class Totals:
                 self.dropped[name, reason] += max(0, more)
         self.decode_seconds += max(0.0, status.decode_seconds - before.decode_seconds)
         self.shed_packets += max(0, status.shed_packets - before.shed_packets)
+        self.unsaid += max(0, status.unsaid - before.unsaid)

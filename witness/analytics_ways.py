@@ -141,11 +141,9 @@ class EmbeddedWay:
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - as configured
                 [*self._command, *arguments], pass_fds=fds, stdin=subprocess.PIPE
             )
-            assert self._process.stdin is not None
-            settings = self._config.model_dump_json().encode()
-            with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-                # It fits into a pipe: this doesn't wait.
-                stdin.write(settings)
+            giving = asyncio.to_thread(_give, self._process, self._config.model_dump_json())
+            # One that reads nothing is killed; then the thread ends, too.
+            await asyncio.wait_for(giving, _START_S)
             far.close()
             far_tap.close()
             reader, self._writer = await asyncio.open_connection(sock=near, limit=MAX_LINE_BYTES)
@@ -203,6 +201,13 @@ class EmbeddedWay:
             # Its workers end with it: their sockets are closed.
             process.kill()
             await asyncio.to_thread(process.wait)
+
+
+def _give(process: subprocess.Popen[bytes], settings: str) -> None:
+    """Writes settings to a process, which may wait: a pipe holds 64 KiB, word lists are longer."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+        stdin.write(settings.encode())
 
 
 class RedisWay:

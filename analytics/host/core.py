@@ -77,6 +77,9 @@ class Host:
     Args:
         say: takes messages for the server.
         clock: seconds; only differences count.
+
+    Attributes:
+        unsaid: what the way to the server had no room for, as it tells.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Host:
         self.config = config
         self.board = Board()
         self.run = secrets.token_hex(4)
+        self.unsaid = 0
         self._say = say
         self._name = name
         self._clock = clock
@@ -251,6 +255,7 @@ class Host:
             refused=self._refused,
             shed_tracks=sum(track.shed_us is not None for track in self._tracks.values()),
             shed_packets=self._shed_packets,
+            unsaid=self.unsaid,
         )
 
     # What workers say.
@@ -339,8 +344,13 @@ class Host:
         self._tracks[message.track_id] = self._taps[message.tap] = track
         self._note_time(message.session_id, message.at_us)
         person = self.board.person(message.session_id, message.participant_id)
-        person.role = message.role
+        is_news, person.role = person.role != message.role, message.role
         self.board.session(message.session_id).tracks[message.track_id] = message
+        if is_news:
+            # Nobody told which part he plays; watches that are there have to know.
+            who, data = message.participant_id, {"role": message.role}
+            mark = Mark("participant.joined", message.at_us, who, data)
+            self._give(mark, message.session_id, who, "marks")
         self._settle(message.session_id)
         self._fit_taps()
 

@@ -158,6 +158,7 @@ async def _run(host: Host, outgoing: Outgoing, *ways: "asyncio.Future[None] | ob
     async def tick() -> None:
         while True:
             await asyncio.sleep(_TICK_S)
+            host.unsaid = outgoing.dropped
             outgoing.say(host.tick())
 
     host.start()

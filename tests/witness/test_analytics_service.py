@@ -429,3 +429,31 @@ def test_counters_that_run_backwards_add_nothing() -> None:
     totals.add(Status(seconds={"p": 1.0}, restarts={"p": 1}))
     totals.add(Status(seconds={"p": 2.0}, restarts={"p": 2}))
     assert (totals.seconds["p"], totals.restarts["p"]) == (6.0, 4)
+
+
+async def test_nothing_is_known_of_a_session_whose_room_hands_out_no_media(stage: Stage) -> None:
+    stage.begin()
+    stage.sink.items.clear()
+    stage.service.session_started("again", stage.scene.room.room_id, 4_000_000_000)
+    stage.service.session_started("nowhere", "no-such-room", 4_000_000_000)
+    refused = [(name, "no_media", True) for name in "fpv"]
+    assert stage.unknown() == refused * 2
+    stage.way.hello(p=PICTURE, f=FACE, v=VOICE)
+    open_now = {(i.session_id, i.detector, i.is_open) for i in stage.sink.items}
+    assert not any(not is_open for name, _, is_open in open_now if name != "s"), "a host is no help"
+    stage.way.gone()
+    assert len([one for one in stage.unknown() if one[1] == "no_media"]) == 6
+    stage.sink.items.clear()
+    stage.service.session_ended("nowhere")
+    assert stage.unknown() == [(name, "no_media", False) for name in "fpv"]
+
+
+async def test_no_host_says_or_ends_what_the_server_says_itself(stage: Stage) -> None:
+    stage.begin()
+    first = stage.sink.items[0]
+    stage.sink.items.clear()
+    over = first.model_copy(update={"is_open": False})
+    for message in (over, over.model_copy(update={"finding_id": "no-host-mine"})):
+        stage.way.heard(message.model_dump_json().encode())
+    assert stage.sink.items == []
+    assert stage.service.refused == {"malformed": 2}

@@ -123,6 +123,15 @@ class Server:
             await asyncio.sleep(0.01)
 
 
+async def test_settings_may_be_longer_than_a_pipe_holds() -> None:
+    tap = Tap()
+    models = {f"model-{number}": Path(f"/models/{number:060}.onnx") for number in range(1_500)}
+    settings = config(detectors(Counter={})).model_copy(update={"own_models": models})
+    assert len(settings.model_dump_json()) > 100_000
+    async with Server(EmbeddedWay(settings, [tap]), tap).running() as server:
+        await server.until(lambda: server.of(Hello))
+
+
 async def test_a_host_finds_is_killed_and_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analytics_ways, "_BACKOFF_S", 0.1)
     tap = Tap()

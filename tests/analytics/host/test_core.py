@@ -197,3 +197,20 @@ async def test_a_watch_that_begins_is_told_of_the_node_that_runs() -> None:
     desk.start(who="b", tap=2)
     nodes = [item for item, _ in desk.orders.given if item.kind == "node.started"]
     assert len(nodes) == 2
+
+
+async def test_watches_learn_of_roles_with_the_first_track_if_nobody_told_them() -> None:
+    desk = Desk("d")
+    desk.load("d", needs=Needs(video=VideoNeed(rate_hz=10.0, height=90), marks=True))
+    desk.two()
+    desk.orders.given.clear()
+    desk.allow("identity", who="c")
+    desk.start(who="c", tap=3)
+    ((mark, numbers),) = desk.orders.given
+    assert (mark.kind, mark.participant_id) == ("participant.joined", "c")
+    assert mark.data == {"role": "customer"}
+    assert numbers == {"d": desk.orders.begun()}
+    desk.end(who="c")
+    desk.orders.given.clear()
+    desk.start(who="c", tap=3)
+    assert desk.orders.given == [], "once is enough"
