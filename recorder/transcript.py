@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, BinaryIO, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,6 +22,7 @@ __all__ = [
     "MAX_LINES",
     "TRANSCRIPT_FILE",
     "Spoken",
+    "Transcript",
     "append_lines",
     "close_transcript",
     "is_closed",
@@ -35,6 +36,7 @@ _CLOSED: Final = b',"type":"transcript.closed"}\n'
 """How a line of a canonical log ends that closes a transcript: quotes in values are escaped."""
 
 _MAX_BYTES: Final = 64 * 2**20
+_PIECE: Final = 16_384
 _MAX_US: Final = 7 * 86_400 * 1_000_000
 _CONTROLS: Final = frozenset(map(chr, [*range(32), 127, 0x2028, 0x2029]))
 
@@ -69,38 +71,74 @@ class Spoken(BaseModel):
         return self.model_dump(exclude_defaults=True)
 
 
-def append_lines(place: Path, lines: Sequence[Spoken]) -> int:
-    """Appends to a session's transcript, synced; half a line that a crash left is cut off first.
+class Transcript:
+    """A session's transcript that is appended to: neither it nor the log is read over and over.
 
-    Returns:
-        Bytes of the transcript.
-
-    Raises:
-        SessionStateError: the transcript would become too long.
-        OSError: the disk refused; the transcript is as before.
+    Used by one thread at a time. Others may append to the file in between, and close it.
     """
-    data = b"".join(canonical(line.to_json()) + b"\n" for line in lines)
-    path = place / TRANSCRIPT_FILE
-    is_new = not path.exists()
-    if is_closed(place):
-        raise SessionStateError("the transcript is closed")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "r+b") as file:
-        size = _whole_lines(file.read())
-        if size + len(data) > _MAX_BYTES:
-            raise SessionStateError("a transcript has at most {bytes} bytes", bytes=_MAX_BYTES)
-        file.truncate(size)
-        file.seek(size)
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, size)
-            raise
-    if is_new:
-        sync_directory(place)
-    return size + len(data)
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._path = place / TRANSCRIPT_FILE
+        self._closed = False
+        self._looked_at = 0
+        """Bytes of the log in which the transcript wasn't closed."""
+
+    def append(self, lines: Sequence[Spoken]) -> int:
+        """Appends, synced; half a line that a crash left is cut off first.
+
+        Returns:
+            Bytes of the transcript.
+
+        Raises:
+            SessionStateError: it is closed, or would become too long.
+            OSError: the disk refused; the transcript is as before.
+        """
+        data = b"".join(canonical(line.to_json()) + b"\n" for line in lines)
+        is_new = not self._path.exists()
+        if self._is_closed():
+            raise SessionStateError("the transcript is closed")
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            size = _whole_lines(file)
+            if size + len(data) > _MAX_BYTES:
+                raise SessionStateError("a transcript has at most {bytes} bytes", bytes=_MAX_BYTES)
+            file.truncate(size)
+            file.seek(size)
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        if is_new:
+            sync_directory(self._place)
+        return size + len(data)
+
+    def _is_closed(self) -> bool:
+        """Whether the log says so; what was looked at is not looked at again."""
+        log = self._place / "events.jsonl"
+        if self._closed or not log.exists():
+            return self._closed
+        with log.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < self._looked_at:
+                # A log that was cut is another one.
+                self._looked_at = 0
+            file.seek(self._looked_at)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._looked_at += len(line)
+                self._closed = self._closed or line.endswith(_CLOSED)
+        if self._closed:
+            _make_read_only(self._path)
+        return self._closed
+
+
+def append_lines(place: Path, lines: Sequence[Spoken]) -> int:
+    """Appends once to a session's transcript (:meth:`Transcript.append`)."""
+    return Transcript(place).append(lines)
 
 
 def is_closed(place: Path) -> bool:
@@ -113,9 +151,7 @@ def is_closed(place: Path) -> bool:
     """
     if not _is_logged(place / "events.jsonl"):
         return False
-    path = place / TRANSCRIPT_FILE
-    if path.exists() and path.stat().st_mode & stat.S_IWUSR:
-        path.chmod(0o400)
+    _make_read_only(place / TRANSCRIPT_FILE)
     return True
 
 
@@ -137,6 +173,11 @@ def close_transcript(place: Path, log: EventLog, actor: str = "system") -> None:
     path.chmod(0o400)
 
 
+def _make_read_only(path: Path) -> None:
+    if path.exists() and path.stat().st_mode & stat.S_IWUSR:
+        path.chmod(0o400)
+
+
 def _is_logged(log: Path) -> bool:
     """Looks for the line without parsing the others: a log may be long, lines come often."""
     if not log.exists():
@@ -145,5 +186,13 @@ def _is_logged(log: Path) -> bool:
         return any(line.endswith(_CLOSED) for line in file)
 
 
-def _whole_lines(data: bytes) -> int:
-    return data.rfind(b"\n") + 1
+def _whole_lines(file: BinaryIO) -> int:
+    """Bytes of a transcript up to the end of its last whole line, found from the end."""
+    at = file.seek(0, os.SEEK_END)
+    while at > 0:
+        piece = min(at, _PIECE)
+        at = file.seek(at - piece)
+        end = file.read(piece).rfind(b"\n")
+        if end >= 0:
+            return at + end + 1
+    return 0

@@ -38,7 +38,7 @@ from analytics.link import (
 )
 from recorder.errors import RecorderError
 from recorder.log_writer import LogWriter
-from recorder.transcript import Spoken, append_lines
+from recorder.transcript import Spoken, Transcript
 from signaling.clock import TokenBucket
 from signaling.notices import FindingNotice
 from witness.finding_grades import Cooldown, FindingGrade, FindingGrades
@@ -74,6 +74,8 @@ _RATE_PER_S, _BURST = 20.0, 200.0
 _HINTS_PER_S, _HINTS_BURST = 1.0, 10.0
 _POSTS_PER_S, _POSTS_BURST = 1.0, 10.0
 _TICK_S: Final = 1.0
+_WRITE_S: Final = 5.0
+"""Between two writes of what was said in a session: each is synced, beside the event logs."""
 _CONTROLS: Final = dict.fromkeys([*range(32), 127, 0x2028, 0x2029], " ")
 
 LOST: Final = (
@@ -126,6 +128,9 @@ class _Session:
     bucket: TokenBucket
     hints: TokenBucket
     posts: TokenBucket
+    transcript: Transcript
+    written_s: float
+    """When what was said was last handed to the disk."""
     open: dict[str, _Open] = field(default_factory=dict)
     over: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
     described: set[str] = field(default_factory=set)
@@ -219,6 +224,8 @@ class FindingsDesk:
             TokenBucket(_RATE_PER_S, _BURST, now_s),
             TokenBucket(_HINTS_PER_S, _HINTS_BURST, now_s),
             TokenBucket(_POSTS_PER_S, _POSTS_BURST, now_s),
+            Transcript(place),
+            now_s,
         )
         self._rooms[room_id] = session_id
 
@@ -283,7 +290,8 @@ class FindingsDesk:
             self._declare_lost(session)
             if session.ended_s is not None and now_s - session.ended_s >= GRACE_S:
                 self._finish(session)
-            else:
+            elif now_s - session.written_s >= _WRITE_S:
+                session.written_s = now_s
                 self._write_lines(session)
 
     def _finish(self, session: _Session) -> None:
@@ -586,7 +594,7 @@ class FindingsDesk:
         lines = list(session.lines)
         session.lines.clear()
         try:
-            await self._writer.run(append_lines, session.place, lines)
+            await self._writer.run(session.transcript.append, lines)
             self.lines += len(lines)
         except (RecorderError, OSError) as error:
             self.lost["disk"] += len(lines)

@@ -11,7 +11,7 @@ from recorder.errors import SealError, SessionStateError
 from recorder.log import EventLog, read_events
 from recorder.playback.opening import open_recording
 from recorder.session_file import read_session
-from recorder.transcript import Spoken, append_lines, close_transcript, is_closed
+from recorder.transcript import Spoken, Transcript, append_lines, close_transcript, is_closed
 from tests.recorder.evidence import Office, record
 from witness_verify import verify
 from witness_verify.asn1 import load_pem
@@ -87,6 +87,42 @@ def test_closing_logs_the_digests_and_takes_no_more(tmp_path: Path) -> None:
     assert is_closed(place)
     with pytest.raises(SessionStateError, match="closed"):
         append_lines(place, [spoken()])
+
+
+def test_one_that_is_kept_open_sees_what_others_do(tmp_path: Path) -> None:
+    place = record(tmp_path, "s1")
+    kept = Transcript(place)
+    kept.append([spoken()])
+    path = place / "transcript.jsonl"
+    whole = path.read_bytes()
+    append_lines(place, [spoken()])
+    with path.open("ab") as file:
+        file.write(whole[:-1] + b" " * 40_000)
+    assert kept.append([spoken()]) == 3 * len(whole)
+    assert path.read_bytes() == whole * 3
+    with EventLog.open(place) as log:
+        log.append("mark", {}, durable=True)
+        kept.append([spoken()])
+        close_transcript(place, log, "asr-1")
+    for _ in range(2):
+        with pytest.raises(SessionStateError, match="closed"):
+            kept.append([spoken()])
+    assert path.read_bytes() == whole * 4
+
+
+def test_neither_the_log_nor_the_transcript_is_read_again(tmp_path: Path) -> None:
+    place = record(tmp_path, "s1")
+    kept = Transcript(place)
+    kept.append([spoken()])
+    log = place / "events.jsonl"
+    # What was looked at may be anything by now: only what follows counts.
+    log.write_bytes(b"x" * (log.stat().st_size - 1) + b"\n")
+    assert not is_closed(place)
+    kept.append([spoken()])
+    with log.open("ab") as file:
+        file.write(b'{"seq":9,"type":"transcript.closed"}\n')
+    with pytest.raises(SessionStateError, match="closed"):
+        kept.append([spoken()])
 
 
 def test_a_seal_closes_the_transcript_and_holds_it_to_the_log(tmp_path: Path) -> None:

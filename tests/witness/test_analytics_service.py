@@ -407,7 +407,7 @@ async def test_a_way_that_has_failed_does_not_keep_the_server_from_stopping() ->
     async def run(*_: object) -> None:
         raise OSError("no more descriptors")
 
-    stage.way.run = run  # type: ignore[method-assign]
+    stage.way.run = run  # type: ignore[method-assign, assignment]
     stage.service.start()
     await asyncio.sleep(0)
     await stage.service.stop()
