@@ -17,17 +17,15 @@ from analytics.detector import Permission
 from recorder.consents import ConsentBook
 from recorder.errors import LogBusyError, LogStalledError, RecorderError, SessionFileError
 from recorder.log import Event, EventLog, read_events
-from recorder.log_writer import LogWriter
+from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import is_session_id, read_session, rfc3339
 from sfu.model import Role
 from signaling.consent_endpoint import Asker
 from signaling.consents import AskedFor, ConsentPermission, Given, Subject
 from signaling.errors import ErrorCode, HttpCode, RefusedError, SessionRefusedError
-from signaling.recording import RecordingState
 from witness.consent_texts import texts_json
-from witness.recording import SessionRecording
 
-__all__ = ["ConsentService", "LogOfSession", "Permitted", "tell_consents"]
+__all__ = ["ConsentService", "LogOfSession", "Permitted"]
 
 _LOG = logging.getLogger(__name__)
 _MAX_WAITING: Final = 4_096
@@ -100,6 +98,8 @@ class ConsentService:
         self._writer = writer
         self._wall_ns = wall_ns
         self._rooms: dict[str, _Room] = {}
+        self._loading: dict[str, str] = {}
+        """Sessions whose logs are being read, by room."""
         self.permitted: Permitted = lambda *_: None
         self.changed: Callable[[Subject], None] = lambda _: None
         self.room_changed: Callable[[str], None] = lambda _: None
@@ -133,6 +133,23 @@ class ConsentService:
             self._tell(room, participant)
         self.room_changed(room_id)
 
+    async def load(self, room_id: str, session_id: str, place: Path, log: SessionLog) -> None:
+        """A session of a room begins, or goes on: what its log says already is read aside.
+
+        Until it is read nobody is watched; what is given and withdrawn meanwhile counts after it.
+        Of a log that can't be read no consent is held.
+        """
+        self._loading[room_id] = session_id
+        events: Iterable[Event] = ()
+        try:
+            events = await self._writer.run_late(_events_of, place, log)
+        except (RecorderError, OSError) as error:
+            extra = {"session_id": session_id, "reason": type(error).__name__}
+            _LOG.error("consents can't be read: none are held", extra=extra)
+        if self._loading.get(room_id) == session_id:
+            del self._loading[room_id]
+            self.began(room_id, session_id, log, events)
+
     def _catch_up(self, room: _Room, note: _Note) -> None:
         """Notes what was given or withdrawn before the session began."""
         payload = note.payload
@@ -151,6 +168,10 @@ class ConsentService:
 
     def ended(self, room_id: str, session_id: str) -> None:
         """The session is over: what was agreed to was agreed for it."""
+        if self._loading.get(room_id) == session_id:
+            del self._loading[room_id]
+            # What was said meanwhile was said of this session.
+            self._rooms.pop(room_id, None)
         room = self._rooms.get(room_id)
         if room is None or room.session_id != session_id:
             return
@@ -160,14 +181,15 @@ class ConsentService:
         self.room_changed(room_id)
 
     def is_known(self, room_id: str, session_id: str) -> bool:
-        """Whether :meth:`began` was called for it."""
+        """Whether it began, or is being read."""
         room = self._rooms.get(room_id)
-        return room is not None and room.session_id == session_id
+        is_begun = room is not None and room.session_id == session_id
+        return is_begun or self._loading.get(room_id) == session_id
 
     def forget_room(self, room_id: str) -> None:
         """The room is closed; its session's end is told by :meth:`ended`."""
         room = self._rooms.get(room_id)
-        if room is not None and room.log is None:
+        if room is not None and room.log is None and room_id not in self._loading:
             del self._rooms[room_id]
 
     # What people do.
@@ -216,6 +238,10 @@ class ConsentService:
         room = self._rooms.get(subject.room_id)
         held = {} if room is None else room.book.held_by(subject.participant_id)
         consent_id = held.get(permission)
+        if consent_id is None and subject.room_id in self._loading:
+            # The log may hold it: it ends as soon as that is read.
+            note = self._withdrawn("", subject.participant_id, permission, by)
+            self._room(subject.room_id).waiting.append(note)
         if room is None or consent_id is None:
             return None
         self._note(room, self._withdrawn(consent_id, subject.participant_id, permission, by))
@@ -353,25 +379,10 @@ class ConsentService:
                 _LOG.warning("consent is late", extra={"session_id": room.session_id})
 
 
-def tell_consents(
-    service: ConsentService,
-    room_id: str,
-    session_id: str,
-    state: RecordingState,
-    recording: SessionRecording | None,
-) -> None:
-    """Tells the service how the recording of a room is.
-
-    Raises:
-        RecorderError: the session's log is not what was written.
-    """
-    if state == "off":
-        service.ended(room_id, session_id)
-    elif recording is not None and not service.is_known(room_id, session_id):
-        place, log = recording.place, recording.log
-        is_begun = (place / "events.jsonl").exists()
-        events = read_events(place, log.session) if is_begun else ()
-        service.began(room_id, session_id, log, events)
+def _events_of(place: Path, log: SessionLog) -> tuple[Event, ...]:
+    """What a log says already; on the writer's thread."""
+    is_begun = (place / "events.jsonl").exists()
+    return tuple(read_events(place, log.session)) if is_begun else ()
 
 
 def _allowed(room: _Room, participant: str) -> frozenset[Permission]:

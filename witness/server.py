@@ -305,8 +305,6 @@ class WitnessServer:
             return
         filling = self._filling
         recording = self._recording.of_session(session_id) if self._recording else None
-        if self._watching is not None:
-            self._watching.tell(room_id, session_id, state, recording)
         if filling is None:
             self._hub.recordings.set_state(room_id, session_id, state, system_clock())
         elif state == "off":
@@ -317,6 +315,9 @@ class WitnessServer:
             filling.resumed(room_id)
         elif recording is not None:
             filling.started(room_id, session_id, recording.place, recording.log)
+        if self._watching is not None:
+            # Last: whatever becomes of detectors, the recording goes on.
+            self._watching.tell(room_id, session_id, state, recording)
 
     def _file_closed(
         self, session_id: str, track_id: str, file: str, from_us: int, to_us: int

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from analytics.detector import Card, Permission
+from recorder.log_writer import SessionLog
 from signaling.clock import system_clock
 from signaling.consent_endpoint import ConsentEndpoint
 from signaling.hub import Hub
@@ -15,7 +17,7 @@ from signaling.recording import RecordingState
 from witness.analytics_service import AnalyticsCalls
 from witness.config import AlertsConfig, ConsentsConfig
 from witness.consent_texts import asked_for, load_texts
-from witness.consents import ConsentService, tell_consents
+from witness.consents import ConsentService
 from witness.finding_metrics import FindingsCollector
 from witness.findings import FindingsDesk, Outlets
 from witness.recording import RecordingService, SessionRecording
@@ -69,6 +71,7 @@ class Watching:
         self.collector = FindingsCollector(self.findings)
         self.calls: AnalyticsCalls | None = None
         self._sessions: dict[str, str] = {}
+        self._loading: set[asyncio.Task[None]] = set()
         self.consents.permitted = self._permit
         hub.consents.desk = self.consents
         hub.findings.desk = self.findings
@@ -84,11 +87,7 @@ class Watching:
         state: RecordingState,
         recording: SessionRecording | None,
     ) -> None:
-        """A room's recording began, paused, went on or ended.
-
-        Raises:
-            RecorderError: the session's log is not what was written.
-        """
+        """A room's recording began, paused, went on or ended."""
         if state == "off":
             self._end(room_id, session_id)
         elif recording is not None:
@@ -102,7 +101,18 @@ class Watching:
                 # What may not be recorded may not be watched either.
                 self.calls.session_paused(session_id, state == "paused")
             self.findings.paused(session_id, state == "paused")
-            tell_consents(self.consents, room_id, session_id, state, recording)
+            if is_new:
+                self._take_consents(room_id, session_id, recording.place, recording.log)
+
+    def _take_consents(self, room_id: str, session_id: str, place: Path, log: SessionLog) -> None:
+        if log.head[0] == 0:
+            # Nothing was written: there is nothing to read.
+            self.consents.began(room_id, session_id, log)
+            return
+        loading = self.consents.load(room_id, session_id, place, log)
+        task = asyncio.get_running_loop().create_task(loading)
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
 
     def _end(self, room_id: str, session_id: str) -> None:
         self.consents.ended(room_id, session_id)
@@ -137,4 +147,7 @@ class Watching:
 
     async def stop(self) -> None:
         """The server ends."""
+        for task in self._loading:
+            task.cancel()
+        await asyncio.gather(*self._loading, return_exceptions=True)
         await self.findings.stop()

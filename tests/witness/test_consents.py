@@ -1,5 +1,6 @@
 """Consents from the one who gives them to the session's log, and back after a restart."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -52,6 +53,16 @@ class Desk:
         log = SessionLog(place, EventLog.open(place), self.writer, own=True)
         self.logs.append(log)
         self.service.began(room, name, log, read_events(place, log.session))
+        return log
+
+    @property
+    def place(self) -> Path:
+        return self.directory / "s-20270101-00000001"
+
+    def log(self) -> SessionLog:
+        """The log of a session that goes on; nobody has been told of it."""
+        log = SessionLog(self.place, EventLog.open(self.place), self.writer, own=True)
+        self.logs.append(log)
         return log
 
     def close(self) -> None:
@@ -167,6 +178,63 @@ def test_a_withdrawal_before_the_session_goes_on_ends_what_the_log_holds(
     again.begin()
     assert not again.service.held(CUSTOMER)
     assert again.events()[-1][2]["consent"] == face
+    again.close()
+
+
+async def test_consents_of_a_session_that_goes_on_are_read_aside(
+    desk: Desk, tmp_path: Path
+) -> None:
+    log = desk.begin()
+    face, speech = desk.give("face"), desk.give("speech")
+    log.release()
+    assert desk.writer.settle()
+    again = Desk(tmp_path)
+    resumed = again.log()
+    name = resumed.session.session
+    loading = asyncio.create_task(again.service.load("sale-1", name, again.place, resumed))
+    await asyncio.sleep(0)
+    assert again.service.is_known("sale-1", name)
+    assert not again.service.held(CUSTOMER), "nobody is watched before it is known who may be"
+    assert again.service.withdraw(CUSTOMER, "face", "customer-1") is None
+    await loading
+    assert again.service.held(CUSTOMER) == {"speech": speech}
+    assert (again.events()[-1][0], again.events()[-1][2]["consent"]) == ("consent.withdrawn", face)
+    again.close()
+
+
+async def test_of_a_log_that_cannot_be_read_no_consent_is_held(desk: Desk, tmp_path: Path) -> None:
+    log = desk.begin()
+    desk.give("face")
+    log.release()
+    assert desk.writer.settle()
+    again = Desk(tmp_path)
+    resumed = again.log()
+    path = again.place / "events.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"face"', b'"fake"'))
+    await again.service.load("sale-1", resumed.session.session, again.place, resumed)
+    path.write_bytes(whole)
+    assert again.service.is_known("sale-1", resumed.session.session)
+    assert not again.service.held(CUSTOMER)
+    again.close()
+
+
+async def test_a_session_that_ends_while_its_log_is_read_stays_ended(
+    desk: Desk, tmp_path: Path
+) -> None:
+    log = desk.begin()
+    desk.give("face")
+    log.release()
+    assert desk.writer.settle()
+    again = Desk(tmp_path)
+    resumed = again.log()
+    name = resumed.session.session
+    loading = asyncio.create_task(again.service.load("sale-1", name, again.place, resumed))
+    await asyncio.sleep(0)
+    again.service.ended("sale-1", name)
+    await loading
+    assert not again.service.is_known("sale-1", name)
+    assert not again.service.held(CUSTOMER)
     again.close()
 
 
