@@ -355,6 +355,11 @@ fn a_narrow_link_is_not_filled_with_copies() {
         println!("{rate_bps} b/s: queueing {queueing:?}, dropped {full}, concealed {here:.3}");
         assert!(queueing < ms(300), "{queueing:?}");
         assert!(here < 0.20, "{here}");
+        let asked = call.told.iter().filter_map(|event| match event {
+            Event::AudioProtection { bitrate_bps, .. } => *bitrate_bps,
+            _ => None,
+        });
+        assert!(asked.min().is_some_and(|bps| bps <= 24_000), "speech makes room for its copies");
         concealed += here / rates.len() as f64;
     }
     assert!(concealed < 0.10, "{concealed}");

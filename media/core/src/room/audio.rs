@@ -24,8 +24,13 @@ use crate::voice::{Recovered, Repair, VoiceInput, Waits, Way};
 const MAX_REQUESTS: usize = 128;
 /// Bytes of a packet around its payload: IP, UDP, RTP with extensions, authentication tag.
 const OVERHEAD: u64 = 68;
-/// Share of the budget audio may take with its copies, in tenths: what is said comes first.
-const BUDGET_TENTHS: u64 = 7;
+/// Share of the budget audio may take with its copies, in tenths. Words come first, but the
+/// smallest picture needs a hundred kilobits a second with what is lost of it.
+const BUDGET_TENTHS: u64 = 5;
+/// Speech where a subscriber's link has no room for all copies: more of them for the same bits.
+const NARROW_SPEECH_BPS: u32 = 24_000;
+/// A frame of speech nobody restrains.
+const FREE_FRAME_LEN: usize = 100;
 /// A queue this long is one.
 const LONG_QUEUE_US: i64 = 20_000;
 /// How long it is remembered.
@@ -261,6 +266,7 @@ impl Room {
             true => producer.wish.steering.offsets().count(),
             false => 0,
         };
+        let mut is_narrow = false;
         for consumer in &producer.consumers {
             let Some(consumer) = self.consumers.get_mut(*consumer) else { continue };
             let Some(transport) = self.transports.get(consumer.transport) else { continue };
@@ -274,11 +280,15 @@ impl Room {
             voice.steering.update(choose(downlink, MAX_SPAN, reach), cx.now);
             let wanted = voice.steering.offsets();
             most = most.max(wanted.count());
+            // Not by what speech takes now: it would take turns.
+            is_narrow |= affordable(transport, (FREE_FRAME_LEN, frame), cx.now) < wanted.count();
             let fit =
                 copies_that_fit(mean_len).min(affordable(transport, (mean_len, frame), cx.now));
             voice.offsets = limited(wanted, fit);
         }
-        self.tell_publisher(cx, key, bitrate_for(most, frame));
+        let bitrate_bps = bitrate_for(most, frame);
+        let narrow_bps = is_narrow.then_some(NARROW_SPEECH_BPS);
+        self.tell_publisher(cx, key, bitrate_bps.into_iter().chain(narrow_bps).min());
         self.tell_subscribers(cx, key, encoding, uplink);
     }
 
