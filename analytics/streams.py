@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from analytics.errors import HostError
 
-__all__ = ["CONTROL_LINES", "FINDING_LINES", "KEPT_S", "TAP_MESSAGES", "Streams"]
+__all__ = ["CONTROL_LINES", "FINDING_LINES", "KEPT_S", "PLACE_S", "TAP_MESSAGES", "Streams"]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,18 @@ _RETRY_S: Final = 1.0
 _AT_ONCE: Final = 64
 _TIMEOUT_S: Final = 5.0
 
+PLACE_S: Final = 10
+"""How long a host keeps its place without asking again."""
+_CLAIM: Final = """
+local holder = redis.call('get', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
+_LEAVE: Final = """
+if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end
+"""
+
 
 class Streams:
     """The streams of one node.
@@ -43,6 +55,7 @@ class Streams:
     def __init__(self, client: Any, node: str) -> None:
         self._client = client
         self._newest_ms: dict[str, int] = {}
+        self._place = f"witness:{node}:host"
         self._names = {kind: f"witness:{node}:{kind}" for kind in ("control", "tap", "findings")}
 
     @classmethod
@@ -100,6 +113,33 @@ class Streams:
             except OSError as error:
                 log.warning("redis can't be reached", extra={"reason": str(error)})
                 await asyncio.sleep(_RETRY_S)
+
+    async def claim(self, host: str) -> bool:
+        """Takes the place of this node's host for :data:`PLACE_S`, or keeps it.
+
+        Returns:
+            False where another host has it: findings of two would be twice the findings.
+
+        Raises:
+            OSError: Redis can't be reached.
+        """
+        return bool(await self._eval(_CLAIM, host, PLACE_S))
+
+    async def leave(self, host: str) -> None:
+        """Gives the place up, if it is this host's.
+
+        Raises:
+            OSError: Redis can't be reached.
+        """
+        await self._eval(_LEAVE, host)
+
+    async def _eval(self, script: str, *values: str | int) -> Any:
+        from redis.exceptions import RedisError
+
+        try:
+            return await self._client.eval(script, 1, self._place, *values)
+        except RedisError as error:
+            raise OSError(str(error)) from error
 
     async def close(self) -> None:
         """Ends the connections."""

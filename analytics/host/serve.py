@@ -15,8 +15,8 @@ from analytics.errors import HostError
 from analytics.host.config import HostConfig
 from analytics.host.core import Host
 from analytics.host.tap import MAX_MESSAGE_BYTES
-from analytics.link import MAX_LINE_BYTES, Found, Hello, Said, Unknown
-from analytics.streams import Streams
+from analytics.link import MAX_LINE_BYTES, Found, Greet, Hello, Said, Unknown
+from analytics.streams import PLACE_S, Streams
 
 __all__ = ["Outgoing", "serve_redis", "serve_sockets"]
 
@@ -58,6 +58,10 @@ class Outgoing:
         lines = [line for _, line in self._lines]
         self._lines.clear()
         return lines
+
+    def clear(self) -> None:
+        """Nothing of it is said."""
+        self._lines.clear()
 
     def _drop(self) -> None:
         self.dropped += 1
@@ -123,29 +127,50 @@ async def serve_sockets(config: HostConfig, name: str, control_fd: int, tap_fd: 
 async def serve_redis(config: HostConfig, name: str, url: str, node: str) -> None:
     """Runs a host on another machine than the server, until it is told to end.
 
+    Of several hosts of one node one works; the others have their models loaded, and wait.
+
     Raises:
-        HostError: there is no client for Redis.
+        HostError: there is no client for Redis, or another host has taken over.
     """
     outgoing = Outgoing()
     host = Host(config, outgoing.say, name=name)
     streams = Streams.connect(url, node)
+    placed = asyncio.Event()
+
+    async def keep_place() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                is_mine = await streams.claim(host.run)
+                if is_mine and not placed.is_set():
+                    # What it said while it waited was nobody's business.
+                    outgoing.clear()
+                    host.take(Greet())
+                    placed.set()
+                elif placed.is_set() and not is_mine:
+                    raise HostError("another host has taken this one's place")
+            await asyncio.sleep(PLACE_S / 5)
 
     async def listen() -> None:
+        await placed.wait()
         async for line in streams.control():
             host.take_line(line)
 
     async def watch() -> None:
+        await placed.wait()
         async for message in streams.tap():
             host.take_tap(message)
 
     async def speak() -> None:
+        await placed.wait()
         while True:
             for line in await outgoing.take():
                 await streams.say(line)
 
     try:
-        await _run(host, outgoing, listen(), watch(), speak())
+        await _run(host, outgoing, keep_place(), listen(), watch(), speak())
     finally:
+        with contextlib.suppress(OSError):
+            await streams.leave(host.run)
         await streams.close()
 
 

@@ -28,7 +28,8 @@ pytestmark = [
 class RemoteHost:
     """A host as on another machine: it knows nothing but the address of Redis."""
 
-    def __init__(self, folder: Path, redis: RedisServer) -> None:
+    def __init__(self, folder: Path, redis: RedisServer, name: str = "far") -> None:
+        self._name = name
         self._settings = folder / "host.json"
         self._settings.write_text(config(detectors(Counter={})).model_dump_json())
         self._redis = redis
@@ -37,7 +38,7 @@ class RemoteHost:
     def start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "analytics.host", "--config", str(self._settings),
-             "--name", "far", "--redis", self._redis.url, "--node", "n1"],
+             "--name", self._name, "--redis", self._redis.url, "--node", "n1"],
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -102,4 +103,45 @@ async def test_streams_are_kept_to_a_length(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
         length = await streams._client.xlen("witness:n1:tap")
         assert TAP_MESSAGES <= length < TAP_MESSAGES + 500
+        await streams.close()
+
+
+async def test_of_two_hosts_one_works_and_the_other_takes_over(tmp_path: Path) -> None:
+    with running(tmp_path) as redis:
+        first, second = RemoteHost(tmp_path, redis), RemoteHost(tmp_path, redis, "second")
+        tap = Tap()
+        way = RedisWay(Streams.connect(redis.url, "n1"), [tap])
+        first.start()
+        try:
+            async with Server(way, tap).running() as server:
+                await server.ready("Counter")
+                second.start()
+                server.start()
+                await server.show(lambda: len(server.of(Found)) > 20)
+                assert {hello.host for hello in server.of(Hello)} == {"far"}
+                ids = [found.finding_id for found in server.of(Found) if found.kind == "picture"]
+                assert len(ids) == len(set(ids))
+                first.stop()
+                await server.until(lambda: server.of(Hello)[-1].host == "second")
+        finally:
+            second.stop()
+
+
+async def test_a_place_is_held_by_one_and_kept_by_asking_again(tmp_path: Path) -> None:
+    with running(tmp_path) as redis:
+        streams = Streams.connect(redis.url, "n1")
+        has_place = False
+        while not has_place:
+            with contextlib.suppress(OSError):
+                has_place = await streams.claim("a")
+            await asyncio.sleep(0.05)
+        assert not await streams.claim("b")
+        assert await streams.claim("a")
+        await streams.leave("b")
+        assert not await streams.claim("b"), "not his to leave"
+        await streams.leave("a")
+        assert await streams.claim("b")
+        redis.stop()
+        with pytest.raises(OSError, match=r"[Cc]onnect"):
+            await streams.claim("b")
         await streams.close()
