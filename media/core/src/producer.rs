@@ -20,6 +20,7 @@ use crate::layers::meter::LayerMeter;
 use crate::lips::Lateness;
 use crate::nack::{NackConfig, NackGenerator};
 use crate::reception::{Arrival, Received, Reception};
+use crate::rtp::RtpHeader;
 use crate::table::Key;
 use crate::tap::Tap;
 use crate::throttle::KeyframeThrottle;
@@ -29,6 +30,9 @@ use crate::voice::{VoiceInput, VoiceWish};
 pub(crate) const MAX_ENCODINGS: usize = 8;
 /// Payload types of one track.
 pub(crate) const MAX_CODECS: usize = 64;
+
+/// Packets that parameter sets and what goes with them take in front of a picture, at most.
+const MAX_HEAD: u64 = 8;
 
 /// SSRCs an encoding remembers to have had. Packets are late by seconds, sources change seldom.
 const MAX_RETIRED: usize = 8;
@@ -549,6 +553,25 @@ impl Producer {
     #[inline]
     pub(crate) fn is_key(&self, index: usize, timestamp: u32) -> bool {
         self.encodings.get(index).is_some_and(|e| e.last_keyframe == Some(timestamp))
+    }
+
+    /// Whether everything of a picture before the packet `ext_seq` has arrived, or at least what
+    /// a decoder begins with.
+    pub(crate) fn has_head(&self, index: usize, ext_seq: u64, timestamp: u32) -> bool {
+        let Some(encoding) = self.encodings.get(index) else { return false };
+        if encoding.last_keyframe == Some(timestamp) {
+            return true;
+        }
+        for number in (ext_seq.saturating_sub(MAX_HEAD)..ext_seq).rev() {
+            if encoding.reception.is_missing(number) {
+                return false;
+            }
+            let before = encoding.cache.get(number).and_then(|bytes| RtpHeader::parse(bytes).ok());
+            if before.is_none_or(|header| header.timestamp != timestamp) {
+                return true;
+            }
+        }
+        true
     }
 
     /// A packet that starts a keyframe arrived; several may do so for one picture.

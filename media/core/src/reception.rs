@@ -283,6 +283,15 @@ impl Reception {
         if expected == 0 { 0.0 } else { 1.0 - received as f64 / expected as f64 }
     }
 
+    /// Whether a packet between the first and the newest has not come so far. What lies beyond
+    /// the memory of arrivals is not missing any more.
+    pub fn is_missing(&self, ext_seq: u64) -> bool {
+        let (Some(first), Some(newest)) = (self.first, self.highest()) else { return false };
+        (first..newest).contains(&ext_seq)
+            && newest - ext_seq < WINDOW
+            && self.window.get(ext_seq) == Seen::Missing
+    }
+
     /// The largest extended sequence number.
     pub fn highest(&self) -> Option<u64> {
         self.unwrapper.newest()

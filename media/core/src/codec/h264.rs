@@ -40,13 +40,15 @@ fn inspect_unit(unit_type: u8, unit: &[u8]) -> PayloadInfo {
     };
     let key = matches!(unit_type, IDR_SLICE | SPS) && !unit.is_empty();
     let keyframe_start = frame_start && key;
-    PayloadInfo { frame_start, keyframe_start, ..Default::default() }
+    let needs_head = keyframe_start && unit_type == IDR_SLICE;
+    PayloadInfo { frame_start, keyframe_start, needs_head, ..Default::default() }
 }
 
 /// Several units, each after its length. The first one tells whether a frame starts; any may
 /// be the parameter set (an access unit delimiter may come first).
 fn inspect_aggregate(mut units: &[u8]) -> Result<PayloadInfo, MalformedPayload> {
     let mut info: Option<PayloadInfo> = None;
+    let mut has_parameters = false;
     while !units.is_empty() {
         let len = usize::from(u16_at(units, 0).ok_or(MalformedPayload)?);
         let unit = units.get(2..2 + len).ok_or(MalformedPayload)?;
@@ -54,6 +56,8 @@ fn inspect_aggregate(mut units: &[u8]) -> Result<PayloadInfo, MalformedPayload> 
         let found = inspect_unit(header & 0x1f, &unit[1..]);
         let info = info.get_or_insert(found);
         info.keyframe_start |= found.keyframe_start && info.frame_start;
+        has_parameters |= found.keyframe_start && !found.needs_head;
+        info.needs_head = info.keyframe_start && !has_parameters;
         units = &units[2 + len..];
     }
     info.ok_or(MalformedPayload)
@@ -102,6 +106,24 @@ mod tests {
             let info = inspect(payload).unwrap();
             let found = (info.frame_start, info.keyframe_start);
             assert_eq!(found, (frame_start, keyframe_start), "{payload:x?}");
+        }
+    }
+
+    #[test]
+    fn an_idr_slice_needs_what_comes_before_it_and_parameters_need_nothing() {
+        let table: [(&[u8], bool); 8] = [
+            (&[0x67, 0x42, 0xe0, 0x1f], false),
+            (&[0x65, 0x88], true),
+            (&[0x7c, 0x85, 0x88], true),
+            (&[0x41, 0x9a], false),
+            // STAP-A: SPS, PPS, IDR; SPS; PPS, IDR; AUD, IDR.
+            (&[0x78, 0, 2, 0x67, 0x42, 0, 2, 0x68, 0xce, 0, 2, 0x65, 0x88], false),
+            (&[0x78, 0, 2, 0x67, 0x42], false),
+            (&[0x78, 0, 2, 0x68, 0xce, 0, 2, 0x65, 0x88], true),
+            (&[0x78, 0, 2, 0x09, 0x10, 0, 2, 0x65, 0x88], true),
+        ];
+        for (payload, needs_head) in table {
+            assert_eq!(inspect(payload).unwrap().needs_head, needs_head, "{payload:x?}");
         }
     }
 

@@ -35,6 +35,9 @@ pub struct PayloadInfo {
     /// Decoding can start with this packet. True for more than one packet of a frame where
     /// parameter sets travel apart: count keyframes by timestamp.
     pub keyframe_start: bool,
+    /// Of a keyframe's start: what a decoder cannot do without may lie in packets of the same
+    /// picture before this one (H.264: the parameter sets in front of an IDR slice).
+    pub needs_head: bool,
     /// Temporal layer, where the payload names one.
     pub temporal_layer: Option<u8>,
     /// Of a temporal layer that can be left out by itself (VP8): whether receiving it may begin
@@ -81,6 +84,7 @@ mod tests {
             for codec in ALL {
                 let info = inspect(codec, &payload);
                 assert!(!info.keyframe_start || info.frame_start, "{codec:?} {payload:?}");
+                assert!(!info.needs_head || info.keyframe_start, "{codec:?} {payload:?}");
             }
             let _ = opus::packet_duration(&payload);
         }

@@ -112,6 +112,7 @@ pub fn inspect(payload: &[u8]) -> Result<PayloadInfo, MalformedPayload> {
     Ok(PayloadInfo {
         frame_start,
         keyframe_start: dimensions.is_some(),
+        needs_head: false,
         temporal_layer: descriptor.temporal_layer.map(|(layer, _)| layer),
         layer_sync: descriptor.temporal_layer.map(|(_, sync)| sync),
         numbers: descriptor.numbers(),

@@ -184,6 +184,7 @@ pub fn inspect(payload: &[u8]) -> Result<PayloadInfo, MalformedPayload> {
     Ok(PayloadInfo {
         frame_start: descriptor.frame_start,
         keyframe_start,
+        needs_head: false,
         temporal_layer: descriptor.layer.map(|layer| layer.temporal),
         layer_sync: None,
         numbers: descriptor.numbers(),

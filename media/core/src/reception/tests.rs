@@ -228,3 +228,26 @@ fn numbers_agree_with_a_naive_count_over_random_streams() {
         assert_eq!(reception.lost(), span - unique.len() as u64);
     }
 }
+
+#[test]
+fn what_has_not_come_is_missing_until_it_comes_or_is_forgotten() {
+    let now = Instant::now();
+    for first in STARTS {
+        let mut reception = Reception::new(90_000);
+        assert!(!reception.is_missing(0), "nothing came");
+        let seq = |step: u16| SeqNo(first.wrapping_add(step));
+        let begin = reception.on_packet(seq(0), 0, 100, now).ext_seq;
+        reception.on_packet(seq(3), 0, 100, now);
+        let missing: Vec<u64> =
+            (begin - 2..begin + 6).filter(|number| reception.is_missing(*number)).collect();
+        assert_eq!(missing, [begin + 1, begin + 2]);
+        reception.on_packet(seq(2), 0, 100, now);
+        reception.on_repaired(seq(1), 100, now);
+        assert!((begin..begin + 4).all(|number| !reception.is_missing(number)));
+        reception.on_packet(seq(5), 0, 100, now);
+        reception.on_packet(seq(4 + 2_047), 0, 100, now);
+        assert!(reception.is_missing(begin + 4));
+        reception.on_packet(seq(4 + 2_048), 0, 100, now);
+        assert!(!reception.is_missing(begin + 4), "beyond memory");
+    }
+}

@@ -296,7 +296,12 @@ impl Room {
         let mut info = PayloadInfo::default();
         if producer.kind == MediaKind::Video {
             info = codec::inspect(codec, payload);
+            if info.needs_head && !producer.has_head(stream.encoding, ext_seq, header.timestamp) {
+                // A decoder would take it for a picture of other parameters. They may come late.
+                info.keyframe_start = false;
+            }
             can_start = info.keyframe_start;
+            let encoding = &mut producer.encodings[stream.encoding];
             if can_start {
                 if let Some(nack) = &mut encoding.nack {
                     nack.on_keyframe(ext_seq, header.timestamp);

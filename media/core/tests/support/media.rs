@@ -18,6 +18,7 @@ use media_core::srtp::MAX_OVERHEAD;
 use media_core::twcc::TwccRecorder;
 
 use super::client::Srtp;
+use super::form::Form;
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const NACK_INTERVAL: Duration = Duration::from_millis(10);
@@ -45,7 +46,9 @@ pub struct TrackConfig {
     pub transport_cc: Option<u8>,
     /// A keyframe every so many frames, without being asked.
     pub keyframe_every: Option<u64>,
-    /// VP8 with picture numbers, in 1 to 3 temporal layers, as browsers send it.
+    /// Of video.
+    pub form: Form,
+    /// With picture numbers, in 1 to 3 temporal layers, as browsers send it.
     pub temporal_layers: Option<u8>,
     /// First picture id, TL0PICIDX and KEYIDX.
     pub first_picture: (u16, u8, u8),
@@ -76,6 +79,7 @@ impl TrackConfig {
             audio_level: None,
             transport_cc: None,
             keyframe_every: None,
+            form: Form::Vp8,
             temporal_layers: None,
             first_picture: (32_760, 250, 30),
             captured_from: None,
@@ -222,6 +226,8 @@ pub struct Got {
     /// When the publisher took the picture, since its track or its lens began.
     pub captured: Duration,
     pub vp8: Option<Vp8Descriptor>,
+    /// First bytes of the payload.
+    pub start: [u8; 8],
 }
 
 /// A stream being received.
@@ -444,20 +450,9 @@ impl Media {
         for part in 0..parts {
             let track = &mut self.tracks[index];
             let mut payload = vec![0xa5; track.config.payload_len];
-            if let Some(mut descriptor) = descriptor {
-                descriptor[0] |= if part == 0 { 0x10 } else { 0 };
-                payload[..6].copy_from_slice(&descriptor);
-                payload[6] = u8::from(!keyframe);
-                payload[9..12].copy_from_slice(&[0x9d, 0x01, 0x2a]);
-                payload[12..16].copy_from_slice(&[0x80, 0x02, 0x68, 0x01]);
-            } else if is_video {
-                // VP8 payload descriptor, then the first byte of the frame (RFC 7741, 4.2, 4.3).
-                payload[0] = if part == 0 { 0x10 } else { 0x00 };
-                payload[1] = u8::from(!keyframe);
-                payload[4..7].copy_from_slice(&[0x9d, 0x01, 0x2a]);
-            }
-            if !is_video {
-                payload[0] = OPUS_20_MS;
+            match is_video {
+                true => track.config.form.write(&mut payload, descriptor, keyframe, (part, parts)),
+                false => payload[0] = OPUS_20_MS,
             }
             let stamp = stamp_of(track.config.kind);
             payload[stamp] = u8::from(keyframe);
@@ -618,6 +613,7 @@ impl Media {
             is_empty,
             captured: Duration::from_micros(u64::from_be_bytes(stamp[13..21].try_into().unwrap())),
             vp8: Vp8Descriptor::parse(payload).ok(),
+            start: payload.first_chunk().copied().unwrap_or_default(),
         };
         if !self.keeps {
             return;

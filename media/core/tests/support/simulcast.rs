@@ -6,8 +6,9 @@ use media_core::api::{Command, EncodingParameters, Event, Layer, LayerWish, Medi
 use media_core::rtp::SeqNo;
 
 use super::client::ClientConfig;
+use super::form::Form;
 use super::media::{CLOCK_VIDEO, Got, Inbound, TrackConfig};
-use super::{SUBSCRIBER_EXTENSIONS, World, producer_parameters};
+use super::{SUBSCRIBER_EXTENSIONS, World, consumer_parameters, producer_parameters};
 
 pub const RIDS: [&str; 3] = ["q", "h", "f"];
 pub const PRODUCER: u64 = 11;
@@ -59,6 +60,38 @@ pub fn simulcast_in(
     }
     for index in 0..count {
         let (track, now) = (encoding(&world, index, temporal_layers), world.now);
+        world.client(0).media.add_track(track, now);
+    }
+    world
+}
+
+/// A publisher of three encodings in any codec, of two temporal layers where it numbers them, and
+/// one subscriber.
+pub fn simulcast_by(form: Form) -> World {
+    let mut world = World::new();
+    for index in [1, 2] {
+        world.join(1, ClientConfig::at(&format!("198.51.100.{index}:500{index}")));
+    }
+    world.set_extensions(1, &SUBSCRIBER_EXTENSIONS);
+    world.connect();
+    let mut parameters = producer_parameters(&encoding(&world, 0, 1), "v");
+    parameters.codecs = vec![form.parameters(form.payload_types())];
+    parameters.encodings = RIDS
+        .iter()
+        .map(|rid| EncodingParameters { rid: Some((*rid).into()), ssrc: None, rtx_ssrc: None })
+        .collect();
+    world.add_producer(0, PRODUCER, parameters);
+    let mut parameters = consumer_parameters(MediaKind::Video, STREAM, "c");
+    parameters.codecs = vec![form.parameters((120, 121))];
+    world.subscribe_with(1, consumer(0), PRODUCER, MediaKind::Video, parameters);
+    for index in 0..RIDS.len() {
+        let mut track = encoding(&world, index, 2);
+        let (payload_type, rtx) = form.payload_types();
+        track.form = form;
+        track.payload_type = payload_type;
+        track.rtx = track.rtx.map(|(ssrc, _)| (ssrc, rtx));
+        track.packets_per_keyframe = Some(track.packets_per_frame + 2);
+        let now = world.now;
         world.client(0).media.add_track(track, now);
     }
     world
