@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from recorder.backfill.errors import ChunkStateError
@@ -91,6 +92,7 @@ class Chunk:
         said_us: when its digest came, session clock.
         late: it came after the call.
         have: timestamps of the frames that are captured whole, while some are missing.
+        seen_in: files those frames were found in, among others.
         offered: the client was asked for it.
     """
 
@@ -101,6 +103,7 @@ class Chunk:
     late: bool
     state: ChunkState = ChunkState.DIGESTED
     have: tuple[int, ...] = ()
+    seen_in: frozenset[Path] = frozenset()
     cause: LossCause | None = None
     offered: bool = False
 

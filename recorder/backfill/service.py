@@ -398,8 +398,9 @@ class BackfillService:
                 # A last look: repair may have brought something since.
                 due = list(track.open.values())
             if due := due[:_BATCH]:
-                result = await self._run(examine, self._job(known, track, due))
-                changed |= self._found(known, track, due, result)
+                job = self._job(known, track, due)
+                changed |= self._found(known, track, due, await self._run(examine, job))
+                _note_files(due, frozenset(job.files))
         if known.deadline_us is not None and now_us >= known.deadline_us:
             for track in known.ledger.tracks.values():
                 gone = track.participant not in known.uploaded_by
@@ -440,6 +441,7 @@ class BackfillService:
     ) -> None:
         account = known.ledger.tracks[track]
         known.ledger.filled(track, chunk.seq)
+        chunk.seen_in = frozenset()
         self.backfilled += 1
         from_us, to_us = account.span_us(chunk)
         payload = {
@@ -462,6 +464,8 @@ class BackfillService:
         Files are read in stretches, and a frame at the end of one may be whole in another only.
         """
         if chunk.state in {ChunkState.DIGESTED, ChunkState.MISSING} and chunk.have != have:
+            told = {"session": known.session, "thought": len(chunk.have), "there": len(have)}
+            log.info("frames of a chunk are asked for again", extra=told)
             chunk.have = have
             self._on_change(known.session)
 
@@ -500,13 +504,16 @@ class BackfillService:
     def _job(self, known: SessionBackfill, track: TrackLedger, chunks: Sequence[Chunk]) -> Job:
         spans = [track.span_us(chunk) for chunk in chunks if chunk.said.ssrc in track.clocks]
         files = [item.path for item in known.segments.get(track.track, [])]
+        # What was told to be there must be found again: a frame that came late lies in files of
+        # another time, which were read with other chunks, or before the clock was known.
+        seen_in = frozenset[Path]().union(*(chunk.seen_in for chunk in chunks))
         if len(spans) == len(chunks):
             first = min(start for start, _ in spans) - _MARGIN_US
             last = max(end for _, end in spans) + _MARGIN_US
             files = [
                 item.path
                 for item in known.segments.get(track.track, [])
-                if item.to_us >= first and item.from_us <= last
+                if (item.to_us >= first and item.from_us <= last) or item.path in seen_in
             ]
         rows = tuple((chunk.seq, chunk.said) for chunk in chunks)
         return Job(self._reader, track.codec, tuple(files), rows, keys=self._keys)
@@ -560,6 +567,17 @@ class BackfillService:
         except BrokenProcessPool:
             self._pool = None
             raise
+
+
+def _note_files(chunks: Iterable[Chunk], files: frozenset[Path]) -> None:
+    for chunk in chunks:
+        if chunk.is_settled or not chunk.have:
+            chunk.seen_in = frozenset()
+        elif chunk.seen_in <= files:
+            # All chunks of an examination share it.
+            chunk.seen_in = files
+        else:
+            chunk.seen_in |= files
 
 
 def _expect_room(event_log: Log, events: int) -> None:

@@ -228,6 +228,24 @@ async def test_frames_that_were_thought_to_be_there_are_asked_for_again(begin: B
     assert seq not in case.wanted()
 
 
+async def test_a_frame_that_came_very_late_is_found_again_when_the_rest_is_uploaded(
+    place: Path, begin: Begin
+) -> None:
+    sent = send("opus", seconds=2, loss=0.5)
+    late = sent.items[::2]
+    case = begin(replace(sent, items=sent.items[1::2]))
+    # Repair on a bad network: in a file of a time the clock of the stream does not lead to.
+    file = "tracks/t1/000002.pcapng"
+    write(place / file, late)
+    case.service.segment_closed("s1", "t1", file, 40_000_000, 50_000_000)
+    await case.service.tick()
+    for seq, have in case.wanted().items():
+        assert have
+        await case.put(seq)
+    assert case.ratio("audio") == 1
+    assert not case.service.refused
+
+
 async def test_wrong_uploads_change_nothing(place: Path, begin: Begin) -> None:
     case = begin(send("opus", seconds=2, loss=0.5))
     await case.service.tick()
