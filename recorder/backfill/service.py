@@ -333,8 +333,10 @@ class BackfillService:
         try:
             job = self._job(known, known.ledger.tracks[track], [chunk])
             stored = await self._run(fill, known.place, track, job, body)
-        except MismatchError:
+        except MismatchError as error:
             self.refused["mismatch"] += 1
+            told = {"session": session, "track_id": track, "chunk": seq, "reason": str(error)}
+            log.warning("upload refused", extra=told)
             if chunk.state in {ChunkState.DIGESTED, ChunkState.MISSING}:
                 self._reject(known, track, chunk, "differs")
             raise
