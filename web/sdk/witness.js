@@ -42,7 +42,8 @@ export { LevelMeter } from "./level.js";
  * @property {string} [url] The server; the page's own by default.
  * @property {string} [language] `zh-CN` or `en`.
  * @property {boolean} [autoSubscribe] Receive every permitted track as it appears; true by default.
- * @property {string | null} [codec] Preferred video codec, such as `vp9`.
+ * @property {string | null} [codec] Preferred codec of what this side publishes, `vp8`, `vp9`, `h264` or `av1`; the browser's own by
+ *   default, VP8. Tracks of others come as their publishers send them.
  * @property {Partial<Record<import("./protocol.js").Source, MediaStreamTrack | null>>} [tracks] Sent from the first
  *   offer on, as far as the grant allows. A resumed participation keeps only those of its tracks that are given here.
  * @property {import("./protocol.js").Source[]} [muted] Which of them begin muted.
