@@ -66,6 +66,13 @@ class WorkerLimits(_Settings):
         le=86_400,
         description="After so long without a fault, all is forgotten.",
     )
+    return_after_s: float = Field(
+        default=3_600.0,
+        gt=0,
+        le=604_800,
+        description="A detector that was put out of its group has to run so long without a fault"
+        " before it comes back, when the group starts again or nobody is watched.",
+    )
 
 
 class HostSettings(_Settings):

@@ -181,6 +181,8 @@ class Host:
     def tick(self) -> Status:
         """Once a second: looks what is overloaded, and says how all this is."""
         self._look_at_detectors()
+        if not self._watches:
+            self.pool.rest()
         self._shed()
         self._look_at_media()
         return self.status()

@@ -64,12 +64,25 @@ class Runner:
         self._pool = pool
         self._delay_s = delay_s
         self._faults = 1 if delay_s else 0
+        self._is_renewed = False
+        self._fault_s = time.monotonic()
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     @property
     def is_ready(self) -> bool:
         """Whether it takes watches and inputs."""
         return self.process is not None and self.process.is_ready
+
+    @property
+    def calm_s(self) -> float:
+        """How long it has done no harm."""
+        return time.monotonic() - self._fault_s
+
+    def renew(self) -> None:
+        """Starts it again, without a fault of anybody."""
+        if self.process is not None:
+            self._is_renewed = True
+            self.process.kill()
 
     def feed(self) -> None:
         """Hands over what waits, if nothing is under way."""
@@ -93,8 +106,13 @@ class Runner:
         limits = self._pool.config.limits
         while self.names:
             await asyncio.sleep(self._delay_s)
+            await self._pool.take_back(self)
             began_s = time.monotonic()
             fault = await self._once()
+            if self._is_renewed:
+                self._is_renewed, self._delay_s = False, 0.0
+                continue
+            self._fault_s = time.monotonic()
             if time.monotonic() - began_s > limits.calm_s:
                 self._faults = 0
             culprit = fault.culprit
@@ -132,6 +150,8 @@ class Runner:
             self.process = None
         if fault.cause != "refused":
             cause = _CAUSES.get(fault.cause, UnknownCause.CRASHED)
+            if self._is_renewed:
+                cause = UnknownCause.NO_HOST
             for name in names:
                 self._pool.went_down(name, cause)
         return fault
@@ -194,6 +214,8 @@ class Pool:
         self.listener = listener
         self.restarts: Counter[str] = Counter()
         self._runners: dict[str, Runner] = {}
+        self._exiles: dict[str, Runner] = {}
+        """Detectors that were put out of their group, and where they come from."""
 
     def start(self) -> None:
         """Starts all."""
@@ -226,7 +248,33 @@ class Pool:
         runner.names = tuple(name for name in runner.names if name != detector)
         delay_s = self.config.limits.backoff_s
         self._runners[detector] = Runner(self, (detector,), delay_s)
+        self._exiles[detector] = runner
         log.warning("a detector gets a process of its own", extra={"detector": detector})
+
+    def _reformed(self, home: Runner) -> list[str]:
+        """Detectors of a group that have done no harm for long enough."""
+        after_s = self.config.limits.return_after_s
+        return [
+            name
+            for name, place in self._exiles.items()
+            if place is home and self._runners[name].calm_s >= after_s
+        ]
+
+    async def take_back(self, home: Runner) -> None:
+        """A group is about to start: who may come back does."""
+        for name in self._reformed(home):
+            del self._exiles[name]
+            await self._runners[name].stop()
+            self._runners[name] = home
+            home.names = (*home.names, name)
+            self.went_down(name, UnknownCause.NO_HOST)
+            log.info("a detector is back in its group", extra={"detector": name})
+
+    def rest(self) -> None:
+        """Nobody is watched: groups start again with whoever may come back."""
+        for home in list(dict.fromkeys(self._exiles.values())):
+            if self._reformed(home):
+                home.renew()
 
     def count_restart(self, names: list[str]) -> None:
         """Counts one."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,40 @@ async def test_of_detectors_that_share_a_process_the_one_that_hangs_is_put_out(t
         while len(scene.found("Counter")) < count + 3 or not scene.found("Harm"):
             await scene.show(1)
         assert not scene.unknown("Counter")[-1].is_open
+
+
+async def test_a_detector_that_was_put_out_comes_back_when_nobody_is_watched(
+    tmp_path: Path,
+) -> None:
+    names = detectors(Counter={}, Harm={"harm": "raise", "lives": str(tmp_path / "life")})
+    settings = config(names, return_after_s=0.5)
+    settings = settings.model_copy(update={"groups": {"both": tuple(names)}})
+    async with Scene(settings) as scene:
+        await scene.ready("Counter", "Harm")
+        scene.join()
+        scene.start()
+        while not scene.unknown("Harm"):
+            await scene.show(1)
+        await scene.ready("Counter", "Harm")
+        assert len(scene.host.pool.runners) == 2
+        while len(scene.found("Harm")) < 3:
+            await scene.show(1)
+        restarts = dict(scene.host.pool.restarts)
+        scene.host.tick()
+        assert scene.host.pool.of(f"{HERE}Harm").names == (f"{HERE}Harm",), "somebody is watched"
+        scene.mark("session.ended", who="")
+        await scene.until(lambda: not scene.host._watches)
+
+        def is_back() -> bool:
+            scene.host.tick()
+            return scene.host.pool.of(f"{HERE}Harm").names == (f"{HERE}Counter", f"{HERE}Harm")
+
+        await scene.until(is_back)
+        await scene.ready("Counter", "Harm")
+        assert len(scene.host.pool.runners) == 1
+        assert scene.host.pool.restarts == restarts, "that was no fault"
+        scene.said.clear()
+        scene.join()
+        scene.start()
+        while not scene.found("Counter") or not scene.found("Harm"):
+            await scene.show(1)
