@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 _RETRY_FULL_S = 5.0
 _KEPT_ALLOWANCES = 4_096
 """Participants whose allowance is remembered after they left; the oldest is forgotten."""
+_KEPT_HELLOS = 16_384
+"""The oldest is forgotten: one that comes later still is taken for a new one."""
 _SUPERSEDED = (ErrorCode.RESUME_SUPERSEDED, "another socket took this participation over")
 
 
@@ -79,6 +81,8 @@ class Admission:
     findings: Findings
     draining: bool = field(default=False)
     _allowances: OrderedDict[tuple[str, str], Allowance] = field(default_factory=OrderedDict)
+    _heard: OrderedDict[tuple[str, str, str], None] = field(default_factory=OrderedDict)
+    """Hellos that began or took over something: room, participant, id."""
 
     def hello(self, connection: Connection, message: Join | Resume, now: Instant) -> None:
         """Lets in or refuses.
@@ -94,10 +98,31 @@ class Admission:
         )
         present = self.roster.get(identity.room_id, identity.participant_id)
         resumable = present is not None and not isinstance(present, HttpMember)
-        if present is not None and resumable and _same_rights(present, identity, message.data):
+        again = present is not None and resumable and _same_rights(present, identity, message.data)
+        if present is not None and again and _is_its_hello(present, message):
+            self._repeat(present, connection)
+            return
+        hello = (identity.room_id, identity.participant_id, message.id)
+        if connection.passing and hello in self._heard:
+            # Late, on a way that was given up: what it was said for goes on, or is over.
+            raise RefusedError(ErrorCode.ALREADY_JOINED, "this hello was answered before")
+        if present is not None and again:
             self._take_over(present, connection, message, identity, now)
         else:
             self._join(present, connection, message, identity, now)
+        self._heard[hello] = None
+        if len(self._heard) > _KEPT_HELLOS:
+            self._heard.popitem(last=False)
+
+    def _repeat(self, member: Member, connection: Connection) -> None:
+        """The same hello by another way: all that was said since then is said there."""
+        self.stats.joins["repeated"] += 1
+        if connection.passing:
+            connection.attach(member, after_seq=0)
+            self._hand_on_allowance(member, connection)
+        else:
+            self._attach(member, connection, after_seq=0)
+            self.announcer.remind_advice(member)
 
     def _join(
         self,
@@ -282,6 +307,11 @@ class Admission:
             if owner is not None and member.sees_tracks_of(owner):
                 found.append(track_info(track))
         return found
+
+
+def _is_its_hello(member: Member, message: Join) -> bool:
+    """Whether this is the hello the participation began with, and all since then is kept."""
+    return message.id == member.hello_id and member.outbox.covers(0)
 
 
 def _same_rights(member: Member, identity: Identity, data: JoinData) -> bool:

@@ -1,4 +1,4 @@
-"""One WebSocket's side of the protocol, without the socket.
+"""One WebSocket's side of the protocol, without the socket; or that of a request that joins.
 
 Text comes in by :meth:`Connection.receive_text`, frames are taken by
 :meth:`Connection.next_frame` when the socket can take more. Numbered messages stay in the
@@ -19,6 +19,8 @@ from signaling.messages import (
     Ack,
     ClientMessage,
     Join,
+    Leave,
+    OfferMessage,
     Ping,
     Request,
     Resume,
@@ -55,6 +57,7 @@ _MISUSE: Final = frozenset(
 _AGAIN: Final = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.BUSY})
 """Refusals that aren't remembered: the same request may be carried out when it comes again."""
 
+_NOT_BY_HTTP: Final = RefusedError(ErrorCode.BAD_MESSAGE, "only join, offer and leave come by HTTP")
 _ALREADY_JOINED: Final = RefusedError(ErrorCode.ALREADY_JOINED, "this socket has a participant")
 
 _CLOSE_CODES: Final = {
@@ -131,6 +134,8 @@ class Connection:
         remote: the other end.
         wake: called when there is something to send or the socket is to be closed.
         now: when the socket was opened.
+        passing: a request of HTTP that brings a hello and takes the answers along; it is no
+            socket to be told anything later.
     """
 
     def __init__(
@@ -141,7 +146,10 @@ class Connection:
         remote: Remote,
         wake: Callable[[], None],
         now: Instant,
+        *,
+        passing: bool = False,
     ) -> None:
+        self.passing = passing
         self._reception = reception
         self._limits = limits
         self._stats = stats
@@ -201,7 +209,8 @@ class Connection:
     def lost(self, now: Instant) -> None:
         """The socket is gone."""
         if self.state is not ConnectionState.CLOSED:
-            self._stats.closed["lost"] += 1
+            if not self.passing:
+                self._stats.closed["lost"] += 1
             self._close(now)
         self._control.clear()
         self._volatile.clear()
@@ -285,6 +294,9 @@ class Connection:
             self._reception.gone(self, now)
 
     def _take(self, message: ClientMessage, now: Instant) -> None:
+        if self.passing and not isinstance(message, Join | OfferMessage | Leave):
+            self._refuse(_NOT_BY_HTTP, None, now)
+            return
         if isinstance(message, Ping):
             self.send_volatile(Pong(server_time=rfc3339(now.unix_s)))
             return
@@ -292,7 +304,9 @@ class Connection:
             if self.member is None:
                 self._hello(message, now)
                 return
-            self._reception.follows(self.member)
+            if not self.passing:
+                # Who sends a request of HTTP hasn't read its answer.
+                self._reception.follows(self.member)
             if isinstance(message, Ack):
                 self.member.outbox.acknowledge(message.data.seq)
             elif isinstance(message, Join | Resume):
@@ -303,6 +317,10 @@ class Connection:
             self._refuse(refused, None if isinstance(message, Ack) else message.id, now)
 
     def _request(self, member: "Member", message: Request, now: Instant) -> None:
+        if member.outbox.answers_after(self._cursor, message.id):
+            # Asked again while the answer waits to be sent here.
+            self._stats.repeated += 1
+            return
         with member.holding_notices():
             try:
                 self._reception.request(member, message, now)

@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-from collections import Counter
 from typing import Final
 
 from aiohttp import WSMsgType, web
 
 from signaling.clock import Clock
 from signaling.connection import Connection, Remote
+from signaling.door import Door
 from signaling.errors import ErrorCode
 from signaling.hub import Hub
-from signaling.origin import counted_as, is_allowed_origin, is_local
 from signaling.problem import problem
 
 __all__ = ["SUBPROTOCOL", "SocketEndpoint"]
@@ -23,10 +22,6 @@ SUBPROTOCOL: Final = "witness.v1"
 CLOSE_GRACE_S: Final = 2.0
 """Time for a socket to take its last frames and the close handshake."""
 
-_RETRY_AFTER_S: Final = "5"
-
-_MAX_AGENT_CHARS: Final = 256
-
 _FRAMES_A_TURN: Final = 16
 """Frames of one socket that are read before others get a turn."""
 
@@ -34,33 +29,27 @@ _FRAMES_A_TURN: Final = 16
 class SocketEndpoint:
     """Serves ``/v1/ws``."""
 
-    def __init__(self, hub: Hub, clock: Clock) -> None:
+    def __init__(self, hub: Hub, clock: Clock, door: Door) -> None:
         self._hub = hub
         self._clock = clock
         self._limits = hub.config.limits
-        self._by_address: Counter[str] = Counter()
+        self._door = door
         self._links: set[_Link] = set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One socket from handshake to close."""
-        trusted = self._hub.config.web.trusted_proxies
-        address = counted_as(request.remote, request.headers, trusted)
-        local = is_local(request.remote, request.headers)
-        refusal = self._refusal(request, address, local=local)
+        if SUBPROTOCOL not in _offered(request):
+            self._hub.stats.connections_refused["version"] += 1
+            return problem(
+                400, ErrorCode.UNSUPPORTED_VERSION, f"offer the subprotocol {SUBPROTOCOL}"
+            )
+        remote = self._door.remote(request)
+        refusal = self._door.refusal(request, remote)
         if refusal is not None:
             return refusal
-        stats = self._hub.stats
-        stats.connections += 1
-        stats.connections_opened += 1
-        self._by_address[address] += 1
-        try:
-            agent = request.headers.get("User-Agent", "")[:_MAX_AGENT_CHARS]
-            return await self._run(request, Remote(local, address, agent))
-        finally:
-            stats.connections -= 1
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+        self._hub.stats.connections_opened += 1
+        with self._door.counted(remote):
+            return await self._run(request, remote)
 
     async def end_all(self) -> None:
         """Says bye on all sockets and waits until they are closed."""
@@ -68,29 +57,6 @@ class SocketEndpoint:
         tasks = [link.writer for link in self._links if link.writer is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=2 * CLOSE_GRACE_S)
-
-    def _refusal(self, request: web.Request, address: str, *, local: bool) -> web.Response | None:
-        refused = self._hub.stats.connections_refused
-        offered = request.headers.get("Sec-WebSocket-Protocol", "")
-        if SUBPROTOCOL not in [item.strip() for item in offered.split(",")]:
-            refused["version"] += 1
-            return problem(
-                400, ErrorCode.UNSUPPORTED_VERSION, f"offer the subprotocol {SUBPROTOCOL}"
-            )
-        allowed = self._hub.config.web.allowed_origins
-        if not is_allowed_origin(request.headers.get("Origin"), request.host, allowed):
-            refused["origin"] += 1
-            return problem(403, ErrorCode.FORBIDDEN, "pages of this origin may not connect")
-        retry = {"Retry-After": _RETRY_AFTER_S}
-        if self._hub.stats.connections >= self._limits.connections:
-            refused["total"] += 1
-            return problem(503, ErrorCode.SERVER_FULL, "too many connections", headers=retry)
-        if not local and self._by_address[address] >= self._limits.connections_per_address:
-            refused["address"] += 1
-            return problem(
-                429, ErrorCode.RATE_LIMITED, "too many connections of one address", headers=retry
-            )
-        return None
 
     async def _run(self, request: web.Request, remote: Remote) -> web.StreamResponse:
         socket = web.WebSocketResponse(
@@ -141,6 +107,12 @@ class SocketEndpoint:
             except Exception:  # a fault met by one participant must not end the others
                 log.exception("message failed")
                 connection.end(ErrorCode.INTERNAL, "a fault in the server", now)
+
+
+def _offered(request: web.Request) -> list[str]:
+    """Subprotocols."""
+    named = request.headers.get("Sec-WebSocket-Protocol", "")
+    return [item.strip() for item in named.split(",")]
 
 
 class _Link:

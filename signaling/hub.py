@@ -7,7 +7,7 @@ Does no I/O and reads no clock: the server hands in text and time, takes frames,
 import logging
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sfu.errors import SfuError
@@ -196,8 +196,34 @@ class Hub:
     def open(self, remote: Remote, wake: Callable[[], None], now: Instant) -> Connection:
         """A socket was opened; ``wake`` is called when it has to send or to be closed."""
         connection = Connection(self, self.config.limits, self.stats, remote, wake, now)
+        return self._opened(connection, now)
+
+    def visit(self, lines: Sequence[str], remote: Remote, now: Instant) -> list[str]:
+        """Takes a hello and what follows it at once, without a socket.
+
+        The participation has no socket afterwards, unless it had one: the client opens one.
+
+        Args:
+            lines: messages, ``join`` first.
+            remote: the other end.
+            now: the present time.
+
+        Returns:
+            What a socket would have been sent: after a hello that was good, all messages of the
+            participation from the first on.
+        """
+        connection = self._opened(Connection(
+            self, self.config.limits, self.stats, remote, lambda: None, now, passing=True
+        ), now)  # fmt: skip
+        for line in lines:
+            connection.receive_text(line, now)
+        frames = list(iter(connection.next_frame, None))
+        connection.lost(now)
+        return frames
+
+    def _opened(self, connection: Connection, now: Instant) -> Connection:
         self._awaiting.add(connection)
-        log.info("socket opened", extra=remote.log_extra)
+        log.info("socket opened", extra=connection.remote.log_extra)
         self._deadlines.set(
             (Due.HELLO, connection), now.steady_s + self.config.limits.hello_timeout_s
         )

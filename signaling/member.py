@@ -51,6 +51,7 @@ class Member:
         overflowed: the outbox passed its bounds and the socket has to go.
         report: latest quality report.
         advice: what it was told about loss of audio.
+        hello_id: of the ``join`` this participation began with, or was taken over by.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Member:
         self.overflowed = False
         self.report: QualityReportData | None = None
         self.advice = Advice()
+        self.hello_id = ""
 
     @property
     def participant_id(self) -> str:
@@ -170,7 +172,8 @@ class Member:
         self._post(reply.kind, reply.data_json, re=request_id)
 
     def welcome(self, request_id: str, data: Joined) -> None:
-        """Answers the hello; a hello is not remembered, because a repeated one is carried out."""
+        """Answers the hello, which is known from now on."""
+        self.hello_id = request_id
         self._post(type(data), data.data_json(), re=request_id)
 
     def repeat_reply(self, request_id: str) -> bool:

@@ -38,7 +38,7 @@ class Outbox:
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._frames: dict[int, tuple[str, int]] = {}
+        self._frames: dict[int, tuple[str, int, str | None]] = {}
         self.bytes = 0
         self.base_seq = 0
         self.latest_seq = 0
@@ -63,7 +63,7 @@ class Outbox:
         self.latest_seq += 1
         frame = encode(kind, data_json, re=re, seq=self.latest_seq)
         size = len(frame.encode())
-        self._frames[self.latest_seq] = (frame, size)
+        self._frames[self.latest_seq] = (frame, size, re)
         self.bytes += size
         if len(self._frames) > self._max_messages or self.bytes > self._max_bytes:
             self.discard()
@@ -88,7 +88,7 @@ class Outbox:
             )
         self.acknowledged = True
         for gone in range(self.base_seq + 1, seq + 1):
-            _, size = self._frames.pop(gone)
+            _, size, _ = self._frames.pop(gone)
             self.bytes -= size
         self.base_seq = max(self.base_seq, seq)
 
@@ -100,6 +100,11 @@ class Outbox:
         """The message of that number, if it is kept."""
         entry = self._frames.get(seq)
         return entry[0] if entry else None
+
+    def answers_after(self, seq: int, request_id: str) -> bool:
+        """Whether a kept message with a higher number answers that request."""
+        numbers = range(max(seq, self.base_seq) + 1, self.latest_seq + 1)
+        return any(self._frames[number][2] == request_id for number in numbers)
 
     def frames_after(self, seq: int) -> Iterator[str]:
         """The kept messages with higher numbers, in order."""

@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from signaling.auth import MintingKey
 from signaling.clock import Clock, system_clock
 from signaling.demo import DEMO_TTL_S, DemoRequest, mint_demo_token
+from signaling.door import Door
 from signaling.driver import HubDriver
 from signaling.endpoint import SocketEndpoint
 from signaling.errors import ErrorCode
 from signaling.hub import Hub
+from signaling.join_endpoint import JoinEndpoint
 from signaling.origin import is_allowed_origin, is_local
 from signaling.pages import Pages
 from signaling.problem import problem, problem_middleware
@@ -60,7 +62,8 @@ def build_app(
     app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
     app[HUB] = hub
     app.on_response_prepare.append(add_headers)
-    endpoint = SocketEndpoint(hub, clock)
+    door = Door(hub)
+    endpoint = SocketEndpoint(hub, clock, door)
     driver = HubDriver(hub, clock)
 
     async def run_hub(_: web.Application) -> AsyncIterator[None]:
@@ -74,6 +77,7 @@ def build_app(
     app.cleanup_ctx.append(run_hub)
     app.on_shutdown.append(end_sockets)
     app.router.add_get("/v1/ws", endpoint.serve)
+    app.router.add_post("/v1/join", JoinEndpoint(hub, clock, door).serve)
     app.router.add_get("/v1/schema.json", _schema(SCHEMA_PATH.read_text(encoding="utf-8")))
     if hub.config.whip.enabled:
         app.add_routes(WhipEndpoint(hub, clock).routes())

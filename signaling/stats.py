@@ -21,7 +21,7 @@ class Stats:
         hellos_refused: by cause: an error code, or why a token was not accepted.
         rate_limited: messages refused for their rate, by ``messages`` or ``bytes``.
         repeated: requests answered from memory.
-        joins: by ``new``, ``takeover``.
+        joins: by ``new``, ``takeover``, ``repeated``.
         resumes: by ``replay``, ``snapshot``, ``unknown``.
         left: participants gone, by reason.
         outbox_discarded: outboxes that passed their bounds.

@@ -10,20 +10,26 @@ from typing import Final, Protocol
 
 __all__ = ["THIN_STREAM_OPTIONS", "keep_moving"]
 
+_TCP_CONGESTION: Final = 13
 _TCP_THIN_LINEAR_TIMEOUTS: Final = 16
 _TCP_THIN_DUPACK: Final = 17
 _TCP_USER_TIMEOUT: Final = 18
 _TCP_RTO_MAX_MS: Final = 44
+_TCP_RTO_MIN_US: Final = 45
 """Numbers of Linux (``include/uapi/linux/tcp.h``); Python has no names for most of them."""
 
-THIN_STREAM_OPTIONS: Final[tuple[tuple[str, int, int], ...]] = (
+THIN_STREAM_OPTIONS: Final[tuple[tuple[str, int, int | bytes], ...]] = (
     ("TCP_NODELAY", socket.TCP_NODELAY, 1),
+    # With BBR, which some systems have as their default, no stream ever counts as thin.
+    ("TCP_CONGESTION", _TCP_CONGESTION, b"cubic"),
     # Up to six times without doubling while fewer than four packets are under way.
     ("TCP_THIN_LINEAR_TIMEOUTS", _TCP_THIN_LINEAR_TIMEOUTS, 1),
     # Linux before 4.12: one duplicate acknowledgement is enough.
     ("TCP_THIN_DUPACK", _TCP_THIN_DUPACK, 1),
-    # Linux from 6.15: a network that comes back is noticed within three seconds.
-    ("TCP_RTO_MAX_MS", _TCP_RTO_MAX_MS, 3_000),
+    # Linux from 6.15: a network that comes back is noticed within a second.
+    ("TCP_RTO_MAX_MS", _TCP_RTO_MAX_MS, 1_000),
+    # Linux from 6.15: the first repetition comes after a round trip and this, not after 200 ms.
+    ("TCP_RTO_MIN_US", _TCP_RTO_MIN_US, 100_000),
     # The heartbeat decides when a connection is dead, not the number of tries.
     ("TCP_USER_TIMEOUT", _TCP_USER_TIMEOUT, 120_000),
 )
@@ -33,7 +39,7 @@ THIN_STREAM_OPTIONS: Final[tuple[tuple[str, int, int], ...]] = (
 class SocketLike(Protocol):
     """The part of a socket that is used."""
 
-    def setsockopt(self, level: int, name: int, value: int, /) -> None:
+    def setsockopt(self, level: int, name: int, value: int | bytes, /) -> None:
         """As of :class:`socket.socket`."""
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import zlib
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -21,6 +22,7 @@ from signaling.config import AuthConfig, LimitsConfig, SignalingConfig, WebConfi
 from signaling.endpoint import SUBPROTOCOL
 from signaling.errors import ErrorCode
 from signaling.problem import HttpCode, problem
+from tests.signaling.offers import offer_sdp
 from tests.signaling.scene import Scene, check_server_frame
 
 pytestmark = pytest.mark.net
@@ -171,6 +173,76 @@ async def test_connections_of_one_address_are_bounded() -> None:
         response = await at.refused(headers=forwarded)
         assert response.status == 429
         assert (await response.json())["code"] == "rate_limited"
+
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+def hello(at: Site, participant_id: str = "rm-1") -> bytes:
+    """The two lines that join, as they are posted."""
+    lines = [("audio", "sendonly")]
+    offer = {"sdp": offer_sdp(lines), "tracks": [{"mid": "0", "source": "microphone"}]}
+    messages = [
+        {"type": "join", "id": "h-1", "data": {"token": at.scene.token(participant_id, Role.RM)}},
+        {"type": "offer", "id": "o-1", "data": offer},
+    ]
+    return "".join(json.dumps(message) + "\n" for message in messages).encode()
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+async def test_one_request_joins_and_a_socket_goes_on(deflate: bool) -> None:
+    async with site() as at:
+        body = zlib.compress(hello(at)) if deflate else hello(at)
+        headers = NDJSON | ({"Content-Encoding": "deflate"} if deflate else {})
+        response = await at.client.post("/v1/join", data=body, headers=headers)
+        assert (response.status, response.content_type) == (200, NDJSON["Content-Type"])
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Content-Encoding"] == "deflate"
+        frames = [json.loads(line) for line in (await response.text()).splitlines()]
+        for frame in frames:
+            check_server_frame(frame)
+        assert [frame["type"] for frame in frames[:2]] == ["joined", "answer"]
+        assert at.scene.hub.stats.connections == 0
+        socket = await at.socket()
+        token = frames[0]["data"]["resume_token"]
+        await send(socket, "resume", "r-1", resume_token=token, last_seq=frames[-1]["seq"])
+        assert (await receive(socket))["data"]["replay"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"", {}, 400),
+        (b"{}\n" * 6, {}, 400),
+        (b"\xff\xfe", {}, 400),
+        (b"not deflated", {"Content-Encoding": "deflate"}, 400),
+        (b"x" * 70_000, {}, 413),
+        (zlib.compress(b"x" * 8_000_000), {"Content-Encoding": "deflate"}, 413),
+        (b"{}", {"Content-Type": "text/plain"}, 415),
+        (b"{}", {"Content-Type": "application/json"}, 415),
+        (b"{}", {"Origin": "https://evil.example"}, 403),
+    ],
+)
+async def test_request_that_joins_is_refused(
+    body: bytes, headers: dict[str, str], status: int
+) -> None:
+    async with site() as at:
+        response = await at.client.post("/v1/join", data=body, headers=NDJSON | headers)
+        assert response.status == status
+        assert (await response.json())["code"] == CODES[status]
+        assert at.scene.hub.is_idle
+        assert at.scene.hub.stats.connections == 0
+
+
+async def test_requests_that_join_are_bounded_with_the_connections() -> None:
+    config = SignalingConfig(limits=LimitsConfig(connections_per_address=1))
+    async with site(config) as at:
+        forwarded = {"X-Forwarded-For": "203.0.113.9"}
+        socket = await at.socket(headers=forwarded)
+        headers = NDJSON | forwarded
+        assert (await at.client.post("/v1/join", data=hello(at), headers=headers)).status == 429
+        await socket.close()
+        assert (await at.client.post("/v1/join", data=hello(at), headers=headers)).status == 200
 
 
 async def test_plain_request_for_the_socket_is_a_problem() -> None:

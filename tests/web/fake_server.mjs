@@ -22,6 +22,7 @@ export class FakeServer {
   state = {};
   #replies = new Map();
   #resumes = 0;
+  #helloId = "";
   /** The last that said hello. */
   #greeted;
 
@@ -74,8 +75,13 @@ export class FakeServer {
       socket.deliver({ type: "error", re: id, data: error });
       return;
     }
+    if (type === "join" && id === this.#helloId && this.acknowledged === 0) {
+      for (const message of this.unacknowledged) socket.deliver(message);
+      return;
+    }
     this.#resumes += 1;
     if (type === "join") {
+      this.#helloId = id;
       this.seq = 0;
       this.unacknowledged = [];
       this.notify("joined", this.joinedData(), id);
@@ -85,6 +91,25 @@ export class FakeServer {
     const missed = this.unacknowledged.filter(({ seq }) => seq > (data.last_seq ?? 0));
     socket.deliver({ type: "resumed", re: id, data: { ...this.joinedData(), replay, latest_seq: this.seq } });
     if (replay) for (const message of missed) socket.deliver(message);
+  }
+
+  /** `POST /v1/join`: a hello and offers; the same hello begins nothing anew. Returns the answer's lines. */
+  visit(lines) {
+    this.received.push(...lines);
+    const [hello, ...offers] = lines.map((line) => JSON.parse(line));
+    const error = this.refuse(hello.type, hello.data);
+    if (error) return [JSON.stringify({ type: "error", re: hello.id, data: error })];
+    if (hello.id !== this.#helloId) {
+      this.#helloId = hello.id;
+      this.#resumes += 1;
+      this.seq = 0;
+      this.unacknowledged = [];
+      this.notify("joined", this.joinedData(), hello.id);
+    }
+    for (const offer of offers) {
+      if (!this.unacknowledged.some(({ re }) => re === offer.id)) this.#request(offer);
+    }
+    return this.unacknowledged.map((message) => JSON.stringify(message));
   }
 
   #request({ type, id, data }) {

@@ -87,6 +87,7 @@ function showLobby(error) {
     },
   });
   show("lobby", lobby);
+  Witness.prepare();
   void lobby.start();
 }
 

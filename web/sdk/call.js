@@ -2,7 +2,8 @@ import { AudioProtection } from "./audio_protection.js";
 import { Timer } from "./clock.js";
 import { connectionStatus } from "./connection.js";
 import { canDeflate } from "./deflate.js";
-import { cameraConstraints, deviceError, microphoneConstraints } from "./devices.js";
+import { cameraConstraints, microphoneConstraints, openTrack } from "./devices.js";
+import { EarlyOffer } from "./early_offer.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError } from "./errors.js";
 import { DTLS_SERVER, KIND_OF, LAYERS, MAX_TEXT, PROTECTION, RECORDING, SDP_DEFLATE } from "./protocol.js";
@@ -107,6 +108,7 @@ export class Call extends Emitter {
   #udpReturn;
   #statsTimer;
   #initial;
+  #early;
   /** @type {ConnectionStatus} */
   #connection;
 
@@ -131,6 +133,7 @@ export class Call extends Emitter {
     this.#initial = initial;
     this.#signal = signal;
     this.#media = media;
+    this.#early = new EarlyOffer({ media, failed: (error) => this.#report(error) });
     this.#statsTimer = new Timer(clock);
     this.#sizes = view && new SizeWatch({ clock, view, say: (tracks) => this.#saySizes(tracks) });
     this.#recovery = new MediaRecovery(clock, (remedy) => this.#remedy(remedy));
@@ -237,6 +240,15 @@ export class Call extends Emitter {
       trackId, delayMs: this.#protection.heldMs(receiver),
     }));
     return { steering: this.#protection.steering, sending, receiving };
+  }
+
+  /** Makes the first offer before the call is joined. */
+  offerEarly() {
+    for (const [source, track] of /** @type {[Source, MediaStreamTrack | null][]} */ (Object.entries(this.#initial.tracks))) {
+      if (track) this.#watch(source, track);
+    }
+    this.#early.make(this.#initial, this.#recording !== null, () => this.#joined);
+    this.#initial = { tracks: {}, muted: [] };
   }
 
   /** Whether the call is recorded; null where the server never said so. */
@@ -463,8 +475,12 @@ export class Call extends Emitter {
     if (data.replay && !first) return;
     this.#watching.startOver();
     this.#roster.replace(data);
-    if (first) this.#prepare(data);
-    this.#media.setLines(data.lines);
+    if (first && this.#early.made) {
+      this.#early.joined(data, this.#roster.ownTracks);
+    } else {
+      if (first) this.#prepare(data);
+      this.#media.setLines(data.lines);
+    }
     if (how === "rejoined") this.#media.rebuild().catch((error) => this.#report(error));
     if (first) this.#measureLater();
   }
@@ -607,6 +623,9 @@ export class Call extends Emitter {
       trackId ? [{ track_id: trackId, participant_id: this.selfId, kind: KIND_OF[source], source, muted }] : [],
     );
     this.#roster.setOwnTracks(own);
+    for (const source of this.#early.takeToMute(own.map((track) => track.source))) {
+      this.setMuted(source, true).catch((error) => this.#report(error));
+    }
     this.#carry();
     this.emit("media", undefined);
   }
@@ -648,7 +667,8 @@ export class Call extends Emitter {
   #refresh() {
     const media = this.#mediaState;
     if (media === "connected") this.#hadMedia = true;
-    this.#recovery.media(media, this.#serverMedia === "failed");
+    // An early offer waits for the hello, which is nothing to recover from.
+    if (this.#joined) this.#recovery.media(media, this.#serverMedia === "failed");
     const status = connectionStatus(this.#signal.status, media, this.#hadMedia);
     const before = this.#connection;
     this.#connection = status;
@@ -768,19 +788,4 @@ export class Call extends Emitter {
     this.#red?.giveUp();
     this.#media.rebuild().catch((error) => this.#report(error));
   }
-}
-
-/**
- * @param {MediaStreamConstraints} constraints
- * @returns {Promise<MediaStreamTrack>}
- */
-async function openTrack(constraints) {
-  try {
-    const stream = await navigator.mediaDevices.getUserMedia(constraints);
-    const track = stream.getTracks()[0];
-    if (track) return track;
-  } catch (error) {
-    throw deviceError(error);
-  }
-  throw new WitnessError("device_missing", "the device gave no track");
 }

@@ -159,3 +159,20 @@ export async function openScreen() {
   if ("contentHint" in screen) screen.contentHint = "detail";
   return { screen, screenAudio: stream.getAudioTracks()[0] ?? null };
 }
+
+/**
+ * Opens one device.
+ *
+ * @param {MediaStreamConstraints} constraints
+ * @returns {Promise<MediaStreamTrack>}
+ */
+export async function openTrack(constraints) {
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia(constraints);
+    const track = stream.getTracks()[0];
+    if (track) return track;
+  } catch (error) {
+    throw deviceError(error);
+  }
+  throw new WitnessError("device_missing", "the device gave no track");
+}

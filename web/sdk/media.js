@@ -114,6 +114,22 @@ export class Media extends Emitter {
   }
 
   /**
+   * Offers before the server has said what it wants: everything prepared, and as many receiving lines.
+   *
+   * @param {Lines} lines
+   * @returns {Promise<void>} Settles with the answer.
+   */
+  async offerEarly(lines) {
+    this.#lines = { ...lines };
+    await this.#queue.request();
+  }
+
+  /** Whether the offers so far have as many receiving lines. @param {Lines} lines */
+  has(lines) {
+    return lines.audio <= this.#lines.audio && lines.video <= this.#lines.video;
+  }
+
+  /**
    * Makes a track part of the next offer, without asking for one.
    *
    * @param {Source} source
@@ -141,6 +157,11 @@ export class Media extends Emitter {
     }
     this.prepare(source, track, muted);
     await this.#queue.request();
+  }
+
+  /** Takes a source out of what the next peer connection offers. @param {Source} source */
+  withdraw(source) {
+    this.sending.delete(source);
   }
 
   /** @param {Source} source */

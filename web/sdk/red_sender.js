@@ -22,6 +22,29 @@ export function openRedWorker() {
   return openWorker();
 }
 
+/**
+ * A worker that is loaded before it is needed: scripts of a worker are fetched when it is made, and an offer that has to
+ * wait for them on a bad network goes out late, or without copies.
+ *
+ * @typedef {{ worker: WorkerLike | null, isReady: boolean }} LoadedWorker
+ *
+ * @param {() => WorkerLike | null} [open]
+ * @returns {LoadedWorker}
+ */
+export function loadRedWorker(open = openRedWorker) {
+  /** @type {LoadedWorker} */
+  const loaded = { worker: open(), isReady: false };
+  const { worker } = loaded;
+  if (!worker) return loaded;
+  worker.onmessage = ({ data }) => {
+    if (data.ready) loaded.isReady = true;
+  };
+  worker.onerror = () => {
+    loaded.worker = null;
+  };
+  return loaded;
+}
+
 /** A worker for uploads that an earlier page left behind. @returns {WorkerLike | null} */
 export function openWorker() {
   if (typeof Worker !== "function") return null;
@@ -68,19 +91,20 @@ export class RedSenders {
    * @param {object} parts
    * @param {import("./clock.js").Clock} parts.clock
    * @param {WorkerLike | null} parts.worker
+   * @param {boolean} [parts.isReady] It has said so already.
    * @param {(worker: any, options: object) => any} [parts.makeTransform]
    * @param {() => RTCRtpCodec[] | null} [parts.codecs] For audio, with RED among them; else null.
    */
-  constructor({ clock, worker, makeTransform = makeScriptTransform, codecs = redCapability }) {
+  constructor({ clock, worker, isReady = false, makeTransform = makeScriptTransform, codecs = redCapability }) {
     this.#worker = worker;
     this.#codecs = codecs;
     this.#makeTransform = makeTransform;
     this.#patience = new Timer(clock);
     if (!worker) return;
-    this.state = "loading";
+    this.state = isReady ? "ready" : "loading";
     worker.onmessage = ({ data }) => this.#hear(data);
     worker.onerror = () => this.#settle("off");
-    this.#patience.set(RedSenders.PATIENCE_MS, () => this.#settle("off"));
+    if (!isReady) this.#patience.set(RedSenders.PATIENCE_MS, () => this.#settle("off"));
   }
 
   /** Resolves when it is known whether the worker can be used. @returns {Promise<void>} */

@@ -1,5 +1,6 @@
 import { Timer } from "./clock.js";
 import { Connector, discard } from "./connector.js";
+import { Courier } from "./courier.js";
 import { Emitter } from "./emitter.js";
 import { WitnessError, consequence } from "./errors.js";
 import { Inbox } from "./inbox.js";
@@ -46,6 +47,10 @@ const REQUEST_TIMEOUT_MS = 20_000;
 const FIRST_CONTACT_MS = 30_000;
 /** How long to try with a token in hand, which can join anew when the place is gone. */
 const GIVE_UP_MS = 600_000;
+/** A call that was joined by a request and has no socket for this long says so. */
+const ALONE_MS = 15_000;
+/** Offers that are carried with a hello at most, the newest. */
+const CARRIED = 4;
 /** Messages longer than this are refused unread when they come too soon. */
 const UNREAD_CHARACTERS = 4096;
 /** Pings and reports aren't added to a socket that has this much to send already. */
@@ -63,6 +68,12 @@ export class Signal extends Emitter {
   #socket = null;
   #established = false;
   #greetingId = "";
+  /** Of the `join` that is being said, by whatever way. */
+  #helloId = "";
+  /** Of the `join` this participation began with. */
+  #joinedBy = "";
+  /** Joined by a request: there was no socket yet. */
+  #early = false;
   /** @type {string | null} */
   #resumeToken = null;
   #everJoined = false;
@@ -83,9 +94,12 @@ export class Signal extends Emitter {
    * @param {string} parts.idPrefix
    * @param {Identity} parts.identity
    * @param {() => boolean} [parts.mediaFlows] Then the server keeps the place for longer.
+   * @param {import("./courier.js").Post | null} [parts.post] Joins by requests, too; null: by the socket alone.
    */
-  constructor({ url, clock, open, store, idPrefix, identity, mediaFlows = () => false }) {
+  constructor({ url, clock, open, store, idPrefix, identity, mediaFlows = () => false, post = null }) {
     super();
+    this.#courier = post && new Courier({ clock, post, heard: (lines) => this.#heardByRequest(lines) });
+    this.#alone = new Timer(clock);
     this.#mediaFlows = mediaFlows;
     this.#url = url;
     this.#clock = clock;
@@ -113,10 +127,13 @@ export class Signal extends Emitter {
   #giveUp;
   #greetingTimer;
   #connector;
+  #courier;
+  #alone;
 
   /** Connects and joins. The outcome is the first `joined` or `closed` event. */
   join() {
     this.#begin();
+    this.#carry();
   }
 
   /**
@@ -152,6 +169,7 @@ export class Signal extends Emitter {
     if (this.status.state === "closed") throw new WitnessError("closed", "the call is over");
     const { request, reply } = this.#outbox.add(type, data, timeoutMs);
     if (this.#established) this.#transmit(request);
+    else if (this.#early && type === "offer") this.#carry();
     return reply;
   }
 
@@ -167,7 +185,7 @@ export class Signal extends Emitter {
 
   /** The browser says the network is back, or changed. */
   networkChanged() {
-    if (this.status.state === "open") {
+    if (this.#established && this.status.state === "open") {
       this.#pingAt = this.#clock.now();
       this.#send({ type: "ping", data: {} });
       // An answer within one round trip stops it; on a path that changed there will be none.
@@ -193,7 +211,9 @@ export class Signal extends Emitter {
   /** Leaves for good: tells the server if it can be reached, and closes. */
   leave() {
     if (this.status.state === "closed") return;
-    if (this.#established) this.#send({ type: "leave", id: this.#outbox.nextId(), data: {} });
+    const leave = { type: "leave", id: this.#outbox.nextId(), data: {} };
+    if (this.#established) this.#send(leave);
+    else if (this.#early) this.#courier?.last([JSON.stringify(this.#hello()), JSON.stringify(leave)]);
     this.close(new WitnessError("left", "left the call"));
   }
 
@@ -202,6 +222,8 @@ export class Signal extends Emitter {
     if (this.status.state === "closed") return;
     this.#dropSocket();
     this.#connector.stop();
+    this.#courier?.stop();
+    this.#alone.clear();
     this.#tick.clear();
     this.#giveUp.clear();
     this.#store.clear();
@@ -215,7 +237,7 @@ export class Signal extends Emitter {
 
   /** @param {SocketLike} socket */
   #adopt(socket) {
-    this.#retrying();
+    if (!this.#early) this.#retrying();
     this.#dropSocket();
     this.#socket = socket;
     this.#heardAt = this.#clock.now();
@@ -226,19 +248,94 @@ export class Signal extends Emitter {
   }
 
   #greet() {
-    this.#greetingId = this.#outbox.nextId();
     this.#greetingTimer.set(GREETING_PATIENCE_MS, () => {
       this.#connector.start();
       this.#greetingTimer.set(GREETING_TIMEOUT_MS - GREETING_PATIENCE_MS, () => this.#reconnect());
     });
     if (this.#resumeToken) {
+      this.#greetingId = this.#outbox.nextId();
       const data = { resume_token: this.#resumeToken, last_seq: this.#everJoined ? this.#inbox.last : null };
       this.#send({ type: "resume", id: this.#greetingId, data });
       return;
     }
+    // A hello that requests carry, too, is the same one; joining anew is another.
+    if (this.#everJoined || !this.#helloId) this.#helloId = this.#outbox.nextId();
+    this.#greetingId = this.#helloId;
+    this.#send(this.#hello());
+    if (this.#everJoined) return;
+    // The answer needn't be waited for.
+    for (const request of this.#outbox.unanswered()) {
+      if (request.type === "offer") this.#transmit(request);
+    }
+  }
+
+  /** The `join`. */
+  #hello() {
     const { token, language, autoSubscribe } = this.#identity;
-    const data = { token, client: CLIENT, language, auto_subscribe: autoSubscribe };
-    this.#send({ type: "join", id: this.#greetingId, data });
+    return { type: "join", id: this.#helloId, data: { token, client: CLIENT, language, auto_subscribe: autoSubscribe } };
+  }
+
+  /** Says by requests what waits for the socket and is part of joining. */
+  #carry() {
+    if (!this.#courier || this.#established || this.status.state === "closed") return;
+    const offers = () => this.#outbox.unanswered().filter(({ type }) => type === "offer").slice(-CARRIED);
+    if (this.#everJoined && (!this.#early || offers().length === 0)) {
+      this.#courier.stop();
+      return;
+    }
+    if (!this.#helloId) this.#helloId = this.#outbox.nextId();
+    this.#courier.start(() => [
+      JSON.stringify(this.#hello()), ...offers().map(({ type, id, data }) => JSON.stringify({ type, id, data })),
+    ]);
+  }
+
+  /** @param {string[]} lines What the server answered to a request. */
+  #heardByRequest(lines) {
+    for (const line of lines) {
+      const message = parseMessage(line);
+      if (!message || this.status.state === "closed" || this.#established) continue;
+      if (message.re === this.#helloId && message.type === "joined") {
+        if (!this.#everJoined) this.#enter(message);
+      } else if (message.type === "error" && !this.#everJoined) {
+        // What may pass is tried again by the socket.
+        const error = WitnessError.fromMessage(message.data);
+        if (message.re === this.#helloId && consequence(error.code) === "final") this.close(error);
+        else this.#courier?.stop();
+        return;
+      } else if (message.seq !== undefined && this.#everJoined) {
+        this.#take(message);
+      }
+    }
+    this.#carry();
+  }
+
+  /** @param {Incoming} message The reply to the hello, which came before there was a socket. */
+  #enter(message) {
+    const data = /** @type {Joined} */ (/** @type {unknown} */ (message.data));
+    this.#early = true;
+    this.#everJoined = true;
+    this.#joinedBy = this.#helloId;
+    this.#learn(message, data);
+    this.#alone.set(ALONE_MS, () => {
+      this.#early = false;
+      this.#carry();
+      this.#retrying();
+    });
+    this.save();
+    this.#setOpen();
+    this.emit("joined", { data, how: "joined" });
+  }
+
+  /**
+   * @param {Incoming} message
+   * @param {Joined} data
+   */
+  #learn(message, data) {
+    if (message.seq !== undefined) this.#inbox.accept(message.seq);
+    this.#resumeToken = data.resume_token;
+    this.#participantId = data.participant_id;
+    this.#roomId = data.room_id;
+    this.#windowS = data.resume_window_s ?? this.#windowS;
   }
 
   /** @param {SocketLike} socket */
@@ -251,7 +348,7 @@ export class Signal extends Emitter {
     // A socket that broke before it was of use counts as a failed attempt.
     const wasOfUse = this.#established;
     this.#dropSocket();
-    this.#retrying();
+    if (!this.#early) this.#retrying();
     this.#connector.start(wasOfUse ? 0 : this.#connector.nextDelayMs());
   }
 
@@ -339,11 +436,16 @@ export class Signal extends Emitter {
       this.#refused(WitnessError.fromMessage(message.data));
       return;
     }
+    this.#take(message);
+    if (this.#inbox.ackDue) this.#acknowledge();
+  }
+
+  /** @param {Incoming} message Neither the reply to the hello nor a `bye`. */
+  #take(message) {
     if (message.seq !== undefined && !this.#inbox.accept(message.seq)) return;
     if (message.re !== undefined) this.#settle(message.re, message);
     else if (message.type === "error" && message.data.code === "rate_limited") this.#repeatLong(message.data);
     else if (message.type !== "pong") this.emit("notice", message);
-    if (this.#inbox.ackDue) this.#acknowledge();
   }
 
   /**
@@ -387,26 +489,28 @@ export class Signal extends Emitter {
   #welcome(message) {
     const data = /** @type {Joined} */ (/** @type {unknown} */ (message.data));
     const resumed = message.type === "resumed";
+    // A request had brought this reply already, and the socket brings it again.
+    const known = !resumed && this.#everJoined && message.re === this.#joinedBy;
     this.#greetingTimer.clear();
     this.#connector.stop();
-    if (!resumed) {
-      this.#inbox = new Inbox();
+    this.#courier?.stop();
+    this.#alone.clear();
+    this.#early = false;
+    if (!resumed && this.#everJoined && !known) {
       this.#outbox.rejectAll(new WitnessError("connection_lost", "the call was joined anew"));
     }
-    if (message.seq !== undefined) this.#inbox.accept(message.seq);
+    if (!resumed && !known) this.#inbox = new Inbox();
+    this.#learn(message, data);
     if (resumed && !data.replay) this.#inbox = new Inbox(data.latest_seq ?? this.#inbox.last);
-    this.#resumeToken = data.resume_token;
-    this.#participantId = data.participant_id;
-    this.#roomId = data.room_id;
-    this.#windowS = data.resume_window_s ?? this.#windowS;
     const how = resumed ? "resumed" : this.#everJoined ? "rejoined" : "joined";
+    if (!resumed) this.#joinedBy = message.re ?? "";
     this.#everJoined = true;
     this.#established = true;
     this.#pingAt = this.#heardAt;
     // Until something follows the reply, the server can't know that the new token arrived.
     this.#acknowledge();
     this.#setOpen();
-    this.emit("joined", { data, how });
+    if (!known) this.emit("joined", { data, how });
     for (const request of this.#outbox.unanswered()) {
       if (request.deadline === Infinity) this.#transmit(request);
     }
