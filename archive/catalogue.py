@@ -70,6 +70,7 @@ class Query:
 
     Attributes:
         session: an id, or its beginning.
+        room_begins: with what the room's name begins.
         rooms: only these, whatever ``room`` says; ``None``: all.
         since, until: days (UTC) on which the recording began, both included.
         state: one of :data:`STATES`.
@@ -78,6 +79,7 @@ class Query:
 
     session: str | None = None
     room: str | None = None
+    room_begins: str | None = None
     order: str | None = None
     customer: str | None = None
     participant: str | None = None
@@ -309,9 +311,10 @@ def _clauses(query: Query, today: date) -> tuple[list[str], list[object]]:
         if value is not None:
             clauses.append(f"{column} = ?")
             values.append(value)
-    if query.session is not None:
-        clauses.append("substr(session, 1, ?) = ?")
-        values += [len(query.session), query.session]
+    for column, begins in (("session", query.session), ("room", query.room_begins)):
+        if begins is not None:
+            clauses.append(f"substr({column}, 1, ?) = ?")
+            values += [len(begins), begins]
     if query.rooms is not None:
         clauses.append(f"room IN ({', '.join('?' * len(query.rooms))})")
         values += query.rooms
@@ -324,13 +327,18 @@ def _clauses(query: Query, today: date) -> tuple[list[str], list[object]]:
     if query.until is not None:
         clauses.append("substr(started_at, 1, 10) <= ?")
         values.append(query.until.isoformat())
+    _add_state(query.state, today, clauses, values)
+    return clauses, values
+
+
+def _add_state(state: str | None, today: date, clauses: list[str], values: list[object]) -> None:
     held = "session IN (SELECT session FROM hold)"
-    match query.state:
+    match state:
         case None:
             pass
         case "archived" | "deleted":
             clauses.append("state = ?")
-            values.append(query.state)
+            values.append(state)
         case "held":
             clauses.append(f"state = 'archived' AND {held}")
         case "due":
@@ -340,7 +348,6 @@ def _clauses(query: Query, today: date) -> tuple[list[str], list[object]]:
             values += [today.isoformat(), today.isoformat()]
         case _:
             raise QueryError("state must be one of: {states}", states=", ".join(STATES))
-    return clauses, values
 
 
 def _cursor_of(facts: Facts) -> str:

@@ -337,7 +337,7 @@ def _queries(criteria: Criteria) -> Iterator["Query"]:
         yield every
         return
     yield replace(every, session=text)
-    yield replace(every, room=text)
+    yield replace(every, room_begins=text)
     yield replace(every, order=text)
     yield replace(every, customer=text)
 
