@@ -35,7 +35,7 @@ from analytics.speech.vad import (
     VoiceModel,
     load_voice_model,
 )
-from analytics.speech.voice import Profile, VoiceFrame, Voices
+from analytics.speech.voice import Profile, Samples, Voices, level_db
 
 __all__ = ["SecondVoice", "SecondVoiceConfig", "SecondVoiceWatch"]
 
@@ -225,24 +225,30 @@ class SecondVoiceWatch:
             track.voices = Voices()
         for index, probability in enumerate(track.voice.probabilities(chunk)):
             at_us = chunk.pts_us + index * WINDOW_US
-            frame = track.voices.take(chunk.samples[index * WINDOW : (index + 1) * WINDOW])
+            window = chunk.samples[index * WINDOW : (index + 1) * WINDOW]
             is_voice = bool(probability >= self._config.min_probability)
             if is_voice:
                 _note(track.spoke, at_us)
             if self._roles.of(chunk.participant_id) in self._config.listened:
-                found += self._take(chunk.track_id, track, frame, at_us, is_voice=is_voice)
+                found += self._take(chunk.track_id, track, window, at_us, is_voice=is_voice)
+            else:
+                track.voices.skip(window)
         return found
 
     def _take(
-        self, name: str, track: _Track, frame: VoiceFrame, at_us: int, *, is_voice: bool
+        self, name: str, track: _Track, window: Samples, at_us: int, *, is_voice: bool
     ) -> list[Finding]:
-        track.levels_db.append(frame.level_db)
+        level = level_db(window)
+        track.levels_db.append(level)
         floor_db = sorted(track.levels_db)[len(track.levels_db) // 10]
-        is_active = frame.level_db > max(floor_db + 8, -65)
-        is_pitched = frame.strength >= 0.6
+        is_active = level > max(floor_db + 8, -65)
         if not is_active and not is_voice:
+            # Taking silence apart is most of the work, and for nothing.
+            track.voices.skip(window)
             track.silent += 1
             return self._ended(name) if track.silent * WINDOW_US >= 300_000 else []
+        frame = track.voices.take(window)
+        is_pitched = frame.strength >= 0.6
         track.silent = 0
         segment = track.segment
         if segment is None:
