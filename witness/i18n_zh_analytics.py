@@ -12,8 +12,18 @@ ANALYTICS: dict[str, str] = {
     ),
     "four clips for a first look, no figures to quote": "只做四个片段，先看一眼，数字不可引用",
     "MINUTES": "分钟",
-    "time in which nothing happens, for false alarms (default: 60)": (
-        "无事件的时长，用于统计误报（默认: 60）"
+    "time in which nothing happens, for false alarms (default: 60; of speech: 0)": (
+        "无事件的时长，用于统计误报（默认: 60；语音: 0）"
+    ),
+    "only clips of this story; may be given again": "只做此情节的片段；可重复给出",
+    "speech only over this channel; may be given again": "语音只经过此信道；可重复给出",
+    "no story {unknown}; there are: {known}": "没有情节 {unknown}；可选: {known}",
+    "no channel {unknown}; there are: {known}": "没有信道 {unknown}；可选: {known}",
+    "{path} lists no sentences talk01, talk02, … to talk with": (
+        "{path} 未列出可用于交谈的句子 talk01、talk02……"
+    ),
+    "{path} lists no {names}, of which it has other forms": (
+        "{path} 未列出 {names}，却列出了它们的其他说法"
     ),
     "makes other clips": "改变片段的种子",
     "clips of what is said instead, of the sentences in this directory": (

@@ -27,8 +27,10 @@ __all__ = [
     "SPEECH_CHANNELS",
     "SPEECH_STORIES",
     "Sentences",
+    "SpeechPlan",
     "make_speech_clip",
     "make_speech_clips",
+    "speech_set",
 ]
 
 SPEECH_CHANNELS: Final = (
@@ -55,10 +57,14 @@ class Sentences:
 
     Attributes:
         texts: what each file says, by its name.
+        of: the sentence that one is another form of (a paraphrase, its opposite, an echo).
+        voices: who speaks; empty where the list doesn't say.
     """
 
     folder: Path
     texts: Mapping[str, str]
+    of: Mapping[str, str] = field(default_factory=dict)
+    voices: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> "Sentences":
@@ -71,9 +77,18 @@ class Sentences:
         try:
             value = json.loads(path.read_text("utf-8"))
             texts = {str(name): str(one["text"]) for name, one in value.items()}
+            of = {str(name): str(one["of"]) for name, one in value.items() if "of" in one}
+            voices = {str(name): str(one.get("voice", "")) for name, one in value.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EvalError("{path} lists no sentences: {cause}", path=path, cause=error) from error
-        return cls(folder, texts)
+        unknown = sorted({other for other in of.values() if other not in texts})
+        if unknown:
+            raise EvalError(
+                "{path} lists no {names}, of which it has other forms",
+                path=path,
+                names=", ".join(unknown),
+            )
+        return cls(folder, texts, of, voices)
 
     def named(self, beginning: str) -> list[str]:
         """Names that begin so and go on with a number, in order."""
@@ -156,21 +171,20 @@ class _Tape:
 
 @dataclass(frozen=True, slots=True)
 class _Story:
+    """What is told, the kinds that its labels are complete for, and the sentences it takes."""
+
     tell: Callable[[_Tape], None]
     scored: frozenset[str]
+    takes: tuple[str, ...] = ()
 
 
 def _statements(kind: str) -> Callable[[_Tape], None]:
     """Every required statement in a node of its own, said so, otherwise, not, or turned round."""
 
     def tell(tape: _Tape) -> None:
-        required = tape.sentences.named("required")
-        for index, name in enumerate(required):
-            spoken = _spoken_for(tape.sentences, kind, index, required)
-            if spoken is None:
-                continue
+        for name, spoken in _spoken_for(tape.sentences, kind):
             text = {"zh": tape.sentences.texts[name]}
-            code = f"{kind}-{name}"
+            code = f"{kind}-{spoken}-{name}"
             start_s = tape.node(code, kind="statement", required_statements=[text])
             tape.say("rm", spoken)
             said = kind in {"required", "paraphrase"}
@@ -182,31 +196,32 @@ def _statements(kind: str) -> Callable[[_Tape], None]:
     return tell
 
 
-def _spoken_for(sentences: Sentences, kind: str, index: int, required: Sequence[str]) -> str | None:
+def _spoken_for(sentences: Sentences, kind: str) -> list[tuple[str, str]]:
+    """Statements, each with the sentence that is said in its place."""
+    required = sentences.named("required")
     match kind:
         case "required":
-            return required[index]
-        case "paraphrase":
-            return sentences.named("paraphrase")[index]
+            return [(name, name) for name in required]
         case "absent":
-            return required[(index + 3) % len(required)]
-    # A sentence that says the opposite of this one, where there is any.
-    opposite = {"required08": "contrary02", "required04": "contrary03", "required05": "contrary04",
-                "required06": "contrary05"}  # fmt: skip
-    return opposite.get(required[index])
+            count = len(required)
+            return [(name, required[(at + 3) % count]) for at, name in enumerate(required)]
+    others = [(sentences.of[name], name) for name in sentences.named(kind) if name in sentences.of]
+    return sorted(others)
 
 
 def _answers(kinds: Mapping[str, tuple[str, Outcome]]) -> Callable[[_Tape], None]:
-    """Questions with answers of some kinds, and with silence."""
+    """Questions with answers of some kinds; ``""`` is silence, which is asked for now and then."""
 
     def tell(tape: _Tape) -> None:
-        questions = tape.sentences.named("question")
+        sentences = tape.sentences
+        questions = sentences.named("question")
+        spoken = {beginning: sentences.named(beginning) for beginning in kinds if beginning}
+        silences = max(2, sum(map(len, spoken.values())) // _PER_SILENCE)
         cases: list[tuple[str | None, tuple[str, Outcome]]] = [
             (name, verdict)
             for beginning, verdict in kinds.items()
-            for name in (tape.sentences.named(beginning) if beginning else [None] * 2)
+            for name in (spoken[beginning] if beginning else [None] * silences)
         ]
-        cases = [(name, _UNCLEAR if name in _HESITANT else verdict) for name, verdict in cases]
         for index, (answer, verdict) in enumerate(cases):
             code = f"answer-{answer or f'silence{index}'}"
             start_s = tape.node(
@@ -214,7 +229,7 @@ def _answers(kinds: Mapping[str, tuple[str, Outcome]]) -> Callable[[_Tape], None
                 kind="question",
                 answer={"speaker": "customer", "lexicon": [], "window_s": _WINDOW_S, "retries": 0},
             )
-            tape.say("rm", questions[index % len(questions)])
+            tape.say("rm", sentences.of.get(answer or "", questions[index % len(questions)]))
             if answer is not None:
                 tape.say("customer", answer)
             tape.wait(max(0.0, _WINDOW_S - (tape.at_s - start_s) + 4))
@@ -253,39 +268,134 @@ def _second_voice(level_db: float) -> Callable[[_Tape], None]:
     return tell
 
 
+def _talk(tape: _Tape) -> None:
+    """A conversation in which nothing happens that has to be said.
+
+    Each keeps a voice, where the sentences were spoken in several.
+    """
+    sentences = tape.sentences
+    said = [
+        name
+        for beginning in ("talk", "careful", "required", "paraphrase")
+        for name in sentences.named(beginning)
+    ]
+    voices = sorted({sentences.voices.get(name, "") for name in said})
+    rows = {
+        "rm": [name for name in said if sentences.voices.get(name, "") == voices[0]],
+        "customer": [
+            name for name in sentences.named("talk") if sentences.voices.get(name, "") == voices[-1]
+        ],
+    }
+    waiting: dict[str, list[str]] = {"rm": [], "customer": []}
+    while tape.at_s < _TALK_S - 10:
+        who = "rm" if tape.rng.random() < _RM_SHARE else "customer"
+        if not waiting[who]:
+            waiting[who] = [str(name) for name in tape.rng.permutation(rows[who])]
+        tape.say(who, waiting[who].pop(), float(tape.rng.uniform(-6, 0)))
+        tape.wait(float(tape.rng.exponential(0.8)))
+    tape.at_s = _TALK_S
+
+
+_TALK_S: Final = 300.0
+_RM_SHARE: Final = 0.6
+_ALARMS: Final = frozenset(
+    {
+        "promise_made",
+        "second_voice",
+        "answer_follows_whisper",
+        "sound_silent",
+        "sound_clipped",
+        "sound_noisy",
+        "speech_too_fast",
+    }
+)
 _YES: Final = {"yes": ("answer_affirmed", Outcome.PASS)}
+_UNCLEAR: Final = ("answer_unclear", Outcome.FAIL)
 _NO: Final = {
     "no": ("answer_refused", Outcome.FAIL),
-    "back": ("answer_unclear", Outcome.FAIL),
+    "hesitant": _UNCLEAR,
+    "reserved": _UNCLEAR,
+    "back": _UNCLEAR,
+    "echo": _UNCLEAR,
     "": ("answer_missing", Outcome.FAIL),
 }
-_UNCLEAR: Final = ("answer_unclear", Outcome.FAIL)
-_HESITANT: Final = frozenset({"no03", "no04", "no07"})
-"""No denials: put off, or a sound."""
+_PER_SILENCE: Final = 10
+_PROMPTED: Final = ("chat", "prompter", "question", "yes")
 _VOICES: Final = frozenset({"second_voice", "answer_follows_whisper"})
 
 SPEECH_STORIES: Final[Mapping[str, _Story]] = {
-    "required": _Story(_statements("required"), _STATEMENTS),
-    "paraphrase": _Story(_statements("paraphrase"), _STATEMENTS),
-    "absent": _Story(_statements("absent"), _STATEMENTS),
-    "contrary": _Story(_statements("contrary"), _STATEMENTS),
-    "yes": _Story(_answers(_YES), _ANSWERS),
-    "no": _Story(_answers(_NO), _ANSWERS),
-    "promises": _Story(_promises, frozenset({"promise_made"})),
-    "prompted": _Story(_second_voice(0.0), _VOICES),
-    "prompted-12dB": _Story(_second_voice(-12.0), _VOICES),
-    "prompted-24dB": _Story(_second_voice(-24.0), _VOICES),
+    "required": _Story(_statements("required"), _STATEMENTS, ("required",)),
+    "paraphrase": _Story(_statements("paraphrase"), _STATEMENTS, ("required", "paraphrase")),
+    "absent": _Story(_statements("absent"), _STATEMENTS, ("required",)),
+    "contrary": _Story(_statements("contrary"), _STATEMENTS, ("required", "contrary")),
+    "yes": _Story(_answers(_YES), _ANSWERS, ("question", "yes")),
+    "no": _Story(_answers(_NO), _ANSWERS, ("question", "no")),
+    "promises": _Story(_promises, frozenset({"promise_made"}), ("promise",)),
+    "prompted": _Story(_second_voice(0.0), _VOICES, _PROMPTED),
+    "prompted-12dB": _Story(_second_voice(-12.0), _VOICES, _PROMPTED),
+    "prompted-24dB": _Story(_second_voice(-24.0), _VOICES, _PROMPTED),
 }
 """What can be told; each once for every channel."""
 
 
-def make_speech_clips(
+_TALK: Final = _Story(_talk, _ALARMS, ("talk",))
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPlan:
+    """A clip that is to be made."""
+
+    story: str
+    channel: SpeechChannel
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the clip."""
+        number = f"-{self.seed:05d}" if self.story == "talk" else ""
+        return f"speech-{self.story}-{self.channel.name}{number}"
+
+
+def speech_set(
     sentences: Sentences,
-    directory: Path,
-    *,
+    clean_minutes: float = 0,
     seed: int = 1,
-    stories: Sequence[str] = tuple(SPEECH_STORIES),
     channels: Sequence[SpeechChannel] = SPEECH_CHANNELS,
+) -> list[SpeechPlan]:
+    """All stories that these sentences can tell, through some channels.
+
+    Args:
+        sentences: those that were spoken.
+        clean_minutes: so much talk as well in which nothing happens, for false alarms.
+        seed: of all that is left to chance.
+        channels: talk goes through them in turn.
+
+    Raises:
+        EvalError: talk is asked for, and there are no sentences for it.
+    """
+
+    def can(story: _Story) -> bool:
+        return all(sentences.named(beginning) for beginning in story.takes)
+
+    plans = [
+        SpeechPlan(story, channel, seed)
+        for channel in channels
+        for story, told in SPEECH_STORIES.items()
+        if can(told)
+    ]
+    talks = round(clean_minutes * 60 / _TALK_S)
+    if talks and not can(_TALK):
+        path = sentences.folder / "sentences.json"
+        raise EvalError("{path} lists no sentences talk01, talk02, … to talk with", path=path)
+    plans += [
+        SpeechPlan("talk", channels[index % len(channels)], seed * 1_000 + index)
+        for index in range(talks)
+    ]
+    return plans
+
+
+def make_speech_clips(
+    sentences: Sentences, plans: Sequence[SpeechPlan], directory: Path
 ) -> Iterator[Clip]:
     """Makes clips and their labels; gives each as it is done.
 
@@ -293,20 +403,17 @@ def make_speech_clips(
         EvalError: a sentence is missing.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for channel in channels:
-        for story in stories:
-            yield make_speech_clip(sentences, story, channel, directory, seed)
+    for plan in plans:
+        yield make_speech_clip(sentences, plan, directory)
 
 
-def make_speech_clip(
-    sentences: Sentences, story: str, channel: SpeechChannel, directory: Path, seed: int
-) -> Clip:
+def make_speech_clip(sentences: Sentences, plan: SpeechPlan, directory: Path) -> Clip:
     """Makes one clip and its label."""
-    told = SPEECH_STORIES[story]
+    story, channel, seed, name = plan.story, plan.channel, plan.seed, plan.name
+    told = _TALK if story == "talk" else SPEECH_STORIES[story]
     tape = _Tape(sentences, np.random.default_rng([seed, len(story)]))
     told.tell(tape)
     tape.wait(6.0)
-    name = f"speech-{story}-{channel.name}"
     tracks = []
     length = 0
     for index, who in enumerate(("rm", "customer")):
