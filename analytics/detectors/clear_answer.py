@@ -361,7 +361,8 @@ class ClearAnswerWatch:
         reply = asked.replies.judge(said.text, question.text)
         config = self._detector.config
         is_unsure = said.confidence is not None and said.confidence < config.min_confidence
-        return Reply.NEAR if is_unsure else reply
+        # A refusal is one even where it was hardly heard: nobody's consent is lost by asking again.
+        return Reply.NEAR if is_unsure and reply is not Reply.NO else reply
 
     def _conclusion(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from analytics.speech.negation import Meaning, asks_either_or, meaning_of, turners
+from analytics.speech.negation import Meaning, asks_either_or, heads, meaning_of, turners
 from analytics.speech.pack import Pack
 from analytics.speech.phrases import Phrase, find
 from analytics.speech.tokens import Token, alike, tokens_of
@@ -16,6 +16,7 @@ _ECHO: Final = 0.75
 _ECHO_OF_QUESTION: Final = 0.5
 _NEAR: Final = 0.6
 _SHORT: Final = 3
+_DENIAL: Final = 8
 _PARTICLES: Final = "的了呀啊"
 _FIRST_PERSON: Final = frozenset({"我", "i"})
 
@@ -96,6 +97,9 @@ class Replies:
             if _has(tokens, lists.reserved):
                 return Reply.RESERVED
             return Reply.HESITANT if tokens[-1].text == "吧" else Reply.YES
+        if not yes and len(tokens) <= _DENIAL and any(is_odd for _, is_odd in heads(tokens, pack)):
+            # 我不想买: no list has every verb, and to take it for a refusal lets nothing through.
+            return Reply.NO
         return (
             Reply.NEAR
             if yes or self._sounds_like_yes(tokens) or self._is_near(tokens)
