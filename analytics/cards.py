@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from analytics.config import AnalyticsConfig
+from analytics.costs import Costs, shipped_costs
 from analytics.detector import (
     AudioNeed,
     Detector,
@@ -40,6 +41,7 @@ def all_cards(registry: Registry, config: AnalyticsConfig) -> dict[str, Any]:
         ``{"detectors": [card, …], "problems": [{"detector": name, "problem": sentence}, …]}``.
     """
     models = config.models()
+    costs = config.measured_costs()
     cards: list[dict[str, Any]] = []
     problems = [
         {"detector": str(error.values.get("detector", "")), "problem": str(error)}
@@ -52,7 +54,8 @@ def all_cards(registry: Registry, config: AnalyticsConfig) -> dict[str, Any]:
         except AnalyticsError as error:
             problems.append({"detector": name, "problem": str(error)})
             continue
-        cards.append(card_of(detector, settings, models, package=registry.origin(name).package))
+        package = registry.origin(name).package
+        cards.append(card_of(detector, settings, models, package=package, costs=costs))
     return {"detectors": cards, "problems": problems}
 
 
@@ -63,11 +66,19 @@ def card_of(
     *,
     package: str,
     manifest: Manifest | None = None,
+    costs: Costs | None = None,
 ) -> dict[str, Any]:
-    """The card of one detector with these settings."""
+    """The card of one detector with these settings.
+
+    Its cost is what the card itself says, else what ``costs`` has (``None``: those that were
+    measured on the reference machine).
+    """
     card = detector.card
     manifest = the_manifest() if manifest is None else manifest
     needs = needs_of(detector, config)
+    costs = shipped_costs() if costs is None else costs
+    cost = card.cpu_ms_per_minute
+    measured = costs.cpu_ms_per_minute.get(detector.name) if cost is None else None
     return {
         "name": detector.name,
         "version": detector.version,
@@ -84,7 +95,8 @@ def card_of(
         "settings": settings_of(config),
         "models": [_model(name, models, manifest) for name in card.models],
         "limits": _text(card.limits),
-        "cpu_ms_per_minute": card.cpu_ms_per_minute,
+        "cpu_ms_per_minute": measured if cost is None else cost,
+        "cost_measured_on": None if measured is None else costs.machine,
     }
 
 

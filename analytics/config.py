@@ -8,6 +8,7 @@ from typing import Any, Final, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from analytics.costs import Costs, read_costs, shipped_costs
 from analytics.detector import Detector, DetectorConfig
 from analytics.errors import DetectorConfigError, DetectorError
 from analytics.host.config import HostConfig, HostSettings
@@ -40,6 +41,11 @@ class AnalyticsConfig(BaseModel):
         " paths.",
     )
 
+    costs: Path | None = Field(
+        default=None,
+        description="What `witness bench analytics --costs FILE` has measured on this machine, for"
+        " the cards; null: what was measured on the reference machine.",
+    )
     enabled: bool = Field(
         default=False, description="Whether detectors watch calls that are recorded."
     )
@@ -73,6 +79,28 @@ class AnalyticsConfig(BaseModel):
             if not path.is_absolute():
                 raise contradiction("must be an absolute path", name)
         return paths
+
+    @field_validator("costs")
+    @classmethod
+    def _costs_can_be_read(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                read_costs(path)
+            except DetectorConfigError as error:
+                raise PydanticCustomError(
+                    "contradiction",
+                    error.template,
+                    {**error.values, "template": error.template},
+                ) from error
+        return path
+
+    def measured_costs(self) -> Costs:
+        """What detectors cost, for their cards.
+
+        Raises:
+            DetectorConfigError: the file that was named has changed into something else.
+        """
+        return shipped_costs() if self.costs is None else read_costs(self.costs)
 
     def host_config(self) -> HostConfig:
         """What a host runs: all detectors of Witness, and those of others that are named here.

@@ -74,6 +74,12 @@ def _add_analytics(actions: "Commands") -> None:
     )
     parser.add_argument("--seconds", type=float, metavar="N", help=t("of it (default: 60)"))
     parser.add_argument("--quick", action="store_true", help=t("10 s of it"))
+    parser.add_argument(
+        "--costs",
+        type=Path,
+        metavar=t("FILE"),
+        help=t("write what each detector costs alone, for its card (analytics.costs)"),
+    )
     add_json(parser)
 
 

@@ -40,10 +40,16 @@ def bench_analytics(arguments: argparse.Namespace) -> int:
     import tempfile
     from pathlib import Path
 
+    from analytics.costs import write_costs
     from analytics.errors import AnalyticsError
     from analytics.eval import material
     from analytics.models.fetch import RegistrySource
-    from witness.bench.analytics import analytics_text, make_film, measure_analytics
+    from witness.bench.analytics import (
+        analytics_text,
+        make_film,
+        measure_analytics,
+        measure_costs,
+    )
     from witness.errors import BenchError
     from witness.i18n import of_error
     from witness.output import Output
@@ -55,12 +61,20 @@ def bench_analytics(arguments: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory() as folder:
             path = arguments.file
             if path is None:
-                path = Path(folder) / "generated.mp4"
+                path = Path(folder) / "generated.mkv"
                 home = material.install_material(RegistrySource(), lambda _: None)
                 make_film(material.video(home), path, seconds)
             result = measure_analytics(config, path, seconds)
+            if arguments.costs is not None:
+                write_costs(measure_costs(config, path, seconds), arguments.costs)
     except AnalyticsError as error:
         raise BenchError(of_error(error)) from error
+    except OSError as error:
+        raise BenchError(
+            t("can't write to {path}: {reason}").format(
+                path=error.filename, reason=error.strerror or error
+            )
+        ) from error
     Output(as_json=arguments.json).write(
         page=str, data=result.to_json, text=lambda: analytics_text(result)
     )

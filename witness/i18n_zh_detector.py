@@ -67,6 +67,12 @@ DETECTOR: dict[str, str] = {
     ),
     "of it (default: 60)": "取其秒数（默认: 60）",
     "10 s of it": "只取 10 秒",
+    "{path} is no measurement of `witness bench analytics --costs`: {cause}": (
+        "{path} 不是 `witness bench analytics --costs` 的测量结果：{cause}"
+    ),
+    "write what each detector costs alone, for its card (analytics.costs)": (
+        "写出每个检测器单独的开销，供说明卡使用（analytics.costs）"
+    ),
     "{count} watched participants on one core (target: {target})": (
         "单核可监看 {count} 位参与者（目标: {target}）"
     ),

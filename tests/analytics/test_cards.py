@@ -1,8 +1,13 @@
 import json
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
 
 from analytics.cards import all_cards, card_of, needs_of, settings_of
 from analytics.config import AnalyticsConfig
+from analytics.costs import Costs, shipped_costs, write_costs
 from analytics.detector import DetectorConfig
 from analytics.models import InstalledModels
 from analytics.registry import WITNESS, Origin, Registry, the_registry
@@ -64,8 +69,6 @@ def test_broken_detectors_are_told_beside_the_cards(tmp_path: Path) -> None:
 
 def test_model_of_a_separate_package_has_no_title(tmp_path: Path) -> None:
     class Foreign(Whole):
-        from dataclasses import replace
-
         card = replace(CARD, models=("smiles",))
 
     card = card_of(
@@ -89,3 +92,53 @@ def test_needs_are_known_without_models() -> None:
 
 def test_settings_of_all_have_their_values() -> None:
     assert settings_of(DetectorConfig(enabled=False))[0]["value"] is False
+
+
+def test_card_tells_what_was_measured_and_where(tmp_path: Path) -> None:
+    path = tmp_path / "costs.json"
+    write_costs(Costs(machine="mine", seconds=60, cpu_ms_per_minute={"transcript": 7.5}), path)
+    origins = [("transcript", Origin(WITNESS, "analytics.detectors.transcript:Transcript"))]
+    config = AnalyticsConfig(models_directory=tmp_path, costs=path)
+    (card,) = all_cards(Registry(origins), config)["detectors"]
+    assert (card["cpu_ms_per_minute"], card["cost_measured_on"]) == (7.5, "mine")
+
+
+def test_card_that_tells_its_own_cost_is_believed(tmp_path: Path) -> None:
+    class Costly(Whole):
+        card = replace(CARD, cpu_ms_per_minute=3.0)
+
+    measured = Costs(machine="mine", seconds=1, cpu_ms_per_minute={Costly.name: 9.0})
+    card = card_of(
+        Costly,  # type: ignore[arg-type]
+        DetectorConfig(),
+        InstalledModels(tmp_path),
+        package="bank",
+        costs=measured,
+    )
+    assert (card["cpu_ms_per_minute"], card["cost_measured_on"]) == (3.0, None)
+
+
+def test_costs_of_the_release_are_of_detectors_that_there_are() -> None:
+    costs = shipped_costs()
+    assert costs.cpu_ms_per_minute.keys() <= set(the_registry().names)
+    assert {"phone", "person_swap", "transcript"} <= costs.cpu_ms_per_minute.keys()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"machine": "m", "seconds": 0, "cpu_ms_per_minute": {}}',
+        '{"machine": "m", "seconds": 1, "cpu_ms_per_minute": {"a": -1}}',
+        '{"machine": "m", "seconds": 1, "cpu_ms_per_minute": {}, "more": 1}',
+    ],
+)
+def test_costs_that_are_none_are_refused_with_their_path(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "costs.json"
+    path.write_text(text)
+    with pytest.raises(ValidationError, match=r"costs\.json"):
+        AnalyticsConfig(costs=path)
+    with pytest.raises(ValidationError, match=r"missing\.json"):
+        AnalyticsConfig(costs=tmp_path / "missing.json")

@@ -5,7 +5,13 @@ import pytest
 
 from analytics.config import AnalyticsConfig
 from analytics.registry import the_registry
-from witness.bench.analytics import analytics_text, make_film, measure_analytics, queue_delays
+from witness.bench.analytics import (
+    analytics_text,
+    make_film,
+    measure_analytics,
+    measure_costs,
+    queue_delays,
+)
 
 
 def test_inputs_that_come_alone_don_t_wait() -> None:
@@ -24,7 +30,7 @@ def test_more_participants_wait_longer_until_the_core_can_t_keep_up() -> None:
 
 
 def test_costs_are_told_by_detector(tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
+    film = tmp_path / "film.mkv"
     rng = np.random.default_rng(1)
     make_film([rng.integers(0, 256, (90, 160, 3), np.uint8) for _ in range(3)], film, 2.0)
     others = {name: {"enabled": False} for name in the_registry().names}
@@ -38,3 +44,21 @@ def test_costs_are_told_by_detector(tmp_path: Path) -> None:
     )
     assert "picture_health" in analytics_text(result)
     assert result.to_json()["target"] == 20
+
+
+def test_cost_of_each_detector_is_measured_alone(tmp_path: Path) -> None:
+    film = tmp_path / "film.mkv"
+    rng = np.random.default_rng(1)
+    make_film([rng.integers(0, 256, (90, 160, 3), np.uint8) for _ in range(3)], film, 9.0)
+    ours = ("picture_health", "required_statements", "clear_answer", "coaching")
+    others = {name: {"enabled": False} for name in the_registry().names if name not in ours}
+    config = AnalyticsConfig(detectors=others, models_directory=tmp_path)
+    costs = measure_costs(config, film, 9.0)
+    # coaching takes findings of others only.
+    assert costs.cpu_ms_per_minute.keys() == {
+        "picture_health",
+        "required_statements",
+        "clear_answer",
+    }
+    assert all(cost > 0 for cost in costs.cpu_ms_per_minute.values())
+    assert costs.machine
