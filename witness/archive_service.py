@@ -65,17 +65,17 @@ class ArchiveCatalogue:
     async def search(self, wanted: ArchiveSearch, rooms: frozenset[str] | None) -> dict[str, Any]:
         """A page of deposits."""
         query = Query(
-            wanted.session,
-            wanted.room,
-            wanted.order,
-            wanted.customer,
-            wanted.participant,
-            None if wanted.from_day is None else date.fromisoformat(wanted.from_day),
-            None if wanted.to_day is None else date.fromisoformat(wanted.to_day),
-            wanted.state,
-            wanted.limit,
-            wanted.cursor,
-            None if rooms is None else tuple(sorted(rooms)),
+            session=wanted.session,
+            room=wanted.room,
+            order=wanted.order,
+            customer=wanted.customer,
+            participant=wanted.participant,
+            since=None if wanted.from_day is None else date.fromisoformat(wanted.from_day),
+            until=None if wanted.to_day is None else date.fromisoformat(wanted.to_day),
+            state=wanted.state,
+            limit=wanted.limit,
+            cursor=wanted.cursor,
+            rooms=None if rooms is None else tuple(sorted(rooms)),
         )
         today = datetime.now(UTC).date()
         try:

@@ -136,16 +136,16 @@ def find(arguments: argparse.Namespace) -> int:
 
     _, archive = _opened(arguments)
     query = Query(
-        arguments.session,
-        arguments.room,
-        arguments.order,
-        arguments.customer,
-        arguments.participant,
-        _day(arguments.since),
-        _day(arguments.until),
-        arguments.state,
-        arguments.limit,
-        arguments.cursor,
+        session=arguments.session,
+        room=arguments.room,
+        order=arguments.order,
+        customer=arguments.customer,
+        participant=arguments.participant,
+        since=_day(arguments.since),
+        until=_day(arguments.until),
+        state=arguments.state,
+        limit=arguments.limit,
+        cursor=arguments.cursor,
     )
     with _said():
         page = archive.search(query)
