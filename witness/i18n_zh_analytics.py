@@ -88,6 +88,7 @@ ANALYTICS: dict[str, str] = {
     "model {name} has no output of {size} numbers": "模型 {name} 没有 {size} 个数的输出",
     # The host of detectors.
     "the package redis is not installed": "未安装 redis 软件包",
+    "another host has taken this one's place": "另一个检测主机已接替本主机",
     "{url} is no URL of Redis": "{url} 不是 Redis 地址",
     "{name} can't be imported: {reason}": "无法导入 {name}: {reason}",
     "{name}: {where}: {reason}": "{name}: {where}: {reason}",
