@@ -49,9 +49,9 @@ class Phase:
     findings_per_s: float
     """Of detectors in the host, taken in and validated."""
     unknown: int
-    """Times that began for which a detector can't say anything."""
+    """Times for which a detector can't say anything, while there is a host; since it came."""
     restarts: int
-    """Detectors that were stopped and started again."""
+    """Detectors that were stopped and started again; since the host came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,8 @@ async def _watching(probe: Probe, *, hanging: bool) -> AsyncIterator[None]:
 
 
 def _unknown(counts: Counter[str]) -> int:
-    return sum(count for name, count in counts.items() if name.startswith("unknown:"))
+    causes = [name for name in counts if name.startswith("unknown:")]
+    return sum(counts[name] for name in causes if name != "unknown:no_host")
 
 
 @contextlib.asynccontextmanager
@@ -218,6 +219,7 @@ async def _phase(
 ) -> Phase:
     progress.say(t("phase: {name}").format(name=t(name)))
     probe.swarm.report(Probe.QUANTILES)
+    began = Counter(await probe.server.ask("findings"))
     async with work:
         before = Counter(await probe.server.ask("findings"))
         interval: Interval = await probe.watch(options.seconds)
@@ -233,7 +235,7 @@ async def _phase(
         packets=interval.forwarded,
         lost=interval.lost,
         findings_per_s=round((after["findings"] - before["findings"]) / interval.seconds, 1),
-        unknown=_unknown(after) - _unknown(before),
-        restarts=after["restarts"] - before["restarts"],
+        unknown=_unknown(after) - _unknown(began),
+        restarts=after["restarts"] - began["restarts"],
         python_share=round((interval.cpu_s - interval.engines_s) / interval.seconds, 3),
     )
