@@ -335,6 +335,7 @@ class Pool:
         return found
 
     async def stop(self) -> None:
-        """Ends all."""
+        """Ends all, also groups that nobody is left in."""
+        everyone = {*self.runners, *self._exiles.values()}
         with contextlib.suppress(ValueError):
-            await asyncio.gather(*(runner.stop() for runner in self.runners))
+            await asyncio.gather(*(runner.stop() for runner in everyone))

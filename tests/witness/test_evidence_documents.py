@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.timeout(300)
 async def test_the_commands_of_the_page_work(tmp_path: Path) -> None:
-    keys, seal, verify, by_openssl, links = shell_blocks("docs/evidence.md")
+    keys, seal, verify, _mutations, by_openssl, links = shell_blocks("docs/evidence.md")
     (tmp_path / "recordings").mkdir()
     record(tmp_path / "recordings", "s1")
     shell = Shell(
@@ -31,9 +31,12 @@ async def test_the_commands_of_the_page_work(tmp_path: Path) -> None:
     said = await shell.run(by_openssl)
     assert said.count("Signature Verified Successfully") == 2
     assert "Time stamp:" in said
-    first, prev, leaf = (await shell.run(links)).splitlines()
+    said = await shell.run(links)
+    first, prev, manifest, leaf, node, root = said.splitlines()[:6]
     assert prev.endswith(first.split()[0])
-    assert re.match(r"[0-9a-f]{64} ", leaf)
+    assert leaf == f"{manifest.split()[0]} in the leaf"
+    assert node == root
+    assert said.count("Signature Verified Successfully") == 2
 
 
 def test_every_code_stands_in_the_table() -> None:
