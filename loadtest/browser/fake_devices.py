@@ -8,10 +8,20 @@ import numpy as np
 
 from loadtest.sources import MEDIA_DIR, load_speech
 
-__all__ = ["PICTURE_SIZE", "write_busy_clip", "write_clip", "write_large_clip", "write_speech"]
+__all__ = [
+    "LARGE_PICTURE_SIZE",
+    "PICTURE_SIZE",
+    "write_busy_clip",
+    "write_clip",
+    "write_large_clip",
+    "write_speech",
+]
 
 PICTURE_SIZE = (352, 288)
 """Width and height of what the file camera gives."""
+
+LARGE_PICTURE_SIZE = (960, 544)
+"""The same of the large one: as small as a camera may be that is sent in three sizes."""
 
 
 def write_clip(target: Path) -> None:
@@ -46,8 +56,8 @@ def write_busy_clip(target: Path) -> None:
 
 
 def write_large_clip(target: Path) -> None:
-    """A bar that wanders through 1,280 × 720 pixels, 15 pictures a second for two seconds."""
-    width, height, frames = 1280, 720, 30
+    """A bar that wanders through a large picture, 15 pictures a second for two seconds."""
+    (width, height), frames = LARGE_PICTURE_SIZE, 30
     ramp = np.linspace(40, 200, width, dtype=np.uint8)
     with target.open("wb") as file:
         file.write(f"YUV4MPEG2 W{width} H{height} F15:1 Ip A1:1 C420jpeg\n".encode())

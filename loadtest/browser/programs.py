@@ -92,8 +92,8 @@ def launch_chromium(
         flags: more command-line flags.
         without: flags that are left out.
         files: camera and microphone are a clip and speech; else Chromium's own pattern and beeps.
-        large: the camera shows 1,280 × 720 pixels.
-        busy: it does, and they are hard to encode.
+        large: the camera shows 960 × 544 pixels.
+        busy: the camera shows 1,280 × 720 pixels that are hard to encode.
     """
     given = [flag for flag in _CHROMIUM_FLAGS if flag not in without]
     if files:

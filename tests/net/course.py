@@ -28,11 +28,19 @@ _HEADINGS = (
 )
 
 
+def is_busy() -> bool:
+    """Whether times would be those of the machine: encoders need processors."""
+    return _load() > _MOST_LOAD
+
+
 def skip_if_busy() -> None:
-    """Skips a measurement that would be one of the machine: encoders need their time."""
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    if load > _MOST_LOAD:
-        pytest.skip(f"{load:.0f} processes wait for each processor; at most {_MOST_LOAD} may")
+    """Skips a measurement that would be one of the machine."""
+    if is_busy():
+        pytest.skip(f"{_load():.0f} processes wait for each processor; at most {_MOST_LOAD} may")
+
+
+def _load() -> float:
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 async def observe(page: CallPage) -> None:
