@@ -216,6 +216,7 @@ class Pool:
         self._runners: dict[str, Runner] = {}
         self._exiles: dict[str, Runner] = {}
         """Detectors that were put out of their group, and where they come from."""
+        self._is_stopped = False
 
     def start(self) -> None:
         """Starts all."""
@@ -243,7 +244,7 @@ class Pool:
 
     def exile(self, runner: Runner, detector: str) -> None:
         """A detector that did harm goes on in a process of its own, after a while."""
-        if detector not in runner.names:
+        if self._is_stopped or detector not in runner.names:
             return
         runner.names = tuple(name for name in runner.names if name != detector)
         delay_s = self.config.limits.backoff_s
@@ -336,6 +337,7 @@ class Pool:
 
     async def stop(self) -> None:
         """Ends all, also groups that nobody is left in."""
+        self._is_stopped = True
         everyone = {*self.runners, *self._exiles.values()}
         with contextlib.suppress(ValueError):
             await asyncio.gather(*(runner.stop() for runner in everyone))
