@@ -175,14 +175,15 @@ PHASES: tuple[tuple[str, _MakeWork], ...] = (
 
 @contextlib.asynccontextmanager
 async def _watching(probe: Probe, *, hanging: bool) -> AsyncIterator[None]:
-    """The host is there, and has said something, before anything is measured."""
+    """The host is there, has said something and has caught what hangs before it is measured."""
     before = Counter(await probe.server.ask("findings"))
     await probe.server.ask("watch", hanging=float(hanging))
     try:
         async with asyncio.timeout(_HOST_S):
             while True:
                 now = Counter(await probe.server.ask("findings"))
-                if now["findings"] > before["findings"] and (now["ready"] or hanging):
+                is_settled = _troubles(now) > _troubles(before) if hanging else now["ready"]
+                if now["findings"] > before["findings"] and is_settled:
                     break
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError as error:
@@ -191,6 +192,10 @@ async def _watching(probe: Probe, *, hanging: bool) -> AsyncIterator[None]:
         yield
     finally:
         await probe.server.ask("unwatch")
+
+
+def _troubles(counts: Counter[str]) -> int:
+    return _unknown(counts) + counts["restarts"]
 
 
 def _unknown(counts: Counter[str]) -> int:
