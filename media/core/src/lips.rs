@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 /// Pictures may come so much later than the voice, and lips stay with it. Much as the voice waits
 /// for its own repairs on bad networks.
 const ALLOWED: Duration = Duration::from_millis(200);
-/// Time between two packets that are looked at.
-const EACH: Duration = Duration::from_millis(50);
-/// Weight of each: together about a second.
-const WEIGHT: f64 = 0.06;
+/// Time between two packets that are looked at: what that needs is in nobody's cache.
+const EACH: Duration = Duration::from_millis(200);
+/// Weight of each: together about two seconds.
+const WEIGHT: f64 = 0.09;
 /// What is given up grows as soon as it should by so much,
 const STEP: Duration = Duration::from_millis(40);
 /// and is taken back once it is too much by so much, a step with each report.
@@ -117,7 +117,7 @@ mod tests {
         for _ in 0..packets {
             assert!(lateness.is_due(now));
             lateness.on_packet(ns, now);
-            assert!(!lateness.is_due(now + ms(49)));
+            assert!(!lateness.is_due(now + EACH - ms(1)));
             now += EACH;
         }
         lateness

@@ -213,7 +213,7 @@ fn a_voice_that_comes_in_time_does_not_wait_for_pictures_that_do_not() {
         world.endpoints[0].client.media.tracks[1].held += ms(20);
         world.run(ms(40));
     }
-    world.run(s(6));
+    world.run(s(9));
     // Pictures are 1.5 s late, and 0.2 are all that receivers make the voice wait for.
     assert!((-0.26..-0.14).contains(&lips_behind(&mut world)), "{}", lips_behind(&mut world));
     let reports = &world.client(1).media.inbound[&8_000].sender_reports;
