@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use media_core::DropReason;
 use media_core::api::{CloseReason, Event, MediaKind, SrtpProfile, TransportState};
-use media_core::netem::{Loss, NetemConfig};
 use support::client::{ClientConfig, DtlsVersion};
 use support::media::TrackConfig;
-use support::{World, good_network};
+use support::{World, lossy};
 
 const GCM_128: dimpl::SrtpProfile = dimpl::SrtpProfile::AEAD_AES_128_GCM;
 const GCM_256: dimpl::SrtpProfile = dimpl::SrtpProfile::AEAD_AES_256_GCM;
@@ -195,10 +194,6 @@ fn dtls_before_a_check_is_ignored() {
     world.deliver(support::Datagram { from, bytes: hello.to_vec() });
     assert!(world.strays.is_empty());
     assert_eq!(world.dropped(DropReason::UnknownSource), 1);
-}
-
-fn lossy(probability: f64) -> NetemConfig {
-    NetemConfig { loss: Loss::Random(probability), ..good_network() }
 }
 
 #[test]

@@ -5,16 +5,12 @@ mod support;
 use std::time::Duration;
 
 use media_core::api::{Command, MediaKind};
-use media_core::netem::{Loss, NetemConfig};
+use media_core::netem::NetemConfig;
 use support::media::TrackConfig;
-use support::{World, consumer_parameters, good_network, opus, producer_parameters};
+use support::{World, consumer_parameters, good_network, lossy, opus, producer_parameters};
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-fn lossy(probability: f64) -> NetemConfig {
-    NetemConfig { loss: Loss::Random(probability), ..good_network() }
 }
 
 fn calm_after(world: &mut World, up: NetemConfig, down: NetemConfig, seconds: u64) {

@@ -7,28 +7,13 @@ use std::time::Duration;
 
 use media_core::DropReason;
 use media_core::api::{Command, Event, Layer, LayerSwitchReason, MediaKind};
-use media_core::netem::{Loss, NetemConfig};
+use media_core::netem::NetemConfig;
 use support::media::TrackConfig;
 use support::simulcast::*;
-use support::{World, good_network};
+use support::{World, good_network, lossy};
 
 fn ms(value: u64) -> Duration {
     Duration::from_millis(value)
-}
-
-fn lossy(probability: f64) -> NetemConfig {
-    NetemConfig { loss: Loss::Random(probability), ..good_network() }
-}
-
-/// Stops the publisher and waits until everything lost was sent again.
-fn settle(world: &mut World) {
-    for track in &mut world.client(0).media.tracks {
-        track.active = false;
-    }
-    for index in 0..world.endpoints.len() {
-        world.set_network(index, good_network(), good_network());
-    }
-    world.run(ms(2_000));
 }
 
 fn plis(world: &mut World) -> Vec<u64> {

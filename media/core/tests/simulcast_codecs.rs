@@ -7,29 +7,13 @@ use std::time::Duration;
 
 use media_core::api::LayerSwitchReason;
 use media_core::codec::vp9::Vp9Descriptor;
-use media_core::netem::{Loss, NetemConfig};
 use support::form::{Form, has_parameter_sets};
 use support::media::{Got, Inbound};
 use support::simulcast::*;
-use support::{World, good_network};
+use support::{World, good_network, lossy};
 
 fn ms(value: u64) -> Duration {
     Duration::from_millis(value)
-}
-
-fn lossy(probability: f64) -> NetemConfig {
-    NetemConfig { loss: Loss::Random(probability), ..good_network() }
-}
-
-/// Stops the publisher and waits until everything lost was sent again.
-fn settle(world: &mut World) {
-    for track in &mut world.client(0).media.tracks {
-        track.active = false;
-    }
-    for index in 0..world.endpoints.len() {
-        world.set_network(index, good_network(), good_network());
-    }
-    world.run(ms(2_000));
 }
 
 /// Whole pictures of one encoding each, in time, and a keyframe after every switch.

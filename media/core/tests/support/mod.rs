@@ -15,7 +15,7 @@ use media_core::api::{
     ExtensionId, ExtensionKind, Fingerprint, IceCredentials, MediaKind, ProducerParameters,
     Snapshot, TransportState,
 };
-use media_core::netem::{Netem, NetemConfig};
+use media_core::netem::{Loss, Netem, NetemConfig};
 use media_core::{
     Certificate, DropReason, EngineCounters, Output, Plane, PlaneConfig, Remote, Stage,
 };
@@ -115,6 +115,11 @@ pub fn test_config() -> PlaneConfig {
 /// A path of 15 ms each way that loses nothing.
 pub fn good_network() -> NetemConfig {
     NetemConfig { delay: Duration::from_millis(15), ..NetemConfig::default() }
+}
+
+/// The same path, losing packets at random.
+pub fn lossy(probability: f64) -> NetemConfig {
+    NetemConfig { loss: Loss::Random(probability), ..good_network() }
 }
 
 impl World {

@@ -8,7 +8,7 @@ use media_core::rtp::SeqNo;
 use super::client::ClientConfig;
 use super::form::Form;
 use super::media::{CLOCK_VIDEO, Got, Inbound, TrackConfig};
-use super::{SUBSCRIBER_EXTENSIONS, World, consumer_parameters, producer_parameters};
+use super::{SUBSCRIBER_EXTENSIONS, World, consumer_parameters, good_network, producer_parameters};
 
 pub const RIDS: [&str; 3] = ["q", "h", "f"];
 pub const PRODUCER: u64 = 11;
@@ -95,6 +95,17 @@ pub fn simulcast_by(form: Form) -> World {
         world.client(0).media.add_track(track, now);
     }
     world
+}
+
+/// Stops the publisher and waits until everything lost was sent again.
+pub fn settle(world: &mut World) {
+    for track in &mut world.client(0).media.tracks {
+        track.active = false;
+    }
+    for index in 0..world.endpoints.len() {
+        world.set_network(index, good_network(), good_network());
+    }
+    world.run(Duration::from_secs(2));
 }
 
 /// The consumer of a subscriber, by index.
