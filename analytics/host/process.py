@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
@@ -123,10 +123,9 @@ class WorkerProcess:
                 if task.done():
                     task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._end()
+            # Killed first: whoever gives up waiting leaves nothing that runs.
+            self.kill()
+            await _to_its_end(self._end(tasks))
             near.close()
             far.close()
 
@@ -198,13 +197,32 @@ class WorkerProcess:
         # Pictures that are shared are nobody's fault.
         return (int(fields[1]) - int(fields[2])) * _PAGE_KIB // 1_024
 
-    async def _end(self) -> None:
-        process = self._process
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._writer is not None:
             self._writer.transport.abort()
-        if process is not None:
-            process.kill()
+        if self._process is not None:
             # Killed, it ends as soon as the kernel has taken back what it had.
-            await asyncio.to_thread(process.wait)
+            await asyncio.to_thread(self._process.wait)
         self._marker.close()
         os.close(self._marker_fd)
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Waits until it is done, however often the waiting is cancelled meanwhile.
+
+    Raises:
+        asyncio.CancelledError: it was; the work is done.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
