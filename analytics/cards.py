@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from analytics.config import AnalyticsConfig
@@ -158,8 +159,9 @@ def _inputs(needs: Needs) -> dict[str, Any]:
 
 def _media(need: VideoNeed | AudioNeed | None) -> dict[str, Any] | None:
     match need:
-        case VideoNeed(rate_hz=rate_hz, height=height, sources=sources):
-            return {"rate_hz": rate_hz, "height": height, "sources": sorted(sources)}
+        case VideoNeed(rate_hz=rate_hz, height=height, sources=sources, burst=burst):
+            told = {"rate_hz": rate_hz, "height": height, "sources": sorted(sources)}
+            return told if burst is None else {**told, "burst": asdict(burst)}
         case AudioNeed(chunk_ms=chunk_ms, sources=sources):
             return {"chunk_ms": chunk_ms, "sources": sorted(sources)}
         case None:

@@ -26,6 +26,7 @@ __all__ = [
     "AudioChunk",
     "AudioNeed",
     "Box",
+    "Burst",
     "Card",
     "Defers",
     "Detector",
@@ -278,12 +279,32 @@ Output: TypeAlias = Finding | Utterance | Heard
 
 
 @dataclass(frozen=True, slots=True)
+class Burst:
+    """More frames for a while.
+
+    Attributes:
+        on: kind of the mark with which it begins, about the same subject.
+        rate_hz: frames a second meanwhile.
+        lasts_s: so long, where the mark's ``within_s`` doesn't say.
+    """
+
+    on: str
+    rate_hz: float
+    lasts_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class VideoNeed:
-    """Frames a second, and the picture height that is enough; smaller layers are not decoded."""
+    """Frames a second, and the picture height that is enough; smaller layers are not decoded.
+
+    Attributes:
+        burst: when more frames are needed; such a detector needs marks.
+    """
 
     rate_hz: float = 2.0
     height: int = 180
     sources: frozenset[str] = frozenset({"camera"})
+    burst: Burst | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _write_page(target: Path, path: Path, found: "Run", loaded: "Loaded") -> None:
     from analytics.filepage import page
     from analytics.filerun import frames_of
+    from analytics.pacing import most_hz
 
     needs = [detector.needs.video for detector in loaded.detectors]
     videos = [need for need in needs if need is not None]
@@ -170,7 +171,7 @@ def _write_page(target: Path, path: Path, found: "Run", loaded: "Loaded") -> Non
         found.clip,
         path.parent,
         refs if videos else [],
-        rate_hz=max((need.rate_hz for need in videos), default=1.0),
+        rate_hz=max((most_hz(need) for need in videos), default=1.0),
         height=max((need.height for need in videos), default=180),
     )
     try:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field
 
 from analytics.detector import (
+    Burst,
     Card,
     DetectorConfig,
     Finding,
@@ -37,11 +38,20 @@ ASKS: Final = ("blink", "turn", "turn_left", "turn_right", "open_mouth")
 """What ``data["ask"]`` of a ``challenge`` may be; left and right as the person sees it."""
 _MAX_OPEN: Final = 4
 _MAX_WITHIN_S: Final = 120.0
+_IDLE_US: Final = 1_500_000
+"""Between two looks at the usual face, however many frames others ask for."""
 
 
 class LivenessHintConfig(DetectorConfig):
     """Settings of ``liveness_hint``."""
 
+    idle_hz: float = Field(
+        default=0.5,
+        gt=0,
+        le=30,
+        description="Frames looked at each second without a challenge: what the face is usually "
+        "like.",
+    )
     rate_hz: float = Field(
         default=5.0,
         gt=0,
@@ -140,8 +150,10 @@ class LivenessHint:
 
     @property
     def needs(self) -> Needs:
-        """Frames of cameras, and challenges."""
-        return Needs(video=VideoNeed(rate_hz=self.config.rate_hz, height=180), marks=True)
+        """Frames of cameras, more of them during a challenge, and challenges."""
+        config = self.config
+        burst = Burst("challenge", config.rate_hz, config.within_s)
+        return Needs(video=VideoNeed(rate_hz=config.idle_hz, height=180, burst=burst), marks=True)
 
     def watch(self, subject: Subject) -> "LivenessHintWatch":
         """Starts to watch a participant."""
@@ -224,7 +236,7 @@ class LivenessHintWatch:
 
     def _look(self, item: VideoFrame) -> list[Finding]:
         idle = not self._open
-        if idle and self._measured_us is not None and item.pts_us - self._measured_us < 2_000_000:
+        if idle and self._measured_us is not None and item.pts_us - self._measured_us < _IDLE_US:
             return []
         config = self._detector.config
         face = largest(self._detector.faces.faces(item, 0.6))

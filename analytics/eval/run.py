@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from analytics.detector import (
     AudioChunk,
@@ -18,15 +18,13 @@ from analytics.detector import (
     Scope,
     Subject,
     Utterance,
-    VideoFrame,
     Watch,
 )
 from analytics.eval.labels import Clip
 from analytics.eval.media import items_of
+from analytics.pacing import Pace, most_hz
 
 __all__ = ["Run", "Said", "run_clip"]
-
-_SLACK_US: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +60,16 @@ class _Watching:
         self.watch = watch
         self.subject = subject
         self.needs = detector.needs
-        self._due_us: dict[str, float] = {}
+        video = detector.needs.video
+        self._pace = None if video is None else Pace(video)
 
     def wants(self, item: Input, sources: dict[str, tuple[str, str]]) -> bool:
         """Whether it is given this."""
         needs = self.needs
         match item:
             case Mark():
+                if self._pace is not None and self._is_about(item.participant_id):
+                    self._pace.note(item)
                 return needs.marks
             case Finding():
                 return item.kind in needs.findings and self._is_about(item.participant_id)
@@ -85,19 +86,11 @@ class _Watching:
             return needs.audio is not None and source in needs.audio.sources
         if needs.video is None or source not in needs.video.sources:
             return False
-        return self._is_due(item, needs.video.rate_hz)
+        return self._pace is not None and self._pace.takes(item.track_id, item.pts_us)
 
     def _is_about(self, participant_id: str) -> bool:
         mine = self.subject.participant_id
         return not mine or not participant_id or participant_id == mine
-
-    def _is_due(self, item: VideoFrame, rate_hz: float) -> bool:
-        due = self._due_us.get(item.track_id, float(item.pts_us))
-        if item.pts_us + _SLACK_US < due:
-            return False
-        step = 1e6 / rate_hz
-        self._due_us[item.track_id] = max(due + step, item.pts_us + step / 2)
-        return True
 
 
 class _Stage:
@@ -195,7 +188,7 @@ def run_clip(
     for need in needs:
         for source in need.video.sources if need.video else ():
             assert need.video is not None
-            video_hz[source] = max(video_hz.get(source, 0.0), need.video.rate_hz)
+            video_hz[source] = max(video_hz.get(source, 0.0), most_hz(need.video))
     height = max((need.video.height for need in needs if need.video), default=180)
     chunk_ms = min((need.audio.chunk_ms for need in needs if need.audio), default=96)
     for item in items_of(clip, directory, video_hz, height, chunk_ms):

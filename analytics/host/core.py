@@ -17,6 +17,7 @@ from analytics.detector import (
     Mark,
     Outcome,
     Utterance,
+    VideoNeed,
     Word,
 )
 from analytics.host.audio import AudioTap, Chunker, Sound
@@ -46,12 +47,12 @@ from analytics.link import (
     Wants,
     to_host,
 )
+from analytics.pacing import Pace
 
 __all__ = ["Host"]
 
 log = logging.getLogger(__name__)
 
-_EARLY_US: Final = 20_000
 _OVERLOADED_TICKS: Final = 3
 """Seconds in a row in which inputs had to go, or none had to."""
 _MEDIA_CAUSES: Final = (
@@ -66,7 +67,7 @@ _Say = Callable[[BaseModel], None]
 class _Watching:
     key: Key
     ids: FindingIds
-    due_us: int = 0
+    pace: Pace
     done_us: int = 0
     """Time of the newest input that was looked at."""
 
@@ -118,6 +119,8 @@ class Host:
         """Detectors that don't get through what they are given."""
         self._shedding = Shedding()
         self._shed_packets = 0
+        self._has_bursts = False
+        """Some watch wants more frames than it usually does."""
 
     def start(self) -> None:
         """Starts the workers and says hello."""
@@ -184,8 +187,16 @@ class Host:
         if not self._watches:
             self.pool.rest()
         self._shed()
+        if self._has_bursts:
+            self._has_bursts = any(self._is_bursting(one) for one in self._watches.values())
+            self._fit_taps()
         self._look_at_media()
         return self.status()
+
+    def _is_bursting(self, watching: _Watching) -> bool:
+        need = self.board.detectors[watching.key.detector].needs.video
+        now_us = self._now_us(watching.key.session_id)
+        return need is not None and watching.pace.rate_hz(now_us) > need.rate_hz
 
     def _look_at_detectors(self) -> None:
         dropped = self.pool.dropped()
@@ -397,6 +408,8 @@ class Host:
         track = self._tracks.pop(track_id, None)
         if track is not None:
             self._taps.pop(track.started.tap, None)
+            for watching in self._watches.values():
+                watching.pace.forget(track_id)
             self.board.session(track.started.session_id).tracks.pop(track_id, None)
 
     def _marked(self, message: Marked) -> None:
@@ -496,7 +509,8 @@ class Host:
         self._numbers += 1
         number = self._numbers
         now_us = self._now_us(key.session_id)
-        self._watches[number] = _Watching(key, FindingIds(self._new_id), done_us=now_us)
+        pace = Pace(self.board.detectors[key.detector].needs.video or VideoNeed(rate_hz=0.0))
+        self._watches[number] = _Watching(key, FindingIds(self._new_id), pace, done_us=now_us)
         self._by_key[key] = number
         subject = self.board.subject(key)
         self.pool.order(key.detector, WatchThis(number, key.detector, subject))
@@ -524,8 +538,9 @@ class Host:
             track.want(bool(needs), self._now_us(track.started.session_id))
             if track.video is not None:
                 videos = [need.video for need in needs if need.video is not None]
-                track.video.rate_hz = max((need.rate_hz for need in videos), default=0.0)
-                track.video.height = max((need.height for need in videos), default=180)
+                track.video.want(
+                    self._rate_hz(track), max((need.height for need in videos), default=180)
+                )
                 if not videos:
                     track.video.reset()
             elif track.audio is not None:
@@ -533,6 +548,14 @@ class Host:
                 track.chunkers = {size: track.chunkers.get(size) or Chunker(size) for size in sizes}
                 if not sizes:
                     track.audio.reset()
+
+    def _rate_hz(self, track: TappedMedia) -> float:
+        """Pictures a second that somebody needs now."""
+        now_us = self._now_us(track.started.session_id)
+        needs = [self.board.detectors[name].needs.video for name in self._feeding(track)]
+        rates = [need.rate_hz for need in needs if need is not None]
+        rates += [watching.pace.rate_hz(now_us) for watching, _ in self._fed(track)]
+        return max(rates, default=0.0)
 
     def _decode(self, track: TappedMedia, packet: TapPacket) -> None:
         if track.video is not None and packet.codec != "opus":
@@ -556,11 +579,8 @@ class Host:
         due: dict[str, list[int]] = {}
         for watching, number in self._fed(track):
             need = self.board.detectors[watching.key.detector].needs.video
-            if need is None or picture.pts_us + _EARLY_US < watching.due_us:
-                continue
-            step_us = int(1_000_000 / need.rate_hz)
-            watching.due_us = max(watching.due_us + step_us, picture.pts_us + step_us // 2)
-            due.setdefault(watching.key.detector, []).append(number)
+            if need is not None and watching.pace.takes(started.track_id, picture.pts_us):
+                due.setdefault(watching.key.detector, []).append(number)
         if not due:
             return
         offset = self._frames.put(picture.image)
@@ -697,6 +717,12 @@ class Host:
                 due.setdefault(key.detector, []).append(number)
         if due:
             self.pool.put(item, due)
+        if what == "marks":
+            numbers = [number for found in due.values() for number in found]
+            bursts = sum(self._watches[number].pace.note(item) for number in numbers)
+            if bursts:
+                self._has_bursts = True
+                self._fit_taps()
 
     def _is_allowed_to(self, key: Key, item: Any, what: str) -> bool:
         who = item.participant_id

@@ -71,6 +71,12 @@ class VideoTap:
         self._last_us = 0
         self._asked_us: int | None = None
 
+    def want(self, rate_hz: float, height: int) -> None:
+        """So many pictures a second, so large; more of them from now on, not when they are due."""
+        if rate_hz > self.rate_hz:
+            self._due_us = 0
+        self.rate_hz, self.height = rate_hz, height
+
     def push(self, packet: TapPacket) -> Iterator[Picture]:
         """Takes a packet; gives pictures that are due."""
         if self.rate_hz <= 0:

@@ -1,6 +1,7 @@
 """A network of ONNX, run on one thread."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from analytics.detector import VideoFrame
 from analytics.errors import ModelError
 from analytics.models import ModelFile
+from analytics.models.graph import faster, of_side
 from analytics.models.session import open_session
 
 __all__ = ["Array", "Image", "Network", "open_network", "remembered"]
@@ -57,7 +59,11 @@ class Network:
 
 
 def open_network(
-    file: ModelFile, shape: Sequence[int], outputs: Mapping[str, Sequence[int]]
+    file: ModelFile,
+    shape: Sequence[int],
+    outputs: Mapping[str, Sequence[int]],
+    *,
+    side: int | None = None,
 ) -> Network:
     """Opens a model file and checks that it is the kind of network that the caller can read.
 
@@ -65,6 +71,7 @@ def open_network(
         file: as the index has it.
         shape: of the first input, without the batch.
         outputs: shape of each output that is used, without the batch.
+        side: of the square pictures that it is to take, where that is another one than the file's.
 
     Raises:
         ModelError: it is no network, or one of another kind.
@@ -72,13 +79,17 @@ def open_network(
     import cv2
 
     cv2.setNumThreads(1)
-    network = Network(open_session(file))
+    network = Network(open_session(file, partial(_for_running, side=side)))
     _expect(file, "input", network.input_shape, shape)
     for name, wanted in outputs.items():
         if name not in network.outputs:
             raise ModelError("model {name} has no output {output}", name=file.name, output=name)
         _expect(file, name, network.outputs[name], wanted)
     return network
+
+
+def _for_running(model: bytes, side: int | None) -> bytes:
+    return faster(model if side is None else of_side(model, side))
 
 
 def _expect(

@@ -30,9 +30,15 @@ PERSON: Final = 0
 REMOTE: Final = 65
 PHONE: Final = 67
 _SIDE: Final = 416
+_PART_SIDE: Final = 224
+"""Of a part of a picture, in which what is looked for is large: a quarter of the work."""
 _STRIDES: Final = (8, 16, 32)
 _CLASSES: Final = 80
 _BINS: Final = 11
+_SHAPES: Final = [
+    ((_SIDE // stride) ** 2, size) for size in (_CLASSES, 4 * _BINS) for stride in _STRIDES
+]
+"""Of the outputs: scores of the cells of each stride, then their distances."""
 _PADDING: Final = 114
 _SAME: Final = 0.5
 _MAX_CELLS: Final = 400
@@ -53,7 +59,7 @@ class Thing:
 
 
 def boxes_of_cells(
-    distribution: Array, stride: int, cells: NDArray[np.intp] | None = None
+    distribution: Array, stride: int, cells: NDArray[np.intp] | None = None, side: int = _SIDE
 ) -> Array:
     """Boxes ``(n, 4)`` from a distribution ``(n, 44)`` over distances to the four sides.
 
@@ -63,8 +69,9 @@ def boxes_of_cells(
         distribution: of every cell of a stride, row by row.
         stride: pixels from one cell to the next.
         cells: which are wanted (default: all).
+        side: of the picture, in pixels.
     """
-    grid = _SIDE // stride
+    grid = side // stride
     cells = np.arange(grid * grid) if cells is None else cells
     bins = distribution[cells].reshape(-1, 4, _BINS)
     weights = np.exp(bins - bins.max(axis=-1, keepdims=True))
@@ -97,7 +104,7 @@ def decode(scores: Array, boxes: Array, floor: float = FLOOR) -> list[tuple[int,
 
 
 def prepared(image: Image) -> Array:
-    """A square picture as the network wants it, ``(3, 416, 416)``."""
+    """A square picture as the network wants it, ``(3, side, side)``."""
     import cv2
 
     planes = zip(cv2.split(image)[::-1], _scales(), strict=True)
@@ -111,16 +118,23 @@ def _scales() -> tuple[Array, ...]:
     return tuple((values - mean) / spread for mean, spread in zip(_MEAN, _SPREAD, strict=True))
 
 
-class ObjectModel:
-    """Finds things in a picture or a part of it; some 40 ms each on one core."""
+@dataclass(frozen=True, slots=True)
+class _Sized:
+    """The network for pictures of one side."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        by_shape = {shape[1:]: name for name, shape in network.outputs.items()}
-        cells = [(_SIDE // stride) ** 2 for stride in _STRIDES]
+    network: Network
+    side: int
+
+
+class ObjectModel:
+    """Finds things in a picture, some 30 ms each on one core, or a part of it, some 8 ms."""
+
+    def __init__(self, whole: Network, part: Network | None = None) -> None:
+        self._whole = _Sized(whole, _SIDE)
+        self._part = self._whole if part is None else _Sized(part, _PART_SIDE)
+        by_shape = {shape[1:]: name for name, shape in whole.outputs.items()}
         # Their order differs from one conversion to the next; their shapes don't.
-        self._names = [by_shape[n, _CLASSES] for n in cells]
-        self._names += [by_shape[n, 4 * _BINS] for n in cells]
+        self._names = [by_shape[shape] for shape in _SHAPES]
 
     @classmethod
     def load(cls, file: ModelFile) -> Self:
@@ -129,18 +143,21 @@ class ObjectModel:
         Raises:
             ModelError: it is another one.
         """
-        network = open_network(file, (3, _SIDE, _SIDE), {})
-        shapes = {shape[1:] for shape in network.outputs.values()}
-        for stride in _STRIDES:
-            for size in (_CLASSES, 4 * _BINS):
-                if ((_SIDE // stride) ** 2, size) not in shapes:
-                    raise ModelError(
-                        "model {name} has no output of {cells} by {size}",
-                        name=file.name,
-                        cells=(_SIDE // stride) ** 2,
-                        size=size,
-                    )
-        return cls(network)
+        whole = open_network(file, (3, _SIDE, _SIDE), {})
+        shapes = {shape[1:] for shape in whole.outputs.values()}
+        for cells, size in _SHAPES:
+            if (cells, size) not in shapes:
+                raise ModelError(
+                    "model {name} has no output of {cells} by {size}",
+                    name=file.name,
+                    cells=cells,
+                    size=size,
+                )
+        try:
+            return cls(whole, open_network(file, (3, _PART_SIDE, _PART_SIDE), {}, side=_PART_SIDE))
+        except ModelError:
+            # A conversion of one's own that has its sizes built in.
+            return cls(whole)
 
     def things(self, frame: VideoFrame, part: Region | None = None) -> tuple[Thing, ...]:
         """Things in the frame, or in a part of it, best first; in pixels of the frame."""
@@ -149,18 +166,19 @@ class ObjectModel:
     def in_image(self, image: Image, part: Region | None = None) -> tuple[Thing, ...]:
         """Things in a still picture, or in a part of it."""
         left = top = 0
+        sized = self._whole if part is None else self._part
         if part is not None:
             inside = part.inside(image)
             left, top = int(inside.left), int(inside.top)
             image = image[top : int(np.ceil(inside.bottom)), left : int(np.ceil(inside.right))]
-        fitted = fit(image, _SIDE, _PADDING)
-        outputs = self._network(prepared(fitted.image)[None], self._names)
+        fitted = fit(image, sized.side, _PADDING)
+        outputs = sized.network(prepared(fitted.image)[None], self._names)
         rows, boxes = [], []
         for output, distribution, stride in zip(outputs[:3], outputs[3:], _STRIDES, strict=True):
             # Nearly all cells show nothing: theirs are boxes that nobody asks for.
             cells = np.flatnonzero(output[0].max(axis=1) >= FLOOR)
             rows.append(output[0][cells])
-            boxes.append(boxes_of_cells(distribution[0], stride, cells))
+            boxes.append(boxes_of_cells(distribution[0], stride, cells, sized.side))
         things = []
         for label, box, score in decode(np.concatenate(rows), np.concatenate(boxes)):
             corners = fitted.back(box.reshape(2, 2)) + np.array([left, top], np.float32)

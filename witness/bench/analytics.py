@@ -40,6 +40,7 @@ from analytics.detector import (
 from analytics.eval.labels import Clip
 from analytics.eval.media import items_of
 from analytics.filerun import clip_of, load_detectors
+from analytics.pacing import Pace
 from analytics.registry import the_registry
 from witness.i18n import t
 
@@ -55,7 +56,6 @@ __all__ = [
 TARGET: Final = 20
 _FPS: Final = 7.5
 """Of the lower of two temporal layers of a camera's 15."""
-_EARLY_US: Final = 20_000
 _SIZE: Final = (640, 360)
 
 
@@ -259,18 +259,21 @@ def _begin(detector: Detector) -> Watch:
 class _Watching:
     detector: Detector
     watch: Watch
-    due_us: int = 0
+    pace: Pace | None = None
+    prepares: Prepares | None = None
+
+    def __post_init__(self) -> None:
+        if (video := self.detector.needs.video) is not None:
+            self.pace = Pace(video)
+        if isinstance(self.detector, Prepares):
+            self.prepares = self.detector
 
     def wants(self, item: Input) -> bool:
         """Whether the host would give it this input."""
         needs = self.detector.needs
         match item:
             case VideoFrame():
-                if needs.video is None or item.pts_us + _EARLY_US < self.due_us:
-                    return False
-                step_us = int(1_000_000 / needs.video.rate_hz)
-                self.due_us = max(self.due_us + step_us, item.pts_us + step_us // 2)
-                return True
+                return self.pace is not None and self.pace.takes(item.track_id, item.pts_us)
             case AudioChunk():
                 return needs.audio is not None
             case Utterance() | Heard():
@@ -286,8 +289,8 @@ def _give(watches: Sequence[_Watching], item: Input, costs: _Costs) -> None:
             continue
         detector = one.detector
         began = time.process_time()
-        if isinstance(item, VideoFrame) and isinstance(detector, Prepares):
-            detector.prepare([item])
+        if isinstance(item, VideoFrame) and one.prepares is not None:
+            one.prepares.prepare([item])
         one.watch.process(item)
         costs.by_detector[detector.name] += time.process_time() - began
         while isinstance(detector, Defers) and detector.waiting:

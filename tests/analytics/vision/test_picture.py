@@ -49,3 +49,11 @@ def test_fingerprint_knows_a_picture_again_in_other_light_and_size() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (2, 500), (360, 640)])
 def test_any_picture_has_a_thumbnail(shape: tuple[int, int]) -> None:
     assert thumbnail(frame(np.zeros((*shape, 3), np.uint8))).shape == (96, 160)
+
+
+def test_light_is_that_of_the_middle_of_all_values() -> None:
+    image = np.random.default_rng(3).integers(0, 256, (37, 53)).astype(np.uint8)
+    values = np.sort(image.ravel())
+    cut = len(values) // 100
+    middle = values[cut : len(values) - cut]
+    assert brightness(image) == pytest.approx((middle.mean(), middle.std()))
