@@ -154,6 +154,7 @@ def _inputs(needs: Needs) -> dict[str, Any]:
         "marks": needs.marks,
         "findings": sorted(needs.findings),
         "roles": sorted(needs.roles),
+        "id_photo": bool(needs.id_photo),
     }
 
 

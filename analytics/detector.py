@@ -42,6 +42,7 @@ __all__ = [
     "Outcome",
     "Output",
     "Permission",
+    "Portrait",
     "Prepares",
     "Scope",
     "Severity",
@@ -274,7 +275,19 @@ class Finding:
     words: tuple[Word, ...] = ()
 
 
-Input: TypeAlias = VideoFrame | AudioChunk | Utterance | Heard | Mark | Finding
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """The photo on somebody's identity document, given while the watch goes on.
+
+    Attributes:
+        image: ``(height, width, 3)``, uint8, RGB, upright; forget it as soon as it was looked at.
+    """
+
+    participant_id: str
+    image: NDArray[np.uint8] = field(compare=False, repr=False)
+
+
+Input: TypeAlias = VideoFrame | AudioChunk | Utterance | Heard | Mark | Finding | Portrait
 Output: TypeAlias = Finding | Utterance | Heard
 
 
@@ -324,6 +337,9 @@ class Needs:
         words: utterances, partial ones too, and how far the recogniser has got.
         marks: what happens in the session.
         roles: whose media; empty means everybody's.
+        id_photo: kinds of findings for which the photo on the identity document is needed. It is
+            given with the :class:`Subject`, or later as a :class:`Portrait`, until one of them
+            was said; for watches of participants, with the permission ``IDENTITY``.
     """
 
     video: VideoNeed | None = None
@@ -332,6 +348,7 @@ class Needs:
     marks: bool = False
     findings: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
+    id_photo: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +390,8 @@ class Subject:
 
     Attributes:
         roles: role of each participant known so far, by participant id.
-        id_photo: ``(height, width, 3)`` RGB portrait from the identity document, where given.
+        id_photo: ``(height, width, 3)`` RGB portrait from the identity document, where given and
+            needed.
     """
 
     session_id: str
@@ -381,7 +399,7 @@ class Subject:
     track_id: str = ""
     role: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
-    id_photo: NDArray[np.uint8] | None = None
+    id_photo: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
 class DetectorConfig(BaseModel):

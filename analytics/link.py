@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 __all__ = [
     "MAX_LINE_BYTES",
+    "MAX_PHOTO_BYTES",
+    "MAX_PHOTO_SIDE",
+    "MIN_PHOTO_SIDE",
     "NO_HOST_PREFIX",
     "VERSION",
     "Consents",
@@ -19,6 +22,8 @@ __all__ = [
     "FromHost",
     "Greet",
     "Hello",
+    "IdPhoto",
+    "IdPhotoDone",
     "KeyframeWanted",
     "Marked",
     "Said",
@@ -39,6 +44,12 @@ NO_HOST_PREFIX: Final = "no-host-"
 
 MAX_LINE_BYTES: Final = 65_536
 """Longer lines are refused and counted, by either side."""
+
+MAX_PHOTO_BYTES: Final = 40_000
+"""Of the photo on an identity document: a line has room for it, encoded."""
+MIN_PHOTO_SIDE: Final = 64
+MAX_PHOTO_SIDE: Final = 2_048
+"""Pixels of each side of it."""
 
 _MAX_US: Final = 7 * 86_400 * 1_000_000
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@/-]{0,128}$")]
@@ -118,6 +129,35 @@ class Marked(_Message):
     at_us: _Us
     participant_id: _Name = ""
     data: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class IdPhoto(_Message):
+    """The photo on somebody's identity document, once it may be compared.
+
+    It is said again to a host that comes, until one has said :class:`IdPhotoDone`.
+
+    Attributes:
+        data: JPEG or PNG; empty: there is none any more.
+    """
+
+    type: Literal["id_photo"] = "id_photo"
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+    session_id: _Name
+    participant_id: _Name
+    data: Annotated[bytes, Field(max_length=MAX_PHOTO_BYTES, repr=False)]
+
+
+class IdPhotoDone(_Message):
+    """A photo is needed no more: it was compared, or can't be.
+
+    Attributes:
+        is_readable: false where it could not be decoded.
+    """
+
+    type: Literal["id_photo.done"] = "id_photo.done"
+    session_id: _Name
+    participant_id: _Name
+    is_readable: bool = True
 
 
 class Wants(_Message):
@@ -281,10 +321,11 @@ class Status(_Message):
 
 
 ToHost: TypeAlias = Annotated[
-    Greet | TrackStarted | TrackEnded | Consents | Marked, Field(discriminator="type")
+    Greet | TrackStarted | TrackEnded | Consents | Marked | IdPhoto, Field(discriminator="type")
 ]
 FromHost: TypeAlias = Annotated[
-    Hello | Found | Said | Unknown | Status | KeyframeWanted, Field(discriminator="type")
+    Hello | Found | Said | Unknown | Status | KeyframeWanted | IdPhotoDone,
+    Field(discriminator="type"),
 ]
 
 _TO_HOST: Final[TypeAdapter[Any]] = TypeAdapter(ToHost)

@@ -1,5 +1,6 @@
 """Reports when somebody else has taken a person's place, or isn't who the document shows."""
 
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from analytics.detector import (
     Needs,
     Outcome,
     Permission,
+    Portrait,
     Scope,
     Severity,
     Subject,
@@ -28,7 +30,7 @@ from analytics.models import Models
 from analytics.vision.embedding import likeness, mean
 from analytics.vision.face import Face
 from analytics.vision.geometry import crop, overlap
-from analytics.vision.network import Array
+from analytics.vision.network import Array, Image
 from analytics.vision.picture import gray
 
 __all__ = ["PersonSwap", "PersonSwapConfig"]
@@ -158,12 +160,22 @@ class PersonSwap:
 
     @property
     def needs(self) -> Needs:
-        """Frames of cameras, large enough to compare faces."""
-        return Needs(video=VideoNeed(rate_hz=self.config.rate_hz, height=360))
+        """Frames of cameras, large enough to compare faces, and the document's photo."""
+        return Needs(
+            video=VideoNeed(rate_hz=self.config.rate_hz, height=360),
+            id_photo=frozenset({"id_match", "id_mismatch"}),
+        )
 
     def watch(self, subject: Subject) -> "PersonSwapWatch":
         """Starts to watch a participant."""
         return PersonSwapWatch(self, subject)
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """A photo of a document; no template: it shows no face."""
+
+    template: Array | None
 
 
 class PersonSwapWatch:
@@ -184,10 +196,20 @@ class PersonSwapWatch:
         self._sampled_us: int | None = None
         self._last: Face | None = None
         self._look: Array | None = None
-        self._photo_done = subject.id_photo is None
+        self._photo: _Photo | None = None
+        if subject.id_photo is not None:
+            self._show(subject.id_photo)
+            self._subject = replace(subject, id_photo=None)
+
+    def _show(self, photo: Image) -> None:
+        """Takes the document's photo: its template is enough."""
+        self._photo = _Photo(self._detector.comparer.of_photo(photo))
 
     def process(self, item: Input) -> list[Finding]:
-        """Takes the next frame."""
+        """Takes the next frame, or the document's photo."""
+        if isinstance(item, Portrait):
+            self._show(item.image)
+            return []
         if not isinstance(item, VideoFrame):
             return []
         config = self._detector.config
@@ -210,7 +232,8 @@ class PersonSwapWatch:
         embedding = self._detector.comparer.sample(item, face).embedding
         if len(self._enrolled) < config.enrol_samples:
             return found + self._enrol(item, face, embedding)
-        return found + self._judge(item, face, embedding)
+        found += self._judge(item, face, embedding)
+        return found + self._compare_photo(item, face)
 
     def _is_due(self, at_us: int, *, broke: bool) -> bool:
         config = self._detector.config
@@ -232,16 +255,15 @@ class PersonSwapWatch:
             # Two faces that differ can't both say who it is: begin again with this one.
             self._enrolled = []
         self._enrolled.append(embedding)
-        if len(self._enrolled) < config.enrol_samples or self._photo_done:
+        if len(self._enrolled) < config.enrol_samples:
             return []
         return self._compare_photo(item, face)
 
     def _compare_photo(self, item: VideoFrame, face: Face) -> list[Finding]:
         config = self._detector.config
-        photo = self._subject.id_photo
-        self._photo_done = True
-        assert photo is not None
-        template = self._detector.comparer.of_photo(photo)
+        if self._photo is None:
+            return []
+        template, self._photo = self._photo.template, None
         like = None if template is None else likeness(template, mean(self._enrolled))
         kind, outcome = "id_mismatch", Outcome.UNKNOWN
         if like is not None and like >= config.same_above:

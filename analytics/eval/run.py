@@ -15,6 +15,7 @@ from analytics.detector import (
     Input,
     Mark,
     Output,
+    Portrait,
     Scope,
     Subject,
     Utterance,
@@ -75,6 +76,8 @@ class _Watching:
                 return item.kind in needs.findings and self._is_about(item.participant_id)
             case Utterance() | Heard():
                 return needs.words and self._is_about(item.participant_id)
+            case Portrait():
+                return False
         source, role = sources[item.track_id]
         if needs.roles and role not in needs.roles:
             return False

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from analytics.detector import Mark, Permission, Subject
+from analytics.host.photos import Image
 from analytics.host.wire import Loaded
 from analytics.link import TrackStarted
 
@@ -130,7 +131,7 @@ class Board:
                 found |= {Key(name, session_id, participant_id) for participant_id in refusing}
         return found
 
-    def subject(self, key: Key) -> Subject:
+    def subject(self, key: Key, id_photo: Image | None = None) -> Subject:
         """What a watch is told of what it looks at."""
         people: Mapping[str, Person] = self.session(key.session_id).people
         person = people.get(key.participant_id)
@@ -140,6 +141,7 @@ class Board:
             key.track_id,
             person.role if person else "",
             {participant_id: item.role for participant_id, item in people.items()},
+            id_photo,
         )
 
 

@@ -8,43 +8,49 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from analytics.detector import (
     AudioChunk,
-    Finding,
-    Heard,
     Mark,
-    Outcome,
-    Utterance,
+    Portrait,
     VideoNeed,
-    Word,
 )
 from analytics.host.audio import AudioTap, Chunker, Sound
 from analytics.host.board import Board, Key
 from analytics.host.config import HostConfig
 from analytics.host.frames import Frames
 from analytics.host.ledger import FindingIds, UnknownTimes
+from analytics.host.outputs import (
+    finding_of,
+    found_of,
+    heard_of,
+    said_of,
+    utterance_of,
+    wants_of,
+)
+from analytics.host.photos import PhotoError, Photos, decoded
 from analytics.host.pool import Pool
 from analytics.host.shedding import Shedding
 from analytics.host.tap import TapFormatError, TapPacket, parse_message
 from analytics.host.tracks import TappedMedia, Trouble
 from analytics.host.video import Picture, VideoTap
-from analytics.host.wire import Flush, FrameAt, Loaded, Order, Out, Unwatch, WatchThis
+from analytics.host.wire import Flush, FrameAt, Loaded, Order, Out, Show, Unwatch, WatchThis
 from analytics.link import (
     Consents,
-    Found,
     Greet,
     Hello,
+    IdPhoto,
+    IdPhotoDone,
     KeyframeWanted,
     Marked,
-    Said,
     Status,
     ToHost,
     TrackEnded,
     TrackStarted,
     UnknownCause,
-    Wants,
     to_host,
 )
 from analytics.pacing import Pace
@@ -60,6 +66,8 @@ _MEDIA_CAUSES: Final = (
     UnknownCause.UNDECODABLE,
     UnknownCause.OVERLOADED,
 )
+_FOR_PHOTOS: Final = frozenset({"face", "identity"})
+"""What somebody allows who may be compared with a photo."""
 _Say = Callable[[BaseModel], None]
 
 
@@ -100,6 +108,7 @@ class Host:
         self._clock = clock
         self._numbers = 0
         self._frames = Frames(config.frames_mib << 20)
+        self._photos = Photos()
         self.pool = Pool(config, self._frames, self)
         self._tracks: dict[str, TappedMedia] = {}
         self._taps: dict[int, TappedMedia] = {}
@@ -158,6 +167,8 @@ class Host:
                 self._consents(message)
             case Marked():
                 self._marked(message)
+            case IdPhoto():
+                self._id_photo(message)
 
     def take_tap(self, message: bytes) -> None:
         """Takes a message of the tap; one that is none is counted."""
@@ -380,6 +391,8 @@ class Host:
                 del self._by_key[key]
                 self._forget(number)
                 self.pool.withdraw(key.detector, number)
+        if not person.permissions >= _FOR_PHOTOS:
+            self._photos.drop(session_id, who)
         self.pool.forget(self._is_allowed)
         self._settle(session_id)
         self._fit_taps()
@@ -440,10 +453,37 @@ class Host:
             track.muted = False
             track.expect(message.at_us)
 
+    def _id_photo(self, message: IdPhoto) -> None:
+        """Somebody's document was photographed: watches that need it are given the photo."""
+        session_id, who = message.session_id, message.participant_id
+        if not self.board.person(session_id, who).permissions >= _FOR_PHOTOS:
+            self._refused += 1
+            return
+        self._photos.drop(session_id, who)
+        if not message.data:
+            return
+        try:
+            self._photos.put(session_id, who, decoded(message.data))
+        except PhotoError:
+            self._say(IdPhotoDone(session_id=session_id, participant_id=who, is_readable=False))
+            return
+        for key, number in self._by_key.items():
+            if (key.session_id, key.participant_id) == (session_id, who):
+                photo = self._photo_for(key)
+                if photo is not None:
+                    self.pool.order(key.detector, Show(number, Portrait(who, photo)))
+
+    def _photo_for(self, key: Key) -> NDArray[np.uint8] | None:
+        """The photo of whom a watch is about, if it needs one."""
+        loaded = self.board.detectors[key.detector]
+        is_meant = bool(loaded.needs.id_photo) and "identity" in loaded.permissions
+        return self._photos.get(key.session_id, key.participant_id) if is_meant else None
+
     def _end_session(self, session_id: str, at_us: int) -> None:
         for track_id in list(self.board.session(session_id).tracks):
             self._track_ended(track_id, at_us)
         self.board.end_session(session_id)
+        self._photos.end_session(session_id)
         self._settle(session_id)
         for key in self._unknown.keys(session_id):
             self._unknown.end(key, at_us)
@@ -512,7 +552,7 @@ class Host:
         pace = Pace(self.board.detectors[key.detector].needs.video or VideoNeed(rate_hz=0.0))
         self._watches[number] = _Watching(key, FindingIds(self._new_id), pace, done_us=now_us)
         self._by_key[key] = number
-        subject = self.board.subject(key)
+        subject = self.board.subject(key, self._photo_for(key))
         self.pool.order(key.detector, WatchThis(number, key.detector, subject))
         node = self.board.session(key.session_id).node
         is_meant = node is not None and key.participant_id in ("", node.participant_id)
@@ -633,72 +673,25 @@ class Host:
 
     def _found(self, watching: _Watching, data: dict[str, Any]) -> None:
         key, loaded = watching.key, self.board.detectors[watching.key.detector]
-        kind = str(data.get("kind", ""))
-        start_us, end_us = int(data["start_us"]), int(data["end_us"])
-        if kind not in loaded.kinds or end_us < start_us:
-            raise ValueError(kind)
-        found = Found.model_validate(
-            {
-                **data,
-                "finding_id": watching.ids.name(kind, start_us),
-                "session_id": key.session_id,
-                "detector": key.detector,
-                "detector_version": loaded.version,
-                "participant_id": data.get("participant_id") or key.participant_id,
-                "track_id": data.get("track_id") or key.track_id,
-                "models": loaded.models,
-            }
-        )
+        name = watching.ids.name(str(data.get("kind", "")), int(data["start_us"]))
+        found = found_of(key, loaded, name, data)
         surplus = watching.ids.note(found)
         if surplus is not None:
             self._say(surplus)
         self._say(found)
-        finding = Finding(
-            found.kind,
-            found.start_us,
-            found.end_us,
-            Outcome(found.outcome),
-            found.score,
-            found.participant_id,
-            found.track_id,
-            found.is_open,
-            dict(found.values),
-        )
-        self._give(finding, key.session_id, found.participant_id, found.kind)
+        is_of_photo = found.kind in loaded.needs.id_photo
+        if is_of_photo and self._photos.drop(key.session_id, key.participant_id):
+            self._say(IdPhotoDone(session_id=key.session_id, participant_id=key.participant_id))
+        self._give(finding_of(found), key.session_id, found.participant_id, found.kind)
 
     def _said(self, watching: _Watching, data: dict[str, Any]) -> None:
-        key, loaded = watching.key, self.board.detectors[watching.key.detector]
-        said = Said.model_validate(
-            {
-                **data,
-                "session_id": key.session_id,
-                "detector": key.detector,
-                "detector_version": loaded.version,
-            }
-        )
+        key = watching.key
+        said = said_of(key, self.board.detectors[key.detector], data)
         self._say(said)
-        words = tuple(Word(word.text, word.start_us, word.end_us) for word in said.words)
-        utterance = Utterance(
-            said.participant_id,
-            said.track_id,
-            said.start_us,
-            said.end_us,
-            said.text,
-            words,
-            said.confidence,
-            said.language,
-            said.is_final,
-        )
-        self._give(utterance, key.session_id, said.participant_id, "words")
+        self._give(utterance_of(said), key.session_id, said.participant_id, "words")
 
     def _heard(self, watching: _Watching, data: dict[str, Any]) -> None:
-        heard = Heard(
-            str(data["participant_id"]),
-            str(data["track_id"]),
-            int(data["start_us"]),
-            int(data["end_us"]),
-            bool(data["is_known"]),
-        )
+        heard = heard_of(data)
         self._give(heard, watching.key.session_id, heard.participant_id, "words")
 
     def _give(self, item: Any, session_id: str, participant_id: str, what: str) -> None:
@@ -749,17 +742,6 @@ class Host:
                 host=self._name,
                 run=self.run,
                 detectors={name: item.version for name, item in loaded.items()},
-                wants={name: _wants(item) for name, item in loaded.items()},
+                wants={name: wants_of(item) for name, item in loaded.items()},
             )
         )
-
-
-def _wants(loaded: Loaded) -> Wants:
-    video, audio = loaded.needs.video, loaded.needs.audio
-    return Wants(
-        permissions=loaded.permissions,
-        video_height=None if video is None else video.height,
-        video_sources=frozenset() if video is None else video.sources,
-        audio_sources=frozenset() if audio is None else audio.sources,
-        roles=loaded.needs.roles,
-    )

@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
-from analytics.detector import AudioChunk, Finding, Heard, Mark, Needs, Subject, Utterance
+from analytics.detector import (
+    AudioChunk,
+    Finding,
+    Heard,
+    Mark,
+    Needs,
+    Portrait,
+    Subject,
+    Utterance,
+)
 from analytics.link import UnknownCause
 
 __all__ = [
@@ -32,6 +41,7 @@ __all__ = [
     "Ready",
     "Refused",
     "Setup",
+    "Show",
     "ToWorker",
     "Unwatch",
     "WatchThis",
@@ -72,6 +82,14 @@ class WatchThis:
     watch: int
     detector: str
     subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """A watch is given something that must not be dropped."""
+
+    watch: int
+    item: Portrait
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +136,7 @@ class FrameAt:
 
 
 Item: TypeAlias = FrameAt | AudioChunk | Utterance | Heard | Mark | Finding
-Order: TypeAlias = WatchThis | Flush | Unwatch | Withdraw | tuple[Item, tuple[int, ...]]
+Order: TypeAlias = WatchThis | Show | Flush | Unwatch | Withdraw | tuple[Item, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)

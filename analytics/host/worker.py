@@ -38,7 +38,17 @@ from analytics.detector import (
 )
 from analytics.host.loading import cause_of, installed_models, load_detector
 from analytics.host.orphans import end_with_parent
-from analytics.host.wire import LENGTH, Batch, Flush, FrameAt, Setup, Unwatch, WatchThis, Withdraw
+from analytics.host.wire import (
+    LENGTH,
+    Batch,
+    Flush,
+    FrameAt,
+    Setup,
+    Show,
+    Unwatch,
+    WatchThis,
+    Withdraw,
+)
 
 __all__ = ["Worker", "main"]
 
@@ -121,6 +131,8 @@ class Worker:
             match order:
                 case WatchThis():
                     self._begin(order)
+                case Show():
+                    self._process(order.watch, order.item)
                 case Flush():
                     self._flush(order.watch, order.at_us)
                 case Unwatch():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from analytics.detector import Finding, Outcome, Subject, VideoFrame
+from analytics.detector import Finding, Outcome, Portrait, Subject, VideoFrame
 from analytics.detectors.identity import FaceComparer, Sample, Verdict, Votes
 from analytics.detectors.person_swap import PersonSwap, PersonSwapConfig, PersonSwapWatch
 from analytics.detectors.same_person import SamePerson, SamePersonConfig
@@ -125,6 +125,26 @@ def test_photo_of_the_document_is_compared_once(
 ) -> None:
     found = run(watch(lambda t: 1.0, photo, with_photo=True)[0], 60, frame)
     assert [(f.kind, f.outcome) for _, f in found] == [(kind, outcome)]
+
+
+@pytest.mark.parametrize("at_s", [0, 2, 30])
+def test_photo_that_comes_during_the_call_is_compared_once(at_s: float) -> None:
+    subject, _ = watch(lambda t: 1.0)
+    subject._detector.comparer.photo = 0.6  # type: ignore[attr-defined]
+    portrait = Portrait("p1", np.zeros((8, 8, 3), np.uint8))
+    found = [one for t in np.arange(0, at_s, 0.5) for one in subject.process(frame(float(t)))]
+    found += subject.process(portrait)
+    assert found == []
+    for t in np.arange(at_s, at_s + 20, 0.5):
+        found += subject.process(frame(float(t)))
+    assert [(f.kind, f.outcome) for f in found] == [("id_match", Outcome.PASS)]
+
+
+def test_photo_itself_is_not_kept() -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    comparer = Scripted(lambda _: 1.0, 0.6)
+    subject = PersonSwap(PersonSwapConfig(), comparer).watch(Subject("s1", "p1", id_photo=image))
+    assert subject._subject.id_photo is None
 
 
 def test_templates_are_in_nothing_that_is_said() -> None:

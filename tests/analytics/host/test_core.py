@@ -3,10 +3,11 @@
 from collections import Counter
 from typing import Any
 
-from analytics.detector import Needs, VideoNeed
+from analytics.detector import Burst, Needs, VideoNeed
 from analytics.host.core import Host
 from analytics.host.wire import FrameAt, Loaded, Out, Unwatch, WatchThis
 from analytics.link import Found, Unknown
+from tests.analytics.host.media import Camera
 from tests.analytics.host.scene import Scene, config
 
 IDENTITY = frozenset({"identity"})
@@ -214,3 +215,45 @@ async def test_watches_learn_of_roles_with_the_first_track_if_nobody_told_them()
     desk.orders.given.clear()
     desk.start(who="c", tap=3)
     assert desk.orders.given == [], "once is enough"
+
+
+def frames(desk: Desk, cameras: dict[int, Camera], seconds: float) -> list[FrameAt]:
+    """Those that are handed over while each camera gives 25 a second."""
+    desk.orders.given.clear()
+    for _ in range(round(25 * seconds)):
+        desk.now_us += 40_000
+        for tap, camera in cameras.items():
+            desk.host.take_tap(camera.message(desk.now_us, tap=tap))
+        if desk.now_us % 1_000_000 == 0:
+            desk.host.tick()
+    found = [item for item, _ in desk.orders.given if isinstance(item, FrameAt)]
+    for item in found:
+        desk.orders._pool.frames.release(item.offset)
+    return found
+
+
+async def test_a_watch_of_all_sees_every_camera_at_its_rate() -> None:
+    desk = Desk("d")
+    desk.load("d", needs=Needs(video=VideoNeed(rate_hz=1.0, height=90)))
+    desk.two()
+    given = frames(desk, {1: Camera(), 2: Camera()}, 8)
+    counts = Counter(item.participant_id for item in given)
+    assert set(counts) == {"a", "b"}
+    assert all(7 <= count <= 9 for count in counts.values()), counts
+
+
+async def test_more_pictures_come_for_a_while_to_whom_they_are_about() -> None:
+    desk = Desk("d")
+    burst = Burst("challenge", 5.0, 4.0)
+    needs = Needs(video=VideoNeed(rate_hz=0.5, height=90, burst=burst), marks=True)
+    desk.load("d", scope="participant", needs=needs)
+    desk.two()
+    cameras = {1: Camera(), 2: Camera()}
+    assert len(frames(desk, cameras, 4)) <= 6
+    desk.mark("challenge", who="a", ask="turn", within_s=3)
+    counts = Counter(item.participant_id for item in frames(desk, cameras, 3))
+    assert 14 <= counts["a"] <= 17, counts
+    assert counts["b"] <= 2, counts
+    converted = desk.host._tracks["video-a"].video.converted  # type: ignore[union-attr]
+    assert len(frames(desk, cameras, 6)) <= 9
+    assert desk.host._tracks["video-a"].video.converted - converted <= 9  # type: ignore[union-attr]
