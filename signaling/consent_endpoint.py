@@ -1,13 +1,12 @@
 """Consents over HTTP: for RMs, for systems of the bank, and for participants without a socket."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from sfu.model import Role
+from signaling.asker import Asker, AskerGate
 from signaling.auth import TokenVerifier, is_room_id
 from signaling.clock import Clock
 from signaling.consents import ConsentPermission, Given, Subject
@@ -16,16 +15,12 @@ from signaling.errors import (
     HttpCode,
     RefusedError,
     SessionRefusedError,
-    UnauthorizedError,
 )
 from signaling.json_body import read_json
-from signaling.origin import is_local
 from signaling.problem import problem, token_refused
-from signaling.staff import StaffGate, StaffRole
 
-__all__ = ["Asker", "ConsentEndpoint", "ConsentRecords", "NewConsent"]
+__all__ = ["ConsentEndpoint", "ConsentRecords", "NewConsent"]
 
-_STAFF: Final = frozenset({StaffRole.CRM})
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
@@ -49,25 +44,6 @@ class _Withdrawal(_Strict):
     session_id: _Id | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, and for whom he may.
-
-    Attributes:
-        rooms: the only rooms he may speak of; ``None``: all.
-        participant: the only participant he may speak for; empty: anybody.
-    """
-
-    name: str
-    rooms: frozenset[str] | None
-    participant: str = ""
-
-    def may_speak_for(self, subject: Subject) -> bool:
-        """Whether consents of somebody are his business."""
-        in_reach = self.rooms is None or subject.room_id in self.rooms
-        return in_reach and self.participant in {"", subject.participant_id}
-
-
 class ConsentRecords(Protocol):
     """What keeps consents. Raises :class:`SessionRefusedError`."""
 
@@ -85,8 +61,7 @@ class ConsentEndpoint:
 
     def __init__(self, records: ConsentRecords, verifier: TokenVerifier, clock: Clock) -> None:
         self._records = records
-        self._verifier = verifier
-        self._staff = StaffGate(verifier, clock)
+        self._gate = AskerGate(verifier, clock)
 
     def routes(self) -> list[web.RouteDef]:
         """All addresses."""
@@ -100,7 +75,7 @@ class ConsentEndpoint:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             try:
-                status, told = await handler(request, self._asker(request))
+                status, told = await handler(request, self._gate.asker(request))
             except SessionRefusedError as refused:
                 return problem(refused.status, refused.code, refused.detail)
             except RefusedError as refused:
@@ -108,28 +83,6 @@ class ConsentEndpoint:
             return web.json_response(told, status=status, headers={"Cache-Control": "no-store"})
 
         return serve
-
-    def _asker(self, request: web.Request) -> Asker:
-        """Whoever sent the request: a system of the bank, or somebody with a room's token.
-
-        Raises:
-            UnauthorizedError, RefusedError: no token, or none that is good for this.
-        """
-        try:
-            staff = self._staff.identity(request, _STAFF)
-        except UnauthorizedError as error:
-            if error.cause != "audience":
-                raise
-        else:
-            return Asker(staff.subject, staff.rooms)
-        _, _, token = request.headers.get("Authorization", "").partition(" ")
-        person = self._verifier.verify(
-            token.strip(),
-            now_unix_s=self._staff.clock().unix_s,
-            local=is_local(request.remote, request.headers),
-        )
-        own = "" if person.grant.role is Role.RM else person.participant_id
-        return Asker(person.participant_id, frozenset({person.room_id}), own)
 
     async def _create(self, request: web.Request, asker: Asker) -> tuple[int, dict[str, Any]]:
         wanted = await read_json(request, NewConsent)

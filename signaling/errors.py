@@ -60,6 +60,7 @@ class HttpCode(StrEnum):
     UNKNOWN_SESSION = "unknown_session"
     WRONG_STATE = "wrong_state"
     UNKNOWN_NODE = "unknown_node"
+    NO_CONSENT = "no_consent"
     UNKNOWN_CONSENT = "unknown_consent"
     UNKNOWN_DETECTOR = "unknown_detector"
     NO_VIEW = "no_view"

@@ -24,6 +24,8 @@ from analytics.link import (
     FromHost,
     Greet,
     Hello,
+    IdPhoto,
+    IdPhotoDone,
     KeyframeWanted,
     Marked,
     Said,
@@ -42,7 +44,7 @@ from witness.analytics_limits import Rate
 from witness.analytics_totals import Totals
 from witness.analytics_ways import HostWay
 
-__all__ = ["AnalyticsCalls", "AnalyticsService", "FindingSink"]
+__all__ = ["FOR_PHOTOS", "AnalyticsCalls", "AnalyticsService", "FindingSink", "PhotoDone"]
 
 _LOG = logging.getLogger(__name__)
 _MORE_HELLOS: Final = 4
@@ -50,6 +52,17 @@ _MOST_MALFORMED: Final = 100
 """Lines in a second that are no messages; with more, the host is ended."""
 _MAX_EARLY: Final = 1_024
 """Sessions whose consents are kept before they begin."""
+
+
+FOR_PHOTOS: Final = frozenset({Permission.FACE, Permission.IDENTITY})
+"""What somebody allows whose photo may be compared."""
+
+
+class PhotoDone(Protocol):
+    """Is told that a photo is needed no more."""
+
+    def __call__(self, session_id: str, participant_id: str, *, is_readable: bool) -> None:
+        """Whose, and whether it could be decoded."""
 
 
 class FindingSink(Protocol):
@@ -96,6 +109,9 @@ class AnalyticsCalls(Protocol):
         within a second in the host.
         """
 
+    def id_photo(self, session_id: str, participant_id: str, photo: bytes) -> None:
+        """The photo on somebody's identity document; empty: there is none any more."""
+
     def marked(
         self,
         session_id: str,
@@ -120,6 +136,8 @@ class _Session:
     known: set[str] = field(default_factory=set)
     permissions: dict[str, frozenset[Permission]] = field(default_factory=dict)
     tracks: dict[str, TappedTrack] = field(default_factory=dict)
+    photos: dict[str, bytes] = field(default_factory=dict, repr=False)
+    """Of identity documents, until they were compared."""
     muted: set[str] = field(default_factory=set)
     paused: bool = False
     is_refused: bool = False
@@ -188,6 +206,7 @@ class AnalyticsService:
         refused: lines of the host that were not taken, by reason.
         latest: how the host said it was; ``None`` while there is none.
         totals: counters of all hosts so far.
+        photo_done: told whose photo was compared, or can't be.
     """
 
     def __init__(
@@ -206,6 +225,7 @@ class AnalyticsService:
         self.refused: Counter[str] = Counter()
         self.latest: Status | None = None
         self.totals = Totals(self.detectors)
+        self.photo_done: PhotoDone = lambda *_, **__: None
         self._permissions = permissions or {}
         self._keyframes: dict[int, Rate] = {}
         # A host says hello as each of its detectors is there.
@@ -308,8 +328,22 @@ class AnalyticsService:
                 del self._consents[next(iter(self._consents))]
             return
         session.permissions[participant_id] = permissions
+        if not permissions >= FOR_PHOTOS:
+            session.photos.pop(participant_id, None)
         self._say_consents(session, participant_id)
         self.fit(session)
+
+    def id_photo(self, session_id: str, participant_id: str, photo: bytes) -> None:
+        """The photo on somebody's identity document; without the consents for it, nothing."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return
+        if not photo:
+            session.photos.pop(participant_id, None)
+            self._say_photo(session, participant_id, photo)
+        elif session.permissions.get(participant_id, frozenset()) >= FOR_PHOTOS:
+            session.photos[participant_id] = photo
+            self._say_photo(session, participant_id, photo)
 
     def marked(
         self,
@@ -437,6 +471,10 @@ class AnalyticsService:
             )
         )
 
+    def _say_photo(self, session: _Session, participant_id: str, photo: bytes) -> None:
+        session_id = session.session_id
+        self._say(IdPhoto(session_id=session_id, participant_id=participant_id, data=photo))
+
     def _say_all_consents(self, session: _Session) -> None:
         for participant_id in session.permissions:
             self._say_consents(session, participant_id)
@@ -447,6 +485,8 @@ class AnalyticsService:
             for participant_id, data in session.people.items():
                 self.say_mark(session, "participant.joined", participant_id, data)
             self._say_all_consents(session)
+            for participant_id, photo in session.photos.items():
+                self._say_photo(session, participant_id, photo)
             if session.node is not None:
                 self._say(session.node)
             self.fit(session)
@@ -502,6 +542,14 @@ class AnalyticsService:
                 self._sink.status(message)
             case Found() | Said() | Unknown():
                 self._take_finding(message)
+            case IdPhotoDone():
+                self._take_photo_done(message)
+
+    def _take_photo_done(self, message: IdPhotoDone) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is not None and session.photos.pop(message.participant_id, None) is not None:
+            about = message.session_id, message.participant_id
+            self.photo_done(*about, is_readable=message.is_readable)
 
     def _refresh(self, tap: int) -> None:
         session, track_id = self._taps.get(tap, (None, ""))

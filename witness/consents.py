@@ -20,7 +20,7 @@ from recorder.log import Event, EventLog, read_events
 from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import is_session_id, read_session, rfc3339
 from sfu.model import Role
-from signaling.consent_endpoint import Asker
+from signaling.asker import Asker
 from signaling.consents import AskedFor, ConsentPermission, Given, Subject
 from signaling.errors import ErrorCode, HttpCode, RefusedError, SessionRefusedError
 from witness.consent_texts import texts_json
@@ -82,6 +82,7 @@ class ConsentService:
         changed: told whose consents changed.
         room_changed: told the room whose session began or ended.
         withdrawn: told what was withdrawn, as webhooks have it.
+        room_forgotten: told the room that is closed.
         forgotten: rooms whose consents were forgotten because there were too many.
     """
 
@@ -104,6 +105,7 @@ class ConsentService:
         self.changed: Callable[[Subject], None] = lambda _: None
         self.room_changed: Callable[[str], None] = lambda _: None
         self.withdrawn: Callable[[dict[str, Any]], None] = lambda _: None
+        self.room_forgotten: Callable[[str], None] = lambda _: None
         self.forgotten = 0
 
     # What happens to sessions.
@@ -191,6 +193,7 @@ class ConsentService:
         room = self._rooms.get(room_id)
         if room is not None and room.log is None and room_id not in self._loading:
             del self._rooms[room_id]
+        self.room_forgotten(room_id)
 
     # What people do.
 

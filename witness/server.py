@@ -386,7 +386,7 @@ class WitnessServer:
         if host is not None:
             analytics, sink = self.settings.analytics, self._watching.findings
             self._analytics = make_analytics(analytics, host, hub.sfu.rooms, self._engines, sink)
-            self._watching.calls = self._analytics
+            self._watching.watch_by(self._analytics)
             self._analytics.start()
             metrics.registry.register(collector_of(self._analytics, self._engines))
         app.add_routes(self._watching.routes())

@@ -12,14 +12,17 @@ from analytics.detector import Card, Permission
 from recorder.log_writer import SessionLog
 from signaling.clock import system_clock
 from signaling.consent_endpoint import ConsentEndpoint
+from signaling.consents import Subject
 from signaling.hub import Hub
+from signaling.id_photo_endpoint import IdPhotoEndpoint
 from signaling.recording import RecordingState
-from witness.analytics_service import AnalyticsCalls
+from witness.analytics_service import AnalyticsCalls, AnalyticsService
 from witness.config import AlertsConfig, ConsentsConfig
 from witness.consent_texts import asked_for, load_texts
 from witness.consents import ConsentService
 from witness.finding_metrics import FindingsCollector
 from witness.findings import FindingsDesk, Outlets
+from witness.id_photos import IdPhotos
 from witness.recording import RecordingService, SessionRecording
 
 __all__ = ["Watching"]
@@ -40,6 +43,7 @@ class Watching:
 
     Attributes:
         consents, findings: the two halves.
+        photos: of identity documents, on their way.
         collector: their metrics.
         calls: whoever has calls watched; ``None``: nobody.
 
@@ -60,8 +64,10 @@ class Watching:
         asked = asked_for(needed.union(config.ask), load_texts(config.texts))
         self._hub = hub
         self.consents = ConsentService(asked, recording.directory, recording.writer)
-        self.consents.changed = hub.consents.changed
+        self.consents.changed = self._changed
         self.consents.room_changed = hub.consents.room_changed
+        self.photos = IdPhotos(self.consents.held)
+        self.consents.room_forgotten = self.photos.forget_room
         if post is not None:
             self.consents.withdrawn = lambda data: post("consent.withdrawn", data)
         outlets = Outlets(hub.findings.tell, post, self.consents.allows)
@@ -77,8 +83,21 @@ class Watching:
         hub.findings.desk = self.findings
 
     def routes(self) -> list[web.RouteDef]:
-        """Addresses of consents."""
-        return ConsentEndpoint(self.consents, self._hub.verifier, system_clock).routes()
+        """Addresses of consents, and of photos of those who gave them."""
+        verifier = self._hub.verifier
+        return [
+            *ConsentEndpoint(self.consents, verifier, system_clock).routes(),
+            *IdPhotoEndpoint(self.photos, verifier, system_clock).routes(),
+        ]
+
+    def watch_by(self, calls: AnalyticsService) -> None:
+        """Has calls watched."""
+        self.calls = self.photos.calls = calls
+        calls.photo_done = self.photos.done
+
+    def _changed(self, subject: Subject) -> None:
+        self._hub.consents.changed(subject)
+        self.photos.changed(subject)
 
     def tell(
         self,
@@ -93,6 +112,7 @@ class Watching:
         elif recording is not None:
             is_new = not self.consents.is_known(room_id, session_id)
             if is_new:
+                self.photos.began(room_id, session_id)
                 self.findings.began(room_id, session_id, recording.place, recording.log)
                 self._sessions[room_id] = session_id
                 if self.calls is not None:
@@ -116,6 +136,7 @@ class Watching:
 
     def _end(self, room_id: str, session_id: str) -> None:
         self.consents.ended(room_id, session_id)
+        self.photos.ended(room_id)
         self.findings.ended(room_id, session_id)
         if self._sessions.get(room_id) == session_id:
             del self._sessions[room_id]
@@ -133,6 +154,7 @@ class Watching:
         """What may be done with somebody's media from now on."""
         if self.calls is not None:
             self.calls.consents(session_id, participant_id, permissions)
+        self.photos.permitted(session_id, participant_id, permissions)
 
     async def settle(self, timeout_s: float) -> None:
         """The server ends: what goes on ends now, and whoever watches has a last word."""

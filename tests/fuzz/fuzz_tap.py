@@ -36,6 +36,8 @@ def seeds() -> list[bytes]:
         b'{"type":"mark","session_id":"s","kind":"challenge","at_us":5,"data":{"a":[1,null]}}',
         b'{"type":"unknown","finding_id":"1","session_id":"s","detector":"d","cause":"hung","start_us":1,"end_us":2}',
         b'{"type":"keyframe","tap":7}',
+        b'{"type":"id_photo","session_id":"s","participant_id":"a","data":"_9j_4A=="}',
+        b'{"type":"id_photo.done","session_id":"s","participant_id":"a","is_readable":false}',
         b'{"type":"out","watch":1,"kind":"finding","data":{"kind":"k","score":0.5}}',
         b'{"type":"done","batch":1,"seconds":{"d":0.5}}',
     ]

@@ -26,6 +26,7 @@ from analytics.detector import (
     AudioChunk,
     Defers,
     Detector,
+    Finding,
     Heard,
     Input,
     Mark,
@@ -215,9 +216,9 @@ def _time(item: Input) -> int:
     match item:
         case VideoFrame(pts_us=at_us) | AudioChunk(pts_us=at_us) | Mark(at_us=at_us):
             return at_us
-        case Utterance(end_us=at_us) | Heard(end_us=at_us):
+        case Utterance(end_us=at_us) | Heard(end_us=at_us) | Finding(end_us=at_us):
             return at_us
-    return item.end_us
+    raise TypeError(type(item).__name__)
 
 
 def _first(
