@@ -97,6 +97,31 @@ test("a frame that is handed over twice is logged once", () => {
   assert.deepEqual([frames, unpackFrames(body).map(({ data }) => plain(data))], [3, [[1, 2, 3], [4], [3]]]);
 });
 
+test("frames that are handed over again, out of order or after their chunk was finished, are logged once", () => {
+  const { log: made, chunks } = log();
+  const video = (timestamp, codec, ...data) => made.take({ ssrc: 1, timestamp, codec, data: bytes(...data) }, 0);
+  for (const timestamp of [1000, 4000, 7000, 1000, 4000, 7000, 10_000]) video(timestamp, "vp8", timestamp / 1000, 1);
+  video(10_000, "vp8", 9, 9);
+  made.flush();
+  video(10_000, "vp8", 10, 1);
+  video(13_000, "vp8", 13, 1);
+  made.flush();
+  assert.deepEqual(chunks.map(({ first_ts, last_ts, frames }) => [first_ts, last_ts, frames]), [[1000, 10_000, 4], [13_000, 13_000, 1]]);
+  assert.equal(made.counts.repeated, 5);
+  for (const part of [1, 2, 1, 2]) video(20_000, "vp9", part);
+  made.flush();
+  assert.deepEqual(plain(unpackFrames(chunks[2].body)[0].data), [1, 2]);
+});
+
+test("timestamps of long ago may be used again", () => {
+  const { log: made, chunks } = log();
+  for (let round = 0; round < 2; round += 1) {
+    for (let index = 0; index < 300; index += 1) made.take(opus(index * 160, bytes(round)), 0);
+  }
+  made.flush();
+  assert.equal(chunks.reduce((sum, { frames }) => sum + frames, 0), 600);
+});
+
 test("a stream that pauses finishes its chunk; frames are copied; what can't be read is counted", () => {
   const { log: made, chunks } = log();
   const data = bytes(1, 2, 3);
@@ -108,7 +133,7 @@ test("a stream that pauses finishes its chunk; frames are copied; what can't be 
   assert.deepEqual(plain(unpackFrames(chunks[0].body)[0].data), [1, 2, 3]);
   made.take({ ...opus(960), codec: "av1", data: bytes(0x8a) }, 0);
   made.take(opus(960, bytes()), 0);
-  assert.deepEqual(made.counts, { frames: 1, unreadable: 2 });
+  assert.deepEqual(made.counts, { frames: 1, unreadable: 2, repeated: 0 });
 });
 
 test("a large chunk ends early", () => {

@@ -22,13 +22,19 @@ export const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_FRAMES = 10_000;
 /** A stream that paused for this long has finished its chunk. */
 const IDLE_MS = 1500;
+/** Timestamps that are remembered of a stream: more than a stalled page was ever handed again. */
+const RECENT = 256;
+/** Codecs of which a picture may come in several parts; of the others the server knows one frame of a timestamp. */
+const LAYERED = new Set(["vp9", "av1"]);
 
 /** Chunks of the streams (SSRCs) of one line. */
 export class FrameLog {
-  /** Frames that were taken, and those that couldn't be. */
-  counts = { frames: 0, unreadable: 0 };
+  /** Frames that were taken, those that couldn't be, and those that were there already. */
+  counts = { frames: 0, unreadable: 0, repeated: 0 };
   /** @type {Map<number, { codec: Codec, frames: import("./frame_form.js").SentFrame[], bytes: number, grewAt: number }>} */
   #open = new Map();
+  /** Parts of the newest picture, and timestamps, by stream; of chunks that are finished too. @type {Map<number, { parts: Uint8Array[], stamps: Set<number> }>} */
+  #recent = new Map();
   #finished;
 
   /** @param {(chunk: Chunk) => void} finished */
@@ -48,18 +54,31 @@ export class FrameLog {
       this.counts.unreadable += 1;
       return;
     }
-    this.counts.frames += 1;
     const copy = carried === data ? data.slice() : carried;
     const present = this.#open.get(ssrc);
     const last = present?.frames.at(-1);
-    if (present && last && last.timestamp === timestamp) {
-      // A page that stalled may be handed a frame twice; the server knows one frame of a timestamp.
-      if (endsWith(last.data, copy)) return;
-      // Another layer of the same picture.
+    // A page that stalled may be handed frames again, several of them and in the next chunk, too.
+    const recent = this.#recent.get(ssrc) ?? { parts: [], stamps: new Set() };
+    this.#recent.set(ssrc, recent);
+    if (recent.stamps.has(timestamp)) {
+      const isLayer = LAYERED.has(codec) && last?.timestamp === timestamp && !recent.parts.some((part) => areEqual(part, copy));
+      if (!present || !last || !isLayer) {
+        this.counts.repeated += 1;
+        return;
+      }
+      this.counts.frames += 1;
+      recent.parts.push(copy);
       present.bytes += copy.length;
       last.data = joined(last.data, copy);
       present.grewAt = now;
       return;
+    }
+    this.counts.frames += 1;
+    recent.parts = [copy];
+    recent.stamps.add(timestamp);
+    for (const oldest of recent.stamps) {
+      if (recent.stamps.size <= RECENT) break;
+      recent.stamps.delete(oldest);
     }
     if (present && this.#isFull(present, codec, timestamp)) this.#finish(ssrc);
     const open = this.#open.get(ssrc) ?? { codec, frames: [], bytes: 0, grewAt: now };
@@ -104,12 +123,11 @@ export class FrameLog {
 }
 
 /**
- * @param {Uint8Array} whole
- * @param {Uint8Array} end
+ * @param {Uint8Array} one
+ * @param {Uint8Array} other
  */
-function endsWith(whole, end) {
-  const from = whole.length - end.length;
-  return from >= 0 && end.length > 0 && end.every((byte, index) => whole[from + index] === byte);
+function areEqual(one, other) {
+  return one.length === other.length && one.every((byte, index) => byte === other[index]);
 }
 
 /**
