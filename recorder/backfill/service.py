@@ -28,8 +28,9 @@ from recorder.backfill.errors import (
 )
 from recorder.backfill.examine import Examined, Job, examine
 from recorder.backfill.ledger import Counts, Ledger, TrackLedger, digest_payloads, digest_row
-from recorder.backfill.store import Stored, fill, is_track_id
+from recorder.backfill.store import Stored, fill, is_track_id, left_files, refill
 from recorder.envelope import MasterKeys
+from recorder.errors import RecorderError
 from recorder.intervals import normalised
 
 __all__ = ["BackfillService", "BusyError", "Log", "SessionBackfill"]
@@ -92,6 +93,7 @@ class SessionBackfill:
         deadline_us: from when on what is missing is declared lost.
         heard_us: when somebody spoke of it last.
         unsigned: participants who said digests without a signature, before the recording ended.
+        left: files of uploaded frames that no event tells of, by track and chunk.
     """
 
     session: str
@@ -106,6 +108,7 @@ class SessionBackfill:
     busy: bool = False
     heard_us: int = 0
     unsigned: set[str] = field(default_factory=set)
+    left: dict[tuple[str, int], Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keys = DeviceKeys(self.session)
@@ -178,8 +181,12 @@ class BackfillService:
     ) -> SessionBackfill:
         """Begins a session's account, or takes it up again from the events of its log."""
         made = SessionBackfill(session, place, event_log)
+        named: set[str] = set()
         for event in events:
             self._replay(made, event)
+            if event.type == "chunk.backfilled" and event.payload["file"] is not None:
+                named.add(event.payload["file"])
+        made.left = left_files(place, named)
         self.sessions[session] = made
         return made
 
@@ -403,6 +410,7 @@ class BackfillService:
                 job = self._job(known, track, due)
                 changed |= self._found(known, track, due, await self._run(examine, job))
                 _note_files(due, frozenset(job.files))
+                changed |= await self._take_left(known, track, due)
         if known.deadline_us is not None and now_us >= known.deadline_us:
             for track in known.ledger.tracks.values():
                 gone = track.participant not in known.uploaded_by
@@ -410,6 +418,27 @@ class BackfillService:
                 self._declare(known, track.track, sorted(track.open), cause)
         if changed:
             self._on_change(known.session)
+
+    async def _take_left(
+        self, known: SessionBackfill, track: TrackLedger, due: Iterable[Chunk]
+    ) -> bool:
+        """Takes what was uploaded to a server that was killed before it could say so."""
+        taken = False
+        for chunk in due:
+            path = known.left.pop((track.track, chunk.seq), None)
+            if path is None or chunk.state is not ChunkState.MISSING:
+                continue
+            job = self._job(known, track, [chunk])
+            try:
+                stored = await self._run(refill, known.place, track.track, job, path)
+            except (RecorderError, OSError) as error:
+                told = {"session": known.session, "track_id": track.track, "error": str(error)}
+                log.warning("uploaded file not taken up again", extra=told)
+                continue
+            if chunk.state is ChunkState.MISSING:
+                self._filled(known, track.track, chunk, stored, track.participant)
+                taken = True
+        return taken
 
     def _found(
         self, known: SessionBackfill, track: TrackLedger, due: list[Chunk], result: Examined

@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from recorder.envelope import SUFFIX, MasterKeys, place_of, seal
 from recorder.playback.errors import RecordingError
 from recorder.playback.sealed import open_sealed
 
-__all__ = ["FOLDER", "Stored", "fill", "is_track_id", "read_stored"]
+__all__ = ["FOLDER", "Stored", "fill", "is_track_id", "left_files", "read_stored", "refill"]
 
 FOLDER: Final = "backfill"
 """In a track's directory."""
@@ -82,13 +82,49 @@ def fill(place: Path, track: str, job: Job, body: bytes) -> Stored:
             have=tuple(frame.timestamp for frame in live_frames(said, captured)),
         )
     if len(whole) != said.frames or digest_of(whole) != said.sha256:
-        raise MismatchError("the frames of chunk {seq} have another digest than was said", seq=seq)
+        raise MismatchError(
+            "chunk {seq} has another digest than was said: {uploaded} uploaded frames and {live}"
+            " live ones instead of {frames}",
+            seq=seq,
+            uploaded=len(fresh),
+            live=len(whole) - len(fresh),
+            frames=said.frames,
+        )
     packed = pack(fresh)
     if not fresh:
         return Stored(None, 0, 0, digests_of(packed))
     path = _write(place / "tracks" / track / FOLDER, seq, packed, job.keys)
     data = path.read_bytes()
     return Stored(path.relative_to(place).as_posix(), len(fresh), len(data), digests_of(data))
+
+
+def left_files(place: Path, named: Collection[str]) -> dict[tuple[str, int], Path]:
+    """Files of uploaded frames that no event tells of, by track and chunk.
+
+    A crash between file and event leaves one behind; whoever brought it may have forgotten it.
+
+    Args:
+        place: the session's directory.
+        named: files events tell of, by their path there.
+    """
+    found = {}
+    for path in sorted(place.glob(f"tracks/*/{FOLDER}/*.frames*")):
+        seq = path.name.partition(".")[0].partition("-")[0]
+        is_whole = path.suffix != ".part" and seq.isdecimal()
+        if is_whole and path.relative_to(place).as_posix() not in named:
+            found[path.parent.parent.name, int(seq)] = path
+    return found
+
+
+def refill(place: Path, track: str, job: Job, path: Path) -> Stored:
+    """Checks a file that was left behind as :func:`fill` checks an upload.
+
+    Raises:
+        BackfillError: as :func:`fill`.
+        RecordingError: it is encrypted with another key, or was changed.
+        OSError: it can't be read.
+    """
+    return fill(place, track, job, _content(path, job.keys))
 
 
 def read_stored(place: Path, file: str, keys: MasterKeys | None = None) -> list[Frame]:
