@@ -81,7 +81,11 @@ class Reorder:
             return
         self._added += 1
         heappush(self._waiting, (number, self._added, arrival_us, packet))
-        while self._waiting and self._is_due(arrival_us):
+        yield from self.poll(arrival_us)
+
+    def poll(self, now_us: int) -> Iterator[Ordered]:
+        """Gives those that have waited long enough, though nothing more comes."""
+        while self._waiting and self._is_due(now_us):
             yield from self._pop()
 
     def flush(self) -> Iterator[Ordered]:

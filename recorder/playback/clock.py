@@ -14,7 +14,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from recorder.playback.lines import Piece, follow, lower_line, median_line, split_at_steps
+from recorder.playback.lines import (
+    Fit,
+    Floats,
+    Piece,
+    follow,
+    lower_line,
+    median_line,
+    split_at_steps,
+)
 from rtp.order import Unwrapper
 
 __all__ = ["SenderReport", "StreamClock", "StreamTimes", "fit_clocks"]
@@ -24,6 +32,8 @@ Key = TypeVar("Key")
 
 _STEP_OF_SENDER_US = 300_000.0
 _STEP_OF_STREAM_US = 60_000.0
+_STEP_OF_ARRIVAL_US = 6_000_000.0
+"""What is asked for again comes up to 5 s late: that is no step of the sender's."""
 _EVERY_US = 250_000
 
 
@@ -75,11 +85,24 @@ class StreamTimes:
         return ticks * 1e6 / self.clock_rate - arrival_us
 
 
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A relation of clocks and the RTP times, in µs, it was found at."""
+
+    first: float
+    last: float
+    piece: Piece
+
+    def distance(self, x: float) -> float:
+        """How far outside of it a time lies."""
+        return max(self.first - x, x - self.last, 0.0)
+
+
 class StreamClock:
     """Maps RTP timestamps of one stream to the session clock."""
 
     def __init__(
-        self, times: StreamTimes, pieces: Sequence[Piece], to_session: Piece | None
+        self, times: StreamTimes, pieces: Sequence[_Stretch], to_session: Piece | None
     ) -> None:
         self._rate = times.clock_rate
         self._pieces = pieces
@@ -102,8 +125,10 @@ class StreamClock:
             µs on the session clock; may be below 0 for what was captured before its start.
         """
         x = self._unwrap(timestamp, arrival_us) * 1e6 / self._rate
+        # Arrival tells little: what was repaired or uploaded came late, its neighbours did not.
+        nearest = min(stretch.distance(x) for stretch in self._pieces)
         best = min(
-            (self._through(piece, x) for piece in self._pieces),
+            (self._through(s.piece, x) for s in self._pieces if s.distance(x) == nearest),
             key=lambda time_us: abs(time_us - arrival_us),
         )
         return round(best)
@@ -137,16 +162,20 @@ def fit_clocks(streams: Mapping[Key, StreamTimes]) -> dict[Key, StreamClock]:
             ticks = np.array(times.report_ticks, dtype=np.float64) * 1e6 / times.clock_rate
             ntp = np.array([corrected[id(report)][0] for report in times.reports])
             cuts = split_at_steps(ntp - ticks, least=_STEP_OF_STREAM_US)
-            pieces = [follow(ticks[cut], (ntp - ticks)[cut], median_line) for cut in cuts]
+            pieces = [_stretch(ticks[cut], (ntp - ticks)[cut], median_line) for cut in cuts]
             clocks[key] = StreamClock(times, pieces, to_session)
         elif times.arrivals:
             ticks = np.array([t for _, t in times.arrivals], dtype=np.float64)
             ticks *= 1e6 / times.clock_rate
             arrival = np.array([float(at) for at, _ in times.arrivals])
-            cuts = split_at_steps(arrival - ticks, least=2 * _STEP_OF_SENDER_US)
-            pieces = [follow(ticks[cut], (arrival - ticks)[cut], lower_line) for cut in cuts]
+            cuts = split_at_steps(arrival - ticks, least=_STEP_OF_ARRIVAL_US)
+            pieces = [_stretch(ticks[cut], (arrival - ticks)[cut], lower_line) for cut in cuts]
             clocks[key] = StreamClock(times, pieces, None)
     return clocks
+
+
+def _stretch(x: Floats, y: Floats, fit: Fit) -> _Stretch:
+    return _Stretch(float(x.min()), float(x.max()), follow(x, y, fit))
 
 
 def _without_steps(reports: Iterable[SenderReport]) -> dict[int, tuple[float, int]]:

@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from recorder.playback.clock import SenderReport
 from recorder.playback.source import TrackSource
 from recorder.playback.survey import TrackSurvey
+from recorder.playback.uploads import SaidRange
 from rtp.assembly import FORMATS, Assembler, Losses
 from rtp.errors import PacketError
 from rtp.frame import EncodedFrame
@@ -19,7 +20,9 @@ __all__ = ["TimedFrame", "TrackFrames"]
 
 _MAX_KEPT_BYTES = 16_000_000
 _WAIT_US = 15_000_000
-_HOLD_US = _WAIT_US + 1_000_000
+_REPAIR_US = 6_000_000
+"""Packets that were asked for again come so late at most, and then wait as long as all others."""
+_HOLD_US = _WAIT_US + _REPAIR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class _Stream:
     kept_bytes: int = 0
     key_us: int = 0
     last_ts: int | None = None
+    is_decodable: bool = False
     is_complete: bool = False
     has_gap: bool = False
 
@@ -72,7 +76,7 @@ class TrackFrames:
         self._last_us: int | None = None
         self._waiting: list[tuple[int, int, TimedFrame]] = []
         self._added = 0
-        self._uploads = deque(source.uploads.files())
+        self._uploads = deque(self._placed_uploads())
         self.repeated = 0
         self.undecodable = 0
         self.uploaded = 0
@@ -101,6 +105,10 @@ class TrackFrames:
             stream = self._stream(packet.ssrc)
             for ordered in stream.order.push(item.arrival_us, packet):
                 self._assemble(stream, ordered)
+            # Encodings pause: what they left waits no longer than the rest.
+            for other in self._streams.values():
+                for ordered in other.order.poll(item.arrival_us):
+                    self._assemble(other, ordered)
             self._take_uploads(item.arrival_us)
             while self._waiting and self._waiting[0][0] < item.arrival_us - _HOLD_US:
                 yield from self._release()
@@ -125,13 +133,22 @@ class TrackFrames:
             stream.key_us = max(stream.key_us, time_us)
             self._wait(stream.key_us, TimedFrame(time_us, frame))
 
+    def _placed_uploads(self) -> list[tuple[int, SaidRange]]:
+        """Files of uploaded frames by the time of their first one.
+
+        The log's own time of a chunk is that of its digest where nothing of its stream had come.
+        """
+        placed = []
+        for item in self._source.uploads.files():
+            clock = self._survey.clocks[item.ssrc]
+            placed.append((clock.session_us(item.first_ts, item.from_us), item))
+        return sorted(placed, key=lambda pair: pair[0])
+
     def _take_uploads(self, until_us: int | None) -> None:
         """Puts uploaded frames among the captured ones."""
-        while self._uploads and (until_us is None or self._uploads[0].from_us <= until_us):
-            item = self._uploads.popleft()
-            clock = self._survey.clocks.get(item.ssrc)
-            if clock is None:
-                continue
+        while self._uploads and (until_us is None or self._uploads[0][0] <= until_us):
+            _, item = self._uploads.popleft()
+            clock = self._survey.clocks[item.ssrc]
             for uploaded in self._source.uploads.frames(item):
                 time_us = clock.session_us(uploaded.timestamp, item.from_us)
                 frame = EncodedFrame(
@@ -154,8 +171,13 @@ class TrackFrames:
         timed = heappop(self._waiting)[2]
         frame = timed.frame
         stream = self._stream(frame.ssrc)
-        is_chosen = frame.ssrc == self._survey.selection.at(frame.arrival_us)
-        if not self._is_decodable(stream, frame):
+        if stream.last_ts == frame.timestamp and stream.is_decodable:
+            # Uploaded, and captured after all; or sent twice by a browser that stalled.
+            self.repeated += 1
+            return
+        is_chosen = frame.ssrc == self._survey.selection.at(timed.time_us)
+        stream.is_decodable = self._is_decodable(stream, frame)
+        if not stream.is_decodable:
             self.undecodable += is_chosen
             return
         timed = replace(timed, after_gap=stream.has_gap)
@@ -194,8 +216,8 @@ class TrackFrames:
             for index, kept in enumerate(stream.kept):
                 yield replace(kept, shown=False, restart=index == 0)
             restart = False
-        stream.kept.clear()
-        stream.kept_bytes = 0
+        # Another stream may be shown next, and then this one again.
+        _keep(stream, timed)
         self._current = timed.frame.ssrc
         self._last_us = timed.time_us
         yield replace(timed, restart=restart)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Fit", "Piece", "follow", "lower_line", "median_line", "split_at_steps"]
+__all__ = ["Fit", "Floats", "Piece", "follow", "lower_line", "median_line", "split_at_steps"]
 
 Floats = NDArray[np.float64]
 Fit = Callable[[Floats, Floats], tuple[float, float]]

@@ -114,7 +114,7 @@ class _Ranges:
     """What the log says of digests, of chunks that proved complete, and of uploads."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, int], tuple[int, int, int]] = {}
+        self._said: dict[tuple[str, int], tuple[int, int, int, int]] = {}
         self._complete: dict[tuple[str, int], tuple[int, str | None]] = {}
 
     def watch(self, events: Iterable[Event]) -> Iterator[Event]:
@@ -123,9 +123,10 @@ class _Ranges:
             payload = event.payload
             match event.type:
                 case "digest.batch":
-                    for place, (ssrc, first_ts, last_ts, *_) in enumerate(payload["chunks"]):
+                    for place, row in enumerate(payload["chunks"]):
+                        ssrc, first_ts, last_ts, _, size, _ = row
                         key = payload["track"], payload["from_seq"] + place
-                        self._said[key] = ssrc, first_ts, last_ts
+                        self._said[key] = ssrc, first_ts, last_ts, size
                 case "chunk.verified":
                     for seq in payload["chunks"]:
                         self._complete.setdefault((payload["track"], seq), (0, None))
@@ -137,11 +138,12 @@ class _Ranges:
     def of(self, track: str) -> list[SaidRange]:
         """Those of one track."""
         out: list[SaidRange] = []
-        for (name, seq), (ssrc, first_ts, last_ts) in self._said.items():
+        for (name, seq), (ssrc, first_ts, last_ts, size) in self._said.items():
             if name == track:
                 is_complete = (name, seq) in self._complete
                 from_us, file = self._complete.get((name, seq), (0, None))
-                out.append(SaidRange(ssrc, seq, first_ts, last_ts, is_complete, from_us, file))
+                known = (is_complete, from_us, file, size)
+                out.append(SaidRange(ssrc, seq, first_ts, last_ts, *known))
         return out
 
 

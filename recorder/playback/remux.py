@@ -80,8 +80,9 @@ def remux_track(
     info = survey.info
     result = RemuxedTrack(info.track)
     frames = TrackFrames(source, survey)
-    shown = (timed for timed in frames if timed.shown)
-    first = next(shown, None)
+    # Pictures that are not shown are there for those that are: sound needs none of them.
+    needed = (timed for timed in frames if timed.shown or info.kind == "video")
+    first = next(needed, None)
     if first is not None:
         result.file = folder / f"{info.track}{SUFFIXES[info.codec]}"
         with av.open(
@@ -89,9 +90,11 @@ def remux_track(
         ) as out:
             stream = _add_stream(out, info, first.frame.data)
             last_ms = -1
-            for timed in _noting(first, shown, info, result):
-                at_ms = max(round((timed.time_us - epoch_us) / 1_000), last_ms + 1)
-                last_ms = at_ms
+            for timed in _noting(first, needed, info, result):
+                if timed.shown:
+                    last_ms = max(round((timed.time_us - epoch_us) / 1_000), last_ms + 1)
+                # What isn't shown takes no time: players draw the last picture of a moment.
+                at_ms = max(0, last_ms)
                 packet = av.Packet(timed.frame.data)
                 packet.stream = stream
                 packet.pts = packet.dts = at_ms
@@ -109,6 +112,10 @@ def _noting(
     timed: TimedFrame | None = first
     end_us = first.time_us
     while timed is not None:
+        if not timed.shown:
+            yield timed
+            timed = next(rest, None)
+            continue
         if result.frames and timed.after_gap:
             _note_hole(result, end_us, timed.time_us, _LEAST_HOLE_US[info.kind])
         result.frames += 1

@@ -2,31 +2,38 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from recorder.playback.clock import SenderReport, StreamClock, StreamTimes, fit_clocks
 from recorder.playback.source import TrackInfo, TrackSource
+from recorder.playback.uploads import Uploads
 from rtp.errors import PacketError
 from rtp.packet import parse_rtp
 
 __all__ = ["Selection", "TrackSurvey", "survey_participant"]
 
-_BIN_US = 1_000_000
+_BIN_US = 200_000
+_PAUSE_BINS = 5
+_WORD = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which stream of a track is shown from when on: of several encodings the best there is."""
+    """Which stream of a track is shown from when on: of several encodings the best there is.
+
+    Attributes:
+        starts_us: µs on the session clock, of capture.
+    """
 
     starts_us: list[int]
     ssrcs: list[int]
 
-    def at(self, arrival_us: int) -> int | None:
-        """The stream chosen for what arrived then; ``None`` for a track without packets."""
+    def at(self, time_us: int) -> int | None:
+        """The stream chosen for what was captured then; ``None`` for a track without packets."""
         if not self.ssrcs:
             return None
-        return self.ssrcs[max(0, bisect_right(self.starts_us, arrival_us) - 1)]
+        return self.ssrcs[max(0, bisect_right(self.starts_us, time_us) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +56,22 @@ class TrackSurvey:
 
 
 @dataclass(slots=True)
+class _Bin:
+    timestamp: int
+    arrival_us: int
+    bytes: int = 0
+
+
+@dataclass(slots=True)
 class _Stream:
     times: StreamTimes
-    bins: dict[int, int] = field(default_factory=dict)
+    bins: dict[int, _Bin] = field(default_factory=dict)
+
+    def note(self, timestamp: int, arrival_us: int, size: int) -> None:
+        """A packet: bins are of RTP time, because what was repaired came late."""
+        width = self.times.clock_rate * _BIN_US // 1_000_000
+        found = self.bins.setdefault(timestamp // width, _Bin(timestamp, arrival_us))
+        found.bytes += size
 
 
 @dataclass(slots=True)
@@ -86,18 +106,21 @@ def survey_participant(
         for ssrc, stream in track.streams.items()
     }
     clocks = fit_clocks(keyed)
-    return [
-        TrackSurvey(
-            info=track.info(),
-            clocks={key[1]: clock for key, clock in clocks.items() if key[0] == place},
-            selection=_select({ssrc: s.bins for ssrc, s in track.streams.items() if s.bins}),
-            packets=track.packets,
-            malformed=track.malformed,
-            first_us=track.first_us,
-            last_us=track.last_us,
+    surveys = []
+    for place, track in enumerate(tracks):
+        own = {key[1]: clock for key, clock in clocks.items() if key[0] == place}
+        surveys.append(
+            TrackSurvey(
+                info=track.info(),
+                clocks=own,
+                selection=_select(_seen(track, own)),
+                packets=track.packets,
+                malformed=track.malformed,
+                first_us=track.first_us,
+                last_us=track.last_us,
+            )
         )
-        for place, track in enumerate(tracks)
-    ]
+    return surveys
 
 
 def _read(source: TrackSource, on_packet: Callable[[], None]) -> _Track:
@@ -119,12 +142,25 @@ def _read(source: TrackSource, on_packet: Callable[[], None]) -> _Track:
         track.types[packet.payload_type] += 1
         stream = _stream(track, packet.ssrc)
         stream.times.packet(item.arrival_us, packet.timestamp)
-        place = item.arrival_us // _BIN_US
-        stream.bins[place] = stream.bins.get(place, 0) + len(packet.payload)
+        stream.note(packet.timestamp, item.arrival_us, len(packet.payload))
         track.packets += 1
         track.first_us = item.arrival_us if track.first_us is None else track.first_us
         track.last_us = item.arrival_us
+    for ssrc in _silent(track, source.uploads):
+        # Not a packet of it arrived: all that is known is when its digests did.
+        for said in source.uploads.files():
+            if said.ssrc == ssrc:
+                _stream(track, ssrc).times.packet(said.from_us, said.first_ts)
     return track
+
+
+def _silent(track: _Track, uploads: Uploads) -> set[int]:
+    known = {
+        ssrc
+        for ssrc, stream in track.streams.items()
+        if stream.times.arrivals or stream.times.reports
+    }
+    return {said.ssrc for said in uploads.files()} - known
 
 
 def _stream(track: _Track, ssrc: int) -> _Stream:
@@ -133,21 +169,46 @@ def _stream(track: _Track, ssrc: int) -> _Stream:
     return track.streams[ssrc]
 
 
+def _seen(track: _Track, clocks: Mapping[int, StreamClock]) -> dict[int, dict[int, int]]:
+    """Bytes of each stream by bin of session time: what arrived, and what was brought later."""
+    seen: dict[int, dict[int, int]] = {}
+    for ssrc, stream in track.streams.items():
+        bins: dict[int, int] = {}
+        for found in stream.bins.values():
+            place = clocks[ssrc].session_us(found.timestamp, found.arrival_us) // _BIN_US
+            bins[place] = bins.get(place, 0) + found.bytes
+        seen[ssrc] = bins
+    for said in track.source.uploads.files():
+        clock = clocks[said.ssrc]
+        first_us = clock.session_us(said.first_ts, said.from_us)
+        ticks = (said.last_ts - said.first_ts) % _WORD
+        last_us = first_us + ticks * 1_000_000 // track.source.info.clock_rate
+        places = range(first_us // _BIN_US, last_us // _BIN_US + 1)
+        bins = seen.setdefault(said.ssrc, {})
+        for place in places:
+            bins[place] = max(bins.get(place, 0), said.bytes // len(places))
+    return {ssrc: bins for ssrc, bins in seen.items() if bins}
+
+
 def _select(streams: Mapping[int, Mapping[int, int]]) -> Selection:
-    """In every second the stream that sends most; a pause below 1 s changes nothing."""
+    """At every time the stream that sends most; a pause below 1 s changes nothing."""
     rates = {ssrc: sum(bins.values()) / len(bins) for ssrc, bins in streams.items()}
-    order = sorted(rates, key=lambda ssrc: rates[ssrc], reverse=True)
-    places = sorted({place for bins in streams.values() for place in bins})
+    chosen: dict[int, int] = {}
+    for ssrc in sorted(rates, key=lambda ssrc: rates[ssrc]):
+        chosen |= dict.fromkeys(_bridged(streams[ssrc]), ssrc)
     selection = Selection([], [])
-    for place in places:
-        near = (place - 1, place, place + 1)
-        chosen = next(
-            ssrc
-            for ssrc in order
-            if streams[ssrc].get(place)
-            or (streams[ssrc].get(near[0]) and streams[ssrc].get(near[2]))
-        )
-        if not selection.ssrcs or selection.ssrcs[-1] != chosen:
+    for place in sorted(chosen):
+        if not selection.ssrcs or selection.ssrcs[-1] != chosen[place]:
             selection.starts_us.append(place * _BIN_US)
-            selection.ssrcs.append(chosen)
+            selection.ssrcs.append(chosen[place])
     return selection
+
+
+def _bridged(bins: Iterable[int]) -> Iterator[int]:
+    """Bins in order, with those of short pauses."""
+    last: int | None = None
+    for place in sorted(bins):
+        if last is not None and place - last <= _PAUSE_BINS:
+            yield from range(last + 1, place)
+        yield place
+        last = place

@@ -1,6 +1,5 @@
 """Frames that were uploaded to fill gaps, and which stretches of a stream are complete."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -8,6 +7,8 @@ from itertools import chain
 __all__ = ["SaidRange", "UploadedFrame", "Uploads"]
 
 _WORD = 1 << 32
+_MOST_BETWEEN = 4_096
+"""Ranges of all streams between two frames of one; a longer pause ends with a keyframe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,10 @@ class SaidRange:
     """About a second of one stream as its sender described it.
 
     Attributes:
-        seq: number in the track; the next range has the next one.
+        seq: number in the track, counted over all its streams.
         first_ts: RTP timestamp of its first frame, ``last_ts`` of its last.
         is_complete: captured and uploaded frames together have the digest that was said.
+        bytes: of its frames.
         from_us: where it lies on the session clock, about.
         file: of uploaded frames, if there are any.
     """
@@ -38,6 +40,7 @@ class SaidRange:
     is_complete: bool
     from_us: int = 0
     file: str | None = None
+    bytes: int = 0
 
 
 class Uploads:
@@ -56,15 +59,14 @@ class Uploads:
         self._read = read
         self._near: dict[int, int] = {}
         self._streams: dict[int, list[SaidRange]] = {}
+        self._numbers: dict[int, SaidRange] = {}
         for item in sorted(ranges, key=lambda item: item.seq):
             self._streams.setdefault(item.ssrc, []).append(item)
-        self._seqs = {ssrc: [item.seq for item in ranges] for ssrc, ranges in self._streams.items()}
-        with_files = [item for items in self._streams.values() for item in items if item.file]
-        self._files = sorted(with_files, key=lambda item: item.from_us)
+            self._numbers[item.seq] = item
 
     def files(self) -> list[SaidRange]:
-        """Ranges with uploaded frames, in order of time."""
-        return list(self._files)
+        """Ranges with uploaded frames, in the order they were sent."""
+        return [item for item in self._numbers.values() if item.file]
 
     def frames(self, item: SaidRange) -> Iterator[UploadedFrame]:
         """Uploaded frames of a range.
@@ -79,10 +81,11 @@ class Uploads:
         first, last = self._range_of(ssrc, after_ts), self._range_of(ssrc, before_ts)
         if first is None or last is None:
             return False
-        seqs = self._seqs[ssrc]
-        start, end = bisect_right(seqs, first.seq) - 1, bisect_right(seqs, last.seq)
-        between = self._streams[ssrc][start:end]
-        return len(between) == last.seq - first.seq + 1 and all(r.is_complete for r in between)
+        if not 0 <= last.seq - first.seq <= _MOST_BETWEEN:
+            return False
+        # Numbers count all streams of the track: one that is missing may have been of this one.
+        between = (self._numbers.get(seq) for seq in range(first.seq, last.seq + 1))
+        return all(item is not None and (item.is_complete or item.ssrc != ssrc) for item in between)
 
     def _range_of(self, ssrc: int, timestamp: int) -> SaidRange | None:
         """The range a timestamp is in: near the one found last, as frames come in order."""

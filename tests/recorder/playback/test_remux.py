@@ -116,3 +116,20 @@ def test_of_several_encodings_the_best_is_shown_and_the_change_needs_no_keyframe
     assert sizes[60:95] == [80] * 35
     assert sizes[-45:] == [160] * 45
     assert len(times) > 144
+
+
+def test_a_file_has_what_its_pictures_need_where_the_encoding_changes(tmp_path: Path) -> None:
+    track = two_encodings()
+    (found,) = survey(track)
+    made = remux_track(track, found, tmp_path, epoch_us=0)
+    assert made.file is not None
+    with av.open(str(made.file)) as container:
+        packets = [packet for packet in container.demux() if packet.size]
+    decoder = av.CodecContext.create("vp8", "r")
+    pictures = [(packet.pts, *decoder.decode(packet)) for packet in packets]
+    # The last picture of each moment is the one that is seen.
+    seen = {pts: picture.width for pts, picture in pictures}
+    assert len(pictures) > made.frames == len(seen) > 144
+    expected = {pts: 80 if 2_000 <= pts < 4_000 else 160 for pts in seen}
+    assert sum(seen[pts] != expected[pts] for pts in seen) <= 2
+    assert [pts for pts, _ in pictures] == sorted(pts for pts, _ in pictures)

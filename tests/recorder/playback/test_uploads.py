@@ -91,3 +91,13 @@ def test_nothing_is_whole_that_nobody_described() -> None:
     assert not uploads.is_whole(1, 40, 70), "chunk 7 was never said"
     assert not uploads.is_whole(1, 40, 55)
     assert not uploads.is_whole(2, 0, 5)
+
+
+def test_numbers_count_all_streams_of_a_track() -> None:
+    ranges = [SaidRange(1, 5, 0, 10, True), SaidRange(2, 6, 0, 10, False)]
+    ranges += [SaidRange(1, 7, 20, 30, True), SaidRange(1, 9, 40, 50, True)]
+    uploads = Uploads(ranges)
+    assert uploads.is_whole(1, 5, 25)
+    assert not uploads.is_whole(1, 25, 45), "chunk 8 may have been of this stream"
+    assert not uploads.is_whole(2, 0, 5)
+    assert not uploads.is_whole(1, 25, 5)
