@@ -21,6 +21,7 @@ from analytics.eval.score import Judged, score
 from analytics.models.fetch import FolderSource, RegistrySource
 from analytics.models.install import Fetching, Step
 from analytics.models.store import InstalledModels
+from analytics.vision import mesh as mesh_of
 from analytics.vision.face import MODEL, FaceModel
 from witness.errors import DetectorsError
 from witness.i18n import of_error, t
@@ -36,9 +37,11 @@ def clips(arguments: argparse.Namespace) -> int:
     source = RegistrySource() if arguments.source is None else FolderSource(arguments.source)
     directory: Path = arguments.directory
     with _said():
-        faces = InstalledModels().loaded(MODEL, FaceModel.load)
+        models = InstalledModels()
+        faces = models.loaded(MODEL, FaceModel.load)
+        meshes = models.loaded(mesh_of.MODEL, mesh_of.MeshModel.load)
         home = material.install_material(source, _progress)
-        people = material.people(home, faces, arguments.faces)
+        people = material.with_points(material.people(home, faces, arguments.faces), meshes)
         plans = (
             clips_of.quick_set(arguments.seed)
             if arguments.quick

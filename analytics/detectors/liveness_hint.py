@@ -28,8 +28,10 @@ from analytics.detector import (
 )
 from analytics.models import Models
 from analytics.vision import face as faces_of
+from analytics.vision import landmarks as points_of
 from analytics.vision import mesh as mesh_of
-from analytics.vision.face import FaceModel, largest
+from analytics.vision.face import Face, FaceModel, largest
+from analytics.vision.landmarks import EyeModel, LandmarkModel
 from analytics.vision.mesh import Mesh, MeshModel, eye_opening, mouth_opening, turn
 
 __all__ = ["ASKS", "LivenessHint", "LivenessHintConfig"]
@@ -74,6 +76,13 @@ class LivenessHintConfig(DetectorConfig):
         lt=1,
         description="Eyes open less than that share of their usual opening are closed.",
     )
+    closed_score: float = Field(
+        default=0.8,
+        gt=0.5,
+        le=1,
+        description="Certainty of closed eyes from which they are closed, for whoever usually has "
+        "them open.",
+    )
     turn_degrees: float = Field(
         default=18.0,
         gt=0,
@@ -89,7 +98,7 @@ class LivenessHint:
     """Emits ``challenge_seen`` and ``challenge_missed``."""
 
     name: ClassVar[str] = "liveness_hint"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = LivenessHintConfig
     card: ClassVar[Card] = Card(
         title=Text(zh="活体提示", en="Hint of liveness"),
@@ -100,7 +109,7 @@ class LivenessHint:
         ),
         scope=Scope.PARTICIPANT,
         permissions=frozenset({Permission.FACE}),
-        models=(faces_of.MODEL, mesh_of.MODEL),
+        models=(faces_of.MODEL, mesh_of.MODEL, points_of.MODEL, points_of.EYE_MODEL),
         kinds=(
             FindingKind(
                 "challenge_seen",
@@ -134,19 +143,34 @@ class LivenessHint:
         ),
     )
 
-    def __init__(self, config: LivenessHintConfig, faces: FaceModel, meshes: MeshModel) -> None:
+    def __init__(
+        self,
+        config: LivenessHintConfig,
+        faces: FaceModel,
+        meshes: MeshModel,
+        landmarks: LandmarkModel,
+        eyes: EyeModel,
+    ) -> None:
         self.config = config
         self.faces = faces
         self.meshes = meshes
+        self._landmarks = landmarks
+        self._eyes = eyes
 
     @classmethod
     def load(cls, config: LivenessHintConfig, models: Models) -> Self:
-        """Opens the face detector and the mesh."""
+        """Opens the face detector, the mesh, and what looks at eyes."""
         return cls(
             config,
             models.loaded(faces_of.MODEL, FaceModel.load),
             models.loaded(mesh_of.MODEL, MeshModel.load),
+            models.loaded(points_of.MODEL, LandmarkModel.load),
+            models.loaded(points_of.EYE_MODEL, EyeModel.load),
         )
+
+    def closed(self, frame: VideoFrame, face: Face) -> float:
+        """How surely the eyes are closed, 0..1."""
+        return self._eyes.closed(frame, self._landmarks.points(frame, face))
 
     @property
     def needs(self) -> Needs:
@@ -180,7 +204,7 @@ class LivenessHintWatch:
         self._open: list[_Challenge] = []
         # The usual face, measured now and then: what a challenge is compared with.
         self._usual: dict[str, deque[float]] = {
-            name: deque(maxlen=20) for name in ("eyes", "turn", "mouth")
+            name: deque(maxlen=20) for name in ("eyes", "closed", "turn", "mouth")
         }
         self._measured_us: int | None = None
 
@@ -246,7 +270,7 @@ class LivenessHintWatch:
         if mesh.presence < config.min_presence:
             return []
         self._measured_us = item.pts_us
-        now = _measures(mesh)
+        now = _measures(mesh) | {"closed": self._detector.closed(item, face)}
         if idle:
             for name, value in now.items():
                 self._usual[name].append(value)
@@ -270,7 +294,9 @@ class LivenessHintWatch:
         turned = now["turn"] - usual["turn"]
         match one.ask:
             case "blink":
-                return now["eyes"] < config.closed_share * usual["eyes"]
+                # The mesh follows eyelids badly; who looks down is closed to the other one.
+                shut = usual["closed"] < 0.5 and now["closed"] >= config.closed_score
+                return shut or now["eyes"] < config.closed_share * usual["eyes"]
             case "open_mouth":
                 return now["mouth"] > usual["mouth"] + config.mouth_share
             case "turn_left":

@@ -35,7 +35,10 @@ from analytics.vision.pose import EARS, WRISTS, PoseModel
 __all__ = ["Phone", "PhoneConfig", "is_at_ear", "is_hand_at_ear"]
 
 _REMEMBERED_US: Final = 5_000_000
-_HEAD: Final = (1.2, 0.8, 1.2)
+_HEAD: Final = (0.8, 0.4, 0.7)
+"""What is searched beside, above and below a face; more of it would make a phone too small."""
+_REACH: Final = 1.1
+"""From wrist to ear, in heights of the face: a hand is nearly as long as a face is high."""
 
 
 class PhoneConfig(DetectorConfig):
@@ -72,7 +75,7 @@ class Phone:
     """Emits ``phone_visible``, ``phone_at_ear`` and ``hand_at_ear``."""
 
     name: ClassVar[str] = "phone"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = PhoneConfig
     card: ClassVar[Card] = Card(
         title=Text(zh="手机", en="Phone"),
@@ -274,7 +277,7 @@ def is_hand_at_ear(joints: Array, face: Region, min_score: float) -> bool:
         face: of the same person.
         min_score: from which wrist and ear count as seen.
     """
-    reach = 0.9 * max(face.width, face.height, 1e-6)
+    reach = _REACH * max(face.width, face.height, 1e-6)
     for wrist, score in ((joints[i, :2], joints[i, 2]) for i in WRISTS):
         if score < min_score:
             continue

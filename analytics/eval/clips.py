@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -42,7 +42,17 @@ _COUNTS: Final = {
     "frozen": 12,
     "small": 8,
     "extra": 12,
+    "challenge": 32,
+    "hand": 16,
+    "back": 16,
+    "document": 16,
+    "twice": 8,
+    "neighbours": 8,
+    "same": 12,
+    "together": 12,
 }
+_LENGTHS_S: Final = {"neighbours": 50.0, "same": 50.0}
+_DARKER: Final = 0.92
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,12 @@ class Plan:
 def full_set(clean_minutes: float, seed: int = 1) -> list[Plan]:
     """All stories through all channels, and so much time in which nothing happens."""
     plans = [
-        Plan(story, seed * 10_000 + index, CHANNELS[index % len(CHANNELS)])
+        Plan(
+            story,
+            seed * 10_000 + index,
+            CHANNELS[index % len(CHANNELS)],
+            _LENGTHS_S.get(story, STORY_S),
+        )
         for story, count in _COUNTS.items()
         for index in range(count)
     ]
@@ -140,23 +155,53 @@ def make_clip(
         frames = _drawn(plan, story)
     file = f"{plan.name}.mkv"
     record(frames, plan.channel, directory / file, plan.seed)
+    tracks = [ClipTrack(track_id="camera", participant_id="customer", role=story.role, file=file)]
+    if story.other is not None:
+        tracks.append(_second(plan, story, directory))
     clip = Clip(
         name=plan.name,
         duration_us=round(plan.length_s * 1e6),
-        tracks=(
-            ClipTrack(track_id="camera", participant_id="customer", role="customer", file=file),
-        ),
-        scored=SCORED,
+        tracks=tuple(tracks),
+        scored=_scored(story),
         events=story.events,
+        marks=story.marks,
         tags={"story": plan.story, **plan.channel.tags, **story.tags},
         seed=plan.seed,
+        id_photo={} if story.photo is None else {"customer": _photo(plan, story.photo, directory)},
     )
     write_clip(clip, directory)
     return clip
 
 
-def _drawn(plan: Plan, story: Story) -> Iterator[Image]:
-    camera = Camera(plan.seed, story.liveliness)
+def _scored(story: Story) -> frozenset[str]:
+    """Of a document all is known only where there is one."""
+    return SCORED if story.photo is None else SCORED | {"id_match"}
+
+
+def _second(plan: Plan, story: Story, directory: Path) -> ClipTrack:
+    """The camera of the manager."""
+    assert story.other is not None
+    shot = story.other.shot
+    file = f"{plan.name}-rm.mkv"
+    # The same seed is the same room, with the same movements and noise.
+    frames = _drawn(plan, story) if shot is None else _drawn(plan, replace(story, shot=shot), 500)
+    if shot is None:
+        frames = ((image * _DARKER).astype(np.uint8) for image in frames)
+    channel = CHANNELS[(CHANNELS.index(plan.channel) + 1) % len(CHANNELS)]
+    record(frames, channel, directory / file, plan.seed + 1)
+    return ClipTrack(track_id="camera-rm", participant_id="rm", role="rm", file=file)
+
+
+def _photo(plan: Plan, photo: Image, directory: Path) -> str:
+    from PIL import Image as Pictures
+
+    file = f"{plan.name}.jpg"
+    Pictures.fromarray(photo).save(directory / file, "JPEG", quality=80)
+    return file
+
+
+def _drawn(plan: Plan, story: Story, elsewhere: int = 0) -> Iterator[Image]:
+    camera = Camera(plan.seed + elsewhere, story.liveliness)
     for index in range(round(plan.length_s * plan.channel.rate_hz)):
         at_s = index / plan.channel.rate_hz
         yield camera.frame(story.shot(at_s), at_s)

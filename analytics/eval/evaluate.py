@@ -1,10 +1,10 @@
 """Evaluates detectors on a directory of labelled clips."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from analytics.detector import Detector, Permission
 from analytics.eval.labels import Clip, find_clips
@@ -15,6 +15,12 @@ from analytics.registry import the_registry
 
 __all__ = ["detectors_for", "evaluate", "load_detectors"]
 
+BRANCH: Final[Mapping[str, Mapping[str, Any]]] = {
+    "same_frame": {"together": {"branch": 2}},
+    "face_presence": {"max_faces": {"branch": 2}},
+}
+"""What clips of a branch, where manager and customer sit side by side, are for; nobody else has
+that role."""
 _LOADED: dict[str, Sequence[Detector]] = {}
 
 
@@ -49,7 +55,7 @@ def load_detectors(
     loaded: list[Detector] = []
     for name in names:
         one = registry.find(name)
-        config = one.Config.model_validate(settings.get(name, {}))
+        config = one.Config.model_validate(settings.get(name, BRANCH.get(name, {})))
         loaded.append(one.load(config, models))
     return sorted(loaded, key=lambda one: bool(one.needs.findings))
 

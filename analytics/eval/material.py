@@ -5,7 +5,8 @@ them: ``FOLDER/PERSON/*.jpg``, several pictures of one person in one folder.
 """
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,8 @@ from analytics.models.manifest import Manifest
 from analytics.models.store import Store, default_folder
 from analytics.vision.face import Face, FaceModel
 from analytics.vision.geometry import Region
-from analytics.vision.network import Image
+from analytics.vision.mesh import MeshModel
+from analytics.vision.network import Array, Image
 
 __all__ = [
     "Person",
@@ -30,6 +32,7 @@ __all__ = [
     "paths",
     "people",
     "video",
+    "with_points",
 ]
 
 FACE_HEIGHT: Final = 170
@@ -43,11 +46,16 @@ _PICTURES: Final = frozenset({".jpg", ".jpeg", ".png"})
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
-    """A head with drawn shoulders: ``(h, w, 3)`` RGB, ``(h, w)`` opacity, and where the face is."""
+    """A head with drawn shoulders: ``(h, w, 3)`` RGB, ``(h, w)`` opacity, and where the face is.
+
+    Attributes:
+        points: ``(468, 3)``, the mesh of the face, where it was looked for.
+    """
 
     image: Image
     alpha: Image
     face: Region
+    points: Array | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,15 @@ def video(folder: Path) -> list[Image]:
             np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
             for frame in container.decode(video=0)
         ]
+
+
+def with_points(people: Sequence[Person], meshes: MeshModel) -> list[Person]:
+    """The same people, with the mesh of each face: so they can turn, blink and speak."""
+
+    def seen(sprite: Sprite) -> Sprite:
+        return replace(sprite, points=meshes.in_image(sprite.image, Face(sprite.face, 1.0)).points)
+
+    return [Person(one.name, tuple(seen(sprite) for sprite in one.sprites)) for one in people]
 
 
 def people(folder: Path, faces: FaceModel, own: Path | None = None) -> list[Person]:

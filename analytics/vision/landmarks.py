@@ -94,6 +94,9 @@ class EyeModel:
 
     def closed(self, frame: VideoFrame, points: Array) -> float:
         """How surely both eyes are closed, 0..1: the lesser of the two."""
+        return remembered(frame, (EYE_MODEL,), lambda: self._closed(frame, points))
+
+    def _closed(self, frame: VideoFrame, points: Array) -> float:
         import cv2
 
         eyes = [

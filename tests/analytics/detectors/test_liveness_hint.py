@@ -1,11 +1,15 @@
 """Challenges: what was seen, what was missed, what nobody knows."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from analytics.detector import Finding, Mark, Outcome, Subject, VideoFrame
 from analytics.detectors.liveness_hint import LivenessHint, LivenessHintConfig, LivenessHintWatch
+from analytics.vision import landmarks
 from analytics.vision import mesh as mesh_of
+from analytics.vision.landmarks import EyeModel, LandmarkModel
 from analytics.vision.mesh import Mesh, MeshModel
 from tests.analytics.detectors.test_face_quality import NoNetwork
 from tests.fakes.faces import a_face, blind, frame
@@ -26,16 +30,19 @@ def a_mesh(eyes: float = 0.3, turned: float = 0.0, mouth: float = 0.1) -> Mesh:
     return Mesh(points, 30.0)
 
 
-def seen(at_s: float, mesh: Mesh) -> VideoFrame:
+def seen(at_s: float, mesh: Mesh, closed: float = 0.0) -> VideoFrame:
     face = a_face()
     item = frame(at_s, [face])
     item.shared[mesh_of.MODEL, face.region] = mesh
+    item.shared[landmarks.MODEL, face.region] = np.zeros((68, 2), np.float32)
+    item.shared[landmarks.EYE_MODEL,] = closed
     return item
 
 
 def watch() -> LivenessHintWatch:
-    meshes = MeshModel(NoNetwork())  # type: ignore[arg-type]
-    return LivenessHint(LivenessHintConfig(), blind(), meshes).watch(Subject("s1", "p1"))
+    nothing: Any = NoNetwork()
+    models = MeshModel(nothing), LandmarkModel(nothing), EyeModel(nothing)
+    return LivenessHint(LivenessHintConfig(), blind(), *models).watch(Subject("s1", "p1"))
 
 
 def challenge(subject: LivenessHintWatch, ask: object, movement: Mesh | None) -> list[Finding]:
@@ -110,3 +117,21 @@ def test_challenges_of_others_and_too_many_are_left_alone() -> None:
     for _ in range(20):
         subject.process(Mark("challenge", 0, "", {"ask": "blink"}))
     assert [f.outcome for f in subject.flush(S)] == [Outcome.UNKNOWN] * 4
+
+
+@pytest.mark.parametrize(("usual", "then", "kind"), [
+    (0.0, 0.95, "challenge_seen"),
+    (0.0, 0.6, "challenge_missed"),
+    (0.9, 0.95, "challenge_missed"),
+])  # fmt: skip
+def test_closed_eyes_are_a_blink_of_whoever_has_them_open(
+    usual: float, then: float, kind: str
+) -> None:
+    subject = watch()
+    said: list[Finding] = []
+    for tick in range(100):
+        at = tick / 5
+        if tick == 50:
+            said += subject.process(Mark("challenge", 10 * S, "p1", {"ask": "blink"}))
+        said += subject.process(seen(at, a_mesh(), then if 12 <= at < 12.6 else usual))
+    assert [finding.kind for finding in said] == [kind]
