@@ -36,6 +36,8 @@ __all__ = ["FaceQuality", "FaceQualityConfig"]
 _KINDS: Final = ("face_too_small", "face_too_dark", "face_occluded", "face_cut_off")
 _BEST: Final = 90
 _DARK_SHARE: Final = 0.7
+_LOST_US: Final = 4_000_000
+"""Without a face for that long it is gone, not covered."""
 
 
 class FaceQualityConfig(DetectorConfig):
@@ -75,7 +77,7 @@ class FaceQuality:
     """Emits ``face_too_small``, ``face_too_dark``, ``face_occluded`` and ``face_cut_off``."""
 
     name: ClassVar[str] = "face_quality"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = FaceQualityConfig
     card: ClassVar[Card] = Card(
         title=Text(zh="人脸质量", en="Quality of the face"),
@@ -180,6 +182,7 @@ class FaceQualityWatch:
             (*self._rules.values(), self._unsure), subject.participant_id, subject.track_id
         )
         self._seen: list[float] = []
+        self._face_us: int | None = None
 
     def process(self, item: Input) -> list[Finding]:
         """Takes the next frame."""
@@ -191,14 +194,20 @@ class FaceQualityWatch:
             # What is too dark to find a face in is too dark for the face.
             light, _ = brightness(thumbnail(item))
             dark = light < _DARK_SHARE * config.min_light
-            state = {"face_too_dark": (dark, "light", float(round(light)))} if dark else {}
-            return self._say(item, None, dict(state))
+            states: dict[str, tuple[bool | None, str, float]] = {}
+            if dark:
+                states["face_too_dark"] = (dark, "light", float(round(light)))
+            elif self._face_us is not None and item.pts_us - self._face_us <= _LOST_US:
+                # A covered face is found now and then only: that it isn't now says nothing.
+                states["face_occluded"] = (None, "share", 0.0)
+            return self._say(item, None, states)
+        self._face_us = item.pts_us
         visible = face.region.inside(item.image)
         area = max(face.region.width * face.region.height, 1e-6)
         height = face.region.height / item.image.shape[0]
         inside = min(visible.width * visible.height / area, 1.0)
         light = _light(item, face)
-        states: dict[str, tuple[bool | None, str, float]] = {
+        states = {
             "face_too_small": (height < config.min_height, "height", round(height, 2)),
             "face_too_dark": (light < config.min_light, "light", round(light)),
             "face_cut_off": (inside < config.min_visible, "visible", round(inside, 2)),
@@ -232,7 +241,7 @@ class FaceQualityWatch:
             found += self._episodes[self._rules[kind]].update(
                 item.pts_us, holds, values={name: value}, frame=frame
             )
-        is_dark = bool(states and states["face_too_dark"][0])
+        is_dark = bool(states.get("face_too_dark", (False, "", 0.0))[0])
         return found + self._episodes[self._unsure].update(
             item.pts_us, is_dark, values={"share": 0.0}, frame=frame
         )
@@ -240,6 +249,7 @@ class FaceQualityWatch:
     def flush(self, at_us: int) -> list[Finding]:
         """Ends what goes on; whoever comes next is looked at anew."""
         self._seen.clear()
+        self._face_us = None
         return self._episodes.flush(at_us)
 
 

@@ -68,3 +68,16 @@ def test_covering_is_judged_against_the_same_person() -> None:
 def test_no_face_ends_it_without_a_word_of_its_own() -> None:
     said = kinds(lambda t: seen(t, a_face(height=0.1)) if t < 10 else frame(t))
     assert said == [("face_too_small", Outcome.WARN)] * 2
+
+
+def test_covered_face_that_is_found_now_and_then_is_covered() -> None:
+    def shown(t: float) -> VideoFrame:
+        is_found = t < 15 or int(t) % 3 == 0
+        return seen(t, a_face(), 10 if t >= 15 else 28) if is_found else frame(t)
+
+    assert kinds(shown) == [("face_occluded", Outcome.WARN)]
+
+
+def test_covered_face_that_is_gone_is_over() -> None:
+    said = kinds(lambda t: frame(t) if t >= 20 else seen(t, a_face(), 10 if t >= 15 else 28))
+    assert said == [("face_occluded", Outcome.WARN)] * 2
