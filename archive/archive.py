@@ -41,6 +41,7 @@ from archive.record import (
     record_of,
     tombstone_from,
 )
+from archive.removals import REMOVED
 from archive.retention import Dates, Rules
 from archive.storage import Progress, Storage
 from recorder.durable import sync_directory
@@ -285,8 +286,8 @@ class Archive:
         for path in originals:
             _remove_tree(path)
             step(f"removed {path.suffix or 'capture'}")
+        self.journal.append(REMOVED, facts.package, who, session=facts.session)
         self.catalogue.set_originals(facts.package, "removed")
-        self.journal.append("originals.removed", facts.package, who, session=facts.session)
         return self._archived(facts.package)
 
     # Looking.

@@ -204,6 +204,14 @@ class Catalogue:
             rows = base.execute("SELECT package FROM deposit WHERE originals <> 'removing'")
             return {name for (name,) in rows}
 
+    def removing(self) -> list[Deposit]:
+        """Deposits whose originals are being removed, or were when something cut that off.
+
+        Raises:
+            CatalogueError: the file can't be used.
+        """
+        return self._where("originals = 'removing' ORDER BY package", ())
+
     def due(self, today: date) -> list[Deposit]:
         """Deposits whose day has passed and that no case needs, the oldest first.
 

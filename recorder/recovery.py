@@ -27,6 +27,7 @@ from recorder.session_file import read_session
 __all__ = ["Recovered", "recover_all", "recover_session"]
 
 _PART: Final = ".part"
+_CUT: Final = ".cut"
 _SEALED: Final = ".pcapng.enc"
 _PLAIN: Final = ".pcapng"
 _MAX_BLOCK: Final = 1 << 20
@@ -156,6 +157,8 @@ def _note(known: dict[str, _Known], event: Event) -> None:
 
 def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, started_ns: int) -> None:
     """Closes the open files of a track, and tells of closed ones the log does not know."""
+    for half in folder.glob("*" + _CUT):
+        half.unlink()
     for part in sorted(folder.glob("*" + _PART)):
         path = part.with_name(part.name.removesuffix(_PART))
         if path.exists() and path.samefile(part):
@@ -163,15 +166,15 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
             continue
         with part.open("r+b") as file:
             content = _whole(file, path.name)
-            found.cut_bytes += os.fstat(file.fileno()).st_size - content.size
+            torn = os.fstat(file.fileno()).st_size - content.size
+            found.cut_bytes += torn
             if content.packets == 0:
                 part.unlink()
                 found.removed += 1
                 continue
-            written_ns = os.fstat(file.fileno()).st_mtime_ns
-            file.truncate(content.size)
             os.fsync(file.fileno())
-        os.utime(part, ns=(written_ns, written_ns))
+            if torn:
+                _cut(part, file, content.size)
         _give_name(part, path)
     sync_directory(folder)
     for path in sorted(folder.iterdir()):
@@ -183,6 +186,24 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
             log.append("segment.closed", {"track": folder.name, **payload}, at=payload["to_us"])
             track.last_us = max(track.last_us, payload["to_us"])
             found.closed.append(f"{folder.name}/{path.name}")
+
+
+def _cut(part: Path, file: BinaryIO, size: int) -> None:
+    """Takes off a torn end, all at once with the time of the last write, which is kept: of what is
+    encrypted it is all that says when the file ends.
+    """
+    written_ns = os.fstat(file.fileno()).st_mtime_ns
+    cut = part.with_name(part.name + _CUT)
+    file.seek(0)
+    left = size
+    with cut.open("wb") as whole:
+        while left and (data := file.read(min(left, _COPIED))):
+            whole.write(data)
+            left -= len(data)
+        whole.flush()
+        os.fsync(whole.fileno())
+    os.utime(cut, ns=(written_ns, written_ns))
+    cut.rename(part)
 
 
 def _give_name(part: Path, path: Path) -> None:

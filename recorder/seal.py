@@ -7,6 +7,7 @@ with the number of segments, not with their size.
 import json
 import os
 import uuid
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from recorder.backfill.store import FOLDER
 from recorder.canonical import canonical
 from recorder.consents import CONSENTS_FILE, ConsentBook, write_consents
 from recorder.digests import Digests, digests_of
+from recorder.durable import sync_directory
 from recorder.errors import CanonicalError, LogBusyError, SealError
 from recorder.findings import CHECKS_FILE, CLOSED, FindingBook, write_checks
 from recorder.flow import FLOW_FILE
@@ -42,6 +44,7 @@ DOCUMENTS: Final = (
 _LOGGED: Final = frozenset({"flow.given", "transcript.closed", CLOSED})
 """Events that hold the digests of a document."""
 
+_SEALED: Final = "recording.sealed"
 _LAST_FILES: Final = 4
 """Manifest, signatures, time-stamp, proof."""
 
@@ -127,11 +130,13 @@ def seal(
 
     A recording that broke off with its server, and was finished by the next start, is stopped
     where it broke off. Holes in the timeline that nobody declared are declared first, in the
-    session's log, with cause ``unknown``.
+    session's log, with cause ``unknown``. A package that was made, and of which a crash kept the
+    log from telling, is told of instead of made again.
 
     Args:
         place: the session's directory.
-        out: the package; must not exist. Written beside itself as ``.part`` and renamed.
+        out: the package; must not exist, but for such a one. Written beside itself as ``.part``
+            and renamed.
         office: keys, log and clock to seal with.
         now_ns: ns since 1970.
         unsettled: also while uploads of what the recording lacks are awaited; what they would
@@ -146,7 +151,7 @@ def seal(
         OSError: a file can't be read or written.
     """
     if out.exists():
-        raise SealError("{path} exists already; packages are never replaced", path=out)
+        return _tell(place, _unsaid(place, out))
     waiting = _declare_holes(place, unsettled=unsettled)
     case = _read_case(place, waiting)
     part = out.with_name(f"{out.name}.part")
@@ -157,17 +162,59 @@ def seal(
             file.flush()
             os.fsync(file.fileno())
         part.rename(out)
+        sync_directory(out.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    return _tell(place, sealed)
+
+
+def _tell(place: Path, sealed: Sealed) -> Sealed:
+    """Enters a package into the log of its session."""
     with EventLog.open(place) as events:
         payload = {
             "package": sealed.package,
             "manifest": sealed.manifest.to_json(),
             "log_size": sealed.log_size,
         }
-        events.append("recording.sealed", payload, durable=True)
+        events.append(_SEALED, payload, durable=True)
     return sealed
+
+
+def _unsaid(place: Path, out: Path) -> Sealed:
+    """A package of this session that is whole and that the session's log does not tell of.
+
+    Raises:
+        SealError: the log tells of it, or it is another file.
+    """
+    refused = SealError("{path} exists already; packages are never replaced", path=out)
+    session, pending = read_session(place), Pending()
+    told = set()
+    for event in read_events(place, session):
+        pending.note(event)
+        if event.type == _SEALED:
+            told.add(event.payload["package"])
+    try:
+        with zipfile.ZipFile(out) as box:
+            data, proof = box.read("manifest.json"), json.loads(box.read("proofs/log.json"))
+            gaps = json.loads(box.read("gaps.json"))
+        manifest = json.loads(data)
+        if manifest["session"]["session"] != session.session or manifest["package"] in told:
+            raise refused
+        tracks = manifest["tracks"]
+        return Sealed(
+            out,
+            manifest["package"],
+            digests_of(data),
+            out.stat().st_size,
+            sum(track["chunks"] for track in tracks),
+            proof["head"]["size"],
+            sum(track["missing_us"] for track in gaps["tracks"]),
+            sum(track["backfilled"] for track in tracks),
+            pending.count,
+        )
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, RecursionError):
+        raise refused from None
 
 
 def _declare_holes(place: Path, *, unsettled: bool) -> int:

@@ -15,7 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from archive.catalogue import Catalogue, Query
-from archive.errors import CatalogueError, QueryError
+from archive.errors import CatalogueError, JournalError, QueryError
+from archive.journal import Journal
+from archive.removals import finish_removals
 from signaling.archive import ArchiveSearch
 from signaling.errors import ErrorCode
 from signaling.sessions import SessionRefusedError
@@ -124,6 +126,7 @@ class ArchiveService:
         self._work = work or self._in_process
         self._now = now
         self.catalogue = Catalogue(archiving.directory / "catalogue.sqlite3")
+        self._journal = Journal(archiving.directory / "journal.jsonl")
         self._failures: dict[str, _Failure] = {}
         self._task: asyncio.Task[None] | None = None
         self.archived = self.failed = self.bytes = self.queue = self.left = 0
@@ -145,7 +148,7 @@ class ArchiveService:
         """One look at everything that is sealed, and every try that is due.
 
         Raises:
-            CatalogueError, OSError: a directory can't be read.
+            CatalogueError, JournalError, OSError: a directory can't be read, or not written.
         """
         names = await asyncio.to_thread(self._waiting)
         self.queue, self.left = min(len(names), MAX_QUEUE), max(0, len(names) - MAX_QUEUE)
@@ -166,6 +169,10 @@ class ArchiveService:
         return self._now() - since
 
     def _waiting(self) -> list[str]:
+        for name in finish_removals(
+            self.catalogue, self._journal, "system", self._archiving.originals
+        ):
+            _LOG.info("removal of originals finished", extra={"session_id": name})
         return waiting(self._archiving, self.catalogue.settled())
 
     async def _try(self, name: str) -> None:
@@ -205,7 +212,7 @@ class ArchiveService:
         while True:
             try:
                 await self.tick()
-            except (CatalogueError, OSError) as error:
+            except (CatalogueError, JournalError, OSError) as error:
                 self.failed += 1
                 _LOG.error("archiving failed", extra={"reason": str(error)})
             await asyncio.sleep(self._archiving.archive.scan_s)

@@ -170,6 +170,13 @@ class Archiving:
             progress=progress,
         )
 
+    def originals(self, session: str) -> list[Path]:
+        """What is there of what is removed once a session is archived."""
+        places = [self.packages, self.recordings]
+        names = (f"{session}.zip", session)
+        found = [at / name for at, name in zip(places, names, strict=True) if at is not None]
+        return [path for path in found if path.exists()]
+
     def left(self, session: str) -> list[Path]:
         """What lies on this machine of a session whatever the archive deleted."""
         from recorder.views import PLAYBACK_FOLDER, playback_place
