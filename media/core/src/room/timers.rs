@@ -44,6 +44,8 @@ impl Room {
     }
 
     fn on_control(&mut self, cx: &mut Cx, key: Key) {
+        // First: what is scheduled later than that needs no entry of its own.
+        self.report_if_due(cx, key);
         let Some(transport) = self.transports.get_mut(key) else { return };
         if transport.on_control_timeout(cx) == Checked::Connected {
             self.on_connected(cx, key);
@@ -52,6 +54,9 @@ impl Room {
         if transport.take_return() {
             self.on_return(cx, key);
         }
+    }
+
+    fn report_if_due(&mut self, cx: &mut Cx, key: Key) {
         let Some(transport) = self.transports.get_mut(key) else { return };
         let Some(mut next_report) = transport.next_report else { return };
         if next_report <= cx.now {
