@@ -40,6 +40,7 @@ _RAMP_STEP_S = 0.15
 _WARM_STEPS = 12
 _WARM_STEP_S = 1.0
 _STEADY_BYTES = 1 << 20
+_STEADY_COPIES = 1.002
 _SNAPSHOT_S = 1.15
 """Longer than the time between two snapshots of an engine."""
 
@@ -94,6 +95,11 @@ class Interval:
     cpu_s: float
     engines_s: float
     delays_s: tuple[float | None, ...]
+
+    @property
+    def copies(self) -> float:
+        """How often a packet was forwarded: for each who gets it once."""
+        return self.forwarded / max(self.sent, 1)
 
     @property
     def us_per_packet(self) -> float:
@@ -176,17 +182,20 @@ class Probe:
                 return
 
     async def warm(self, load: Load) -> None:
-        """Sends ``load`` until the server takes no more memory for it, at most for a while.
+        """Sends ``load`` until the server takes no more memory for it and forwards no larger part.
 
-        What participants are remembered by fills with their first packets; the kernel's work for
-        that is done once for each participant, and is not part of what a packet costs.
+        What participants are remembered by fills with their first packets, and what links carry is
+        found out once. Neither is part of what a packet costs. At most for a while.
         """
         await self.ramp(load)
+        copies = 0.0
         for _ in range(_WARM_STEPS):
             before = self.server.memory_bytes()
-            await asyncio.sleep(_WARM_STEP_S)
-            if self.server.memory_bytes() - before < _STEADY_BYTES:
+            seen = await self.watch(_WARM_STEP_S)
+            is_full = self.server.memory_bytes() - before < _STEADY_BYTES
+            if is_full and seen.copies < _STEADY_COPIES * copies:
                 return
+            copies = seen.copies
 
     async def watch(self, seconds: float) -> Interval:
         """Measures what is under way."""
