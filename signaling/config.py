@@ -214,7 +214,7 @@ class WebConfig(Section):
 
     allowed_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         default=(),
-        description="Other origins whose pages may open the WebSocket ('https://crm.example');"
+        description="Other origins whose pages may join and upload ('https://crm.example');"
         " the server's own and loopback ones always may.",
     )
     serve_pages: bool = Field(default=True, description="Serve the call page and the SDK.")

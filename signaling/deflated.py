@@ -8,7 +8,7 @@ WebSocket would cost a quarter of a MiB for each participant all the time.
 import zlib
 from base64 import b64decode, b64encode
 
-__all__ = ["deflated", "inflated"]
+__all__ = ["deflated", "inflated", "inflated_body"]
 
 _RAW = -15
 """No header: RFC 1951 alone, with the largest window."""
@@ -30,12 +30,28 @@ def inflated(packed: str, most: int) -> str:
     Raises:
         ValueError: it is no base64, no DEFLATE, not complete, no UTF-8, or longer than ``most``.
     """
+    return _inflate(b64decode(packed, validate=True), most, _RAW, "raw DEFLATE (RFC 1951)")
+
+
+def inflated_body(packed: bytes, most: int) -> str:
+    """The text of a body in the format of HTTP's ``deflate`` (RFC 1950).
+
+    Args:
+        packed: the body.
+        most: bytes the text may have; more is never made.
+
+    Raises:
+        ValueError: as :func:`inflated`.
+    """
+    return _inflate(packed, most, zlib.MAX_WBITS, "zlib's format (RFC 1950)")
+
+
+def _inflate(data: bytes, most: int, wbits: int, name: str) -> str:
     try:
-        data = b64decode(packed, validate=True)
-        unpacker = zlib.decompressobj(wbits=_RAW)
+        unpacker = zlib.decompressobj(wbits=wbits)
         text = unpacker.decompress(data, most + 1)
     except zlib.error as error:
-        raise ValueError("not raw DEFLATE (RFC 1951)") from error
+        raise ValueError(f"not {name}") from error
     if len(text) > most:
         raise ValueError(f"more than {most} bytes when inflated")
     if not unpacker.eof or unpacker.unused_data:

@@ -6,11 +6,13 @@ can be made several times at once, over connections that are open already.
 """
 
 import asyncio
+from email.message import Message
 from typing import Final
 
 from aiohttp import web
 
 from signaling.clock import Clock
+from signaling.deflated import inflated_body
 from signaling.door import Door
 from signaling.hub import Hub
 from signaling.problem import HttpCode, problem
@@ -24,6 +26,11 @@ MAX_MESSAGES: Final = 5
 """The hello and a few offers: those of connections that were given up are answered, too."""
 
 _TYPE: Final = "application/x-ndjson"
+_SIMPLE_TYPE: Final = "text/plain"
+"""A browser sends it for a page of another origin without asking first, which would be a turn more
+(Fetch, "CORS-safelisted request-header"). It would ask about ``Content-Encoding``: a parameter
+says that, ``encoding=deflate``."""
+_MAX_BYTES: Final = 65_536
 
 
 class JoinEndpoint:
@@ -40,17 +47,18 @@ class JoinEndpoint:
         refusal = self._door.refusal(request, remote)
         if refusal is not None:
             return refusal
-        # Pages of other origins can't send this type without asking, which isn't answered.
-        if request.content_type != _TYPE:
-            return problem(415, HttpCode.UNSUPPORTED_MEDIA_TYPE, f"send {_TYPE}")
+        if request.content_type not in {_TYPE, _SIMPLE_TYPE}:
+            return problem(415, HttpCode.UNSUPPORTED_MEDIA_TYPE, f"send {_TYPE} or {_SIMPLE_TYPE}")
         with self._door.counted(remote):
             try:
                 async with asyncio.timeout(BODY_TIMEOUT_S):
-                    lines = (await request.read()).decode("utf-8").splitlines()
+                    lines = (await _text(request)).splitlines()
             except TimeoutError:
                 raise web.HTTPRequestTimeout from None
             except UnicodeDecodeError:
                 return problem(400, detail="the body is not UTF-8")
+            except ValueError as error:
+                return problem(400, detail=f"the body is {error}")
             if not 1 <= len(lines) <= MAX_MESSAGES:
                 return problem(400, detail=f"send 1 to {MAX_MESSAGES} messages, one a line")
             frames = self._hub.visit(lines, remote, self._clock())
@@ -61,3 +69,17 @@ class JoinEndpoint:
         )
         response.enable_compression()
         return response
+
+
+async def _text(request: web.Request) -> str:
+    """The body.
+
+    Raises:
+        ValueError: it is not what the type says.
+    """
+    body = await request.read()
+    header = Message()
+    header["Content-Type"] = request.headers["Content-Type"]
+    if header.get_param("encoding") == "deflate":
+        return inflated_body(body, _MAX_BYTES)
+    return body.decode("utf-8")

@@ -84,7 +84,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_allowed_origin(origin: str | None, host: str, allowed: Iterable[str]) -> bool:
-    """Whether a page of that origin may open the WebSocket.
+    """Whether a page of that origin may join.
 
     Args:
         origin: header ``Origin``; programs send none.

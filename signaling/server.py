@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from signaling.auth import MintingKey
 from signaling.clock import Clock, system_clock
+from signaling.cors import CrossOrigin
 from signaling.demo import DEMO_TTL_S, DemoRequest, mint_demo_token
 from signaling.door import Door
 from signaling.driver import HubDriver
@@ -61,7 +62,8 @@ def build_app(
     """
     app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
     app[HUB] = hub
-    app.on_response_prepare.append(add_headers)
+    cors = CrossOrigin(hub.config.web.allowed_origins)
+    app.on_response_prepare.extend((cors.add_headers, add_headers))
     door = Door(hub)
     endpoint = SocketEndpoint(hub, clock, door)
     driver = HubDriver(hub, clock)
@@ -77,12 +79,12 @@ def build_app(
     app.cleanup_ctx.append(run_hub)
     app.on_shutdown.append(end_sockets)
     app.router.add_get("/v1/ws", endpoint.serve)
-    app.router.add_post("/v1/join", JoinEndpoint(hub, clock, door).serve)
+    cors.open([app.router.add_post("/v1/join", JoinEndpoint(hub, clock, door).serve)])
     app.router.add_get("/v1/schema.json", _schema(SCHEMA_PATH.read_text(encoding="utf-8")))
     if hub.config.whip.enabled:
         app.add_routes(WhipEndpoint(hub, clock).routes())
     if uploads is not None:
-        app.add_routes(UploadEndpoint(uploads, clock).routes())
+        cors.open(app.add_routes(UploadEndpoint(uploads, clock).routes()))
     if sessions is not None:
         app.add_routes(SessionEndpoint(sessions, hub.verifier, clock).routes())
     if demo_key is not None:

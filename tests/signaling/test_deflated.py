@@ -3,7 +3,7 @@ from base64 import b64decode, b64encode
 
 import pytest
 
-from signaling.deflated import deflated, inflated
+from signaling.deflated import deflated, inflated, inflated_body
 from tests.signaling.offers import offer_sdp
 
 
@@ -36,3 +36,26 @@ def test_a_text_is_the_same_afterwards(text: str) -> None:
 def test_what_is_no_such_text_is_refused(packed: str, wrong: str) -> None:
     with pytest.raises(ValueError, match=f"(?i){wrong}"):
         inflated(packed, 1_000)
+
+
+@pytest.mark.parametrize("text", ["", "金融双录" * 5_000])
+def test_a_body_is_the_same_afterwards(text: str) -> None:
+    assert inflated_body(zlib.compress(text.encode()), len(text.encode())) == text
+
+
+@pytest.mark.parametrize(
+    ("packed", "wrong"),
+    [
+        (b"", "complete"),
+        (b"{}", "zlib"),
+        (b64decode(deflated("v=0")), "zlib"),
+        (zlib.compress(b"v=0" * 100)[:-1], "complete"),
+        (zlib.compress(b"v=0") + b"more", "complete"),
+        (zlib.compress(b"\xff\xfe"), "utf-8"),
+        (zlib.compress(b"a" * 1_001), "more than 1000 bytes"),
+        (zlib.compress(bytes(100_000_000)), "more than 1000 bytes"),
+    ],
+)
+def test_what_is_no_such_body_is_refused(packed: bytes, wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"(?i){wrong}"):
+        inflated_body(packed, 1_000)

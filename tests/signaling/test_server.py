@@ -218,7 +218,11 @@ async def test_one_request_joins_and_a_socket_goes_on(deflate: bool) -> None:
         (b"not deflated", {"Content-Encoding": "deflate"}, 400),
         (b"x" * 70_000, {}, 413),
         (zlib.compress(b"x" * 8_000_000), {"Content-Encoding": "deflate"}, 413),
-        (b"{}", {"Content-Type": "text/plain"}, 415),
+        (b"not deflated", {"Content-Type": "text/plain;encoding=deflate"}, 400),
+        (zlib.compress(b"x" * 65_537), {"Content-Type": "text/plain;encoding=deflate"}, 400),
+        (zlib.compress(b"{}")[:-2], {"Content-Type": "text/plain;encoding=deflate"}, 400),
+        (b"x" * 70_000, {"Content-Type": "text/plain"}, 413),
+        (b"{}", {"Content-Type": "text/html"}, 415),
         (b"{}", {"Content-Type": "application/json"}, 415),
         (b"{}", {"Origin": "https://evil.example"}, 403),
     ],
@@ -232,6 +236,46 @@ async def test_request_that_joins_is_refused(
         assert (await response.json())["code"] == CODES[status]
         assert at.scene.hub.is_idle
         assert at.scene.hub.stats.connections == 0
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+async def test_page_of_another_origin_joins_by_a_request_it_needn_t_ask_for(deflate: bool) -> None:
+    config = SignalingConfig(web=WebConfig(allowed_origins=("https://crm.example",)))
+    async with site(config) as at:
+        headers = {"Origin": "https://crm.example", "Content-Type": "text/plain"}
+        body = hello(at)
+        if deflate:
+            headers["Content-Type"] += ";encoding=deflate"
+            body = zlib.compress(body)
+        response = await at.client.post("/v1/join", data=body, headers=headers)
+        assert response.status == 200
+        assert response.headers["Access-Control-Allow-Origin"] == "https://crm.example"
+        assert response.headers["Vary"] == "Origin"
+        lines = (await response.text()).splitlines()
+        assert [json.loads(line)["type"] for line in lines[:2]] == ["joined", "answer"]
+        # What is refused can be read, too.
+        busy = await at.client.post("/v1/join", data=b"", headers=headers)
+        assert busy.status == 400
+        assert busy.headers["Access-Control-Allow-Origin"] == "https://crm.example"
+
+
+async def test_browsers_may_ask_for_pages_of_configured_origins() -> None:
+    config = SignalingConfig(web=WebConfig(allowed_origins=("https://crm.example",)))
+    async with site(config) as at:
+        ask = {"Access-Control-Request-Method": "POST"}
+        asked = await at.client.options("/v1/join", headers=ask | {"Origin": "https://crm.example"})
+        assert asked.status == 204
+        assert asked.headers["Access-Control-Allow-Origin"] == "https://crm.example"
+        assert asked.headers["Access-Control-Allow-Methods"] == "POST"
+        assert "Content-Type" in asked.headers["Access-Control-Allow-Headers"]
+        assert "Access-Control-Allow-Credentials" not in asked.headers
+        for path, origin, status in [
+            ("/v1/join", "https://evil.example", 403),
+            ("/v1/ws", "https://crm.example", 405),
+        ]:
+            other = await at.client.options(path, headers=ask | {"Origin": origin})
+            assert other.status == status
+            assert "Access-Control-Allow-Origin" not in other.headers
 
 
 async def test_requests_that_join_are_bounded_with_the_connections() -> None:

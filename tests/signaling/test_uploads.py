@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from signaling.clock import Instant
+from signaling.cors import CrossOrigin
 from signaling.errors import ErrorCode, HttpCode, RefusedError
 from signaling.messages import DigestBatchData
 from signaling.problem import problem_middleware
@@ -80,7 +81,9 @@ class Fake:
 @asynccontextmanager
 async def served(fake: Fake) -> AsyncIterator[TestClient[Any, Any]]:
     app = web.Application(middlewares=[problem_middleware], client_max_size=1024)
-    app.add_routes(UploadEndpoint(fake, lambda: Instant(0.0, 0.0)).routes())
+    cors = CrossOrigin(["https://crm.example"])
+    app.on_response_prepare.append(cors.add_headers)
+    cors.open(app.add_routes(UploadEndpoint(fake, lambda: Instant(0.0, 0.0)).routes()))
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -96,6 +99,30 @@ def headers(token: str = "good", body: bytes | None = None, **more: str) -> dict
 
 BASE = "/v1/sessions/s-1"
 PUT = f"{BASE}/tracks/t-1/chunks/5"
+
+
+async def test_pages_of_configured_origins_upload() -> None:
+    fake = Fake()
+    async with served(fake) as client:
+        page = {"Origin": "https://crm.example"}
+        ask = page | {
+            "Access-Control-Request-Method": "PUT",
+            "Access-Control-Request-Headers": "authorization,content-digest,content-type",
+        }
+        asked = await client.options(PUT, headers=ask)
+        assert (asked.status, asked.headers["Access-Control-Allow-Methods"]) == (204, "PUT")
+        allowed = asked.headers["Access-Control-Allow-Headers"].lower().split(", ")
+        assert {"authorization", "content-digest", "content-type"} <= set(allowed)
+        done = await client.put(PUT, data=b"12", headers=headers(body=b"12") | page)
+        assert done.status < 300
+        assert done.headers["Access-Control-Allow-Origin"] == "https://crm.example"
+        assert fake.bodies == {("t-1", 5): b"12"}
+        refused = await client.put(PUT, data=b"12", headers=headers("bad", b"12") | page)
+        assert refused.status == 401
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://crm.example"
+        evil = await client.options(PUT, headers=ask | {"Origin": "https://evil.example"})
+        assert evil.status == 403
+        assert "Access-Control-Allow-Origin" not in evil.headers
 
 
 async def test_what_is_wanted_is_said_and_uploaded() -> None:

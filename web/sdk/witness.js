@@ -153,7 +153,7 @@ function start(options, isNew, begin) {
     idPrefix: randomPrefix(),
     identity,
     mediaFlows: () => media.state === "connected",
-    post: isNew && isOwnServer(url) ? fetchPost(url.replace(/^ws/, "http").replace(/ws$/, "join")) : null,
+    post: isNew ? fetchPost(url.replace(/^ws/, "http").replace(/ws$/, "join"), !isOwnServer(url)) : null,
   });
   const loaded = prepared?.worker ? prepared : loadRedWorker();
   prepared = null;
@@ -206,7 +206,7 @@ function patience() {
   return new Promise((/** @type {(value: void) => void} */ resolve) => browserClock.setTimeout(resolve, OFFER_MS));
 }
 
-/** Requests to other servers than the page's would have to be allowed first. @param {string} url */
+/** Whether the page is of the server's origin. @param {string} url */
 function isOwnServer(url) {
   return new URL(url.replace(/^ws/, "http")).origin === location.origin;
 }
