@@ -10,6 +10,7 @@ from aiohttp import web
 
 from analytics.detector import Card, Permission
 from recorder.log_writer import SessionLog
+from signaling.challenge_endpoint import ChallengeEndpoint
 from signaling.clock import system_clock
 from signaling.consent_endpoint import ConsentEndpoint
 from signaling.consents import Subject
@@ -17,6 +18,7 @@ from signaling.hub import Hub
 from signaling.id_photo_endpoint import IdPhotoEndpoint
 from signaling.recording import RecordingState
 from witness.analytics_service import AnalyticsCalls, AnalyticsService
+from witness.challenges import Challenges
 from witness.config import AlertsConfig, ConsentsConfig
 from witness.consent_texts import asked_for, load_texts
 from witness.consents import ConsentService
@@ -44,6 +46,7 @@ class Watching:
     Attributes:
         consents, findings: the two halves.
         photos: of identity documents, on their way.
+        challenges: on theirs.
         collector: their metrics.
         calls: whoever has calls watched; ``None``: nobody.
 
@@ -68,6 +71,8 @@ class Watching:
         self.consents.room_changed = hub.consents.room_changed
         self.photos = IdPhotos(self.consents.held)
         self.consents.room_forgotten = self.photos.forget_room
+        self._sessions: dict[str, str] = {}
+        self.challenges = Challenges(self.consents.held, self._sessions.get, time.monotonic_ns)
         if post is not None:
             self.consents.withdrawn = lambda data: post("consent.withdrawn", data)
         outlets = Outlets(hub.findings.tell, post, self.consents.allows)
@@ -76,23 +81,23 @@ class Watching:
         )
         self.collector = FindingsCollector(self.findings)
         self.calls: AnalyticsCalls | None = None
-        self._sessions: dict[str, str] = {}
         self._loading: set[asyncio.Task[None]] = set()
         self.consents.permitted = self._permit
         hub.consents.desk = self.consents
         hub.findings.desk = self.findings
 
     def routes(self) -> list[web.RouteDef]:
-        """Addresses of consents, and of photos of those who gave them."""
+        """Addresses of consents, and of what is asked of those who gave them."""
         verifier = self._hub.verifier
         return [
             *ConsentEndpoint(self.consents, verifier, system_clock).routes(),
             *IdPhotoEndpoint(self.photos, verifier, system_clock).routes(),
+            *ChallengeEndpoint(self.challenges, verifier, system_clock).routes(),
         ]
 
     def watch_by(self, calls: AnalyticsService) -> None:
         """Has calls watched."""
-        self.calls = self.photos.calls = calls
+        self.calls = self.photos.calls = self.challenges.calls = calls
         calls.photo_done = self.photos.done
 
     def _changed(self, subject: Subject) -> None:
