@@ -1,14 +1,16 @@
-"""Event logs for an event loop: nothing here waits for a disk but one thread.
+"""Event logs for an event loop: nothing here waits for a disk but a few threads.
 
 What is told goes into a bounded queue of its session, in order and with the time at which it
-happened; the thread makes the chain and writes. Commands of people wait for their event, for a
-while: what has not begun by then is withdrawn and has no effect.
+happened; a thread makes the chain and writes. A session has always the same thread, and several
+have one: hundreds of rooms that begin at once don't wait for each other's syncs one by one.
+Commands of people wait for their event, for a while: what has not begun by then is withdrawn and
+has no effect.
 
 | queue | size | when full |
 |---|---|---|
 | events of a session | :data:`MAX_PENDING` | counted by type, declared in the log (``log.lost``) |
 | … of segments, gaps, consents | :data:`MAX_RESERVED` more | the same |
-| work of commands | :data:`MAX_WORK` | refused (:class:`LogStalledError`) |
+| work of commands, of a thread | :data:`MAX_WORK` | refused (:class:`LogStalledError`) |
 
 A log that could not be written for a while says so afterwards (``log.late``).
 """
@@ -19,6 +21,7 @@ import logging
 import os
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -30,7 +33,7 @@ from recorder.digests import Digests
 from recorder.errors import LogStalledError, LogWriteError, RecorderError
 from recorder.log import Event, EventLog, LogDisk
 
-__all__ = ["LATE_S", "MAX_PENDING", "MAX_WORK", "LogWriter", "SessionLog"]
+__all__ = ["LATE_S", "MAX_PENDING", "MAX_WORK", "THREADS", "LogWriter", "SessionLog"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +46,9 @@ floods the log."""
 
 MAX_WORK: Final = 256
 """Pieces of work of commands that wait."""
+
+THREADS: Final = 8
+"""Of a server: file systems commit together what is synced at the same time."""
 
 LATE_S: Final = 2.0
 """An event that waited so long is told of."""
@@ -58,43 +64,35 @@ Done = TypeVar("Done")
 
 
 class LogWriter:
-    """The thread.
+    """The threads.
 
     Args:
         timeout_s: how long a command waits for work to begin.
+        threads: they begin when they are needed.
     """
 
-    def __init__(self, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, timeout_s: float = _TIMEOUT_S, *, threads: int = 1) -> None:
         self._timeout_s = timeout_s
-        self._condition = threading.Condition()
-        self._work: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._due: deque[SessionLog] = deque()
-        self._unwritten: set[SessionLog] = set()
-        self._thread: threading.Thread | None = None
-        self._busy_since_s: float | None = None
-        self._is_closed = False
+        self._lanes = [_Lane() for _ in range(threads)]
+        self._turn = 0
 
     @property
     def stalled_s(self) -> float:
         """How long the disk has been at one piece of work; 0 when idle."""
-        since_s = self._busy_since_s
-        return 0.0 if since_s is None else time.monotonic() - since_s
+        return max(lane.stalled_s for lane in self._lanes)
 
     def wake(self, log: "SessionLog") -> None:
         """Has a session's queue written; once is enough until it begins."""
-        with self._condition:
-            if not log.is_due:
-                log.is_due = True
-                self._due.append(log)
-                self._begin()
+        self._lane_of(log).wake(log)
 
     async def run(self, work: Callable[..., Done], *arguments: Any, **named: Any) -> Done:
-        """Does something on the thread, in turns with the queues.
+        """Does something, in turns with the queues: on the thread of the session whose log does
+        it or is given, else on that of the object whose method it is.
 
         Raises:
             LogStalledError: the disk didn't answer; nothing was done and nothing will be.
         """
-        future = self._submit(work, *arguments, **named)
+        future = self._lane_for(work, arguments).submit(work, *arguments, **named)
         waiting = asyncio.wrap_future(future)
         done, _ = await asyncio.wait({waiting}, timeout=self._timeout_s)
         # What has begun can't be taken back: its end is waited for.
@@ -108,9 +106,72 @@ class LogWriter:
         Raises:
             LogStalledError: too much waits already; nothing was done.
         """
-        return await asyncio.wrap_future(self._submit(work, *arguments, **named))
+        lane = self._lane_for(work, arguments)
+        return await asyncio.wrap_future(lane.submit(work, *arguments, **named))
 
-    def _submit(self, work: Callable[..., Done], *arguments: Any, **named: Any) -> "Future[Done]":
+    async def run_apart(self, work: Callable[..., Done], *arguments: Any) -> Done:
+        """The same for what touches nothing that others do: on any thread.
+
+        Raises:
+            LogStalledError: too much waits already; nothing was done.
+        """
+        self._turn += 1
+        lane = self._lanes[self._turn % len(self._lanes)]
+        return await asyncio.wrap_future(lane.submit(work, *arguments))
+
+    def settle(self, timeout_s: float = _CLOSE_S) -> bool:
+        """Waits, blocking, until all that was told is on its way to the disk or refused.
+
+        Returns:
+            whether all of it was written in time, and nothing was refused.
+        """
+        end_s = time.monotonic() + timeout_s
+        settled = [lane.settle(max(0.0, end_s - time.monotonic())) for lane in self._lanes]
+        return all(settled)
+
+    def close(self, timeout_s: float = _CLOSE_S) -> bool:
+        """Ends the threads when all is written; whether that came in time."""
+        is_settled = self.settle(timeout_s)
+        for lane in self._lanes:
+            lane.end(timeout_s, wait=is_settled)
+        return is_settled
+
+    def _lane_of(self, log: "SessionLog") -> "_Lane":
+        return self._lanes[zlib.crc32(log.place.name.encode()) % len(self._lanes)]
+
+    def _lane_for(self, work: Callable[..., Any], arguments: Sequence[Any]) -> "_Lane":
+        owner = getattr(work, "__self__", None)
+        for one in (owner, *arguments):
+            if isinstance(one, SessionLog):
+                return self._lane_of(one)
+        return self._lanes[id(owner) // 64 % len(self._lanes)]
+
+
+class _Lane:
+    """A thread, and what it has to do."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._work: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._due: deque[SessionLog] = deque()
+        self._unwritten: set[SessionLog] = set()
+        self._thread: threading.Thread | None = None
+        self._busy_since_s: float | None = None
+        self._is_closed = False
+
+    @property
+    def stalled_s(self) -> float:
+        since_s = self._busy_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+    def wake(self, log: "SessionLog") -> None:
+        with self._condition:
+            if not log.is_due:
+                log.is_due = True
+                self._due.append(log)
+                self._begin()
+
+    def submit(self, work: Callable[..., Done], *arguments: Any, **named: Any) -> "Future[Done]":
         future: Future[Done] = Future()
         with self._condition:
             if len(self._work) >= MAX_WORK or self._is_closed:
@@ -119,24 +180,16 @@ class LogWriter:
             self._begin()
         return future
 
-    def settle(self, timeout_s: float = _CLOSE_S) -> bool:
-        """Waits, blocking, until all that was told is on its way to the disk or refused.
-
-        Returns:
-            whether all of it was written in time, and nothing was refused.
-        """
+    def settle(self, timeout_s: float) -> bool:
         with self._condition:
             return self._condition.wait_for(self._is_idle, timeout_s) and not self._unwritten
 
-    def close(self, timeout_s: float = _CLOSE_S) -> bool:
-        """Ends the thread when all is written; whether that came in time."""
-        is_settled = self.settle(timeout_s)
+    def end(self, timeout_s: float, *, wait: bool) -> None:
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
-        if is_settled and self._thread is not None:
+        if wait and self._thread is not None:
             self._thread.join(timeout_s)
-        return is_settled
 
     def _is_idle(self) -> bool:
         return not self._due and not self._work and self._busy_since_s is None
@@ -234,6 +287,8 @@ class SessionLog:
         self._own = own
         self._limit = limit
         self._lock = threading.Lock()
+        # Whoever closes or withdraws may not be on the session's own thread.
+        self._writing = threading.RLock()
         self._pending: deque[_Entry] = deque()
         self._lost: _Entry | None = None
         self._late: dict[str, Any] | None = None
@@ -329,18 +384,23 @@ class SessionLog:
             RecorderError: they could not be written, and are not in the log.
             OSError: the log can't be opened.
         """
-        self.write_pending()
-        log = self._opened()
-        events = log.append_all(drafts, actor=actor, durable=True)
-        if events:
-            self.head = events[-1].seq, events[-1].digest
-        if log.refused is not None:
-            self._fail(log.refused)
-            self._writer.wake(self)
-        return events
+        with self._writing:
+            self.write_pending()
+            log = self._opened()
+            events = log.append_all(drafts, actor=actor, durable=True)
+            if events:
+                self.head = events[-1].seq, events[-1].digest
+            if log.refused is not None:
+                self._fail(log.refused)
+                self._writer.wake(self)
+            return events
 
     def write_pending(self) -> None:
         """Writes what waits, as far as the disk takes it."""
+        with self._writing:
+            self._write_pending()
+
+    def _write_pending(self) -> None:
         self.prepare()
         try:
             while self._pending:

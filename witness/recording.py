@@ -19,7 +19,7 @@ from recorder.envelope import EnvelopeError, MasterKeys
 from recorder.errors import LogStalledError, RecorderError
 from recorder.key_source import load_keys
 from recorder.log import EventLog, LogDisk
-from recorder.log_writer import LogWriter, SessionLog
+from recorder.log_writer import THREADS, LogWriter, SessionLog
 from recorder.recovery import recover_all
 from recorder.session_file import write_session
 from sfu import CapturedTrack, CaptureFiles, Room
@@ -218,7 +218,7 @@ class RecordingService:
         self.directory = config.directory
         self._tell = tell
         self._closed = closed
-        self.writer = writer or LogWriter()
+        self.writer = writer or LogWriter(threads=THREADS)
         self.disk = disk
         self.waiting: set[str] = set()
         self.lost_events = 0
@@ -273,7 +273,7 @@ class RecordingService:
     async def _begin(self, room: Room) -> None:
         while _can_begin(room):
             try:
-                log = await self.writer.run_late(self._make, room.room_id)
+                log = await self.writer.run_apart(self._make, room.room_id)
             except (OSError, RecorderError) as error:
                 if room.room_id not in self.waiting:
                     self.waiting.add(room.room_id)

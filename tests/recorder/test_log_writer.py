@@ -23,7 +23,7 @@ from recorder.errors import (
 from recorder.log import Event, EventLog, LogDisk, read_events
 from recorder.log_writer import MAX_WORK, LogWriter, SessionLog
 from recorder.session import Mark, Next, Pause, ReRecord, Start, Stop
-from recorder.session_file import read_session
+from recorder.session_file import read_session, write_session
 from recorder.sessions import OpenSession, Sessions
 
 
@@ -427,3 +427,52 @@ async def test_a_command_the_disk_did_not_confirm_is_carried_out(tmp_path: Path)
     disk.confirms = True
     await sessions.close()
     await asyncio.to_thread(writer.close)
+
+
+class MeetingDisk(LogDisk):
+    """Syncs only come back when so many are under way at once."""
+
+    def __init__(self, parties: int) -> None:
+        self.together = threading.Barrier(parties, timeout=30)
+
+    def sync(self, file: BinaryIO) -> None:
+        self.together.wait()
+        super().sync(file)
+
+
+async def test_sessions_do_not_wait_for_syncs_of_others(tmp_path: Path) -> None:
+    disk, writer = MeetingDisk(4), LogWriter(timeout_s=60, threads=4)
+    logs: list[SessionLog] = []
+    lanes = set()
+    for number in range(100):
+        place = tmp_path / f"s{number}"
+        write_session(tmp_path, session=place.name, room="r", started_ns=1)
+        log = SessionLog(place, EventLog.open(place), writer)
+        log._log.close()
+        # What was closed is opened again, on the disk that is given.
+        log._disk, lane = disk, writer._lane_of(log)
+        if lane not in lanes:
+            lanes.add(lane)
+            logs.append(log)
+    assert len(logs) == 4
+    # Each of them is synced before it is answered: one after the other, none ever were.
+    await asyncio.gather(*(writer.run(log.commit, "mark", {"label": "x"}) for log in logs))
+    assert [log.head[0] for log in logs] == [1] * 4
+    # So are directories of sessions that begin.
+    assert len(await asyncio.gather(*(writer.run_apart(disk.together.wait) for _ in range(4)))) == 4
+    disk.together = threading.Barrier(1)
+    for log in logs:
+        log.release()
+    assert writer.close()
+
+
+async def test_what_is_told_and_commanded_of_a_session_stays_in_order(place: Path) -> None:
+    writer = LogWriter(timeout_s=60, threads=8)
+    log = SessionLog(place, EventLog.open(place), writer, own=True)
+    for number in range(20):
+        log.append("mark", {"label": f"told {number}"}, at=number)
+        await writer.run(log.commit, "mark", {"label": f"commanded {number}"})
+    log.release()
+    assert writer.close()
+    labels = [event.payload["label"] for event in read_events(place, read_session(place))]
+    assert labels == [f"{how} {n}" for n in range(20) for how in ("told", "commanded")]
