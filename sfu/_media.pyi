@@ -223,7 +223,8 @@ class Engine:
         """Closes all transports (DTLS close_notify), stops the thread, frees the port. Idempotent.
 
         Raises:
-            MediaError: the thread did not end within 5 s.
+            MediaError: the thread did not end within 15 s, or the disk does not take what was
+                recorded (nothing for 10 s, not all in 60 s): the next start finishes those files.
         """
 
     def create_room(self, *, room: int) -> None: ...

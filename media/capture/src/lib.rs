@@ -35,4 +35,4 @@ pub use intake::Intake;
 pub use seal::{MasterKey, MasterKeyError};
 pub use stats::RecorderStats;
 pub use track::TrackSpec;
-pub use writer::{Recorder, RecorderConfig, RecorderControl, RecorderError};
+pub use writer::{Recorder, RecorderConfig, RecorderControl, RecorderError, Unfinished};

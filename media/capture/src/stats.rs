@@ -62,6 +62,14 @@ pub struct RecorderStats {
 }
 
 impl Counters {
+    /// Grows as long as the disk takes something, or refuses it.
+    pub(crate) fn progress(&self) -> u64 {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        get(&self.written_packets)
+            + get(&self.segments)
+            + self.failures.iter().map(get).sum::<u64>()
+    }
+
     pub(crate) fn stats(&self) -> RecorderStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let count = |counter: &AtomicI64| counter.load(Ordering::Relaxed).max(0) as u64;

@@ -43,8 +43,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// Waits before a finished file's name is tried again.
 const NAME_RETRIES: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(750)];
-/// How long [`Recorder::join`] waits for the disk.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long [`Recorder::join`] waits for a disk on which nothing moves.
+pub const STUCK: Duration = Duration::from_secs(10);
+/// How long it waits for one that is slow: hundreds of files may have to be synced.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// A track announced for so long without being captured is forgotten when it closes; this bounds how
 /// many are known.
 const MAX_TRACKS: usize = 16_384;
@@ -224,25 +226,54 @@ impl Recorder {
         self.control.clone()
     }
 
-    /// Waits until all files are closed, for at most ten seconds; call it after the [`Intake`] was
-    /// dropped. Returns whether that came to pass: neither if the disk took longer, nor if one of the
-    /// threads died. Events can be drained afterwards.
-    pub fn join(&self) -> bool {
+    /// Waits until all files are closed; call it after the [`Intake`] was dropped. Events can be
+    /// drained afterwards. A disk that takes one file after the other is waited for up to
+    /// [`JOIN_TIMEOUT`], one that takes none for [`STUCK`].
+    ///
+    /// # Errors
+    ///
+    /// Files are still open: what the system has of them is finished by the next start.
+    pub fn join(&self) -> Result<(), Unfinished> {
+        self.join_within(STUCK, JOIN_TIMEOUT)
+    }
+
+    fn join_within(&self, stuck: Duration, most: Duration) -> Result<(), Unfinished> {
         let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(running) = slot.take() else { return true };
-        match running.ended.recv_timeout(JOIN_TIMEOUT) {
-            Err(RecvTimeoutError::Timeout) => {
-                self.is_abandoned.store(true, Ordering::Relaxed);
-                *slot = Some(running);
-                false
-            }
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                // All are waited for.
-                let ended = running.threads.map(|thread| thread.join().unwrap_or(false));
-                ended == [true; 3]
+        let Some(running) = slot.take() else { return Ok(()) };
+        let counters = &self.control.exchange.counters;
+        let began = Instant::now();
+        let (mut moved, mut done) = (began, counters.progress());
+        loop {
+            match running.ended.recv_timeout(POLL) {
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = Instant::now();
+                    let so_far = counters.progress();
+                    if so_far != done {
+                        (moved, done) = (now, so_far);
+                    }
+                    if now - moved >= stuck || now - began >= most {
+                        self.is_abandoned.store(true, Ordering::Relaxed);
+                        *slot = Some(running);
+                        return Err(Unfinished::Disk);
+                    }
+                }
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                    // All are waited for.
+                    let ended = running.threads.map(|thread| thread.join().unwrap_or(false));
+                    return if ended == [true; 3] { Ok(()) } else { Err(Unfinished::Died) };
+                }
             }
         }
     }
+}
+
+/// Why a recorder did not close all its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    /// The disk is too slow, or hangs.
+    Disk,
+    /// One of the threads has died.
+    Died,
 }
 
 fn check(config: &RecorderConfig) -> Result<(), RecorderError> {
@@ -479,5 +510,116 @@ impl Closer {
             thread::sleep(POLL);
         }
         (self.notify)();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Condvar;
+
+    use media_core::capture::{CaptureSink, Captured, How};
+
+    use super::*;
+    use crate::clock::SessionClock;
+    use crate::disk::SegmentFile;
+
+    /// A disk whose files are only given their names once it is let go.
+    #[derive(Default)]
+    struct Gate {
+        is_open: Mutex<bool>,
+        opened: Condvar,
+    }
+
+    impl Gate {
+        fn open(&self) {
+            *self.is_open.lock().unwrap() = true;
+            self.opened.notify_all();
+        }
+    }
+
+    struct Nowhere;
+
+    impl SegmentFile for Nowhere {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn cut(&mut self, _len: u64) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Disk for Arc<Gate> {
+        fn create(&self, _path: &Path) -> std::io::Result<Box<dyn SegmentFile>> {
+            Ok(Box::new(Nowhere))
+        }
+
+        fn check(&self, _path: &Path) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn remove(&self, _path: &Path) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn finish(&self, _from: &Path, _to: &Path) -> std::io::Result<()> {
+            let mut is_open = self.is_open.lock().unwrap();
+            while !*is_open {
+                is_open = self.opened.wait(is_open).unwrap();
+            }
+            Ok(())
+        }
+    }
+
+    fn packet() -> [u8; 40] {
+        let mut packet = [0; 40];
+        packet[0] = 0x80;
+        packet
+    }
+
+    #[test]
+    fn a_disk_that_hangs_is_left_alone_and_may_be_waited_for_again() {
+        let gate = Arc::new(Gate::default());
+        let config = RecorderConfig {
+            directory: PathBuf::from("/nowhere"),
+            segment: Duration::from_secs(10),
+            buffer_bytes: *RecorderConfig::BUFFER_BYTES.start(),
+            key: None,
+        };
+        let disk: Arc<dyn Disk> = Arc::new(Arc::clone(&gate));
+        let (recorder, mut intake) = Recorder::start(config, disk, Arc::new(|| {})).unwrap();
+        let track = TrackSpec {
+            capture: 1,
+            directory: PathBuf::from("/nowhere/s1/tracks/t1"),
+            name: "t1".into(),
+            description: String::new(),
+            about: "{}".into(),
+            clock: SessionClock { zero_ns: 0, wall_us: 0 },
+            first_segment: 1,
+        };
+        recorder.control().open(track).unwrap();
+        let captured = Captured {
+            capture: 1,
+            encoding: 0,
+            instance: 0,
+            ext_seq: 1,
+            how: How::Original,
+            head: &packet(),
+            payload: &[],
+        };
+        intake.packet(Instant::now(), &captured);
+        drop(intake);
+        let most = Duration::from_secs(600);
+        assert_eq!(recorder.join_within(Duration::from_millis(300), most), Err(Unfinished::Disk));
+        assert_eq!(recorder.join_within(most, Duration::ZERO), Err(Unfinished::Disk));
+        gate.open();
+        assert_eq!(recorder.join_within(most, most), Ok(()));
+        assert_eq!(recorder.join(), Ok(()));
+        assert_eq!(recorder.control().stats().segments, 1);
     }
 }

@@ -24,8 +24,9 @@ use crate::tap::{self, TapWriter};
 use crate::tcp::Tcp;
 use crate::worker::Worker;
 
-/// How long [`Engine::close`] waits for the media thread.
-pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long [`Engine::close`] waits for the media thread: it says goodbye within milliseconds, but
+/// has to be given a processor for that.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A running engine. All methods may be called from any thread; dropping it closes it.
 pub struct Engine {
@@ -168,8 +169,8 @@ impl Engine {
     }
 
     /// Executes the commands accepted so far, closes all transports (DTLS `close_notify`), ends
-    /// the thread and frees the port. Blocks for at most [`CLOSE_TIMEOUT`], and ten seconds more
-    /// where the disk is slow to take what was recorded; idempotent.
+    /// the thread and frees the port. Blocks for at most [`CLOSE_TIMEOUT`], and where the disk is
+    /// slow to take what was recorded as long as [`Recorder::join`] says; idempotent.
     pub fn close(&self) -> Result<(), CloseTimeout> {
         self.shared.request_close();
         let mut slot = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,16 +178,16 @@ impl Engine {
         match running.ended.recv_timeout(CLOSE_TIMEOUT) {
             Err(RecvTimeoutError::Timeout) => {
                 *slot = Some(running);
-                Err(CloseTimeout)
+                Err(CloseTimeout::Media)
             }
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
                 // Panics were caught and reported inside the thread.
                 let _ = running.thread.join();
                 self.tap.lock().unwrap_or_else(PoisonError::into_inner).join();
-                match self.recorder.as_ref().is_none_or(Recorder::join) {
-                    true => Ok(()),
-                    false => Err(CloseTimeout),
-                }
+                self.recorder
+                    .as_ref()
+                    .map_or(Ok(()), Recorder::join)
+                    .map_err(CloseTimeout::Recorder)
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use media_capture::RecorderError;
+use media_capture::{RecorderError, Unfinished};
 
 /// The engine could not be started.
 #[derive(Debug)]
@@ -94,13 +94,29 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
-/// The media thread did not end in time; it is left alone and its port stays taken.
+/// Something did not end in time; it is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CloseTimeout;
+pub enum CloseTimeout {
+    /// The media thread: its port stays taken.
+    Media,
+    /// The recorder: files are still open.
+    Recorder(Unfinished),
+}
 
 impl fmt::Display for CloseTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the media thread did not end in time")
+        f.write_str(match self {
+            CloseTimeout::Media => {
+                "the media thread did not end in time: it hangs, or other work has all processors"
+            }
+            CloseTimeout::Recorder(Unfinished::Disk) => {
+                "the disk did not take all that was recorded in time: the next start finishes the \
+                 files that are open"
+            }
+            CloseTimeout::Recorder(Unfinished::Died) => {
+                "the recorder has died: the next start finishes the files that were open"
+            }
+        })
     }
 }
 
