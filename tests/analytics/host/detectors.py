@@ -18,6 +18,7 @@ from analytics.detector import (
     Needs,
     Output,
     Permission,
+    Portrait,
     Scope,
     Subject,
     Text,
@@ -97,6 +98,45 @@ class FaceCounter(Counter):
     card: ClassVar[Card] = card(
         Scope.PARTICIPANT, "picture", "watched", permissions=frozenset({Permission.FACE})
     )
+
+
+class PhotoTaker(Counter):
+    """Says which photo of a document it was given, and whether with the watch or later."""
+
+    name: ClassVar[str] = "photo_taker"
+    card: ClassVar[Card] = card(
+        Scope.PARTICIPANT,
+        "photo",
+        permissions=frozenset({Permission.FACE, Permission.IDENTITY}),
+    )
+
+    @property
+    def needs(self) -> Needs:
+        video = VideoNeed(rate_hz=self.config.rate_hz, height=90)
+        return Needs(video=video, id_photo=frozenset({"photo"}))
+
+    def watch(self, subject: Subject) -> "PhotoTakerWatch":
+        return PhotoTakerWatch(subject)
+
+
+class PhotoTakerWatch:
+    def __init__(self, subject: Subject) -> None:
+        self.photo = None if subject.id_photo is None else ("begin", subject.id_photo.shape)
+
+    def process(self, item: Input) -> Sequence[Output]:
+        if isinstance(item, Portrait):
+            self.photo = "later", item.image.shape
+            return []
+        assert isinstance(item, VideoFrame)
+        told, self.photo = self.photo, None
+        if told is None:
+            return []
+        when, (height, width, _) = told
+        values = {"when": when, "height": height, "width": width}
+        return [Finding("photo", item.pts_us, item.pts_us, values=values)]
+
+    def flush(self, at_us: int) -> Sequence[Output]:
+        return []
 
 
 class Listener:

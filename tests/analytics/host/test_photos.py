@@ -17,6 +17,7 @@ from analytics.link import (
     IdPhotoDone,
     to_host,
 )
+from tests.analytics.host.scene import Scene, config, detectors
 from tests.analytics.host.test_core import Desk
 
 NEEDS = Needs(video=VideoNeed(rate_hz=2.0, height=90), id_photo=frozenset({"k"}))
@@ -198,3 +199,25 @@ async def test_photo_that_cant_be_decoded_is_said_to_be() -> None:
     (done,) = desk.of(IdPhotoDone)
     assert not done.is_readable
     assert desk.shown() == []
+
+
+async def test_a_real_worker_is_given_the_photo_with_the_watch_or_later() -> None:
+    async with Scene(config(detectors(PhotoTaker={}))) as scene:
+        await scene.ready("PhotoTaker")
+        scene.join()
+        scene.allow("face", "identity")
+        scene.tell(IdPhoto(session_id="s", participant_id="a", data=encoded()))
+        scene.start()
+        await scene.show(10)
+        await scene.until(lambda: scene.found("PhotoTaker", "photo"))
+        assert scene.of(IdPhotoDone) == [IdPhotoDone(session_id="s", participant_id="a")]
+        data = encoded((90, 100), "PNG")
+        scene.tell(IdPhoto(session_id="s", participant_id="a", data=data))
+        await scene.show(10)
+        await scene.until(lambda: len(scene.found("PhotoTaker", "photo")) == 2)
+        told = [found.values for found in scene.found("PhotoTaker", "photo")]
+        assert told == [
+            {"when": "begin", "height": 160, "width": 120},
+            {"when": "later", "height": 100, "width": 90},
+        ]
+        assert len(scene.of(IdPhotoDone)) == 2
