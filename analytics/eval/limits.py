@@ -11,10 +11,17 @@ __all__ = ["PICTURES", "SOUND", "limits_of"]
 PICTURES: Final = (
     Text(
         zh="人物是从少量照片中剪出的头像，配上画出的肩膀，由程序在画出的房间前移动；只有一段真人说话的"
-        "视频。他们不会像真人那样转头、说话和做手势。",
+        "视频。他们不会像真人那样说话和做手势；转头、闭眼、张嘴只出现在活体提示的片段中，由照片变形而成。",
         en="The people are heads cut out of a few photos, with drawn shoulders, moved by a program "
-        "before a drawn room; one video shows a real man talking. They don't turn their heads, "
-        "speak or gesture as people do.",
+        "before a drawn room; one video shows a real man talking. They don't speak or gesture as "
+        "people do; heads turn, eyes close and mouths open in challenges only, by bending the "
+        "photo.",
+    ),
+    Text(
+        zh="证件照与现场的脸出自同一张照片，只是变淡、变模糊；出现在两路画面中的同一个人也是如此。"
+        "真实情况要难得多。",
+        en="The document's photo is the photo of the live face, paler and blurred, and so is one "
+        "person on two cameras. Real ones are much harder.",
     ),
     Text(
         zh="手机、口罩和手臂是画出来的。真实手机能发现多少并不知道。",
