@@ -418,6 +418,19 @@ class SessionLog:
         if self._release and not self.is_failing:
             self._let_go()
 
+    def write_durably(self) -> bool:
+        """Writes what waits and has the disk confirm it; whether it did."""
+        self.write_pending()
+        if self._pending or self.is_failing:
+            return False
+        if not self._log.is_closed:
+            try:
+                self._log.sync()
+            except RecorderError as error:
+                self._fail(str(error))
+                self._writer.wake(self)
+        return self._log.refused is None
+
     def _fail(self, reason: str) -> None:
         extra = {"session_id": self.session.session, "reason": reason}
         if not self.is_failing:

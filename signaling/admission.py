@@ -205,7 +205,7 @@ class Admission:
         else:
             member.outbox.discard()
         if last_seq is None:
-            member.replies.clear()
+            member.forget_replies()
         self._attach(member, connection, after_seq=member.outbox.base_seq)
         self.stats.resumes["replay" if replay else "snapshot"] += 1
         log.info("participant resumed", extra={**member.log_extra, "replay": replay})

@@ -1,16 +1,20 @@
 """Consents as participants give and withdraw them, and what they are told of those.
 
+Both have effect at once. The reply comes when the event is on the disk, and what it changed is told
+after it; a request that comes again meanwhile has its reply under way already.
+
 What is asked for, and what becomes of it, is somebody else's: :class:`ConsentDesk` is what this
 package asks of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from sfu.model import Role
 from signaling.clock import Instant
 from signaling.errors import ErrorCode, RefusedError
+from signaling.member import Member, Owed
 from signaling.messages import ConsentGive, ConsentWithdraw
 from signaling.notices import (
     AskedConsent,
@@ -21,8 +25,8 @@ from signaling.notices import (
 )
 from signaling.roster import Roster
 
-if TYPE_CHECKING:
-    from signaling.member import Member
+MAX_OWED: Final = 64
+"""Replies of one participant that wait for the disk; the next doesn't wait, and says so."""
 
 __all__ = ["AskedFor", "ConsentDesk", "ConsentPermission", "Consents", "Given", "How", "Subject"]
 
@@ -89,6 +93,16 @@ class ConsentDesk(Protocol):
         """Ends a consent: what needs it stops. Returns its identifier; ``None`` if none is held."""
         ...
 
+    def when_written(self, subject: Subject, then: Callable[[bool], None]) -> None:
+        """Has it told whether all that was noted of somebody is on the disk, when it is known.
+
+        Args:
+            subject: whose consents.
+            then: called once, now or within seconds; false: it waits for the session to begin, or
+                for a disk that doesn't answer.
+        """
+        ...
+
     def forget_room(self, room_id: str) -> None:
         """The room is closed; what was given for a session that never came is void."""
         ...
@@ -110,10 +124,8 @@ class Consents:
         """Whether this server watches calls at all."""
         return self.desk is not None
 
-    def accept(
-        self, member: "Member", message: ConsentGive | ConsentWithdraw, now: Instant
-    ) -> ConsentNoted:
-        """Carries out ``consent.give`` and ``consent.withdraw``; :meth:`changed` follows.
+    def accept(self, member: Member, message: ConsentGive | ConsentWithdraw, now: Instant) -> None:
+        """Carries out ``consent.give`` and ``consent.withdraw``, and replies when it is written.
 
         Raises:
             RefusedError: nobody asks for it, or it is of another text.
@@ -122,19 +134,49 @@ class Consents:
             raise RefusedError(ErrorCode.UNKNOWN_REQUEST, "this server asks for no consent")
         subject = Subject(member.room_id, member.participant_id)
         by, permission = member.participant_id, message.data.permission
-        if isinstance(message, ConsentWithdraw):
-            consent_id = self.desk.withdraw(subject, permission, by)
-        elif all(one.permission != permission for one in self.desk.asked(member.grant.role)):
+        asked = {one.permission for one in self.desk.asked(member.grant.role)}
+        if isinstance(message, ConsentGive) and permission not in asked:
             raise RefusedError(ErrorCode.UNKNOWN_REQUEST, "this consent is not asked for")
+        owed = member.owed
+        is_patient = len(owed.requests) < MAX_OWED
+        owed.requests.add(message.id)
+        try:
+            if isinstance(message, ConsentWithdraw):
+                consent_id = self.desk.withdraw(subject, permission, by)
+            else:
+                given = Given(permission, "click", message.data.text_sha256, by)
+                consent_id = self.desk.give(subject, given)
+        except RefusedError:
+            self._settle(member, owed, message.id)
+            raise
+        at = rfc3339(now.unix_s)
+
+        def answer(is_written: bool) -> None:
+            if member.owed is owed:
+                noted = ConsentNoted(consent_id=consent_id, at=at, written=is_written)
+                member.reply(message.id, noted)
+                self._settle(member, owed, message.id)
+
+        if is_patient:
+            self.desk.when_written(subject, answer)
         else:
-            given = Given(permission, "click", message.data.text_sha256, by)
-            consent_id = self.desk.give(subject, given)
-        return ConsentNoted(consent_id=consent_id, at=rfc3339(now.unix_s))
+            answer(False)
+
+    def _settle(self, member: Member, owed: Owed, request_id: str) -> None:
+        """A reply is owed no longer; what changed meanwhile comes after the last of them."""
+        owed.requests.discard(request_id)
+        if not owed.requests and owed.is_changed:
+            owed.is_changed = False
+            self.remind(member)
 
     def changed(self, subject: Subject) -> None:
         """A consent was given or withdrawn, or doesn't hold for the session that has begun."""
         member = self._roster.get(subject.room_id, subject.participant_id)
-        if member is not None:
+        if member is None:
+            return
+        if member.owed.requests:
+            member.owed.is_changed = True
+        else:
             self.remind(member)
 
     def room_changed(self, room_id: str) -> None:
@@ -147,7 +189,7 @@ class Consents:
         if self.desk is not None:
             self.desk.forget_room(room_id)
 
-    def remind(self, member: "Member") -> None:
+    def remind(self, member: Member) -> None:
         """Tells somebody what is asked for and what is held; nothing if nothing is asked for."""
         if self.desk is None or not member.grant.publish:
             return

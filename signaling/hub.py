@@ -312,9 +312,11 @@ class Hub:
             reply = self._carry_out(member, message, now)
         except SfuError as error:
             raise RefusedError(ErrorCode(error.code), str(error)) from error
-        member.reply(message.id, reply)
+        if reply is not None:
+            member.reply(message.id, reply)
 
-    def _carry_out(self, member: Member, message: Request, now: Instant) -> ServerData:
+    def _carry_out(self, member: Member, message: Request, now: Instant) -> ServerData | None:
+        """Returns the reply; ``None``: it follows when what was asked for is on the disk."""
         match message:
             case DigestBatch():
                 return self.recordings.accept(member, message.data)
@@ -322,7 +324,8 @@ class Hub:
                 self.recordings.take_key(member, message.data)
                 return Ok()
             case ConsentGive() | ConsentWithdraw():
-                return self.consents.accept(member, message, now)
+                self.consents.accept(member, message, now)
+                return None
             case FindingAcknowledge():
                 return self.findings.acknowledge(member, message.data.finding_id)
             case _:

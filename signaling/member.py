@@ -18,7 +18,7 @@ from signaling.stats import Stats
 if TYPE_CHECKING:
     from sfu import Participant
 
-__all__ = ["Advice", "Member", "track_info"]
+__all__ = ["Advice", "Member", "Owed", "track_info"]
 
 
 @dataclass(slots=True)
@@ -36,6 +36,19 @@ class Advice:
     not_before_s: float = 0.0
 
 
+@dataclass(slots=True, eq=False)
+class Owed:
+    """Replies that are given later.
+
+    Attributes:
+        requests: ids of what was carried out and is not answered yet.
+        is_changed: there is something to be told after the last of them.
+    """
+
+    requests: set[str] = field(default_factory=set)
+    is_changed: bool = False
+
+
 class Member:
     """One participation; outlives its sockets.
 
@@ -51,6 +64,7 @@ class Member:
         overflowed: the outbox passed its bounds and the socket has to go.
         report: latest quality report.
         advice: what it was told about loss of audio.
+        owed: requests that are answered later.
         hello_id: of the ``join`` this participation began with, or was taken over by.
     """
 
@@ -83,6 +97,7 @@ class Member:
         self.overflowed = False
         self.report: QualityReportData | None = None
         self.advice = Advice()
+        self.owed = Owed()
         self.hello_id = ""
 
     @property
@@ -144,7 +159,7 @@ class Member:
     def start_over(self) -> None:
         """Forgets what was told and answered: a new page begins with number 1."""
         self.outbox = Outbox(self._limits.outbox_messages, self._limits.outbox_bytes)
-        self.replies.clear()
+        self.forget_replies()
         self.advice = Advice()
 
     def notify(self, data: ServerData, *, data_json: str | None = None) -> None:
@@ -176,8 +191,15 @@ class Member:
         self.hello_id = request_id
         self._post(type(data), data.data_json(), re=request_id)
 
+    def forget_replies(self) -> None:
+        """The client counts its ids anew: nobody waits for a reply any more."""
+        self.replies.clear()
+        self.owed = Owed()
+
     def repeat_reply(self, request_id: str) -> bool:
-        """Answers a repeated request as before; False when it is a new one."""
+        """Answers a repeated request as before, or will; False when it is a new one."""
+        if request_id in self.owed.requests:
+            return True
         reply = self.replies.get(request_id)
         if reply is None:
             return False

@@ -592,10 +592,14 @@ class ConsentsNotice(ServerData):
 
 
 class ConsentNoted(Ok):
-    """A consent was noted, given or withdrawn; null: there was none to withdraw."""
+    """A consent was noted, given or withdrawn; null: there was none to withdraw.
+
+    It has effect in any case; ``written``: its event is on the disk.
+    """
 
     consent_id: Identifier | None
     at: Timestamp
+    written: bool
 
 
 class FindingText(_Value):

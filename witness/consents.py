@@ -15,8 +15,9 @@ from typing import Any, Final, Protocol
 
 from analytics.detector import Permission
 from recorder.consents import ConsentBook
-from recorder.errors import LogBusyError, LogStalledError, RecorderError, SessionFileError
+from recorder.errors import LogBusyError, RecorderError, SessionFileError
 from recorder.log import Event, EventLog, read_events
+from recorder.log_confirmed import CONFIRM_S, Confirmations
 from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import is_session_id, read_session, rfc3339
 from sfu.model import Role
@@ -44,8 +45,8 @@ class LogOfSession(Protocol):
         """Has an event written."""
         ...
 
-    def write_pending(self) -> None:
-        """Writes what waits; on the writer's thread."""
+    def write_durably(self) -> bool:
+        """Writes what waits and has the disk confirm it; on the writer's thread."""
         ...
 
 
@@ -76,6 +77,7 @@ class ConsentService:
         directory: of recordings.
         writer: whose thread writes logs.
         wall_ns: ns since 1970.
+        confirm_s: how long answers wait for the disk.
 
     Attributes:
         permitted: told what detectors may do, at once when that changes.
@@ -93,11 +95,13 @@ class ConsentService:
         writer: LogWriter,
         *,
         wall_ns: Callable[[], int] = time.time_ns,
+        confirm_s: float = CONFIRM_S,
     ) -> None:
         self._asked = tuple(asked)
         self._directory = directory
         self._writer = writer
         self._wall_ns = wall_ns
+        self._confirmations = Confirmations(writer, confirm_s)
         self._rooms: dict[str, _Room] = {}
         self._loading: dict[str, str] = {}
         """Sessions whose logs are being read, by room."""
@@ -247,13 +251,27 @@ class ConsentService:
             self._room(subject.room_id).waiting.append(note)
         if room is None or consent_id is None:
             return None
-        self._note(room, self._withdrawn(consent_id, subject.participant_id, permission, by))
+        note = self._withdrawn(consent_id, subject.participant_id, permission, by)
+        room.book.apply(note)
         self._tell(room, subject.participant_id)
+        self._log(room, note)
         about = {"participant": subject.participant_id, "permission": permission}
         where = {"session": room.session_id or None, "room": subject.room_id}
         self.withdrawn({**where, **about, "consent": consent_id})
         self.changed(subject)
         return consent_id
+
+    def when_written(self, subject: Subject, then: Callable[[bool], None]) -> None:
+        """Has it told whether all that was noted of somebody is on the disk."""
+        room = self._rooms.get(subject.room_id)
+        if room is None or room.log is None:
+            then(room is None)
+        else:
+            self._confirmations.when_written(room.log, then)
+
+    async def settle(self) -> None:
+        """Returns when whoever waits for the disk was answered."""
+        await self._confirmations.settle()
 
     def permissions_of(self, session_id: str, participant_id: str) -> frozenset[Permission]:
         """What may be done with somebody's media now; nothing outside of a session that runs."""
@@ -300,6 +318,9 @@ class ConsentService:
 
     def _note(self, room: _Room, note: _Note) -> None:
         room.book.apply(note)
+        self._log(room, note)
+
+    def _log(self, room: _Room, note: _Note) -> None:
         if room.log is None:
             room.waiting.append(note)
         else:
@@ -320,8 +341,8 @@ class ConsentService:
             raise SessionRefusedError(status, refused.code, refused.message) from None
         room = self._rooms[subject.room_id]
         told = dict(room.book.consents[consent_id])
-        await self._written(room)
-        return _view(told, room.session_id, subject.room_id)
+        is_written = await self._written(room)
+        return {**_view(told, room.session_id, subject.room_id), "written": is_written}
 
     async def revoke(self, consent_id: str, asker: Asker, session_id: str | None) -> dict[str, Any]:
         """Ends a consent; noted even if its session has ended."""
@@ -334,8 +355,9 @@ class ConsentService:
                 break
             if consent["withdrawn_at"] is None:
                 self.withdraw(subject, consent["permission"], asker.name)
-                await self._written(room)
-            return _view(room.book.consents[consent_id], room.session_id, room_id)
+            told = dict(room.book.consents[consent_id])
+            is_written = await self._written(room)
+            return {**_view(told, room.session_id, room_id), "written": is_written}
         else:
             if session_id is not None and is_session_id(session_id):
                 return await self._revoke_late(consent_id, asker, session_id)
@@ -366,20 +388,19 @@ class ConsentService:
             Subject(session.room, consent["participant"])
         ):
             raise _unknown()
+        is_written = True
         if consent["withdrawn_at"] is None:
             who, what = consent["participant"], consent["permission"]
             note = self._withdrawn(consent_id, who, what, asker.name)
             with EventLog.open(place) as log:
                 book.apply(log.append(note.type, note.payload, actor=note.actor, durable=True))
-        return _view(book.consents[consent_id], session_id, session.room)
+                is_written = log.refused is None
+        told = _view(book.consents[consent_id], session_id, session.room)
+        return {**told, "written": is_written}
 
-    async def _written(self, room: _Room) -> None:
-        """What was noted is on its way to the disk when this returns, if the disk answers."""
-        if room.log is not None:
-            try:
-                await self._writer.run(room.log.write_pending)
-            except LogStalledError:
-                _LOG.warning("consent is late", extra={"session_id": room.session_id})
+    async def _written(self, room: _Room) -> bool:
+        """Whether what was noted is on the disk; waits for that, for a while."""
+        return room.log is not None and await self._confirmations.written(room.log)
 
 
 def _events_of(place: Path, log: SessionLog) -> tuple[Event, ...]:

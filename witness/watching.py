@@ -177,4 +177,5 @@ class Watching:
         for task in self._loading:
             task.cancel()
         await asyncio.gather(*self._loading, return_exceptions=True)
+        await self.consents.settle()
         await self.findings.stop()

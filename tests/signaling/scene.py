@@ -90,10 +90,13 @@ class End:
 
     def ask(self, kind: str, id_: str | None = None, **data: Any) -> dict[str, Any]:
         """Sends a request and returns its reply."""
-        id_ = self.post(kind, id_, **data)
+        return self.reply(self.post(kind, id_, **data))
+
+    def reply(self, request_id: str) -> dict[str, Any]:
+        """The last reply to a request; there has to be one."""
         self.pump()
-        replies = [frame for frame in self.frames if frame.get("re") == id_]
-        assert replies, f"no reply to {kind}"
+        replies = [frame for frame in self.frames if frame.get("re") == request_id]
+        assert replies, f"no reply to {request_id}"
         return replies[-1]
 
     def ack(self, seq: int | None = None) -> None:

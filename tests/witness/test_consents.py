@@ -2,29 +2,31 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from analytics.detector import Permission
-from recorder.log import EventLog, read_events
+from recorder.log import EventLog, LogDisk, read_events
+from recorder.log_confirmed import CONFIRM_S
 from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import read_session, write_session
 from sfu.model import Role
 from signaling.auth import TokenVerifier
 from signaling.clock import system_clock
-from signaling.consent_endpoint import ConsentEndpoint
-from signaling.consents import Given, Subject
+from signaling.consent_endpoint import Asker, ConsentEndpoint
+from signaling.consents import MAX_OWED, Given, Subject
 from signaling.errors import ErrorCode, RefusedError
 from signaling.problem import problem_middleware
 from signaling.staff import StaffRole
-from tests.signaling.scene import Scene
+from tests.signaling.scene import End, Scene
 from tests.witness.test_sessions import KEY, bearer, staff
 from witness.consent_texts import PERMISSIONS, asked_for, load_texts
 from witness.consents import ConsentService
@@ -33,24 +35,32 @@ from witness.errors import StartError
 ASKED = asked_for(PERMISSIONS, load_texts(None))
 TEXT = {one.permission: one.zh.sha256 for one in ASKED}
 CUSTOMER = Subject("sale-1", "customer-1")
+CRM = Asker("crm", None)
 
 
 class Desk:
     """A service with a real log on the disk, and what it told."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, confirm_s: float = CONFIRM_S) -> None:
         self.directory = directory
         self.writer = LogWriter()
-        self.service = ConsentService(ASKED, directory, self.writer, wall_ns=lambda: 10**18)
+        self.service = ConsentService(
+            ASKED, directory, self.writer, wall_ns=lambda: 10**18, confirm_s=confirm_s
+        )
         self.told: list[tuple[str, str, frozenset[str]]] = []
         self.logs: list[SessionLog] = []
         self.service.permitted = lambda session, who, what: self.told.append((session, who, what))
 
-    def begin(self, name: str = "s-20270101-00000001", room: str = "sale-1") -> SessionLog:
+    def begin(
+        self,
+        name: str = "s-20270101-00000001",
+        room: str = "sale-1",
+        disk: LogDisk | None = None,
+    ) -> SessionLog:
         place = self.directory / name
         if not place.exists():
             write_session(self.directory, session=name, room=room, started_ns=time.time_ns())
-        log = SessionLog(place, EventLog.open(place), self.writer, own=True)
+        log = SessionLog(place, EventLog.open(place, disk=disk), self.writer, own=True)
         self.logs.append(log)
         self.service.began(room, name, log, read_events(place, log.session))
         return log
@@ -277,11 +287,25 @@ def test_rooms_that_wait_for_a_session_are_bounded(
 # Through the hub.
 
 
-def test_people_are_asked_in_the_call_and_answer_there(desk: Desk) -> None:
-    scene = Scene()
-    scene.hub.consents.desk = desk.service
-    desk.service.changed = scene.hub.consents.changed
-    desk.service.room_changed = scene.hub.consents.room_changed
+class Call:
+    """A hub whose people are asked, and what they are answered."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.scene = Scene()
+        self.scene.hub.consents.desk = desk.service
+        desk.service.changed = self.scene.hub.consents.changed
+        desk.service.room_changed = self.scene.hub.consents.room_changed
+
+    async def ask(self, end: End, kind: str, **data: str) -> dict[str, Any]:
+        request = end.post(kind, **data)
+        await self.desk.service.settle()
+        return end.reply(request)
+
+
+async def test_people_are_asked_in_the_call_and_answer_there(desk: Desk) -> None:
+    call = Call(desk)
+    scene = call.scene
     customer, rm = scene.join("customer-1", Role.CUSTOMER), scene.join("rm-1")
     boss = scene.join("boss", Role.SUPERVISOR)
     assert "analytics" in customer.take("joined")[0]["features"]
@@ -290,19 +314,123 @@ def test_people_are_asked_in_the_call_and_answer_there(desk: Desk) -> None:
     assert not any(one["held"] for one in asked["consents"])
     assert not boss.take("consents"), "who publishes nothing is not watched"
     reply = customer.ask("consent.give", permission="face", text_sha256=TEXT["face"])
+    assert reply["data"]["written"] is False, "there is no session whose log could have it"
     held = customer.take("consents")[-1]["consents"][0]
     assert (held["held"], held["consent_id"]) == (True, reply["data"]["consent_id"])
     assert len(rm.take("consents")) == 1, "what others allow is nobody's business"
     desk.begin()
     assert customer.take("consents")[-1]["consents"][0]["held"]
-    customer.ask("consent.withdraw", permission="face")
+    told = (await call.ask(customer, "consent.withdraw", permission="face"))["data"]
+    assert (told["consent_id"], told["written"]) == (reply["data"]["consent_id"], True)
     assert desk.told[-1] == ("s-20270101-00000001", "customer-1", {Permission.PICTURE})
-    assert customer.ask("consent.withdraw", permission="face")["data"]["consent_id"] is None
+    told = (await call.ask(customer, "consent.withdraw", permission="face"))["data"]
+    assert (told["consent_id"], told["written"]) == (None, True)
     wrong = customer.ask("consent.give", permission="face", text_sha256="00" * 32)
     assert (wrong["data"]["code"], wrong["data"]["field"]) == ("bad_message", "data.text_sha256")
     customer.lose()
     back = scene.resume(customer, last_seq=None)
     assert not back.take("consents")[0]["consents"][0]["held"]
+
+
+class SlowDisk(LogDisk):
+    """Confirms nothing until it is let."""
+
+    def __init__(self) -> None:
+        self.lets = threading.Event()
+        self.synced = 0
+
+    def sync(self, file: BinaryIO) -> None:
+        assert self.lets.wait(60)
+        super().sync(file)
+        self.synced += 1
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[Call, SlowDisk]]:
+    desk, disk = Desk(tmp_path), SlowDisk()
+    desk.begin(disk=disk)
+    yield Call(desk), disk
+    disk.lets.set()
+    desk.close()
+
+
+async def test_a_withdrawal_stops_at_once_and_is_answered_when_it_is_on_the_disk(
+    slow: tuple[Call, SlowDisk],
+) -> None:
+    call, disk = slow
+    customer = call.scene.join("customer-1", Role.CUSTOMER)
+    face = call.desk.give("face")
+    customer.clear()
+    for _ in range(2):
+        # The second is the first once more: its answer is under way.
+        customer.post("consent.withdraw", "w-1", permission="face")
+        assert call.desk.told[-1][2] == {"picture"}, "nothing waits for the disk to stop"
+    await asyncio.sleep(0)
+    assert customer.pump() == [], "neither the reply nor what follows it"
+    disk.lets.set()
+    await call.desk.service.settle()
+    reply, notice = customer.pump()
+    assert (reply["re"], reply["data"]["consent_id"], reply["data"]["written"]) == (
+        "w-1", face, True,
+    )  # fmt: skip
+    assert disk.synced == 1
+    assert (notice["type"], notice["data"]["consents"][0]["held"]) == ("consents", False)
+    customer.post("consent.withdraw", "w-1", permission="face")
+    assert customer.reply("w-1")["data"] == reply["data"], "asked again it is answered the same"
+    assert call.scene.hub.stats.repeated == 2
+    assert [kind for kind, *_ in call.desk.events()].count("consent.withdrawn") == 1
+
+
+async def test_a_disk_that_hangs_is_told_as_such(
+    tmp_path: Path,
+) -> None:
+    disk = SlowDisk()
+    desk = Desk(tmp_path, confirm_s=0.0)
+    desk.begin(disk=disk)
+    call = Call(desk)
+    customer = call.scene.join("customer-1", Role.CUSTOMER)
+    face = desk.give("face")
+    reply = await call.ask(customer, "consent.withdraw", permission="face")
+    assert (reply["data"]["consent_id"], reply["data"]["written"]) == (face, False)
+    assert desk.told[-1][2] == {"picture"}
+    desk.give("face")
+    told = await desk.service.revoke(face, CRM, None)
+    assert (told["consent_id"], told["written"]) == (face, False), "over HTTP likewise"
+    disk.lets.set()
+    desk.close()
+    assert [kind for kind, *_ in desk.events()].count("consent.withdrawn") == 1
+
+
+async def test_a_page_that_begins_anew_is_owed_nothing(slow: tuple[Call, SlowDisk]) -> None:
+    call, disk = slow
+    customer = call.scene.join("customer-1", Role.CUSTOMER)
+    call.desk.give("face")
+    customer.post("consent.withdraw", "w-1", permission="face")
+    again = call.scene.join("customer-1", Role.CUSTOMER)
+    again.clear()
+    disk.lets.set()
+    await call.desk.service.settle()
+    assert again.pump() == [], "w-1 is another request there"
+    # And what it asks for is answered.
+    assert (await call.ask(again, "consent.withdraw", permission="face"))["data"]["written"]
+
+
+async def test_replies_that_wait_are_bounded(slow: tuple[Call, SlowDisk]) -> None:
+    call, disk = slow
+    customer = call.scene.join("customer-1", Role.CUSTOMER)
+    call.desk.give("face")
+    customer.clear()
+    for number in range(MAX_OWED):
+        customer.post("consent.withdraw", f"w-{number}", permission="voice")
+        call.scene.steady_s += 1
+    assert customer.pump() == []
+    reply = customer.ask("consent.withdraw", permission="face")
+    assert reply["data"]["written"] is False
+    assert call.desk.told[-1][2] == {"picture"}, "it has effect all the same"
+    disk.lets.set()
+    await call.desk.service.settle()
+    replies = [frame for frame in customer.pump() if "re" in frame]
+    assert [frame["data"]["written"] for frame in replies] == [True] * MAX_OWED
 
 
 def test_a_server_that_watches_nothing_asks_for_nothing() -> None:

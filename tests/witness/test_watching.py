@@ -20,7 +20,7 @@ from recorder.sessions import Sessions
 from sfu.model import Role, Source
 from tests.fakes.analytics import FakeWay
 from tests.recorder.test_sessions import FakeCapture
-from tests.signaling.scene import Scene
+from tests.signaling.scene import End, Scene
 from tests.witness.test_findings import CARD, found
 from witness.analytics_service import AnalyticsService
 from witness.config import AlertsConfig, ConsentsConfig
@@ -93,6 +93,12 @@ class Stage:
     def tell(self, state: Any) -> None:
         self.watching.tell("sale-1", NAME, state, self.recording)
 
+    async def ask(self, end: End, kind: str, **data: str) -> dict[str, Any]:
+        """Asks for something that is answered when it is on the disk."""
+        request = end.post(kind, **data)
+        await self.watching.consents.settle()
+        return end.reply(request)
+
     def close(self) -> None:
         self.recording.log.release()
         assert self.service.writer.close()
@@ -115,15 +121,16 @@ def test_a_session_is_told_of_once(stage: Stage) -> None:
     assert stage.calls.told == [("started", NAME, "sale-1"), ("ended", NAME)]
 
 
-def test_what_detectors_need_is_asked_for_and_told_at_once(stage: Stage) -> None:
+async def test_what_detectors_need_is_asked_for_and_told_at_once(stage: Stage) -> None:
     customer = stage.scene.join("customer-1", Role.CUSTOMER)
     asked = customer.take("consents")[-1]["consents"]
     assert [one["permission"] for one in asked] == ["face", "voice"], "by the card, by settings"
     stage.tell("on")
     assert not stage.calls.allowed, "what looks for nobody needs no consent"
-    customer.ask("consent.give", permission="face", text_sha256=asked[0]["en"]["sha256"])
+    await stage.ask(
+        customer, "consent.give", permission="face", text_sha256=asked[0]["en"]["sha256"]
+    )
     assert stage.calls.allowed == {"customer-1": {PICTURE, FACE}}
-    # The reply to the withdrawal is not there before everything that needs it was stopped.
     customer.post("consent.withdraw", permission="face")
     assert stage.calls.allowed == {"customer-1": {PICTURE}}
     assert stage.posts[-1][0] == "consent.withdrawn"
@@ -134,13 +141,13 @@ def test_what_detectors_need_is_asked_for_and_told_at_once(stage: Stage) -> None
     assert types[-2:] == ["consent.given", "consent.withdrawn"]
 
 
-def test_nothing_is_watched_while_nothing_is_recorded(stage: Stage) -> None:
+async def test_nothing_is_watched_while_nothing_is_recorded(stage: Stage) -> None:
     customer = stage.scene.join("customer-1", Role.CUSTOMER)
     asked = customer.take("consents")[-1]["consents"][0]
     stage.tell("on")
     stage.tell("paused")
     assert stage.calls.paused
-    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    await stage.ask(customer, "consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
     stage.tell("on")
     assert not stage.calls.paused
     assert stage.calls.allowed == {"customer-1": {PICTURE, FACE}}
@@ -149,27 +156,27 @@ def test_nothing_is_watched_while_nothing_is_recorded(stage: Stage) -> None:
     assert stage.calls.allowed["customer-1"] == frozenset()
 
 
-def test_a_finding_about_all_needs_somebody_who_allows_it(stage: Stage) -> None:
+async def test_a_finding_about_all_needs_somebody_who_allows_it(stage: Stage) -> None:
     customer = stage.scene.join("customer-1", Role.CUSTOMER)
     asked = customer.take("consents")[-1]["consents"][0]
     stage.tell("on")
     about_all = {"participant_id": "", "track_id": "", "is_open": True}
     stage.watching.findings.found(found(1, **about_all))
     assert stage.watching.findings.lost == {"no_consent": 1}
-    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    await stage.ask(customer, "consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
     stage.watching.findings.found(found(2, **about_all))
     assert stage.watching.findings.open_count == 1
-    customer.ask("consent.withdraw", permission="face")
+    await stage.ask(customer, "consent.withdraw", permission="face")
     stage.watching.findings.found(found(2, **about_all))
     assert stage.watching.findings.open_count == 0
     assert stage.watching.findings.lost == {"no_consent": 2}
 
 
-def test_a_pause_is_told_as_a_pause_and_consents_hold(stage: Stage) -> None:
+async def test_a_pause_is_told_as_a_pause_and_consents_hold(stage: Stage) -> None:
     customer = stage.scene.join("customer-1", Role.CUSTOMER)
     asked = customer.take("consents")[-1]["consents"][0]
     stage.tell("on")
-    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    await stage.ask(customer, "consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
     stage.tell("paused")
     assert stage.calls.allowed == {"customer-1": {PICTURE, FACE}}
     stage.tell("on")
@@ -212,7 +219,7 @@ async def test_a_withdrawal_closes_the_media_before_it_is_answered(stage: Stage)
     )
     track_id = stage.scene.publish(customer, Source.CAMERA)["camera"]
     assert service.tap_count == 0, "nobody has agreed"
-    customer.ask("consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
+    await stage.ask(customer, "consent.give", permission="face", text_sha256=asked["zh"]["sha256"])
     assert service.tap_count == 1
     way.take()
     customer.post("consent.withdraw", permission="face")
