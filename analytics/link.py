@@ -14,6 +14,7 @@ __all__ = [
     "MAX_LINE_BYTES",
     "MAX_PHOTO_BYTES",
     "MAX_PHOTO_SIDE",
+    "MAX_US",
     "MIN_PHOTO_SIDE",
     "NO_HOST_PREFIX",
     "VERSION",
@@ -51,12 +52,13 @@ MIN_PHOTO_SIDE: Final = 64
 MAX_PHOTO_SIDE: Final = 2_048
 """Pixels of each side of it."""
 
-_MAX_US: Final = 7 * 86_400 * 1_000_000
+MAX_US: Final = 7 * 86_400 * 1_000_000
+"""A session that is older stands still: its findings keep this time."""
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@/-]{0,128}$")]
 _Kind = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@/-]{1,128}$")]
 _Count = Annotated[int, Field(ge=0, le=1 << 53)]
 _Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-_Us = Annotated[int, Field(ge=0, le=_MAX_US)]
+_Us = Annotated[int, Field(ge=0, le=MAX_US)]
 _Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Position = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]
 _Value = (

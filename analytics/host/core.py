@@ -33,6 +33,7 @@ from analytics.host.outputs import (
 )
 from analytics.host.photos import PhotoError, Photos, decoded
 from analytics.host.pool import Pool
+from analytics.host.session_clock import SessionClock
 from analytics.host.shedding import Shedding
 from analytics.host.tap import TapFormatError, TapPacket, parse_message
 from analytics.host.tracks import TappedMedia, Trouble
@@ -86,6 +87,7 @@ class Host:
     Args:
         say: takes messages for the server.
         clock: seconds; only differences count.
+        shares_clock: the server reads the same clock.
 
     Attributes:
         unsaid: what the way to the server had no room for, as it tells.
@@ -98,6 +100,7 @@ class Host:
         *,
         name: str = "host",
         clock: Callable[[], float] = time.monotonic,
+        shares_clock: bool = True,
     ) -> None:
         self.config = config
         self.board = Board()
@@ -106,6 +109,7 @@ class Host:
         self._say = say
         self._name = name
         self._clock = clock
+        self._shares_clock = shares_clock
         self._numbers = 0
         self._frames = Frames(config.frames_mib << 20)
         self._photos = Photos()
@@ -115,7 +119,7 @@ class Host:
         self._watches: dict[int, _Watching] = {}
         self._by_key: dict[Key, int] = {}
         self._unknown = UnknownTimes(self._new_id, say)
-        self._zero_s: dict[str, float] = {}
+        self._clocks: dict[str, SessionClock] = {}
         self._seconds: Counter[str] = Counter()
         self._no_memory: Counter[str] = Counter()
         self._lag_ms: dict[str, float] = {}
@@ -195,6 +199,7 @@ class Host:
     def tick(self) -> Status:
         """Once a second: looks what is overloaded, and says how all this is."""
         self._look_at_detectors()
+        self._forget_lags()
         if not self._watches:
             self.pool.rest()
         self._shed()
@@ -221,6 +226,11 @@ class Host:
                 self._overloaded.add(name)
             elif ticks == -_OVERLOADED_TICKS:
                 self._overloaded.discard(name)
+
+    def _forget_lags(self) -> None:
+        """Who watches nobody is not late."""
+        busy = {watching.key.detector for watching in self._watches.values()}
+        self._lag_ms = {name: lag_ms for name, lag_ms in self._lag_ms.items() if name in busy}
 
     def _shed(self) -> None:
         """Leaves tracks out, or takes them in again: those of the oldest sessions stay longest."""
@@ -487,7 +497,7 @@ class Host:
         self._settle(session_id)
         for key in self._unknown.keys(session_id):
             self._unknown.end(key, at_us)
-        self._zero_s.pop(session_id, None)
+        self._clocks.pop(session_id, None)
 
     def _flush_track(self, track: TappedMedia, at_us: int) -> None:
         """Media of a track have stopped: what is whole goes out, and watches say what is open."""
@@ -724,12 +734,14 @@ class Host:
     # Time and names.
 
     def _note_time(self, session_id: str, at_us: int) -> None:
-        zero_s = self._clock() - at_us / 1e6
-        self._zero_s[session_id] = min(zero_s, self._zero_s.get(session_id, zero_s))
+        clock = self._clocks.get(session_id)
+        if clock is None:
+            clock = self._clocks[session_id] = SessionClock(is_shared=self._shares_clock)
+        clock.note(at_us, self._clock())
 
     def _now_us(self, session_id: str) -> int:
-        zero_s = self._zero_s.get(session_id)
-        return 0 if zero_s is None else max(0, int((self._clock() - zero_s) * 1e6))
+        clock = self._clocks.get(session_id)
+        return 0 if clock is None else clock.now_us(self._clock())
 
     def _new_id(self) -> str:
         self._numbers += 1

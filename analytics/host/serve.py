@@ -133,7 +133,7 @@ async def serve_redis(config: HostConfig, name: str, url: str, node: str) -> Non
         HostError: there is no client for Redis, or another host has taken over.
     """
     outgoing = Outgoing()
-    host = Host(config, outgoing.say, name=name)
+    host = Host(config, outgoing.say, name=name, shares_clock=False)
     streams = Streams.connect(url, node)
     placed = asyncio.Event()
 

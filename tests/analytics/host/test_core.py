@@ -181,6 +181,20 @@ async def test_pictures_that_had_to_go_for_want_of_room_are_an_overload() -> Non
     assert [(item.cause, item.is_open) for item in desk.unknowns("d")] == [("overloaded", True)]
 
 
+async def test_who_watches_nobody_is_not_late() -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+    (watch,) = desk.orders.begun()
+    frame = FrameAt("video-a", "a", 0, 0, (2, 2, 3))
+    desk.now_us = 700_000
+    desk.host.done([(frame, (watch,))], {})
+    assert desk.host.tick().lag_ms == {"d": 700.0}
+    desk.mark("session.ended", who="")
+    desk.host.done([Unwatch(number, 0) for number in desk.orders.ended()], {})
+    assert desk.host.tick().lag_ms == {}
+
+
 async def test_a_watch_that_begins_is_told_of_the_node_that_runs() -> None:
     desk = Desk("d")
     desk.load("d", needs=Needs(video=VideoNeed(rate_hz=10.0, height=90), marks=True))
