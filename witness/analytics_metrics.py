@@ -10,11 +10,14 @@ from analytics.link import Status
 from witness.analytics_service import AnalyticsService
 from witness.analytics_totals import REASONS
 
-__all__ = ["AnalyticsCollector", "TapCounts"]
+__all__ = ["REFUSALS", "AnalyticsCollector", "TapCounts"]
 
 _TAP: Final = "host"
 """In place of a detector's name: what is on its way from the engines to the host."""
-_REFUSALS: Final = ("malformed", "unknown_detector", "too_often", "failed", "long_for_host")
+REFUSALS: Final = (
+    "malformed", "unknown_detector", "unknown_participant", "too_often", "failed", "long_for_host",
+)  # fmt: skip
+"""Why a line between server and host was lost."""
 
 
 class TapCounts(Protocol):
@@ -82,7 +85,7 @@ class AnalyticsCollector(Collector):
         refused = CounterMetricFamily(
             "witness_analytics_refused", "Lines of the host that were lost.", labels=["reason"]
         )
-        for reason in _REFUSALS:
+        for reason in REFUSALS:
             refused.add_metric([reason], self._service.refused[reason])
         refused.add_metric(["unsaid"], self._service.totals.unsaid)
         yield refused

@@ -22,7 +22,7 @@ from analytics.link import (
 from sfu.model import Role
 from tests.fakes.analytics import FakeSink, FakeWay
 from tests.sfu.conftest import Scene
-from witness.analytics_metrics import AnalyticsCollector
+from witness.analytics_metrics import REFUSALS, AnalyticsCollector
 from witness.analytics_service import AnalyticsService
 from witness.analytics_totals import Totals
 
@@ -195,6 +195,7 @@ async def test_what_is_said_of_people_who_were_never_there_is_not_taken(stage: S
         stage.way.heard(line.encode())
     assert [item.participant_id for item in stage.sink.items] == ["", "b"]
     assert stage.service.refused == {"unknown_participant": 2}
+    assert stage.service.refused.keys() <= set(REFUSALS), "each reason is a metric"
 
 
 async def test_consents_may_be_told_before_their_session(stage: Stage) -> None:
