@@ -17,7 +17,8 @@ __all__ = ["CONTROL_LINES", "FINDING_LINES", "KEPT_S", "PLACE_S", "TAP_MESSAGES"
 
 log = logging.getLogger(__name__)
 
-CONTROL_LINES: Final = 10_000
+CONTROL_LINES: Final = 200_000
+"""All that is under way is told at once to a host that comes."""
 FINDING_LINES: Final = 100_000
 TAP_MESSAGES: Final = 2_000
 """Messages of media that are kept: 32 KiB each at most, a few seconds of many calls."""
@@ -74,7 +75,10 @@ class Streams:
                 url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
             )
         except ValueError as error:
-            raise HostError("{url} is no URL of Redis", url=url) from error
+            # Which it is, is not told: it may hold a password.
+            raise HostError(
+                "the URL of Redis must begin with redis://, rediss:// or unix://"
+            ) from error
         return cls(client, node)
 
     def control(self) -> AsyncIterator[bytes]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from analytics.detector import Permission
 from analytics.link import (
     MAX_LINE_BYTES,
+    MAX_US,
     NO_HOST_PREFIX,
     Consents,
     Found,
@@ -150,7 +151,7 @@ class _Session:
     @property
     def now_us(self) -> int:
         """Its clock."""
-        return max(0, (self.service.clock_ns() - self.zero_ns) // 1_000)
+        return min(MAX_US, max(0, (self.service.clock_ns() - self.zero_ns) // 1_000))
 
     def participant_joined(self, participant_id: str, role: str) -> None:
         """Somebody is in the room: detectors learn who plays which part."""

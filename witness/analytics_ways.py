@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from analytics.host.config import HostConfig
+from analytics.host.ending import to_its_end
 from analytics.link import MAX_LINE_BYTES
 from analytics.streams import Streams
 
@@ -27,10 +28,11 @@ _LOOK_S: Final = 0.5
 _BACKOFF_S: Final = 1.0
 _BACKOFF_MOST_S: Final = 60.0
 _CALM_S: Final = 60.0
-_BACKLOG_BYTES: Final = 4 << 20
+_BACKLOG_BYTES: Final = 64 << 20
+"""A host that has come is told all that is under way at once: some KiB for each participant."""
 _SEND_BUFFER: Final = 1 << 20
 _MESSAGE_BYTES: Final = 65_536
-_LINES: Final = 10_000
+_LINES: Final = 200_000
 _MESSAGES: Final = 256
 _AT_ONCE: Final = 32
 _LINES_A_TURN: Final = 64
@@ -131,10 +133,11 @@ class EmbeddedWay:
             await asyncio.sleep(wait_s)
 
     async def _once(self, came: Callable[[], None], heard: Heard) -> None:
-        near, far = socket.socketpair()
-        tap, far_tap = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pairs: list[socket.socket] = []
         tasks: list[asyncio.Task[None]] = []
         try:
+            near, far = _pair(pairs, socket.SOCK_STREAM)
+            tap, far_tap = _pair(pairs, socket.SOCK_SEQPACKET)
             tap.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             fds = (far.fileno(), far_tap.fileno())
             arguments = ["--config", "-", "--control", str(fds[0]), "--tap", str(fds[1])]
@@ -155,16 +158,23 @@ class EmbeddedWay:
             ]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self.end()
             self._set_reader(None)
-            if self._writer is not None:
-                self._writer.transport.abort()
-            self._writer = None
-            for item in (near, far, tap, far_tap):
-                item.close()
-            await self._end()
+            await to_its_end(self._ended(tasks, pairs))
+
+    async def _ended(self, tasks: list[asyncio.Task[None]], pairs: list[socket.socket]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._writer is not None:
+            self._writer.transport.abort()
+        self._writer = None
+        for item in pairs:
+            item.close()
+        process, self._process = self._process, None
+        if process is not None:
+            # Its workers end with it: their sockets are closed.
+            await asyncio.to_thread(process.wait)
 
     def _set_reader(self, descriptor: int | None) -> None:
         for engine in self._engines:
@@ -195,12 +205,12 @@ class EmbeddedWay:
             limit_s = _SILENT_S if self._has_spoken else _START_S
         _LOG.warning("the host of detectors says nothing")
 
-    async def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            # Its workers end with it: their sockets are closed.
-            process.kill()
-            await asyncio.to_thread(process.wait)
+
+def _pair(kept: list[socket.socket], kind: socket.SocketKind) -> list[socket.socket]:
+    """Two ends of a local socket, which are among those that are kept."""
+    pair = list(socket.socketpair(socket.AF_UNIX, kind))
+    kept += pair
+    return pair
 
 
 def _give(process: subprocess.Popen[bytes], settings: str) -> None:
@@ -249,8 +259,8 @@ class RedisWay:
     async def run(self, came: Callable[[], None], heard: Heard, gone: Callable[[], None]) -> None:
         """Reads what hosts say, and hands them what there is."""
         tap, near = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        loop = asyncio.get_running_loop()
         near.setblocking(False)
+        loop = asyncio.get_running_loop()
         tasks: list[asyncio.Task[None]] = []
         try:
             for engine in self._engines:
@@ -265,16 +275,19 @@ class RedisWay:
             tasks = [asyncio.create_task(way) for way in ways]
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             loop.remove_reader(near)
             for engine in self._engines:
                 engine.set_tap_reader(socket=None)
             tap.close()
             near.close()
             gone()
-            await self._streams.close()
+            await to_its_end(self._ended(tasks))
+
+    async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._streams.close()
 
     def _take(self, near: socket.socket) -> None:
         for _ in range(_AT_ONCE):

@@ -33,6 +33,8 @@ _MAX_WAITING: Final = 4_096
 """Rooms without a session whose consents are kept; the oldest are forgotten, and counted."""
 _MAX_CHANGES: Final = 64
 """Consents one participant may give in a session, however often they are withdrawn."""
+_MAX_PEOPLE: Final = 256
+"""People of a session whose consents are noted: who may tell of others' must not fill a log."""
 
 Permitted = Callable[[str, str, frozenset[Permission]], None]
 """Is told ``(session_id, participant_id, permissions)``: what may be done from now on."""
@@ -225,6 +227,8 @@ class ConsentService:
             raise RefusedError(
                 ErrorCode.RATE_LIMITED, "consents were given and withdrawn too often"
             )
+        if not changes and len(room.changes) >= _MAX_PEOPLE:
+            raise RefusedError(ErrorCode.RATE_LIMITED, "consents of too many people")
         room.changes[subject.participant_id] = changes + 1
         consent_id = f"c-{secrets.token_hex(12)}"
         payload = {

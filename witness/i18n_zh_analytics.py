@@ -89,7 +89,9 @@ ANALYTICS: dict[str, str] = {
     # The host of detectors.
     "the package redis is not installed": "未安装 redis 软件包",
     "another host has taken this one's place": "另一个检测主机已接替本主机",
-    "{url} is no URL of Redis": "{url} 不是 Redis 地址",
+    "the URL of Redis must begin with redis://, rediss:// or unix://": (
+        "Redis 地址必须以 redis://、rediss:// 或 unix:// 开头"
+    ),
     "{name} can't be imported: {reason}": "无法导入 {name}: {reason}",
     "{name}: {where}: {reason}": "{name}: {where}: {reason}",
 }

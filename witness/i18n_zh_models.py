@@ -64,7 +64,6 @@ MODELS: dict[str, str] = {
     "the package redis is not installed": "未安装 redis 软件包",
     "{name} can't be imported: {reason}": "无法导入 {name}: {reason}",
     "{name}: {where}: {reason}": "{name}: {where}: {reason}",
-    "{url} is no URL of Redis": "{url} 不是 Redis 的 URL",
     "{path} has more than {limit} bytes": "{path} 超过 {limit} 字节",
     "{path}: {reason}": "{path}: {reason}",
     "{path}: {where}: {reason}": "{path}: {where}: {reason}",

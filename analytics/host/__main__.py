@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,14 +17,25 @@ from analytics.host.orphans import end_with_parent
 from analytics.host.serve import serve_redis, serve_sockets
 
 
+def _name(text: str) -> str:
+    """As it may stand in lines and keys."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:@/-]{1,64}", text):
+        raise argparse.ArgumentTypeError("up to 64 of letters, digits and _ . : @ / -")
+    return text
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m analytics.host", description=__doc__)
     parser.add_argument("--config", required=True, help="settings as JSON; - reads standard input")
-    parser.add_argument("--name", default="embedded", help="of this host, in logs and findings")
+    parser.add_argument(
+        "--name", type=_name, default="embedded", help="of this host, in logs and findings"
+    )
     parser.add_argument("--control", type=int, metavar="FD", help="socket of the server's words")
     parser.add_argument("--tap", type=int, metavar="FD", help="socket of media")
     parser.add_argument("--redis", metavar="URL", help="take both by Redis instead")
-    parser.add_argument("--node", default="node", help="name of the server's node in Redis")
+    parser.add_argument(
+        "--node", type=_name, default="node", help="name of the server's node in Redis"
+    )
     return parser.parse_args()
 
 
@@ -32,14 +44,26 @@ def _config(place: str) -> HostConfig:
     return HostConfig.model_validate_json(text)
 
 
+def _reason(error: ValueError) -> str:
+    """Where settings are wrong, and why, in a line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
 def main() -> int:
     """Runs until the server is gone."""
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     try:
         config = _config(arguments.config)
-    except (OSError, ValidationError) as error:
-        sys.stderr.write(f"can't use the settings {arguments.config}: {error}\n")
+    except OSError as error:
+        sys.stderr.write(f"can't read the settings {arguments.config}: {error.strerror}\n")
+        return 2
+    except ValueError as error:
+        sys.stderr.write(f"can't use the settings {arguments.config}: {_reason(error)}\n")
         return 2
     with contextlib.suppress(OSError):
         # Whatever the server's own is: media come first.

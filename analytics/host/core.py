@@ -4,7 +4,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from analytics.host.board import Board, Key
 from analytics.host.config import HostConfig
 from analytics.host.frames import Frames
 from analytics.host.ledger import FindingIds, UnknownTimes
+from analytics.host.numbers import WatchNumbers
 from analytics.host.outputs import (
     finding_of,
     found_of,
@@ -56,10 +57,13 @@ from analytics.link import (
 )
 from analytics.pacing import Pace
 
-__all__ = ["Host"]
+__all__ = ["MOST_SAID", "Host"]
 
 log = logging.getLogger(__name__)
 
+MOST_SAID: Final = 500
+"""Findings and words of one watch in a second; a detector that says more has gone mad, and is
+ended before those that read it can't keep up."""
 _OVERLOADED_TICKS: Final = 3
 """Seconds in a row in which inputs had to go, or none had to."""
 _MEDIA_CAUSES: Final = (
@@ -79,6 +83,16 @@ class _Watching:
     pace: Pace
     done_us: int = 0
     """Time of the newest input that was looked at."""
+    since_s: float = 0.0
+    said: int = 0
+    """Since when, and how much it has said since; about a second."""
+
+    def is_flooding(self, now_s: float) -> bool:
+        """It says something more: whether that is more than can be meant."""
+        if not 0 <= now_s - self.since_s < 1:
+            self.since_s, self.said = now_s, 0
+        self.said += 1
+        return self.said > MOST_SAID
 
 
 class Host:
@@ -117,7 +131,7 @@ class Host:
         self._tracks: dict[str, TappedMedia] = {}
         self._taps: dict[int, TappedMedia] = {}
         self._watches: dict[int, _Watching] = {}
-        self._by_key: dict[Key, int] = {}
+        self._by_key = WatchNumbers()
         self._unknown = UnknownTimes(self._new_id, say)
         self._clocks: dict[str, SessionClock] = {}
         self._seconds: Counter[str] = Counter()
@@ -142,8 +156,10 @@ class Host:
 
     async def stop(self) -> None:
         """Ends the workers."""
-        await self.pool.stop()
-        self._frames.close()
+        try:
+            await self.pool.stop()
+        finally:
+            self._frames.close()
 
     # What the server says.
 
@@ -154,7 +170,14 @@ class Host:
         except ValidationError:
             self._refused += 1
             return
-        self.take(message)
+        try:
+            self.take(message)
+        except Exception:
+            # A withdrawal that isn't carried out must not be passed over.
+            if isinstance(message, Consents):
+                raise
+            self._refused += 1
+            log.exception("a line of the server can't be taken")
 
     def take(self, message: ToHost) -> None:
         """Takes what the server says."""
@@ -162,6 +185,7 @@ class Host:
             case Greet():
                 for session_id in self.board.sessions:
                     self._end_session(session_id, self._now_us(session_id))
+                self._clocks.clear()
                 self._hello()
             case TrackStarted():
                 self._track_started(message)
@@ -189,7 +213,7 @@ class Host:
             self._note_time(track.started.session_id, packet.at_us)
             track.note_packet(packet)
             if track.shed_us is None:
-                self._decode(track, packet)
+                self._try_decode(track, packet)
             else:
                 self._shed_packets += 1
         self._decode_s += time.thread_time() - began
@@ -205,7 +229,7 @@ class Host:
         self._shed()
         if self._has_bursts:
             self._has_bursts = any(self._is_bursting(one) for one in self._watches.values())
-            self._fit_taps()
+            self._fit_taps(self._tracks.values())
         self._look_at_media()
         return self.status()
 
@@ -262,7 +286,7 @@ class Host:
             if trouble is not None:
                 for watching, _ in self._fed(track):
                     troubles.setdefault(watching.key, trouble)
-        for key, number in self._by_key.items():
+        for key, number in self._by_key:
             if key.detector in self._overloaded:
                 done_us = self._watches[number].done_us
                 troubles.setdefault(key, (UnknownCause.OVERLOADED, done_us))
@@ -302,7 +326,7 @@ class Host:
             # Nothing was known of what it watches.
             self._unknown.end(Key(detector, session_id), self._now_us(session_id))
             self._settle(session_id)
-        self._fit_taps()
+        self._fit_taps(self._tracks.values())
         self._hello()
 
     def down(self, detector: str, cause: UnknownCause) -> None:
@@ -318,7 +342,7 @@ class Host:
                 continue
             self._forget(number)
             if self._by_key.get(key) == number:
-                del self._by_key[key]
+                self._by_key.drop(key)
                 self._unknown.begin(key, cause, watching.done_us)
         for session_id in self.board.sessions:
             self._settle(session_id)
@@ -335,6 +359,9 @@ class Host:
         watching = self._watches.get(out.watch)
         if watching is None:
             return None  # it was withdrawn meanwhile
+        if watching.is_flooding(self._clock()):
+            log.warning("a watch floods", extra={"detector": watching.key.detector})
+            return watching.key.detector
         try:
             match out.kind:
                 case "finding":
@@ -386,7 +413,7 @@ class Host:
             mark = Mark("participant.joined", message.at_us, who, data)
             self._give(mark, message.session_id, who, "marks")
         self._settle(message.session_id)
-        self._fit_taps()
+        self._fit_taps([track])
 
     def _consents(self, message: Consents) -> None:
         session_id, who = message.session_id, message.participant_id
@@ -394,18 +421,18 @@ class Host:
         before = {name for name in self.board.detectors if self.board.may(name, session_id, who)}
         person.permissions = frozenset(message.permissions)
         lost = {name for name in before if not self.board.may(name, session_id, who)}
-        for key, number in list(self._by_key.items()):
+        for key, number in self._by_key.of(session_id):
             # Also what is of the whole session: it has seen this person, and begins anew.
-            is_his = key.session_id == session_id and key.participant_id in ("", who)
-            if is_his and key.detector in lost:
-                del self._by_key[key]
+            if key.participant_id in ("", who) and key.detector in lost:
+                self._by_key.drop(key)
                 self._forget(number)
                 self.pool.withdraw(key.detector, number)
         if not person.permissions >= _FOR_PHOTOS:
             self._photos.drop(session_id, who)
-        self.pool.forget(self._is_allowed)
+        if lost:
+            self.pool.forget(self._is_allowed)
         self._settle(session_id)
-        self._fit_taps()
+        self._fit_taps(self._tracks[one] for one in self.board.session(session_id).tracks)
 
     def _track_ended(self, track_id: str, at_us: int) -> None:
         track = self._tracks.get(track_id)
@@ -418,7 +445,7 @@ class Host:
         self._drop_track(track_id)
         for key in of_all:
             # Whose media end leaves nothing behind: no face, no voice.
-            number = self._by_key.pop(key, None)
+            number = self._by_key.drop(key)
             if number is not None:
                 self._unwatch(key, number, at_us)
         self._settle(session_id)
@@ -430,9 +457,10 @@ class Host:
     def _drop_track(self, track_id: str) -> None:
         track = self._tracks.pop(track_id, None)
         if track is not None:
-            self._taps.pop(track.started.tap, None)
-            for watching in self._watches.values():
-                watching.pace.forget(track_id)
+            if self._taps.get(track.started.tap) is track:
+                del self._taps[track.started.tap]
+            for _, number in self._by_key.of(track.started.session_id):
+                self._watches[number].pace.forget(track_id)
             self.board.session(track.started.session_id).tracks.pop(track_id, None)
 
     def _marked(self, message: Marked) -> None:
@@ -477,11 +505,10 @@ class Host:
         except PhotoError:
             self._say(IdPhotoDone(session_id=session_id, participant_id=who, is_readable=False))
             return
-        for key, number in self._by_key.items():
-            if (key.session_id, key.participant_id) == (session_id, who):
-                photo = self._photo_for(key)
-                if photo is not None:
-                    self.pool.order(key.detector, Show(number, Portrait(who, photo)))
+        for key, number in self._by_key.of(session_id):
+            photo = self._photo_for(key) if key.participant_id == who else None
+            if photo is not None:
+                self.pool.order(key.detector, Show(number, Portrait(who, photo)))
 
     def _photo_for(self, key: Key) -> NDArray[np.uint8] | None:
         """The photo of whom a watch is about, if it needs one."""
@@ -507,7 +534,7 @@ class Host:
         for tap in (track.video, track.audio):
             if tap is not None:
                 tap.reset()
-        for key, number in self._by_key.items():
+        for key, number in self._by_key.of(track.started.session_id):
             if self._is_of(key, track):
                 self.pool.order(key.detector, Flush(number, at_us))
 
@@ -527,11 +554,12 @@ class Host:
     def _settle(self, session_id: str) -> None:
         """Begins and ends watches as things are now."""
         wanted = self.board.wanted(session_id)
-        present = {key for key in self._by_key if key.session_id == session_id}
+        present = dict(self._by_key.of(session_id))
         now_us = self._now_us(session_id)
-        for key in present - wanted:
-            self._unwatch(key, self._by_key.pop(key), now_us)
-        for key in wanted - present:
+        for key in present.keys() - wanted:
+            self._by_key.drop(key)
+            self._unwatch(key, present[key], now_us)
+        for key in wanted - present.keys():
             if key.detector in self._down:
                 self._unknown.begin(key, self._down[key.detector], now_us)
                 continue
@@ -561,7 +589,7 @@ class Host:
         now_us = self._now_us(key.session_id)
         pace = Pace(self.board.detectors[key.detector].needs.video or VideoNeed(rate_hz=0.0))
         self._watches[number] = _Watching(key, FindingIds(self._new_id), pace, done_us=now_us)
-        self._by_key[key] = number
+        self._by_key.note(key, number)
         subject = self.board.subject(key, self._photo_for(key))
         self.pool.order(key.detector, WatchThis(number, key.detector, subject))
         node = self.board.session(key.session_id).node
@@ -581,9 +609,9 @@ class Host:
 
     # Media.
 
-    def _fit_taps(self) -> None:
-        """Has each track decoded as often, and as large, as somebody needs."""
-        for track in self._tracks.values():
+    def _fit_taps(self, tracks: Iterable[TappedMedia]) -> None:
+        """Has tracks decoded as often, and as large, as somebody needs."""
+        for track in tracks:
             needs = [self.board.detectors[name].needs for name in self._feeding(track)]
             track.want(bool(needs), self._now_us(track.started.session_id))
             if track.video is not None:
@@ -606,6 +634,19 @@ class Host:
         rates = [need.rate_hz for need in needs if need is not None]
         rates += [watching.pace.rate_hz(now_us) for watching, _ in self._fed(track)]
         return max(rates, default=0.0)
+
+    def _try_decode(self, track: TappedMedia, packet: TapPacket) -> None:
+        """Whatever a sender makes up, the media of all others go on."""
+        try:
+            self._decode(track, packet)
+        except Exception:
+            self._refused += 1
+            if not track.has_failed:
+                track.has_failed = True
+                log.exception("media can't be read", extra={"codec": packet.codec})
+            for tap in (track.video, track.audio):
+                if tap is not None:
+                    tap.reset()
 
     def _decode(self, track: TappedMedia, packet: TapPacket) -> None:
         if track.video is not None and packet.codec != "opus":
@@ -707,9 +748,7 @@ class Host:
     def _give(self, item: Any, session_id: str, participant_id: str, what: str) -> None:
         """Gives an input that is no media to all watches that need it."""
         due: dict[str, list[int]] = {}
-        for key, number in self._by_key.items():
-            if key.session_id != session_id:
-                continue
+        for key, number in self._by_key.of(session_id):
             needs = self.board.detectors[key.detector].needs
             is_needed = {"words": needs.words, "marks": needs.marks}.get(
                 what, what in needs.findings
@@ -725,7 +764,7 @@ class Host:
             bursts = sum(self._watches[number].pace.note(item) for number in numbers)
             if bursts:
                 self._has_bursts = True
-                self._fit_taps()
+                self._fit_taps(self._tracks[one] for one in self.board.session(session_id).tracks)
 
     def _is_allowed_to(self, key: Key, item: Any, what: str) -> bool:
         who = item.participant_id

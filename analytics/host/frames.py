@@ -29,8 +29,12 @@ class Frames:
         units = max(1, size // _UNIT)
         self.size = units * _UNIT
         self.fd = os.memfd_create("witness-frames", os.MFD_CLOEXEC)
-        os.ftruncate(self.fd, self.size)
-        self._map = mmap.mmap(self.fd, self.size)
+        try:
+            os.ftruncate(self.fd, self.size)
+            self._map = mmap.mmap(self.fd, self.size)
+        except OSError:
+            os.close(self.fd)
+            raise
         self._memory: Any = np.frombuffer(self._map, np.uint8)
         self._used = bytearray(units)
         self._held: dict[int, tuple[int, int]] = {}

@@ -55,11 +55,13 @@ class UnknownTimes:
     def __init__(self, new: Callable[[], str], say: Callable[[Unknown], None]) -> None:
         self._new = new
         self._say = say
-        self._open: dict[Key, Unknown] = {}
+        self._open: dict[str, dict[Key, Unknown]] = {}
+        """By session."""
 
     def begin(self, key: Key, cause: UnknownCause, at_us: int) -> None:
         """Nobody watches from now on; the first cause stands until it is over."""
-        if key in self._open:
+        open_ = self._open.setdefault(key.session_id, {})
+        if key in open_:
             return
         unknown = Unknown(
             finding_id=self._new(),
@@ -72,7 +74,7 @@ class UnknownTimes:
             track_id=key.track_id,
             is_open=True,
         )
-        self._open[key] = unknown
+        open_[key] = unknown
         self._say(unknown)
 
     def end(self, key: Key, at_us: int, *causes: UnknownCause) -> None:
@@ -83,13 +85,16 @@ class UnknownTimes:
             at_us: session clock.
             causes: only where it is one of these; none: whatever it is.
         """
-        unknown = self._open.get(key)
-        if unknown is None or (causes and unknown.cause not in causes):
+        open_ = self._open.get(key.session_id)
+        unknown = None if open_ is None else open_.get(key)
+        if open_ is None or unknown is None or (causes and unknown.cause not in causes):
             return
-        del self._open[key]
+        del open_[key]
+        if not open_:
+            del self._open[key.session_id]
         end_us = max(at_us, unknown.start_us)
         self._say(unknown.model_copy(update={"end_us": end_us, "is_open": False}))
 
     def keys(self, session_id: str) -> set[Key]:
         """All that is open of a session."""
-        return {key for key in self._open if key.session_id == session_id}
+        return set(self._open.get(session_id, ()))

@@ -1,7 +1,6 @@
 """Workers: started, fed, watched over, and started again."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from analytics.host.config import HostConfig
+from analytics.host.ending import to_its_end
 from analytics.host.frames import Frames
 from analytics.host.process import Fault, WorkerProcess
 from analytics.host.queue import WorkerQueue
@@ -67,6 +67,7 @@ class Runner:
         self._is_renewed = False
         self._fault_s = time.monotonic()
         self.task = asyncio.get_running_loop().create_task(self._run())
+        pool.keep(self)
 
     @property
     def is_ready(self) -> bool:
@@ -133,10 +134,10 @@ class Runner:
     async def _once(self) -> Fault:
         config = self._pool.config
         names = self.names
-        self.process = WorkerProcess(names, config.limits, self._heard)
         frames = self._pool.frames
         fault = Fault("killed", None)
         try:
+            self.process = WorkerProcess(names, config.limits, self._heard)
             await self.process.run(config, (frames.fd, frames.size))
         except Fault as ended:
             fault = ended
@@ -216,7 +217,14 @@ class Pool:
         self._runners: dict[str, Runner] = {}
         self._exiles: dict[str, Runner] = {}
         """Detectors that were put out of their group, and where they come from."""
+        self._everyone: set[Runner] = set()
+        """Also those that nobody is left in, and that are about to end."""
         self._is_stopped = False
+
+    def keep(self, runner: Runner) -> None:
+        """Somebody runs, until his task ends."""
+        self._everyone.add(runner)
+        runner.task.add_done_callback(lambda _: self._everyone.discard(runner))
 
     def start(self) -> None:
         """Starts all."""
@@ -336,8 +344,12 @@ class Pool:
         return found
 
     async def stop(self) -> None:
-        """Ends all, also groups that nobody is left in."""
+        """Ends all, also groups that nobody is left in; to the end, even if that is cancelled."""
         self._is_stopped = True
-        everyone = {*self.runners, *self._exiles.values()}
-        with contextlib.suppress(ValueError):
-            await asyncio.gather(*(runner.stop() for runner in everyone))
+        for runner in self._everyone:
+            runner.task.cancel()
+        await to_its_end(self._ended())
+
+    async def _ended(self) -> None:
+        tasks = [runner.task for runner in self._everyone]
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
 from analytics.host.config import HostConfig, WorkerLimits
+from analytics.host.ending import to_its_end
 from analytics.host.wire import (
     MAX_LINE_BYTES,
     Alive,
@@ -75,8 +76,12 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._marker_fd = os.memfd_create("witness-marker", os.MFD_CLOEXEC)
-        os.ftruncate(self._marker_fd, mmap.PAGESIZE)
-        self._marker = mmap.mmap(self._marker_fd, mmap.PAGESIZE)
+        try:
+            os.ftruncate(self._marker_fd, mmap.PAGESIZE)
+            self._marker = mmap.mmap(self._marker_fd, mmap.PAGESIZE)
+        except OSError:
+            os.close(self._marker_fd)
+            raise
         self._marker[0] = self._marker[1] = _IDLE_MARK
 
     @property
@@ -99,7 +104,11 @@ class WorkerProcess:
         Raises:
             Fault: it has ended, or did what it must not and was ended.
         """
-        near, far = socket.socketpair()
+        try:
+            near, far = socket.socketpair()
+        except OSError:
+            self._forget_marker()
+            raise
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = {**os.environ, **dict.fromkeys(names, str(config.threads))}
         tasks: list[asyncio.Task[None]] = []
@@ -125,7 +134,7 @@ class WorkerProcess:
         finally:
             # Killed first: whoever gives up waiting leaves nothing that runs.
             self.kill()
-            await _to_its_end(self._end(tasks))
+            await to_its_end(self._end(tasks))
             near.close()
             far.close()
 
@@ -206,23 +215,8 @@ class WorkerProcess:
         if self._process is not None:
             # Killed, it ends as soon as the kernel has taken back what it had.
             await asyncio.to_thread(self._process.wait)
+        self._forget_marker()
+
+    def _forget_marker(self) -> None:
         self._marker.close()
         os.close(self._marker_fd)
-
-
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Waits until it is done, however often the waiting is cancelled meanwhile.
-
-    Raises:
-        asyncio.CancelledError: it was; the work is done.
-    """
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()

@@ -8,11 +8,15 @@ from typing import Any, Final
 from analytics.detector import AudioChunk
 from analytics.host.wire import FrameAt, Item, Order
 
-__all__ = ["WorkerQueue"]
+__all__ = ["ORDERS", "ORDERS_AT_ONCE", "WORDS", "WorkerQueue"]
 
-_CONTROL: Final = 10_000
-"""Watches that begin or end, marks, words and findings that wait. Nobody makes so many; with more,
-the worker is as good as dead."""
+WORDS: Final = 10_000
+"""Marks, words and findings that wait. Nobody makes so many; with more, the worker is as good as
+dead."""
+ORDERS: Final = 200_000
+"""Watches that begin or end: as many as there are people, times detectors."""
+ORDERS_AT_ONCE: Final = 256
+"""A worker that is given thousands of watches says in between that it lives."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class WorkerQueue:
         self._freed = freed
         self._entries: deque[_Entry] = deque()
         self._media = 0
+        self._orders = 0
         self.dropped: dict[str, Counter[str]] = {}
 
     def __len__(self) -> int:
@@ -43,7 +48,8 @@ class WorkerQueue:
     @property
     def is_overrun(self) -> bool:
         """More waits than can be meant."""
-        return len(self._entries) - self._media > _CONTROL
+        words = len(self._entries) - self._media - self._orders
+        return words > WORDS or self._orders > ORDERS
 
     def depth(self, detector: str) -> int:
         """Pictures and chunks that wait for a detector."""
@@ -54,6 +60,7 @@ class WorkerQueue:
     def order(self, order: Order) -> None:
         """Adds what is never dropped."""
         self._entries.append(_Entry(order, (), None))
+        self._orders += 1
 
     def put(self, item: Item, watches: tuple[int, ...], detectors: tuple[str, ...]) -> None:
         """Adds an input; the oldest picture or chunk goes if there are too many."""
@@ -96,11 +103,15 @@ class WorkerQueue:
     def take(self, limit: int) -> list[Order]:
         """The next orders, at most ``limit`` inputs among them."""
         taken: list[Order] = []
-        inputs = 0
-        while self._entries and inputs < limit:
+        inputs = orders = 0
+        while self._entries and inputs < limit and orders < ORDERS_AT_ONCE:
             entry = self._entries.popleft()
             self._media -= entry.at_us is not None
-            inputs += isinstance(entry.order, tuple)
+            if isinstance(entry.order, tuple):
+                inputs += 1
+            else:
+                orders += 1
+                self._orders -= 1
             taken.append(entry.order)
         return taken
 
@@ -112,6 +123,7 @@ class WorkerQueue:
     def _drop(self, entry: _Entry, reason: str) -> None:
         self._media -= entry.at_us is not None
         if not isinstance(entry.order, tuple):
+            self._orders -= 1
             return
         item = entry.order[0]
         if isinstance(item, FrameAt):

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from analytics.errors import HostError
 from analytics.host.config import HostConfig
 from analytics.host.core import Host
+from analytics.host.ending import to_its_end
 from analytics.host.tap import MAX_MESSAGE_BYTES
 from analytics.link import MAX_LINE_BYTES, Found, Greet, Hello, Said, Unknown
 from analytics.streams import PLACE_S, Streams
@@ -22,9 +23,11 @@ __all__ = ["Outgoing", "serve_redis", "serve_sockets"]
 
 log = logging.getLogger(__name__)
 
-_WAITING: Final = 10_000
+_WAITING: Final = 100_000
+_WAITING_BYTES: Final = 32 << 20
 _TICK_S: Final = 1.0
 _TURN_S: Final = 0.02
+_LOOKED_AT: Final = 256
 
 
 class Outgoing:
@@ -37,6 +40,7 @@ class Outgoing:
     def __init__(self) -> None:
         self.dropped = 0
         self._lines: deque[tuple[bool, bytes]] = deque()
+        self._bytes = 0
         self._wake = asyncio.Event()
 
     def say(self, message: BaseModel) -> None:
@@ -47,7 +51,8 @@ class Outgoing:
             return
         matters = isinstance(message, Found | Said | Unknown | Hello)
         self._lines.append((matters, line))
-        if len(self._lines) > _WAITING:
+        self._bytes += len(line)
+        while len(self._lines) > _WAITING or self._bytes > _WAITING_BYTES:
             self._drop()
         self._wake.set()
 
@@ -56,20 +61,26 @@ class Outgoing:
         await self._wake.wait()
         self._wake.clear()
         lines = [line for _, line in self._lines]
-        self._lines.clear()
+        self.clear()
         return lines
 
     def clear(self) -> None:
         """Nothing of it is said."""
         self._lines.clear()
+        self._bytes = 0
 
     def _drop(self) -> None:
         self.dropped += 1
-        for place, (matters, _) in enumerate(self._lines):
+        # One of those that don't matter comes each second: the oldest lines have some, or none do.
+        for place, (matters, line) in enumerate(self._lines):
             if not matters:
                 del self._lines[place]
+                self._bytes -= len(line)
                 return
-        self._lines.popleft()
+            if place >= _LOOKED_AT:
+                break
+        _, line = self._lines.popleft()
+        self._bytes -= len(line)
 
 
 async def serve_sockets(config: HostConfig, name: str, control_fd: int, tap_fd: int) -> None:
@@ -85,9 +96,14 @@ async def serve_sockets(config: HostConfig, name: str, control_fd: int, tap_fd: 
     tap = socket.socket(fileno=tap_fd)
     tap.setblocking(False)
     loop = asyncio.get_running_loop()
-    reader, writer = await asyncio.open_connection(sock=control, limit=MAX_LINE_BYTES)
-    outgoing = Outgoing()
-    host = Host(config, outgoing.say, name=name)
+    try:
+        reader, writer = await asyncio.open_connection(sock=control, limit=MAX_LINE_BYTES)
+        outgoing = Outgoing()
+        host = Host(config, outgoing.say, name=name)
+    except BaseException:
+        control.close()
+        tap.close()
+        raise
 
     def readable() -> None:
         # A bounded share: the server and the workers get their turn in between, however much media
@@ -133,8 +149,8 @@ async def serve_redis(config: HostConfig, name: str, url: str, node: str) -> Non
         HostError: there is no client for Redis, or another host has taken over.
     """
     outgoing = Outgoing()
-    host = Host(config, outgoing.say, name=name, shares_clock=False)
     streams = Streams.connect(url, node)
+    host = Host(config, outgoing.say, name=name, shares_clock=False)
     placed = asyncio.Event()
 
     async def keep_place() -> None:
@@ -153,7 +169,7 @@ async def serve_redis(config: HostConfig, name: str, url: str, node: str) -> Non
     async def listen() -> None:
         await placed.wait()
         async for line in streams.control():
-            host.take_line(line)
+            host.take_line(line if len(line) <= MAX_LINE_BYTES else b"")
 
     async def watch() -> None:
         await placed.wait()
@@ -169,8 +185,14 @@ async def serve_redis(config: HostConfig, name: str, url: str, node: str) -> Non
     try:
         await _run(host, outgoing, keep_place(), listen(), watch(), speak())
     finally:
+        await to_its_end(_left(streams, host.run))
+
+
+async def _left(streams: Streams, run: str) -> None:
+    try:
         with contextlib.suppress(OSError):
-            await streams.leave(host.run)
+            await streams.leave(run)
+    finally:
         await streams.close()
 
 
@@ -199,5 +221,7 @@ async def _run(host: Host, outgoing: Outgoing, *ways: "asyncio.Future[None] | ob
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await host.stop()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await host.stop()

@@ -26,6 +26,7 @@ class TappedMedia:
         muted: it brings nothing for now, and is not expected to.
         shed_us: since when it is left out because the host can't keep up; ``None``: it isn't.
         packet_us: when its last packet came.
+        has_failed: reading it has failed in a way that nobody thought of.
         whole_us: when a picture, or a chunk of sound, last came out of it.
     """
 
@@ -37,6 +38,7 @@ class TappedMedia:
     shed_us: int | None = None
     packet_us: int = 0
     whole_us: int = 0
+    has_failed: bool = False
     _is_wanted: bool = False
     _missing: int = 0
     _newest: dict[tuple[int, int], int] = field(default_factory=dict)

@@ -16,13 +16,18 @@ from rtp.frame import EncodedFrame
 from rtp.order import Ordered, Reorder
 from rtp.packet import parse_rtp
 
-__all__ = ["Picture", "VideoTap"]
+__all__ = ["MAX_PIXELS", "Picture", "VideoTap"]
 
 _RATE_HZ: Final = 90_000
 _STREAMS: Final = 4
 _DEPTH: Final = 1_024
 _ASK_AGAIN_US: Final = 1_000_000
 _EARLY_US: Final = 20_000
+MAX_PIXELS: Final = 4_096 * 2_304
+"""Of a picture that is decoded. A few bytes can ask for one of 16,383 by 16,383, for which nobody
+has memory."""
+_MOST_LONG: Final = 4
+"""Of pictures that are longer than so many times their height, less height is enough."""
 
 Image = NDArray[np.uint8]
 
@@ -133,6 +138,7 @@ class VideoTap:
         names = {"av1": "libdav1d"}
         self._decoder = av.Codec(names.get(codec, codec), "r").create("video")
         self._decoder.thread_count = 1
+        self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
         self._clock = MediaClock(_RATE_HZ)
 
     def _ask(self, now_us: int) -> None:
@@ -160,7 +166,8 @@ class VideoTap:
 
     def _image(self, picture: Any) -> Image:
         width, height = picture.width, picture.height
-        scale = min(1.0, self.height / max(1, min(width, height)))
+        shorter, longer = sorted((max(1, width), max(1, height)))
+        scale = min(1.0, self.height / shorter, _MOST_LONG * self.height / longer)
         size = [max(2, 2 * round(side * scale / 2)) for side in (width, height)]
         image: Image = picture.to_ndarray(format="rgb24", width=size[0], height=size[1])
         return np.ascontiguousarray(np.rot90(image, -self._turns)) if self._turns else image

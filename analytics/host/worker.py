@@ -55,6 +55,8 @@ __all__ = ["Worker", "main"]
 _ALIVE_S: Final = 0.5
 _IDLE_MARK: Final = 255
 _MAX_REASON: Final = 500
+_MAX_OUTPUTS: Final = 512
+"""What a watch may say at once; whoever says more has gone mad."""
 
 
 class _RubbishError(Exception):
@@ -168,16 +170,25 @@ class Worker:
 
     def _prepare(self, orders: Iterable[Any]) -> None:
         """Has models look at all pictures of a batch at once."""
-        wanted: dict[str, list[VideoFrame]] = {}
-        for order in orders:
-            if isinstance(order, tuple) and isinstance(order[0], VideoFrame):
-                names = {self._watches[w].detector for w in order[1] if w in self._watches}
-                for name in names:
-                    wanted.setdefault(name, []).append(order[0])
-        for name, frames in wanted.items():
-            detector: Any = self._detectors.get(name)
-            if isinstance(detector, Prepares):
+        pictures = [
+            order
+            for order in orders
+            if isinstance(order, tuple) and isinstance(order[0], VideoFrame)
+        ]
+        for name, detector in list(self._detectors.items()):
+            if not isinstance(detector, Prepares):
+                continue
+            # Models take their time: what is withdrawn meanwhile, the next doesn't look at.
+            self._take_withdrawals()
+            frames = [frame for frame, watches in pictures if self._any_of(name, watches)]
+            if frames:
                 self._guarded(name, functools.partial(detector.prepare, frames))
+
+    def _any_of(self, name: str, watches: Iterable[int]) -> bool:
+        """Whether any of these watches is a detector's."""
+        return any(
+            number in self._watches and self._watches[number].detector == name for number in watches
+        )
 
     def _begin(self, order: WatchThis) -> None:
         detector = self._detectors.get(order.detector)
@@ -271,7 +282,7 @@ class Worker:
 
 
 def _checked(outputs: Any) -> Sequence[Any]:
-    if not isinstance(outputs, list | tuple):
+    if not isinstance(outputs, list | tuple) or len(outputs) > _MAX_OUTPUTS:
         raise _RubbishError(type(outputs).__name__)
     for output in outputs:
         if not isinstance(output, Finding | Utterance | Heard):

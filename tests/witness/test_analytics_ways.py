@@ -24,6 +24,7 @@ from analytics.link import (
 )
 from tests.analytics.host.media import Camera
 from tests.analytics.host.scene import HERE, config, detectors
+from tests.analytics.host.test_pool import descriptors, is_known
 from witness import analytics_ways
 from witness.analytics_ways import EmbeddedWay, HostWay
 
@@ -223,3 +224,23 @@ def _is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return text.rpartition(")")[2].split()[0] != "Z"
+
+
+async def test_a_way_that_is_ended_impatiently_leaves_no_host() -> None:
+    before = descriptors()
+    tap = Tap()
+    way = EmbeddedWay(config(detectors(Counter={})), [tap])
+    came = asyncio.Event()
+    task = asyncio.create_task(way.run(came.set, lambda _: None, lambda: None))
+    await came.wait()
+    pid, turns = way.pid, 0
+    while not task.done():
+        task.cancel()
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 1, "it was stopped while it ended"
+    assert task.cancelled()
+    assert not is_known(pid), "it has been waited for"
+    assert tap.socket is None, "no engine writes to it any more"
+    await asyncio.sleep(0)
+    assert descriptors() <= before

@@ -273,6 +273,22 @@ def test_whoever_toggles_for_ever_is_stopped_and_can_always_withdraw(desk: Desk)
     assert refused.value.code is ErrorCode.RATE_LIMITED
 
 
+def test_people_of_a_session_are_bounded(desk: Desk) -> None:
+    desk.begin()
+
+    def give(number: int) -> None:
+        given = Given("face", "sign", TEXT["face"], "rm-1")
+        desk.service.give(Subject("sale-1", f"c-{number}"), given)
+
+    for number in range(256):
+        give(number)
+    with pytest.raises(RefusedError) as refused:
+        give(256)
+    assert refused.value.code is ErrorCode.RATE_LIMITED
+    desk.service.withdraw(Subject("sale-1", "c-1"), "face", "rm-1")
+    give(1)
+
+
 def test_rooms_that_wait_for_a_session_are_bounded(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ class Scene:
     def __init__(self, settings: HostConfig) -> None:
         self.now_us = 0
         self.said: list[Any] = []
+        self.session = "s"
         self.host = Host(settings, self._note, clock=lambda: self.now_us / 1e6)
         self.camera = Camera()
         self.microphone = Microphone()
@@ -72,26 +73,38 @@ class Scene:
 
     def allow(self, *permissions: str, who: str = "a") -> None:
         self.tell(Consents.model_validate(
-            {"session_id": "s", "participant_id": who, "permissions": list(permissions)}
+            {
+                "session_id": self.session,
+                "participant_id": who,
+                "permissions": list(permissions),
+            }
         ))  # fmt: skip
 
     def mark(self, kind: str, who: str = "a", **data: Any) -> None:
         self.tell(
-            Marked(session_id="s", kind=kind, at_us=self.now_us, participant_id=who, data=data)
+            Marked(
+                session_id=self.session,
+                kind=kind,
+                at_us=self.now_us,
+                participant_id=who,
+                data=data,
+            )
         )
 
     def join(self, who: str = "a", role: str = "customer") -> None:
         self.mark("participant.joined", who, role=role)
 
-    def start(self, kind: str = "video", who: str = "a", tap: int = 1) -> None:
+    def start(
+        self, kind: str = "video", who: str = "a", tap: int = 1, track: str | None = None
+    ) -> None:
         self.tell(
             TrackStarted.model_validate(
                 {
-                    "session_id": "s",
+                    "session_id": self.session,
                     "room_id": "r",
                     "participant_id": who,
                     "role": "customer",
-                    "track_id": f"{kind}-{who}",
+                    "track_id": track or f"{kind}-{who}",
                     "kind": kind,
                     "source": "camera" if kind == "video" else "microphone",
                     "codec": "vp8" if kind == "video" else "opus",

@@ -3,10 +3,12 @@
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from analytics.detector import Burst, Needs, VideoNeed
-from analytics.host.core import Host
+from analytics.host.core import MOST_SAID, Host
 from analytics.host.wire import FrameAt, Loaded, Out, Unwatch, WatchThis
-from analytics.link import Found, Unknown
+from analytics.link import Found, Greet, Unknown
 from tests.analytics.host.media import Camera
 from tests.analytics.host.scene import Scene, config
 
@@ -271,3 +273,109 @@ async def test_more_pictures_come_for_a_while_to_whom_they_are_about() -> None:
     converted = desk.host._tracks["video-a"].video.converted  # type: ignore[union-attr]
     assert len(frames(desk, cameras, 6)) <= 9
     assert desk.host._tracks["video-a"].video.converted - converted <= 9  # type: ignore[union-attr]
+
+
+async def test_a_watch_that_floods_is_its_detectors_fault() -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+    (watch,) = desk.orders.begun()
+    for _ in range(5):
+        desk.now_us += 1_000_000
+        for number in range(MOST_SAID):
+            desk.find(watch, start_us=number, end_us=number)
+    before = len(desk.said)
+    data = {"kind": "k", "outcome": "warn", "start_us": 0, "end_us": 0}
+    assert desk.host.out(Out(watch=watch, kind="finding", data=data)) == "d"
+    assert len(desk.said) == before
+
+
+async def test_a_line_that_can_not_be_taken_is_counted_but_no_withdrawal_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(desk.host, "_marked", fail)
+    desk.mark("challenge")
+    assert desk.host.status().refused == 1
+    monkeypatch.setattr(desk.host, "_settle", fail)
+    with pytest.raises(LookupError):
+        desk.allow("face")
+    monkeypatch.undo()
+    desk.mark("challenge")
+    assert desk.host.status().refused == 1
+
+
+async def test_media_that_can_not_be_read_end_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk("d")
+    desk.load("d")
+    desk.two()
+    video = desk.host._taps[1].video
+
+    def fail(*_: object) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(video, "push", fail)
+    for tap in (1, 2):
+        desk.now_us += 1_000_000
+        desk.host.take_tap(Camera().message(desk.now_us, tap=tap))
+    assert desk.host.status().refused == 1
+    assert [item.track_id for item, _ in desk.orders.given if isinstance(item, FrameAt)] == [
+        "video-b"
+    ]
+
+
+async def test_a_tap_that_two_tracks_say_is_theirs_stays_the_second_ones() -> None:
+    desk = Desk("d")
+    desk.load("d")
+    for who in "ab":
+        desk.join(who)
+        desk.allow("identity", who=who)
+        desk.start(who=who, tap=1)
+    desk.end(who="a")
+    desk.now_us += 1_000_000
+    desk.host.take_tap(desk.camera.message(desk.now_us, tap=1))
+    assert [item.track_id for item, _ in desk.orders.given] == ["video-b"]
+
+
+@pytest.mark.parametrize("way", ["ended", "greeted"])
+async def test_thousands_of_taps_come_and_go_and_leave_nothing(way: str) -> None:
+    names = [f"d{number}" for number in range(4)]
+    desk = Desk(*names)
+    for name, scope in zip(names, ("session", "participant", "track", "track"), strict=True):
+        desk.load(name, scope=scope)
+    host, calls = desk.host, 500
+    for number in range(calls):
+        for tap, who in enumerate(("a", "b"), start=2 * number):
+            desk.session = f"s-{number}"
+            desk.join(who)
+            desk.allow("identity", who=who)
+            desk.start(who=f"{who}", tap=tap, track=f"t-{tap}")
+    assert len(host._watches) == calls * (1 + 3 * 2)
+    desk.now_us = 5_000_000
+    host.tick()
+    lost = [item for item in desk.of(Unknown) if item.is_open and item.cause == "no_media"]
+    assert len(lost) == len(host._watches)
+    before = len(desk.of(Unknown))
+    if way == "greeted":
+        desk.tell(Greet())
+    else:
+        for number in range(calls):
+            desk.session = f"s-{number}"
+            desk.mark("session.ended", who="")
+    assert len(desk.of(Unknown)) == before + len(lost), "each time that was unknown is over"
+    host.done([Unwatch(number, 0) for number in desk.orders.ended()], {})
+    assert not host._watches
+    assert not list(host._by_key)
+    assert not host._unknown._open
+    assert not list(host.board.sessions)
+    assert not host._clocks
+    assert not host._tracks
+    assert not host._taps

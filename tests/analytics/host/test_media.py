@@ -116,6 +116,39 @@ def test_another_encoding_is_shown_from_its_keyframe_on_and_turned_as_the_packet
     assert picture.image.flags.c_contiguous
 
 
+def resized(data: bytes, width: int, height: int) -> bytes:
+    """A packet of a VP8 keyframe that says that it has another size (RFC 6386, section 9.1)."""
+    start = data.index(b"\x9d\x01\x2a") + 3
+    return (
+        data[:start]
+        + width.to_bytes(2, "little")
+        + height.to_bytes(2, "little")
+        + data[start + 4 :]
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape"),
+    [
+        (16_383, 16_383, None),
+        (4_096, 2_320, None),
+        (4_096, 2_304, (90, 160, 3)),
+        # Nobody's picture, but who sends it takes no more memory than others.
+        (16_000, 96, (2, 360, 3)),
+        (96, 16_000, (360, 2, 3)),
+    ],
+)
+def test_a_picture_takes_no_more_memory_than_there_is(
+    width: int, height: int, shape: tuple[int, ...] | None
+) -> None:
+    camera, tap = Camera(keyframes_every=1), VideoTap(wait_us=0)
+    tap.rate_hz, tap.height = 25.0, 90
+    ((number, data),) = camera.picture()
+    got = pushed(tap, record(resized(data, width, height), number=number))
+    assert [picture.image.shape for picture in got] == ([] if shape is None else [shape])
+    assert tap.wants_keyframe == (shape is None)
+
+
 def test_rubbish_brings_no_picture_and_what_follows_does() -> None:
     camera, tap = Camera(keyframes_every=1), VideoTap(wait_us=0)
     tap.rate_hz = 25.0

@@ -9,7 +9,7 @@ import pytest
 from analytics.detector import AudioChunk, Finding, Mark, Output, Subject, VideoFrame
 from analytics.host.config import HostConfig
 from analytics.host.frames import Frames
-from analytics.host.queue import WorkerQueue
+from analytics.host.queue import ORDERS, ORDERS_AT_ONCE, WORDS, WorkerQueue
 from analytics.host.wire import Batch, Flush, FrameAt, Setup, Unwatch, WatchThis
 from analytics.host.worker import Worker
 from tests.analytics.host.detectors import Counter
@@ -103,6 +103,70 @@ def test_the_newest_win_and_what_is_no_media_stays() -> None:
     assert [order[0].pts_us for order in first[1:]] == [3, 4]  # type: ignore[index, union-attr]
     assert len(waiting.take(100)) == 2
     assert len(waiting) == 0
+
+
+def test_thousands_of_watches_wait_and_are_handed_over_in_parts() -> None:
+    waiting, _ = queue()
+    for number in range(3 * WORDS):
+        waiting.order(WatchThis(number, "d", Subject("s")))
+    assert not waiting.is_overrun, "there are as many people"
+    waiting.put(chunk(1), (1,), ("d",))
+    assert len(waiting.take(16)) == ORDERS_AT_ONCE
+    for _ in range(WORDS):
+        waiting.put(Mark("challenge", 9), (1,), ("d",))
+    assert not waiting.is_overrun
+    waiting.put(Mark("challenge", 9), (1,), ("d",))
+    assert waiting.is_overrun, "nobody says so much"
+    waiting.clear("down")
+    assert not waiting.is_overrun
+    for number in range(ORDERS + 1):
+        waiting.order(Unwatch(number, 0))
+    assert waiting.is_overrun
+    taken = 0
+    while orders := waiting.take(16):
+        taken += len(orders)
+    assert (taken, waiting.is_overrun) == (ORDERS + 1, False)
+
+
+class Chatty(Counter):
+    """Finds more than there can be."""
+
+    def watch(self, subject: Subject) -> Any:
+        return self
+
+    def process(self, item: Any) -> Sequence[Output]:
+        return [Finding("picture", number, number) for number in range(10_000)]
+
+
+def test_who_says_too_much_at_once_has_failed() -> None:
+    name = "tests.analytics.host.test_worker:Chatty"
+    said: list[dict[str, Any]] = []
+    setup = Setup({name: {}}, 0, 0, 0)
+    worker = Worker(setup, said.append, bytearray(2), np.zeros(1 << 16, np.uint8))
+    worker.load()
+    worker.take(Batch(1, (WatchThis(1, name, Subject("s")), (at("t", 1), (1,)))))
+    assert [item["type"] for item in said] == ["ready", "raised", "done"]
+    assert said[1]["error"] == "rubbish"
+
+
+def test_models_do_not_look_at_what_was_withdrawn_before_their_turn() -> None:
+    Together.prepared.clear()
+    asked: list[int] = []
+
+    def withdrawn() -> list[int]:
+        asked.append(1)
+        # Once before the batch; then before the model's turn.
+        return [1] if len(asked) == 4 else []
+
+    setup = Setup({NAME: {}}, 0, 0, 0)
+    said: list[dict[str, Any]] = []
+    worker = Worker(setup, said.append, bytearray(2), np.zeros(1 << 16, np.uint8), withdrawn)
+    worker.load()
+    worker.take(Batch(1, (WatchThis(1, NAME, Subject("s", "a", "t")),)))
+    asked[:] = [1, 1]
+    worker.take(Batch(2, ((at("t", 1), (1,)), (at("t", 2), (1,)))))
+    assert Together.prepared == []
+    assert [item["type"] for item in said if item["type"] == "out"] == []
 
 
 def test_what_may_not_be_looked_at_any_more_is_taken_out() -> None:
