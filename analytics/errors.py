@@ -5,6 +5,7 @@ Each carries ``template`` and ``values``, so that whoever shows it can say it in
     AnalyticsError
     ├── DetectorError          a detector can't be had
     │   ├── UnknownDetectorError   no detector has that name
+    │   ├── DetectorFailedError    it raised something, or said what can't be
     │   └── DetectorConfigError    its settings are not what they should be
     ├── ModelError             a model can't be used
     │   ├── UnknownModelError      no model has that name
@@ -22,6 +23,7 @@ __all__ = [
     "AnalyticsError",
     "DetectorConfigError",
     "DetectorError",
+    "DetectorFailedError",
     "EvalError",
     "HostError",
     "LabelError",
@@ -54,6 +56,10 @@ class DetectorError(AnalyticsError):
 
 class UnknownDetectorError(DetectorError):
     """No detector has that name."""
+
+
+class DetectorFailedError(DetectorError):
+    """A detector raised something (``__cause__``), or said what can't be."""
 
 
 class DetectorConfigError(DetectorError):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from analytics.config import AnalyticsConfig
 from analytics.detector import Detector, FrameRef, VideoFrame
-from analytics.errors import DetectorError, EvalError, ModelError
+from analytics.errors import DetectorError, DetectorFailedError, EvalError, ModelError
 from analytics.eval.labels import Clip, ClipTrack
 from analytics.eval.media import items_of
 from analytics.models import Models
@@ -71,7 +71,7 @@ def _makers(registry: Registry) -> dict[str, str]:
 def load_detectors(
     registry: Registry, config: AnalyticsConfig, names: Sequence[str], models: Models
 ) -> Loaded:
-    """Loads detectors; a model that is missing is a problem of that detector only.
+    """Loads detectors; a missing model, or a fault, is a problem of that detector only.
 
     Raises:
         DetectorError: one can't be had, or its settings are wrong.
@@ -85,6 +85,13 @@ def load_detectors(
             loaded.append(detector.load(settings, models))
         except ModelError as error:
             problems[name] = error
+        except Exception as error:  # noqa: BLE001 - one detector's fault is not the others'
+            failed = DetectorFailedError(
+                "{detector} can't be loaded: {reason}",
+                detector=name, reason=f"{type(error).__name__}: {error}",
+            )  # fmt: skip
+            failed.__cause__ = error
+            problems[name] = failed
     return Loaded(tuple(loaded), problems)
 
 

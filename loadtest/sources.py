@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from loadtest.stamp import BLACK, STRIP_HEIGHT, write_stamp
@@ -54,17 +55,22 @@ def black_pictures(like: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     return [planes]
 
 
-def empty_seat(like: list[NDArray[np.uint8]], seed: int = 7) -> list[NDArray[np.uint8]]:
-    """The scene without the person: its left edge drawn out over the picture, with some noise."""
-    first, random = like[0], np.random.default_rng(seed)
-    luma_rows = first.shape[0] * 2 // 3
-    planes = np.full_like(first, 128)
-    edge = first[:luma_rows, :16].mean(axis=1, keepdims=True)
+def empty_seat(seed: int = 7) -> list[NDArray[np.uint8]]:
+    """The room of ``figure.mp4`` when she has left, in the form of :func:`load_clip`.
+
+    With the noise of a camera: a picture in which nothing changes is a frozen one.
+    """
+    with av.open(str(MEDIA_DIR / "room.png")) as container:
+        frame = next(container.decode(video=0))
+    # As the clip is: video in the range of television.
+    room = _with_strip(frame.reformat(*_PICTURE_SIZE, "yuv420p", dst_color_range=ColorRange.MPEG))
+    random = np.random.default_rng(seed)
+    luma_rows = room.shape[0] * 2 // 3
     pictures = []
     for _ in range(12):
-        noise = random.normal(0, 3, (luma_rows, first.shape[1]))
-        picture = planes.copy()
-        picture[:luma_rows] = np.clip(edge + noise, BLACK, 235)
+        picture = room.copy()
+        noise = random.normal(0, 3, (luma_rows, room.shape[1]))
+        picture[:luma_rows] = np.clip(room[:luma_rows] + noise, BLACK, 235)
         pictures.append(picture)
     return pictures
 

@@ -1,4 +1,4 @@
-"""Draws ``loadtest/media/figure.mp4``: a person who talks, to tell from the one in the other clip.
+"""Draws ``figure.mp4`` and ``room.png`` of ``loadtest/media``: a person who talks, and her room.
 
 Run it from the root of the repository after changing it: ``python tools/draw_figure.py``.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TARGET = Path("loadtest/media/figure.mp4")
+ROOM = Path("loadtest/media/room.png")
 WIDTH, HEIGHT, FRAMES_PER_S = 352, 288, 25
 FRAMES = 150
 """Pictures until the movement repeats."""
@@ -30,6 +31,7 @@ Colour = tuple[int, int, int]
 def main() -> None:
     """Draws a woman at her desk who looks at the camera, talks and blinks, and encodes it."""
     room = _room(WIDTH, HEIGHT)
+    _write_room(room)
     with av.open(str(TARGET), "w") as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_S)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -38,6 +40,16 @@ def main() -> None:
             picture = _picture(room.copy(), index)
             picture.pts, picture.time_base = index, Fraction(1, FRAMES_PER_S)
             container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def _write_room(room: Canvas) -> None:
+    """The room without her: what a camera shows when she has left."""
+    rgb = np.clip(room, 0, 255).astype(np.uint8)
+    with av.open(str(ROOM), "w", format="image2") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "rgb24"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode(None))
 
 

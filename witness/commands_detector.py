@@ -3,13 +3,14 @@
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics.cards import all_cards, card_of
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, DetectorError, DetectorFailedError
 from analytics.registry import the_registry
 from witness import os_errors
 from witness.bar import Bar
@@ -21,9 +22,11 @@ from witness.table import render
 __all__ = ["card", "list_detectors", "new", "run"]
 
 if TYPE_CHECKING:
+    from analytics.config import AnalyticsConfig
     from analytics.detector import Detector, Finding
     from analytics.eval.run import Run
     from analytics.filerun import Loaded
+    from analytics.registry import Registry
 
 
 def list_detectors(arguments: argparse.Namespace) -> int:
@@ -63,6 +66,7 @@ def card(arguments: argparse.Namespace) -> int:
             config.config(detector),
             config.models(),
             package=registry.origin(arguments.name).package,
+            costs=config.measured_costs(),
         )
     if arguments.json:
         _print(told)
@@ -135,16 +139,19 @@ def run(arguments: argparse.Namespace) -> int:
     registry = the_registry()
     config = settings_of(arguments.config).analytics
     path: Path = arguments.file
+    if arguments.html is not None:
+        _expect_place(arguments.html)
     with _said():
-        names = list(registry.names) if arguments.name == "all" else [arguments.name]
+        names = [arguments.name]
+        if arguments.name == "all":
+            names = list(_those_there_are(registry, config))
         clip = filerun.clip_of(path, arguments.role)
         order = filerun.suppliers(registry, config, names)
         loaded = filerun.load_detectors(registry, config, order, config.models())
         for name, error in loaded.problems.items():
             if arguments.name == name:
                 raise error
-            text = t("{detector} is left out: {reason}")
-            sys.stderr.write(text.format(detector=name, reason=of_error(error)) + "\n")
+            _leave_out(name, error)
         quiet = arguments.json or not sys.stderr.isatty()
         found = run_clip(clip, path.parent, loaded.detectors, None if quiet else Bar())
         if arguments.html is not None:
@@ -157,6 +164,35 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _say(t("nothing was found"))
     return 0
+
+
+def _those_there_are(registry: "Registry", config: "AnalyticsConfig") -> Iterator[str]:
+    """Detectors that can be had; what is wrong with the others is said."""
+    for name in registry.names:
+        try:
+            config.config(registry.find(name))
+        except DetectorError as error:
+            _leave_out(name, error)
+        else:
+            yield name
+
+
+def _leave_out(name: str, error: Exception) -> None:
+    text = t("{detector} is left out: {reason}")
+    sys.stderr.write(text.format(detector=name, reason=of_error(error)) + "\n")
+
+
+def _expect_place(target: Path) -> None:
+    """A page can be written there: said before all is looked at, not after."""
+    was_there = target.exists()
+    try:
+        with target.open("a"):
+            pass
+        if not was_there:
+            target.unlink()
+    except OSError as error:
+        text = t("can't write to {path}: {reason}")
+        raise DetectorsError(text.format(path=target, reason=os_errors.reason(error))) from error
 
 
 def _write_page(target: Path, path: Path, found: "Run", loaded: "Loaded") -> None:
@@ -228,6 +264,11 @@ def _said() -> Iterator[None]:
     """Errors of detectors become sentences."""
     try:
         yield
+    except DetectorFailedError as error:
+        # Whoever writes it wants to know where.
+        if error.__cause__ is not None:
+            sys.stderr.write("".join(traceback.format_exception(error.__cause__)))
+        raise DetectorsError(of_error(error)) from error
     except AnalyticsError as error:
         raise DetectorsError(of_error(error)) from error
 

@@ -1,20 +1,23 @@
 """``witness demo``: a server, two participants with real media, a report, and their recording."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
+from analytics.cards import all_cards
 from analytics.config import AnalyticsConfig
+from analytics.registry import the_registry
 from loadtest.addresses import local_addresses
 from loadtest.errors import LoadtestError
 from loadtest.participant import Participant, ReceivedTrack, TrackReport
@@ -26,8 +29,8 @@ from sfu.config import SfuConfig
 from signaling.config import AuthConfig, SignalingConfig
 from witness.config import LogConfig, LogLevel, MediaConfig, ServerConfig, Settings
 from witness.demo_archive import DemoArchive, default_directory
-from witness.demo_findings import tell, trouble
 from witness.demo_report import Line, problems, render_json, render_table
+from witness.demo_story import DETECTORS, LEAST_S, SCENES, Story
 from witness.errors import DemoError
 from witness.i18n import language, t
 from witness.logs import configure_logging
@@ -53,9 +56,8 @@ _PEOPLE = {
 }
 _FRAMES_PER_S = {"audio": 50, "video": 25}
 _CONNECT_TIMEOUT_S = 20.0
-_DETECTORS_TIMEOUT_S = 10.0
-_DETECTORS = frozenset({"picture_health", "face_presence"})
-"""Those that have something to find; without its models the latter never comes."""
+_DETECTORS_TIMEOUT_S = 45.0
+"""Models take a while to load on a busy machine; those that are missing are not waited for."""
 _PROGRESS_S = 5.0
 
 
@@ -119,19 +121,18 @@ async def _call(server: WitnessServer, options: DemoOptions) -> list[Line]:
     async with aiohttp.ClientSession() as session:
         try:
             with local_addresses(["127.0.0.1"]):
-                people = await _join(server.url, session, options)
+                people = await _join(server.url, session)
                 await _connected(people)
+                story = _story(people, options)
                 for person in people.values():
                     await person.agree()
-                is_watched = await _watched(server)
+                ready = await _watched(server, options)
             stop = _stop_wish() if options.keep else asyncio.Event()
             _say(options, t("{count} participants are connected").format(count=len(people)))
             started_s = time.monotonic()
-            cameras = {role: _camera(person) for role, person in people.items()}
-            seconds = options.seconds if is_watched else 0.0
-            upset = asyncio.create_task(trouble(cameras, seconds))
-            await _wait(people, options, stop)
-            upset.cancel()
+            scenes = [scene for scene in SCENES if scene.detector in ready]
+            playing = story.play(scenes if options.seconds >= LEAST_S else ())
+            await _wait(people, options, stop, playing)
             if stop.is_set():
                 return []
             lines = await _lines(people, time.monotonic() - started_s)
@@ -152,9 +153,7 @@ async def _call(server: WitnessServer, options: DemoOptions) -> list[Line]:
     return lines
 
 
-async def _join(
-    url: str, session: aiohttp.ClientSession, options: DemoOptions
-) -> dict[str, Participant]:
+async def _join(url: str, session: aiohttp.ClientSession) -> dict[str, Participant]:
     """Both participants, joined and negotiated."""
     people: dict[str, Participant] = {}
     for role, person in _PEOPLE.items():
@@ -165,20 +164,51 @@ async def _join(
         token = await _token(url, session, role, person.name)
         people[role] = Participant(SignalConfig(url, token), session, sources)
         await people[role].start()
-    names = {one.participant_id: _PEOPLE[role].name for role, one in people.items()}
-    people["rm"].heard = tell(partial(_say, options), names, language(os.environ))
     return people
 
 
-async def _watched(server: WitnessServer) -> bool:
-    """Waits until detectors watch the call; without them it goes on all the same."""
-    watching, deadline_s = server.watching, time.monotonic() + _DETECTORS_TIMEOUT_S
+async def _watched(server: WitnessServer, options: DemoOptions) -> frozenset[str]:
+    """Waits until detectors watch the call, and says which do; it goes on without them, too."""
+    watching = server.watching
     if watching is None or server.analytics is None:
-        return False
+        return frozenset()
+    lacking = await asyncio.to_thread(_lacking, server.settings.analytics)
+    _say(options, t("waiting for detectors to load their models"))
+    deadline_s = time.monotonic() + _DETECTORS_TIMEOUT_S
     while True:
-        if watching.findings.ready >= _DETECTORS or time.monotonic() >= deadline_s:
-            return bool(watching.findings.ready)
+        if watching.findings.ready >= DETECTORS - lacking or time.monotonic() >= deadline_s:
+            break
         await asyncio.sleep(0.05)
+    ready, lang = watching.findings.ready, language(os.environ)
+    told = t("watched by:  {count} detectors").format(count=len(ready))
+    _say(options, told)
+    titles = {name: card.title for name, card in watching.findings.cards.items()}
+    for name in sorted(DETECTORS - ready):
+        reason = t("its models are missing, see `witness models install`")
+        if name not in lacking:
+            reason = t("it is not loaded yet")
+        text = t("not watched: {title}: {reason}")
+        _say(options, text.format(title=getattr(titles[name], lang), reason=reason))
+    return ready
+
+
+def _lacking(config: AnalyticsConfig) -> frozenset[str]:
+    """Detectors of the story whose models are not installed."""
+    cards = all_cards(the_registry(), config)["detectors"]
+    return frozenset(
+        card["name"]
+        for card in cards
+        if card["name"] in DETECTORS and any(model["sha256"] is None for model in card["models"])
+    )
+
+
+def _story(people: dict[str, Participant], options: DemoOptions) -> Story:
+    """Something goes wrong in the call, and what is found of it is told as the RM hears of it."""
+    names = {one.participant_id: _PEOPLE[role].name for role, one in people.items()}
+    cameras = {role: _camera(person) for role, person in people.items()}
+    story = Story(cameras, names, partial(_say, options), language(os.environ))
+    people["rm"].heard = story.heard
+    return story
 
 
 def _camera(person: Participant) -> ClipVideo:
@@ -219,19 +249,39 @@ async def _connected(people: dict[str, Participant]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _wait(people: dict[str, Participant], options: DemoOptions, stop: asyncio.Event) -> None:
-    """For the length of the call, or until ``stop``."""
-    end_s = time.monotonic() + options.seconds
-    # A timer may be a little early; a hundredth of a second is not worth a line.
-    while (left_s := end_s - time.monotonic()) > 0.01:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), min(_PROGRESS_S, left_s))
-            return
-        counts = ", ".join(
-            f"{role} {sum(track.sink.frames for track in person.received.values())}"
-            for role, person in people.items()
-        )
-        _say(options, t("frames decoded so far: {counts}").format(counts=counts))
+async def _wait(
+    people: dict[str, Participant],
+    options: DemoOptions,
+    stop: asyncio.Event,
+    playing: Coroutine[None, None, None],
+) -> None:
+    """For the length of the call, and until its story has ended; or until ``stop``."""
+
+    async def call() -> None:
+        await asyncio.gather(asyncio.sleep(options.seconds), playing)
+
+    ends = [asyncio.create_task(call()), asyncio.create_task(stop.wait())]
+    try:
+        while not await _is_over(ends):
+            _say_progress(people, options)
+        if ends[0].done():
+            ends[0].result()
+    finally:
+        for task in ends:
+            task.cancel()
+
+
+async def _is_over(ends: "list[asyncio.Task[Any]]") -> bool:
+    done, _ = await asyncio.wait(ends, timeout=_PROGRESS_S, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
+
+
+def _say_progress(people: dict[str, Participant], options: DemoOptions) -> None:
+    counts = ", ".join(
+        f"{role} {sum(track.sink.frames for track in person.received.values())}"
+        for role, person in people.items()
+    )
+    _say(options, t("frames decoded so far: {counts}").format(counts=counts))
 
 
 async def _lines(people: dict[str, Participant], elapsed_s: float) -> list[Line]:

@@ -1,48 +1,11 @@
-"""What detectors found in the demonstration, told as it comes and once more at the end."""
+"""What detectors found in the demonstration, in lines for people and as JSON."""
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from loadtest.sources import ClipVideo, black_pictures, empty_seat
 from witness.i18n import t
 
-__all__ = ["LEAST_S", "finding_line", "findings_json", "findings_lines", "tell", "trouble"]
-
-LEAST_S: Final = 15.0
-"""A shorter call has no room for anything to go wrong in it."""
-
-_COVERED: Final = (0.25, 4.0)
-_AWAY: Final = (0.55, 5.0)
-"""When it begins, as a share of the call, and how long it lasts, seconds."""
-
-
-async def trouble(cameras: Mapping[str, ClipVideo], seconds: float) -> None:
-    """Something to find: the customer's lens is covered, later the RM leaves the seat."""
-    if seconds < LEAST_S:
-        return
-    covered_s, away_s = _COVERED[0] * seconds, _AWAY[0] * seconds
-    await asyncio.sleep(covered_s)
-    customer, rm = cameras["customer"], cameras["rm"]
-    customer.show_instead(black_pictures(customer.pictures), _COVERED[1])
-    await asyncio.sleep(away_s - covered_s)
-    rm.show_instead(empty_seat(rm.pictures), _AWAY[1])
-
-
-def tell(
-    say: Callable[[str], None], names: Mapping[str, str], lang: str
-) -> Callable[[str, Mapping[str, Any]], None]:
-    """Prints findings as an RM is told of them."""
-
-    def heard(kind: str, data: Mapping[str, Any]) -> None:
-        if kind == "finding":
-            about = {
-                **data, "participant": names.get(data["participant_id"] or "", ""),
-                "is_open": data["state"] == "open",
-            }  # fmt: skip
-            say(t("found:       {text}").format(text=finding_line(about, lang)))
-
-    return heard
+__all__ = ["finding_line", "findings_json", "findings_lines"]
 
 
 def finding_line(finding: Mapping[str, Any], lang: str) -> str:

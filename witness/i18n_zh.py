@@ -418,6 +418,24 @@ CATALOGUE: dict[str, str] = {
         "{receiver} 只解码了 {expected} 帧{kind}中的 {frames} 帧"
     ),
     "found:       {text}": "检测到:      {text}",
+    "found:       {text}, told {seconds:.1f} s after it began": (
+        "检测到:      {text}，发生后 {seconds:.1f} 秒提示"
+    ),
+    "over:        {text}": "已恢复:      {text}",
+    "happens:     {text}": "发生:        {text}",
+    "somebody covers the customer's camera": "有人遮住了客户的摄像头",
+    "the customer leaves the seat": "客户离开了座位",
+    "not found:   the machine is too busy for detectors, it seems": (
+        "未检测到:    本机可能过于繁忙，检测器来不及处理"
+    ),
+    "             its end was not told yet": "             尚未提示其结束",
+    "waiting for detectors to load their models": "正在等待检测器加载模型",
+    "watched by:  {count} detectors": "检测:        {count} 个检测器正在检测",
+    "not watched: {title}: {reason}": "未检测:      {title}：{reason}",
+    "its models are missing, see `witness models install`": (
+        "缺少模型，请运行 `witness models install`"
+    ),
+    "it is not loaded yet": "尚未加载完成",
     "findings:    {count}, sealed in checks.jsonl": (
         "检测结果:    {count} 项，已封存于 checks.jsonl"
     ),

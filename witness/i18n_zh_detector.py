@@ -57,7 +57,26 @@ DETECTOR: dict[str, str] = {
     " letter first": (
         "{detector} 不是合法名称: 小写字母开头，只含小写字母、数字和单个下划线，最多 {limit} 个字符"
     ),
+    "there is a detector called {detector} already: `witness detector list` names them all": (
+        "已有名为 {detector} 的检测器：用 `witness detector list` 查看全部名称"
+    ),
     "{path} exists already": "{path} 已存在",
+    "{detector} failed at {at:.1f} s of the media: {reason}": (
+        "{detector} 在媒体第 {at:.1f} 秒处出错: {reason}"
+    ),
+    "{detector} returned {type} in place of a list at {at:.1f} s of the media": (
+        "{detector} 在媒体第 {at:.1f} 秒处返回了 {type}，应返回列表"
+    ),
+    "{detector} said a {type} at {at:.1f} s of the media, which is no finding": (
+        "{detector} 在媒体第 {at:.1f} 秒处给出了 {type}，不是检测结果"
+    ),
+    "{detector} found {kind} at {at:.1f} s of the media, which its card does not have": (
+        "{detector} 在媒体第 {at:.1f} 秒处给出了 {kind}，其说明卡中没有该类型"
+    ),
+    "{detector} said something at {at:.1f} s of the media that ends before it begins": (
+        "{detector} 在媒体第 {at:.1f} 秒处给出的结果，结束时间早于开始时间"
+    ),
+    "{detector} can't be loaded: {reason}": "{detector} 无法加载: {reason}",
     "media {path} has neither picture nor sound": "媒体 {path} 既无画面也无声音",
     "what detectors cost, and how many participants a core can watch": (
         "检测器的开销，以及单核可监看的参与者数量"

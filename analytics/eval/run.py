@@ -21,6 +21,7 @@ from analytics.detector import (
     Utterance,
     Watch,
 )
+from analytics.errors import DetectorFailedError
 from analytics.eval.labels import Clip
 from analytics.eval.media import items_of
 from analytics.pacing import Pace, most_hz
@@ -102,7 +103,7 @@ class _Stage:
     def __init__(self, clip: Clip, directory: Path, detectors: Sequence[Detector]) -> None:
         self.run = Run(clip, seconds={detector.name: 0.0 for detector in detectors})
         self._watching = [
-            _Watching(detector, detector.watch(subject), subject)
+            _Watching(detector, _called(detector, 0, detector.watch, subject), subject)
             for detector in detectors
             for subject in _subjects(clip, directory, detector)
         ]
@@ -114,7 +115,7 @@ class _Stage:
         for one in self._watching:
             if one.wants(item, self._sources):
                 began = time.thread_time()
-                said = one.watch.process(item)
+                said = _called(one.detector, now_us, one.watch.process, item)
                 self.run.seconds[one.detector.name] += time.thread_time() - began
                 self._take(one, said, now_us)
             self._work(one, now_us)
@@ -123,7 +124,7 @@ class _Stage:
         """Flushes all."""
         for one in self._watching:
             self._work(one, now_us)
-            self._take(one, one.watch.flush(now_us), now_us)
+            self._take(one, _called(one.detector, now_us, one.watch.flush, now_us), now_us)
 
     def _work(self, one: _Watching, now_us: int) -> None:
         detector: Any = one.detector
@@ -131,7 +132,7 @@ class _Stage:
             return
         while detector.waiting:
             began = time.thread_time()
-            done = detector.work()
+            done = _called(one.detector, now_us, detector.work)
             self.run.seconds[one.detector.name] += time.thread_time() - began
             if done is None:
                 return
@@ -140,7 +141,7 @@ class _Stage:
             self._take(owner, said, now_us)
 
     def _take(self, one: _Watching, said: Iterable[Output], now_us: int) -> None:
-        for output in said:
+        for output in _checked(one.detector, said, now_us):
             if isinstance(output, Finding):
                 output = _named(output, one.subject)  # noqa: PLW2901 - the same, more explicit
                 self._note(one, output, now_us)
@@ -157,6 +158,46 @@ class _Stage:
             return
         self._place[key] = len(self.run.said)
         self.run.said.append(Said(one.detector.name, finding, now_us))
+
+
+def _called(detector: Detector, now_us: int, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Runs a detector's code; what it raises is its own."""
+    try:
+        return call(*arguments)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DetectorFailedError(
+            "{detector} failed at {at:.1f} s of the media: {reason}",
+            detector=detector.name, at=now_us / 1e6, reason=reason,
+        ) from error  # fmt: skip
+
+
+def _checked(detector: Detector, said: Any, now_us: int) -> Sequence[Output]:
+    """What a watch said, if a host would take it."""
+    about = {"detector": detector.name, "at": now_us / 1e6}
+    if not isinstance(said, list | tuple):
+        raise DetectorFailedError(
+            "{detector} returned {type} in place of a list at {at:.1f} s of the media",
+            type=type(said).__name__, **about,
+        )  # fmt: skip
+    kinds = {kind.kind for kind in detector.card.kinds}
+    for output in said:
+        if not isinstance(output, Finding | Utterance | Heard):
+            raise DetectorFailedError(
+                "{detector} said a {type} at {at:.1f} s of the media, which is no finding",
+                type=type(output).__name__, **about,
+            )  # fmt: skip
+        if isinstance(output, Finding) and output.kind not in kinds:
+            raise DetectorFailedError(
+                "{detector} found {kind} at {at:.1f} s of the media, which its card does not have",
+                kind=output.kind, **about,
+            )  # fmt: skip
+        if output.end_us < output.start_us:
+            raise DetectorFailedError(
+                "{detector} said something at {at:.1f} s of the media that ends before it begins",
+                **about,
+            )
+    return said
 
 
 def _named(finding: Finding, subject: Subject) -> Finding:
@@ -184,6 +225,7 @@ def run_clip(
 
     Raises:
         EvalError: its media can't be opened.
+        DetectorFailedError: a detector raised something, or said what no host would take.
     """
     stage = _Stage(clip, directory, detectors)
     needs = [detector.needs for detector in detectors]

@@ -7,11 +7,18 @@ from string import Template
 from typing import Final
 
 from analytics.errors import DetectorError
+from analytics.registry import the_registry
 
 __all__ = ["write_skeleton"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _MAX_CHARS: Final = 40
+_TAKEN: Final = frozenset({
+    "Card", "ClassVar", "DetectorConfig", "Field", "Finding", "FindingKind", "FrameRef", "Input",
+    "Models", "Needs", "Permission", "Scope", "Self", "Sequence", "Subject", "Text", "VideoFrame",
+    "VideoNeed",
+})  # fmt: skip
+"""Names that the module has from elsewhere."""
 
 
 def write_skeleton(name: str, into: Path) -> list[Path]:
@@ -21,7 +28,7 @@ def write_skeleton(name: str, into: Path) -> list[Path]:
         the files.
 
     Raises:
-        DetectorError: the name is none, or there is something already.
+        DetectorError: the name is none, or taken, or there is something already.
     """
     if not _NAME.fullmatch(name) or len(name) > _MAX_CHARS:
         raise DetectorError(
@@ -30,11 +37,19 @@ def write_skeleton(name: str, into: Path) -> list[Path]:
             detector=name,
             limit=_MAX_CHARS,
         )
+    if name in the_registry().names:
+        raise DetectorError(
+            "there is a detector called {detector} already: `witness detector list` names them all",
+            detector=name,
+        )
+    cls = "".join(part.capitalize() for part in name.split("_"))
+    # Its settings and its watch are called after it, too.
+    clashes = {cls, f"{cls}Config", f"{cls}Watch"} & _TAKEN
     values = {
         "name": name,
         "module": f"witness_{name}",
         "package": f"witness-{name.replace('_', '-')}",
-        "cls": "".join(part.capitalize() for part in name.split("_")),
+        "cls": f"My{cls}" if clashes else cls,
     }
     home = into / values["package"]
     module = home / "src" / values["module"]

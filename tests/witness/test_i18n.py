@@ -48,6 +48,7 @@ CARRIERS = {
     "UnknownNodeError",
     "DetectorConfigError",
     "DetectorError",
+    "DetectorFailedError",
     "EvalError",
     "HostError",
     "LabelError",
