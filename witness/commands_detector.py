@@ -126,7 +126,7 @@ def new(arguments: argparse.Namespace) -> int:
     for path in files:
         _say(str(path))
     home = files[0].parent
-    text = t("next: pip install -e {home}, then: python -m pytest {home}")
+    text = t("next: pip install pytest -e {home}, then: python -m pytest {home}")
     _say(text.format(home=home))
     return 0
 

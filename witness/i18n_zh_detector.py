@@ -49,7 +49,7 @@ DETECTOR: dict[str, str] = {
     "score": "得分",
     "finding": "发现",
     "nothing was found": "没有发现",
-    "next: pip install -e {home}, then: python -m pytest {home}": (
+    "next: pip install pytest -e {home}, then: python -m pytest {home}": (
         "接下来: pip install -e {home}，然后: python -m pytest {home}"
     ),
     "{detector} is left out: {reason}": "略过 {detector}: {reason}",
