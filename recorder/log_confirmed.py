@@ -73,7 +73,12 @@ class Confirmations:
     async def written(self, log: DurableLog) -> bool:
         """Waits for the same."""
         told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.when_written(log, lambda is_written: told.done() or told.set_result(is_written))
+
+        def tell(is_written: bool) -> None:
+            if not told.done():
+                told.set_result(is_written)
+
+        self.when_written(log, tell)
         return await told
 
     async def _confirm(self, log: DurableLog) -> None:

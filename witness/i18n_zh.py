@@ -425,6 +425,11 @@ CATALOGUE: dict[str, str] = {
     "happens:     {text}": "发生:        {text}",
     "somebody covers the customer's camera": "有人遮住了客户的摄像头",
     "the customer leaves the seat": "客户离开了座位",
+    "{path} does not exist: make it (mkdir), or mount its disk": (
+        "{path} 不存在：请创建该目录（mkdir），或挂载其磁盘"
+    ),
+    "{path} is no directory": "{path} 不是目录",
+    "{path} can't be written to by this user": "当前用户无法写入 {path}",
     "not found:   the machine is too busy for detectors, it seems": (
         "未检测到:    本机可能过于繁忙，检测器来不及处理"
     ),

@@ -50,7 +50,7 @@ DETECTOR: dict[str, str] = {
     "finding": "发现",
     "nothing was found": "没有发现",
     "next: pip install pytest -e {home}, then: python -m pytest {home}": (
-        "接下来: pip install -e {home}，然后: python -m pytest {home}"
+        "接下来: pip install pytest -e {home}，然后: python -m pytest {home}"
     ),
     "{detector} is left out: {reason}": "略过 {detector}: {reason}",
     "{detector} is no name: small letters, digits and single underscores, at most {limit}, a"

@@ -6,10 +6,12 @@
 import datetime as dt
 import ipaddress
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from sfu.addresses import reachable_at
 from sfu.errors import AddressError
@@ -109,6 +111,7 @@ def examine(settings: Settings, clock: Clock | None = None) -> list[Finding]:
         *_advertised(settings),
         *_keys(settings.signaling.auth),
         *_turn_secret(settings.signaling.ice),
+        *_recordings(settings.recording.directory),
     ]
 
 
@@ -205,6 +208,21 @@ def _turn_secret(config: IceConfig) -> Iterator[Finding]:
         why = os_errors.reason(cause) if isinstance(cause, OSError) else of_error(error)
         path = ("signaling", "ice", "turn_secret_file")
         yield Finding(path, f"{config.turn_secret_file}: {why}")
+
+
+def _recordings(directory: Path | None) -> Iterator[Finding]:
+    """It isn't made: where a disk is not mounted, recordings would lie beneath it."""
+    if directory is None:
+        return
+    key = ("recording", "directory")
+    if not directory.exists():
+        text = t("{path} does not exist: make it (mkdir), or mount its disk")
+        yield Finding(key, text.format(path=directory))
+    elif not directory.is_dir():
+        yield Finding(key, t("{path} is no directory").format(path=directory))
+    elif not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        text = t("{path} can't be written to by this user")
+        yield Finding(key, text.format(path=directory))
 
 
 def _source(key: KeyConfig) -> str:

@@ -22,6 +22,9 @@ class WatchNumbers:
         for numbers in self._sessions.values():
             yield from numbers.items()
 
+    def __len__(self) -> int:
+        return sum(map(len, self._sessions.values()))
+
     def of(self, session_id: str) -> list[tuple[Key, int]]:
         """Those of a session, as they are now."""
         return list(self._sessions.get(session_id, _NONE).items())

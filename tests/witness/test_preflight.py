@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from recorder.config import RecordingConfig
 from sfu.config import SfuConfig
 from signaling.config import Algorithm, AuthConfig, KeyConfig, SignalingConfig
 from witness.certificates import create_certificate
@@ -169,6 +170,23 @@ def test_unusable_tokens_are_named(content: bytes | None, expected: str, tmp_pat
         ("server.admin_token_file", f"{path}: {expected}"),
         ("metrics.token_file", f"{path}: {expected}"),
     ]
+
+
+def test_a_directory_that_takes_no_recordings_is_named_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(directory: Path) -> list[tuple[str, str]]:
+        return found(Settings(recording=RecordingConfig(directory=directory)))
+
+    key, place, file = "recording.directory", tmp_path / "disk", tmp_path / "file"
+    assert of(tmp_path) == []
+    text = f"{place} does not exist: make it (mkdir), or mount its disk"
+    assert of(place) == [(key, text)]
+    assert not place.exists(), "beneath a disk that is not mounted nothing may be written"
+    file.touch()
+    assert of(file) == [(key, f"{file} is no directory")]
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert of(tmp_path) == [(key, f"{tmp_path} can't be written to by this user")]
 
 
 @pytest.mark.parametrize(

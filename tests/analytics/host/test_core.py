@@ -373,7 +373,7 @@ async def test_thousands_of_taps_come_and_go_and_leave_nothing(way: str) -> None
     assert len(desk.of(Unknown)) == before + len(lost), "each time that was unknown is over"
     host.done([Unwatch(number, 0) for number in desk.orders.ended()], {})
     assert not host._watches
-    assert not list(host._by_key)
+    assert not host._by_key
     assert not host._unknown._open
     assert not list(host.board.sessions)
     assert not host._clocks

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from analytics.detector import AudioChunk, Finding, Mark, Output, Subject, VideoFrame
+from analytics.host import queue as queue_module
 from analytics.host.config import HostConfig
 from analytics.host.frames import Frames
 from analytics.host.queue import ORDERS, ORDERS_AT_ONCE, WORDS, WorkerQueue
@@ -105,27 +106,31 @@ def test_the_newest_win_and_what_is_no_media_stays() -> None:
     assert len(waiting) == 0
 
 
-def test_thousands_of_watches_wait_and_are_handed_over_in_parts() -> None:
+def test_many_watches_wait_and_are_handed_over_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ORDERS > 10 * WORDS
+    words, most = 400, 2_000
+    monkeypatch.setattr(queue_module, "WORDS", words)
+    monkeypatch.setattr(queue_module, "ORDERS", most)
     waiting, _ = queue()
-    for number in range(3 * WORDS):
+    for number in range(3 * words):
         waiting.order(WatchThis(number, "d", Subject("s")))
     assert not waiting.is_overrun, "there are as many people"
     waiting.put(chunk(1), (1,), ("d",))
     assert len(waiting.take(16)) == ORDERS_AT_ONCE
-    for _ in range(WORDS):
+    for _ in range(words):
         waiting.put(Mark("challenge", 9), (1,), ("d",))
     assert not waiting.is_overrun
     waiting.put(Mark("challenge", 9), (1,), ("d",))
     assert waiting.is_overrun, "nobody says so much"
     waiting.clear("down")
     assert not waiting.is_overrun
-    for number in range(ORDERS + 1):
+    for number in range(most + 1):
         waiting.order(Unwatch(number, 0))
     assert waiting.is_overrun
     taken = 0
     while orders := waiting.take(16):
         taken += len(orders)
-    assert (taken, waiting.is_overrun) == (ORDERS + 1, False)
+    assert (taken, waiting.is_overrun) == (most + 1, False)
 
 
 class Chatty(Counter):
