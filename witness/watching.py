@@ -116,6 +116,8 @@ class Watching:
             self._end(room_id, session_id)
         elif recording is not None:
             is_new = not self.consents.is_known(room_id, session_id)
+            # Before anything is told: what is written in between is no consent.
+            is_empty = recording.log.head[0] == 0
             if is_new:
                 self.photos.began(room_id, session_id)
                 self.findings.began(room_id, session_id, recording.place, recording.log)
@@ -127,13 +129,12 @@ class Watching:
                 self.calls.session_paused(session_id, state == "paused")
             self.findings.paused(session_id, state == "paused")
             if is_new:
-                self._take_consents(room_id, session_id, recording.place, recording.log)
+                if is_empty:
+                    self.consents.began(room_id, session_id, recording.log)
+                else:
+                    self._load_consents(room_id, session_id, recording.place, recording.log)
 
-    def _take_consents(self, room_id: str, session_id: str, place: Path, log: SessionLog) -> None:
-        if log.head[0] == 0:
-            # Nothing was written: there is nothing to read.
-            self.consents.began(room_id, session_id, log)
-            return
+    def _load_consents(self, room_id: str, session_id: str, place: Path, log: SessionLog) -> None:
         loading = self.consents.load(room_id, session_id, place, log)
         task = asyncio.get_running_loop().create_task(loading)
         self._loading.add(task)
