@@ -163,12 +163,13 @@ class Catalogue:
             return tuple(name for (name,) in rows)
 
     def of_session(self, session: str) -> list[Deposit]:
-        """All packages of a session, the newest first.
+        """All packages of a session, the newest first: that with most of the session's log, for
+        clocks are set.
 
         Raises:
             CatalogueError: the file can't be used.
         """
-        return self._where("session = ? ORDER BY sealed_at DESC, package", (session,))
+        return self._where("session = ? ORDER BY events DESC, sealed_at DESC, package", (session,))
 
     def of_package(self, package: str) -> Deposit | None:
         """The deposit of a package.

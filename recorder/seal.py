@@ -152,7 +152,7 @@ def seal(
     """
     if out.exists():
         return _tell(place, _unsaid(place, out))
-    waiting = _declare_holes(place, unsettled=unsettled)
+    waiting = _declare_holes(place, rfc3339(now_ns), unsettled=unsettled)
     case = _read_case(place, waiting)
     part = out.with_name(f"{out.name}.part")
     try:
@@ -217,7 +217,7 @@ def _unsaid(place: Path, out: Path) -> Sealed:
         raise refused from None
 
 
-def _declare_holes(place: Path, *, unsettled: bool) -> int:
+def _declare_holes(place: Path, now: str, *, unsettled: bool) -> int:
     """Says what nobody said; returns how many chunks are still waited for."""
     try:
         log = EventLog.open(place)
@@ -256,6 +256,12 @@ def _declare_holes(place: Path, *, unsettled: bool) -> int:
             close_transcript(place, log)
         write_consents(place, read_events(place, log.session))
         write_checks(place, log)
+        last = ""
+        for event in read_events(place, log.session):
+            last = event.ts_server
+        if last > now:
+            # Else the package would seem to be older than what is in it.
+            log.append("clock.set_back", {"was": last}, durable=True)
         return pending.count
 
 

@@ -231,6 +231,6 @@ class BackfillCollector(Collector):
         rejected = CounterMetricFamily(
             "witness_backfill_rejected", "Uploads and chunks refused.", labels=["reason"]
         )
-        for reason in ("body", "incomplete", "mismatch", "live_differs", "busy"):
+        for reason in ("body", "incomplete", "mismatch", "live_differs", "busy", "disk"):
             rejected.add_metric([reason], service.refused[reason])
         yield rejected

@@ -129,7 +129,8 @@ class Story:
             if not follows or Digests(values.canonical(body)).hex() != digest:
                 raise Failure("chain", where)
             self.head = digest
-            self.last_time = max(self.last_time, values.text(event, "ts_server"))
+            # Of the last one: a clock that was ahead and was set back makes no earlier event later.
+            self.last_time = values.text(event, "ts_server")
             try:
                 self._take(values.text(event, "type"), event)
                 self._consent(event)

@@ -324,9 +324,8 @@ class BackfillService:
             BodyError: it can't be read.
             IncompleteError: frames are still missing.
             MismatchError: they are not those that were sent; the chunk is given up.
-            BusyError: too many uploads wait.
+            BusyError: too many uploads wait, or the disk takes nothing now.
             BackfillError: unknown, or somebody else's.
-            OSError: the disk refused.
         """
         known = self._session(session)
         chunk = known.ledger.chunk(track, seq, participant)
@@ -354,6 +353,12 @@ class BackfillService:
             self.refused["incomplete"] += 1
             self._correct(known, chunk, error.have)
             raise
+        except (OSError, BrokenProcessPool) as error:
+            # Full, gone, or its process killed for want of memory: later it may work.
+            self.refused["disk"] += 1
+            told = {"session": session, "track_id": track, "reason": str(error)}
+            log.warning("upload can't be stored", extra=told)
+            raise BusyError("what was uploaded can't be stored now") from error
         finally:
             self.uploads_waiting -= 1
         # Another upload of the same chunk may have been faster.

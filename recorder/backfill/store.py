@@ -155,11 +155,16 @@ def _write(folder: Path, seq: int, packed: bytes, keys: MasterKeys | None) -> Pa
         return path
     data = packed if keys is None else seal(packed, keys.current, place_of(path) or path.name)
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except OSError:
+        # A disk that is full needs the room.
+        part.unlink(missing_ok=True)
+        raise
     for directory in (folder, folder.parent):
         sync_directory(directory)
     return path

@@ -1,12 +1,16 @@
-"""A process that is killed at its n-th call that changes something on the disk."""
+"""Processes that are killed at their n-th change of the disk, or whose disk takes no more."""
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["dies_at"]
+from archive.errors import ArchiveError
+from recorder.errors import RecorderError
+
+__all__ = ["dies_at", "is_refused_beyond"]
 
 _CHANGES = (
     "fdatasync",
@@ -23,6 +27,7 @@ _CHANGES = (
     "utime",
     "write",
 )
+_TOLD = (ArchiveError, RecorderError, OSError)
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -74,3 +79,28 @@ def _install(number: int) -> None:
     for name in _CHANGES:
         setattr(os, name, counted(name))
     sys.addaudithook(heard)
+
+
+def is_refused_beyond(size: int, work: Callable[[], object]) -> type[Exception] | None:
+    """Runs work in a child that can make no file larger than ``size``: the write that would is done
+    in part, the next one fails, as on a disk that fills.
+
+    Returns:
+        What it raised, of the errors that programs are told of; ``None`` if it came to its end.
+    """
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            work()
+            code = 0
+        except _TOLD as error:
+            code = 2 + next(place for place, kind in enumerate(_TOLD) if isinstance(error, kind))
+        except BaseException:  # noqa: BLE001 - told by the exit code
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, *range(2, 2 + len(_TOLD))}, code
+    return _TOLD[code - 2] if code else None

@@ -418,3 +418,24 @@ async def test_what_a_full_log_could_not_hold_is_not_taken(begin: Begin) -> None
     case.service.accept(*said, late=False)
     assert case.known.ledger.knows("t1", [more[0][0]])
     assert len(case.events("device.key")) == 1
+
+
+async def test_a_disk_that_is_full_is_said_and_leaves_nothing(
+    place: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = begin(send("opus", seconds=1.5, loss=0.5))
+    await case.service.tick()
+    seq = min(case.wanted())
+    full = OSError(28, "No space left on device")
+
+    def refuse(_: int) -> None:
+        raise full
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(BusyError, match="stored"):
+        await case.put(seq)
+    monkeypatch.undo()
+    assert case.service.refused == {"disk": 1}
+    assert not list((place / "tracks/t1/backfill").iterdir())
+    await case.put(seq)
+    assert [payload["chunk"] for payload in case.events("chunk.backfilled")] == [seq]
