@@ -51,6 +51,11 @@ class PhoneConfig(DetectorConfig):
     whole_every: int = Field(
         default=5, ge=1, description="Every so many searches look at the whole picture as well."
     )
+    hand_every: int = Field(
+        default=2,
+        ge=1,
+        description="Every so many searches look for a hand at the ear, and all while it is there.",
+    )
     min_score: float = Field(
         default=0.35, ge=0.2, le=1, description="Score from which something counts as a phone."
     )
@@ -173,6 +178,8 @@ class PhoneWatch:
         self._count = 0
         self._face: tuple[Face, int] | None = None
         self._hit = False
+        self._hands = 0
+        self._has_hand = False
 
     def process(self, item: Input) -> list[Finding]:
         """Takes the next frame."""
@@ -189,16 +196,24 @@ class PhoneWatch:
             for thing in things
             if thing.label == PHONE and thing.score >= detector.config.min_score
         ]
-        hand = face is not None and is_hand_at_ear(
-            detector.poses.joints(item), face.region, detector.config.wrist_score
-        )
         self._hit = bool(phones or ear)
         if ear and face is not None:
             self._face = (face, item.pts_us)
         found = self._say(item, "phone_visible", _best(phones + ear))
         found += self._say(item, "phone_at_ear", _best(ear))
-        near = Thing(PHONE, face.region, 0.5) if face is not None and hand else None
-        return found + self._say(item, "hand_at_ear", near)
+        return found + self._hand(item, face)
+
+    def _hand(self, item: VideoFrame, face: Face | None) -> list[Finding]:
+        """Looks for a hand at the ear in some searches, and in all while one is there."""
+        config = self._detector.config
+        self._hands += 1
+        if not self._has_hand and (self._hands - 1) % config.hand_every:
+            return []
+        self._has_hand = face is not None and is_hand_at_ear(
+            self._detector.poses.joints(item), face.region, config.wrist_score
+        )
+        near = Thing(PHONE, face.region, 0.5) if face is not None and self._has_hand else None
+        return self._say(item, "hand_at_ear", near)
 
     def _face_of(self, item: VideoFrame) -> Face | None:
         """The face, or where it was a moment ago: a phone may cover so much that it isn't found."""
@@ -253,6 +268,7 @@ class PhoneWatch:
         for looks in self._looks.values():
             looks.clear()
         self._looked_us, self._hit, self._face = None, False, None
+        self._has_hand = False
         return self._episodes.flush(at_us)
 
 

@@ -43,8 +43,10 @@ class Things:
 class Joints:
     def __init__(self, wrist: tuple[float, float] | None) -> None:
         self.found = joints(wrist)
+        self.looks = 0
 
     def joints(self, item: VideoFrame) -> Array:
+        self.looks += 1
         return self.found
 
 
@@ -132,6 +134,14 @@ def test_hand_at_the_ear_is_said() -> None:
     found = run(subject, 10, lambda t: frame(t, [a_face()]))
     assert [f.kind for _, f in found] == ["hand_at_ear"]
     assert [f.kind for f in subject.flush(20_000_000)] == ["hand_at_ear"]
+
+
+def test_hands_are_looked_for_rarely_until_one_is_there() -> None:
+    for wrist, looks in ((None, 15), ((FACE.right + 5, FACE.centre[1]), 30)):
+        subject, _ = watch(lambda t: [], wrist)
+        run(subject, 60, lambda t: frame(t, [a_face()]))
+        poses = subject._detector.poses
+        assert abs(poses.looks - looks) <= 1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
