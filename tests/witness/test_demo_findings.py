@@ -8,9 +8,10 @@ import pytest
 
 from analytics.detector import Finding, Subject, VideoFrame
 from analytics.detectors.picture_health import PictureHealth, PictureHealthConfig
+from analytics.link import UnknownCause
 from analytics.registry import the_registry
 from loadtest.sources import MEDIA_DIR, ClipVideo, black_pictures, empty_seat, load_clip
-from witness.demo_findings import findings_lines
+from witness.demo_findings import _WHY, findings_lines
 from witness.demo_story import SCENES, Pace, Scene, Story
 
 BOTH = {"zh": "画面全黑", "en": "Black picture"}
@@ -63,21 +64,35 @@ def finding(**changes: Any) -> dict[str, Any]:
     return {
         **about,
         **span,
+        "severity": "warning",
         "title": BOTH,
         "text": {"zh": "亮度 0", "en": "brightness 0"},
         **changes,
     }
 
 
-def test_findings_are_told_in_a_line_each() -> None:
+def test_findings_are_told_in_a_line_each_notes_and_what_nobody_knows_in_one() -> None:
     unknown = {"kind": "unknown", "outcome": "unknown", "cause": "model_missing", "text": BOTH}
-    people = [{"participant": "c-1", "name": "王芳"}]
-    lines = findings_lines([finding(), finding(**unknown), finding(**unknown)], people, "en")
-    assert [line.strip() for line in lines] == [
-        "findings:    1, sealed in checks.jsonl",
-        "王芳 · Black picture: brightness 0 (5.0 to 9.0 s)",
-        "for some time not known (model_missing): Black picture",
+    note = {"severity": "info", "outcome": "pass", "title": {"zh": "说话", "en": "Speaking"}}
+    loading = [
+        finding(**{**unknown, "cause": "no_host", "title": {"zh": str(n), "en": str(n)}})
+        for n in range(5)
     ]
+    people = [{"participant": "c-1", "name": "王芳"}]
+    found = [finding(), finding(**unknown), finding(**unknown), finding(**note), finding(**note)]
+    lines = findings_lines([*found, *loading, finding(outcome="unknown")], people, "en")
+    assert [line.strip() for line in lines] == [
+        "findings:    3, sealed in checks.jsonl",
+        "王芳 · Black picture: brightness 0 (5.0 to 9.0 s)",
+        "only noted: Speaking × 2",
+        "for some time not known: Black picture (too little to tell)",
+        "for some time not known: Black picture (models are not installed)",
+        "for some time not known: 5 detectors (models were being loaded)",
+    ]
+
+
+def test_every_cause_is_explained() -> None:
+    assert _WHY.keys() == {"", *UnknownCause}
 
 
 class Camera(ClipVideo):
