@@ -140,7 +140,10 @@ class EmbeddedWay:
             tap, far_tap = _pair(pairs, socket.SOCK_SEQPACKET)
             tap.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             fds = (far.fileno(), far_tap.fileno())
+            # Its lines are as many as this process's.
+            level = max(logging.DEBUG, logging.getLogger("analytics.host").getEffectiveLevel())
             arguments = ["--config", "-", "--control", str(fds[0]), "--tap", str(fds[1])]
+            arguments += ["--level", logging.getLevelName(level)]
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - as configured
                 [*self._command, *arguments], pass_fds=fds, stdin=subprocess.PIPE
             )

@@ -101,6 +101,8 @@ async def _demo(options: DemoOptions, archive: DemoArchive) -> list[Line]:
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     # The report tells how many pictures were decoded; on a busy machine some are not.
     logging.getLogger("aiortc").setLevel(logging.ERROR)
+    # What the host of detectors lacks is told in the lines of the demonstration.
+    logging.getLogger("analytics.host").setLevel(logging.ERROR)
     server = WitnessServer(_settings(options.port, archive))
     await server.start()
     try:

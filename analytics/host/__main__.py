@@ -16,12 +16,28 @@ from analytics.host.config import HostConfig
 from analytics.host.orphans import end_with_parent
 from analytics.host.serve import serve_redis, serve_sockets
 
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 
 def _name(text: str) -> str:
     """As it may stand in lines and keys."""
     if not re.fullmatch(r"[A-Za-z0-9_.:@/-]{1,64}", text):
         raise argparse.ArgumentTypeError("up to 64 of letters, digits and _ . : @ / -")
     return text
+
+
+class _Lines(logging.Formatter):
+    """A line for each record, with what it is about."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Values that were given as ``extra`` stand behind the message."""
+        about = [
+            f"{key}={value}"
+            for key, value in vars(record).items()
+            if key not in _STANDARD and value != "" and not key.startswith("pii.")
+        ]
+        return " ".join([super().format(record), *about])
 
 
 def _arguments() -> argparse.Namespace:
@@ -36,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--node", type=_name, default="node", help="name of the server's node in Redis"
     )
+    parser.add_argument("--level", choices=_LEVELS, default="INFO", help="of log lines")
     return parser.parse_args()
 
 
@@ -56,7 +73,9 @@ def _reason(error: ValueError) -> str:
 def main() -> int:
     """Runs until the server is gone."""
     arguments = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=arguments.level, handlers=[handler])
     try:
         config = _config(arguments.config)
     except OSError as error:
