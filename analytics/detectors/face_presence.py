@@ -24,7 +24,9 @@ from analytics.detector import (
 )
 from analytics.detectors.episode import Episodes, Rule
 from analytics.models import Models
+from analytics.vision import mesh as mesh_of
 from analytics.vision.face import MODEL, Face, FaceModel
+from analytics.vision.mesh import MeshModel
 from analytics.vision.picture import brightness, thumbnail
 
 __all__ = ["FacePresence", "FacePresenceConfig"]
@@ -52,6 +54,11 @@ class FacePresenceConfig(DetectorConfig):
     back_after_s: float = Field(
         default=0.75, ge=0, description="An absence is over once a face was seen that long."
     )
+    min_presence: float = Field(
+        default=0.0,
+        description="Certainty of the face mesh below which what looks like a further face is "
+        "none: a lamp, a pattern.",
+    )
     max_faces: dict[str, int] = Field(
         default_factory=dict,
         description="Faces allowed on one camera, by role; one where the role isn't named.",
@@ -68,7 +75,7 @@ class FacePresence:
     """Emits ``face_absent`` and ``extra_person``."""
 
     name: ClassVar[str] = "face_presence"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = FacePresenceConfig
     card: ClassVar[Card] = Card(
         title=Text(zh="人脸在场", en="Face present"),
@@ -79,7 +86,7 @@ class FacePresence:
         ),
         scope=Scope.TRACK,
         permissions=frozenset({Permission.FACE}),
-        models=(MODEL,),
+        models=(MODEL, mesh_of.MODEL),
         kinds=(
             FindingKind(
                 "face_absent",
@@ -112,14 +119,19 @@ class FacePresence:
         ),
     )
 
-    def __init__(self, config: FacePresenceConfig, model: FaceModel) -> None:
+    def __init__(self, config: FacePresenceConfig, model: FaceModel, meshes: MeshModel) -> None:
         self.config = config
         self.model = model
+        self.meshes = meshes
 
     @classmethod
     def load(cls, config: FacePresenceConfig, models: Models) -> Self:
-        """Opens the face detector."""
-        return cls(config, models.loaded(MODEL, FaceModel.load))
+        """Opens the face detector, and the mesh for further faces."""
+        return cls(
+            config,
+            models.loaded(MODEL, FaceModel.load),
+            models.loaded(mesh_of.MODEL, MeshModel.load),
+        )
 
     @property
     def needs(self) -> Needs:
@@ -173,7 +185,12 @@ class FacePresenceWatch:
         return found + self._count(item, faces)
 
     def _count(self, item: VideoFrame, faces: Sequence[Face]) -> list[Finding]:
-        rest = sorted(faces, key=lambda face: -face.region.height)[self._allowed :]
+        config, meshes = self._detector.config, self._detector.meshes
+        rest = [
+            face
+            for face in sorted(faces, key=lambda face: -face.region.height)[self._allowed :]
+            if meshes.mesh(item, face).presence >= config.min_presence
+        ]
         frame = rest and FrameRef(
             item.track_id, item.pts_us, rest[0].region.box(item.image), "extra"
         )
@@ -181,7 +198,7 @@ class FacePresenceWatch:
             item.pts_us,
             bool(rest),
             score=rest[0].score if rest else None,
-            values={"count": len(faces), "allowed": self._allowed},
+            values={"count": self._allowed + len(rest), "allowed": self._allowed},
             frame=frame or None,
         )
 

@@ -1,15 +1,31 @@
 """Who is there."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 
-from analytics.detector import Outcome, Subject
+from analytics.detector import Outcome, Subject, VideoFrame
 from analytics.detectors.face_presence import FacePresence, FacePresenceConfig, FacePresenceWatch
+from analytics.vision import mesh
+from analytics.vision.face import Face
+from analytics.vision.mesh import Mesh, MeshModel
+from tests.analytics.detectors.test_face_quality import NoNetwork
 from tests.fakes.faces import a_face, blind, frame, run
 
 
 def watch(role: str = "customer", **settings: object) -> FacePresenceWatch:
-    detector = FacePresence(FacePresenceConfig.model_validate(settings), blind())
+    meshes = MeshModel(NoNetwork())  # type: ignore[arg-type]
+    detector = FacePresence(FacePresenceConfig.model_validate(settings), blind(), meshes)
     return detector.watch(Subject("s1", "p1", "t1", role))
+
+
+def several(at_s: float, faces: Sequence[Face], presence: float = 30.0) -> VideoFrame:
+    """Faces of which the mesh is so certain."""
+    item = frame(at_s, faces)
+    for face in faces:
+        item.shared[mesh.MODEL, face.region] = Mesh(np.zeros((468, 3), np.float32), presence)
+    return item
 
 
 def test_absence_of_three_seconds_is_said_within_four() -> None:
@@ -43,13 +59,20 @@ def test_dark_picture_is_unknown_and_no_absence() -> None:
 )
 def test_doubtful_or_tiny_faces_dont_count(score: float, height: float, counts: bool) -> None:
     second = a_face(0.8, height, score)
-    said = run(watch(), 8, lambda t: frame(t, [a_face(0.3), second]))
+    said = run(watch(), 8, lambda t: several(t, [a_face(0.3), second]))
     assert [f.kind for _, f in said] == (["extra_person"] if counts else [])
+
+
+def test_what_only_looks_like_a_further_face_is_none() -> None:
+    faces = [a_face(0.3), a_face(0.7, 0.1)]
+    assert run(watch(), 8, lambda t: several(t, faces, presence=-6)) == []
+    said = run(watch(), 8, lambda t: several(t, faces, presence=4))
+    assert [f.kind for _, f in said] == ["extra_person"]
 
 
 def test_role_decides_how_many_may_be_there() -> None:
     def two(t: float) -> object:
-        return frame(t, [a_face(0.3), a_face(0.7)])
+        return several(t, [a_face(0.3), a_face(0.7)])
 
     assert run(watch("branch", max_faces={"branch": 2}), 8, two) == []  # type: ignore[arg-type]
     at, finding = run(watch("customer", max_faces={"branch": 2}), 8, two)[0]  # type: ignore[arg-type]
