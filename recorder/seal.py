@@ -189,17 +189,20 @@ def _unsaid(place: Path, out: Path) -> Sealed:
     """
     refused = SealError("{path} exists already; packages are never replaced", path=out)
     session, pending = read_session(place), Pending()
-    told = set()
-    for event in read_events(place, session):
-        pending.note(event)
-        if event.type == _SEALED:
-            told.add(event.payload["package"])
     try:
         with zipfile.ZipFile(out) as box:
             data, proof = box.read("manifest.json"), json.loads(box.read("proofs/log.json"))
             gaps = json.loads(box.read("gaps.json"))
         manifest = json.loads(data)
-        if manifest["session"]["session"] != session.session or manifest["package"] in told:
+        package, count = manifest["package"], manifest["events"]["count"]
+        has_log = False
+        for event in read_events(place, session):
+            pending.note(event)
+            if event.type == _SEALED and event.payload["package"] == package:
+                raise refused
+            if event.seq == count:
+                has_log = event.digest.to_json() == manifest["events"]["head"]
+        if not has_log:
             raise refused
         tracks = manifest["tracks"]
         return Sealed(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recorder.envelope import MasterKeys
     from recorder.playback.remux import RemuxedTrack
 
+_LONGEST_WATERMARK = 200
 _STEPS = {
     "survey": marked("reading the packets"),
     "tracks": marked("writing the tracks"),
@@ -40,6 +41,9 @@ def compose(arguments: argparse.Namespace) -> int:
     from recorder.playback.opening import open_recording
 
     lang = arguments.lang or language(os.environ)
+    if len(arguments.watermark or "") > _LONGEST_WATERMARK:
+        text = t("--watermark has {length} characters: at most {limit}")
+        raise UsageError(text.format(length=len(arguments.watermark), limit=_LONGEST_WATERMARK))
     settings = settings_of(arguments.config)
     place = find_session(arguments.session, settings.recording.directory)
     out: Path = arguments.out or Path(f"{place.name}-files")

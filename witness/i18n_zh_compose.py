@@ -44,6 +44,9 @@ COMPOSE: dict[str, str] = {
     ),
     # Errors.
     "there is no time zone {name}": "没有时区 {name}",
+    "--watermark has {length} characters: at most {limit}": (
+        "--watermark 有 {length} 个字符，最多 {limit} 个"
+    ),
     "the first picture of track {track} can't be decoded: {reason}": (
         "轨道 {track} 的第一幅画面无法解码：{reason}"
     ),

@@ -44,6 +44,14 @@ def settings_of(given: Path | None) -> "Settings":
     return load_settings(None if path is None else Path(path), os.environ)
 
 
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # Too long for a name.
+        return False
+
+
 def find_session(name: str, directory: Path | None) -> Path:
     """The directory of a session.
 
@@ -57,7 +65,7 @@ def find_session(name: str, directory: Path | None) -> Path:
     direct = Path(name)
     places = _places(directory)
     exact = [place for place in places if place.name == name]
-    if direct.is_dir():
+    if _is_directory(direct):
         # A directory without a session is left to whoever reads it: it says what is missing.
         found = direct.resolve()
         if exact and exact[0].resolve() != found and (direct / "session.json").is_file():

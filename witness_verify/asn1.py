@@ -169,14 +169,23 @@ def check_path(chain: Sequence[Certificate], trusted: Sequence[Certificate], at:
             raise Failure("certificate", f"not valid at {at:%Y-%m-%d %H:%M:%S}")
         if current.sha256 in anchors:
             return True
-        issuers = [*chain[depth + 1 : depth + 2], *trusted]
-        issuer = next((one for one in issuers if one.subject == current.issuer), None)
+        named = [one for one in [*chain[depth + 1 : depth + 2], *trusted]
+                 if one.subject == current.issuer]  # fmt: skip
+        # Several may have one name: a bank has keys of two kinds.
+        issuer = next((one for one in named if _issued(one, current)), None)
+        if issuer is None and named and current.issuer != current.subject:
+            raise Failure("certificate", "was not issued by the one after it")
         if issuer is None or depth > 8:
             return False
-        signed = signed_ok(issuer.key, current.algorithm, current.signature, current.tbs.raw)
-        if not issuer.may_certify() or not signed:
-            raise Failure("certificate", "was not issued by the one after it")
         current, depth = issuer, depth + 1
+
+
+def _issued(issuer: Certificate, other: Certificate) -> bool:
+    try:
+        signed = signed_ok(issuer.key, other.algorithm, other.signature, other.tbs.raw)
+    except Failure:
+        return False
+    return signed and issuer.may_certify()
 
 
 def signed_ok(key: Node, algorithm: str, signature: bytes, data: bytes, digest: str = "") -> bool:

@@ -4,7 +4,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -27,7 +27,7 @@ from recorder.compose.plan import (
 )
 from recorder.compose.sound import RATE_HZ, Block, Mixer, PlacedSound
 from recorder.compose.speaker import Speaker
-from recorder.compose.texts import all_texts, say
+from recorder.compose.texts import all_texts, drawable, say
 from recorder.compose.tiles import TileTrack, TileView
 from recorder.intervals import union
 from recorder.playback.errors import RecordingError
@@ -137,9 +137,11 @@ class _Film:
             for name, track in timeline.tracks.items()
         }
         language = options.language
-        self._labels = {tile: person_label(tile, infos, language) for tile in self._tiles}
-        self._chapters = chapters(recording, self._from_us, self._to_us, language)
-        watermark = options.watermark
+        labels = {tile: person_label(tile, infos, language) for tile in self._tiles}
+        self._labels = {tile: drawable(label) for tile, label in labels.items()}
+        found = chapters(recording, self._from_us, self._to_us, language)
+        self._chapters = [replace(one, title=drawable(one.title)) for one in found]
+        watermark = None if options.watermark is None else drawable(options.watermark)
         if watermark is None:
             watermark = f"{recording.session} · {say('derived', language)}"
         written = [*self._labels.values(), *(c.title for c in self._chapters), watermark]

@@ -1,12 +1,16 @@
 """What is written into the picture, in Chinese and English."""
 
+import unicodedata
 from typing import Final
 
-__all__ = ["LANGUAGES", "Texts", "all_texts", "say"]
+__all__ = ["LANGUAGES", "Texts", "all_texts", "drawable", "say"]
 
 LANGUAGES: Final = ("zh", "en")
 
 Texts = dict[str, tuple[str, str]]
+
+_PICTURES: Final = 0x2600
+"""From here on symbols are small pictures, which fonts for text don't have."""
 
 _TEXTS: Final[Texts] = {
     "role.rm": ("理财经理", "relationship manager"),
@@ -45,3 +49,20 @@ def all_texts(language: str) -> list[str]:
     """Every text that may be written, for the choice of a font."""
     place = LANGUAGES.index(language)
     return [*(pair[place] for pair in _TEXTS.values()), "0123456789:+- ·–…"]
+
+
+def drawable(text: str) -> str:
+    """What people called themselves, as a font for text can write it.
+
+    A dot stands for each emoji; what can't be seen, or turns the direction of writing, is left out.
+    """
+    return "".join(_drawn(char) for char in unicodedata.normalize("NFC", text)).strip()
+
+
+def _drawn(char: str) -> str:
+    kind = unicodedata.category(char)
+    if kind in {"Cc", "Zl", "Zp"}:
+        return " "
+    if kind[0] == "C" or "VARIATION SELECTOR" in unicodedata.name(char, ""):
+        return ""
+    return "·" if kind in {"So", "Sk"} and ord(char) >= _PICTURES else char

@@ -24,6 +24,9 @@ __all__ = ["CapturedTrack", "open_recording", "read_transcript"]
 
 _SEGMENT: Final = re.compile(r"\d{6,}\.pcapng(\.enc)?")
 _RATES: Final = {"audio": 48_000, "video": 90_000}
+_KNOWN_RATES: Final = range(8_000, 192_001)
+_LATEST_US: Final = 10**13
+"""No session lasts four months."""
 _DOCUMENTS: Final = frozenset({"screen", "document"})
 
 
@@ -93,11 +96,11 @@ def _track(folder: Path, uploads: Uploads, keys: MasterKeys | None) -> CapturedT
             role=str(about.get("role", "")),
             kind=kind,
             codec=next(iter(formats.values()), str(about.get("codec") or "").lower()),
-            clock_rate=int(about.get("clock_rate") or _RATES[kind]),
+            clock_rate=_rate(about, kind),
             is_document=source in _DOCUMENTS,
             formats=formats,
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         raise RecordingError("{path} does not describe a track", path=path) from None
     if info.codec not in FORMATS:
         raise RecordingError(
@@ -156,6 +159,13 @@ def _uploaded(place: Path, item: SaidRange, keys: MasterKeys | None) -> list[Upl
     ]
 
 
+def _rate(about: Mapping[str, Any], kind: str) -> int:
+    rate = int(about.get("clock_rate") or _RATES[kind])
+    if rate not in _KNOWN_RATES:
+        raise ValueError(rate)
+    return rate
+
+
 def _formats(about: Mapping[str, Any]) -> dict[int, str]:
     """Codecs by payload type, those that can be played."""
     listed = about.get("formats", [])
@@ -199,20 +209,29 @@ def read_transcript(place: Path) -> list[Line]:
     if not path.is_file():
         return []
     lines: list[Line] = []
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, text in enumerate(file, 1):
             try:
-                item = json.loads(text)
-                line = Line(
-                    int(item["from_us"]),
-                    int(item["to_us"]),
-                    str(item.get("speaker", "")),
-                    str(item["text"]),
-                )
-            except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
+                line = _line(text)
+            except (
+                ValueError,
+                KeyError,
+                TypeError,
+                RecursionError,
+                AttributeError,
+                OverflowError,
+            ):
                 raise RecordingError(
                     "line {line} of {path} is no line of a transcript", line=number, path=path
                 ) from None
             if line.from_us < line.to_us:
                 lines.append(line)
     return sorted(lines, key=lambda line: line.from_us)
+
+
+def _line(text: bytes) -> Line:
+    item = json.loads(text)
+    times = int(item["from_us"]), int(item["to_us"])
+    if times[0] < 0 or times[1] > _LATEST_US:
+        raise ValueError(times)
+    return Line(*times, str(item.get("speaker", "")), str(item["text"]))

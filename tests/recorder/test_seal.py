@@ -155,3 +155,29 @@ def test_a_changed_transparency_log_takes_nothing_more(tmp_path: Path) -> None:
     leaves.write_bytes(leaves.read_bytes().replace(b'"1"', b'"7"'))
     with pytest.raises(TransparencyError):
         office.log.add({"package": "3"}, "2026-01-01T00:00:00.000Z")
+
+
+def test_only_a_package_of_this_very_log_is_told_of_later(office: Office, tmp_path: Path) -> None:
+    place = record(tmp_path, "s1")
+    log = place / "events.jsonl"
+    before = log.read_bytes()
+    sealed = office.seal(place, tmp_path / "s1.zip")
+    after = log.read_bytes()
+    other = record(tmp_path, "s2", seed=2)
+    cut = before[: before.rindex(b"\n", 0, -1) + 1]
+    for refused, content in ((place, after), (place, cut), (place, b""), (other, None)):
+        if content is not None:
+            log.write_bytes(content)
+        told = (refused / "events.jsonl").read_bytes()
+        with pytest.raises(SealError, match="exists already"):
+            office.seal(refused, sealed.path)
+        assert (refused / "events.jsonl").read_bytes() == told
+    log.write_bytes(before)
+    again = office.seal(place, sealed.path)
+    assert again == sealed
+    (event,) = (one for one in read_events(place, read_session(place)) if "sealed" in one.type)
+    assert event.payload["package"] == sealed.package
+    for content in (b"", b"PK", sealed.path.read_bytes()[:-50]):
+        sealed.path.write_bytes(content)
+        with pytest.raises(SealError, match="exists already"):
+            office.seal(place, sealed.path)

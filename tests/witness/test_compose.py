@@ -52,6 +52,7 @@ def test_a_session_becomes_files(
     [
         (["--timezone", "Mars/Olympus"], "there is no time zone 'Mars/Olympus'"),
         (["--font", "/nowhere.ttf"], "there is no font file /nowhere.ttf"),
+        (["--watermark", "x" * 201], "--watermark has 201 characters: at most 200"),
     ],
 )
 def test_what_is_wrong_is_named(

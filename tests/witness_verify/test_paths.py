@@ -83,6 +83,15 @@ def test_a_name_alone_certifies_nothing() -> None:
         check_path([leaf.certificate], [Holder("root").certificate], NOW)
 
 
+def test_one_of_two_keys_of_a_name_does_not_vouch_for_the_other() -> None:
+    mine, other = Holder("bank"), Holder("bank")
+    assert check_path([mine.certificate], [mine.certificate], NOW)
+    assert not check_path([mine.certificate], [other.certificate], NOW)
+    leaf = Holder("leaf", mine, ca=False)
+    for trusted in ([mine, other], [other, mine]):
+        assert check_path([leaf.certificate], [one.certificate for one in trusted], NOW)
+
+
 @pytest.mark.parametrize("which", ["root", "middle", "leaf"])
 @pytest.mark.parametrize("days", [(-9, -1), (1, 9)])
 def test_all_on_the_path_were_valid_then(which: str, days: tuple[int, int]) -> None:

@@ -56,7 +56,18 @@ def test_titles_and_transcript_are_read_where_they_are(tmp_path: Path) -> None:
         ("", "a"),
         ("李雷", "好"),
     ]
-    (place / "transcript.jsonl").write_text('{"from_us": "x"}')
+    wrong = (
+        b'{"from_us": "x"}',
+        b"[1, 2]",
+        b"\xff\xfe\0",
+        b'{"from_us": 1e400, "to_us": 2, "text": "x"}',
+        b'{"from_us": -1, "to_us": 2, "text": "x"}',
+        b'{"from_us": 1, "to_us": 900000000000000000000000, "text": "x"}',
+    )
+    for content in wrong:
+        (place / "transcript.jsonl").write_bytes(content)
+        with pytest.raises(RecordingError, match=r"line 1 of .* is no line of a transcript"):
+            open_recording(place)
     with pytest.raises(RecordingError, match=r"line 1 of .* is no line of a transcript"):
         open_recording(place)
 
@@ -92,6 +103,9 @@ def test_uploads_are_found_by_the_log(tmp_path: Path) -> None:
         ("[]", "is no JSON"),
         ("{}", "does not describe a track"),
         ('{"kind": "audio"}', "does not describe a track"),
+        ('{"kind": "audio", "participant": "p", "clock_rate": 1e400}', "does not describe a track"),
+        ('{"kind": "audio", "participant": "p", "clock_rate": 4}', "does not describe a track"),
+        ('{"kind": "audio", "participant": "p", "clock_rate": -1}', "does not describe a track"),
         ('{"kind": "smell", "participant": "p", "codec": "opus"}', "does not describe a track"),
         ('{"kind": "audio", "participant": "p", "formats": [1]}', "does not describe a track"),
         ('{"kind": "audio", "participant": "p", "codec": "pcmu"}', "codec pcmu"),
