@@ -14,6 +14,8 @@ from recorder.envelope import MasterKeys
 from recorder.log import read_events
 from recorder.playback.opening import open_recording
 from recorder.playback.remux import remux_track
+from recorder.playback.source import TrackSource
+from recorder.playback.survey import TrackSurvey
 from recorder.session_file import read_session
 from tests.e2e.scene import Scene
 from tests.net.far import far_settings
@@ -28,6 +30,7 @@ __all__ = [
     "playable_frames",
     "recording_settings",
     "sealed_and_verified",
+    "shown_uploads",
     "uploaded_frames",
 ]
 
@@ -104,13 +107,27 @@ def uploaded_frames(place: Path, track: str, keys: MasterKeys | None = None) -> 
 
 def playable_frames(
     place: Path, out: Path, keys: MasterKeys | None = None
-) -> dict[str, list[bytes]]:
-    """Frames of the files that ``witness compose`` makes of the tracks, by track."""
+) -> dict[str, tuple[list[bytes], list[bytes]]]:
+    """By track, frames of the file that ``witness compose`` makes of it, and those that were
+    uploaded of the encoding that is shown at their time.
+    """
     recording, surveys = survey_all(open_recording(place, keys=keys))
     found = {}
     for source, survey in zip(recording.sources, surveys, strict=True):
         made = remux_track(source, survey, out, epoch_us=0)
         if made.file is not None:
             with av.open(str(made.file)) as container:
-                found[made.track] = [bytes(one) for one in container.demux() if one.size]
+                frames = [bytes(one) for one in container.demux() if one.size]
+            found[made.track] = frames, shown_uploads(source, survey)
     return found
+
+
+def shown_uploads(source: TrackSource, survey: TrackSurvey) -> list[bytes]:
+    """Uploaded frames of the encoding that is shown at their time."""
+    return [
+        frame.data
+        for item in source.uploads.files()
+        for frame in source.uploads.frames(item)
+        if survey.selection.at(survey.clocks[item.ssrc].session_us(frame.timestamp, item.from_us))
+        == item.ssrc
+    ]

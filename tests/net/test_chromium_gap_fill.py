@@ -103,8 +103,9 @@ async def _is_sealed_whole(recording: Recorded, root: FilePath) -> None:
     played = await asyncio.to_thread(playable_frames, place, root, keys)
     kinds = {item["track"]: item["codec"] for item in recording.logged("digest.batch")}
     for track, codec in kinds.items():
-        uploaded, there = uploaded_frames(place, track, keys), set(played.get(track, ()))
-        brought = sum(frame in there for frame in uploaded)
+        there, uploaded = played.get(track, ([], []))
+        frames = set(there)
+        brought = sum(frame in frames for frame in uploaded)
         log.info("%s %s: %d of %d uploaded frames play", codec, track, brought, len(uploaded))
         assert brought >= (1 if codec == "opus" else 0.99) * len(uploaded)
     assert sum(len(uploaded_frames(place, track, keys)) for track in kinds) > 100

@@ -12,6 +12,7 @@ from recorder.backfill.chunk import ChunkState
 from recorder.compose.session import survey_all
 from recorder.playback.frames import TrackFrames
 from recorder.playback.opening import open_recording
+from tests.net.recorded import shown_uploads
 from tests.recorder.backfill.world import SECOND, TYPES, Plan, World
 
 PLANS = {
@@ -87,9 +88,12 @@ def _played(world: World) -> dict[str, list[tuple[int, int, bytes]]]:
     recording, surveys = survey_all(open_recording(world.place, keys=world.keys))
     found = {}
     for source, survey in zip(recording.sources, surveys, strict=True):
-        found[survey.info.track] = [
+        shown = [
             (timed.frame.ssrc, timed.frame.timestamp, timed.frame.data)
             for timed in TrackFrames(source, survey)
             if timed.shown
         ]
+        there, uploaded = {data for *_, data in shown}, shown_uploads(source, survey)
+        assert sum(data in there for data in uploaded) >= 0.99 * len(uploaded)
+        found[survey.info.track] = shown
     return found
