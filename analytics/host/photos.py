@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from analytics.link import MAX_PHOTO_SIDE, MIN_PHOTO_SIDE
 
-__all__ = ["PhotoError", "Photos", "decoded"]
+__all__ = ["MOST_BYTES", "PhotoError", "Photos", "decoded"]
 
 _MOST: Final = 1_024
+MOST_BYTES: Final = 256 << 20
 """Photos that are held; the oldest goes first."""
 
 Image = NDArray[np.uint8]
@@ -48,16 +49,20 @@ class Photos:
 
     def __init__(self) -> None:
         self._photos: dict[tuple[str, str], Image] = {}
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._photos)
 
     def put(self, session_id: str, participant_id: str, photo: Image) -> None:
         """Takes a photo; another one of the same person goes."""
-        self._photos.pop((session_id, participant_id), None)
-        if len(self._photos) >= _MOST:
-            del self._photos[next(iter(self._photos))]
+        self.drop(session_id, participant_id)
+        while self._photos and (
+            len(self._photos) >= _MOST or self._bytes + photo.nbytes > MOST_BYTES
+        ):
+            self.drop(*next(iter(self._photos)))
         self._photos[session_id, participant_id] = photo
+        self._bytes += photo.nbytes
 
     def get(self, session_id: str, participant_id: str) -> Image | None:
         """Somebody's photo, if it is still needed."""
@@ -65,9 +70,11 @@ class Photos:
 
     def drop(self, session_id: str, participant_id: str) -> bool:
         """Forgets somebody's photo; whether there was one."""
-        return self._photos.pop((session_id, participant_id), None) is not None
+        photo = self._photos.pop((session_id, participant_id), None)
+        self._bytes -= 0 if photo is None else photo.nbytes
+        return photo is not None
 
     def end_session(self, session_id: str) -> None:
         """Forgets all photos of a session."""
         for place in [place for place in self._photos if place[0] == session_id]:
-            del self._photos[place]
+            self.drop(*place)

@@ -72,14 +72,14 @@ class VideoTap:
         self._current: tuple[int, int] | None = None
         self._decoder: Any = None
         self._turns = 0
-        self._due_us = 0
+        self._due_us: int | None = None
         self._last_us = 0
         self._asked_us: int | None = None
 
     def want(self, rate_hz: float, height: int) -> None:
         """So many pictures a second, so large; more of them from now on, not when they are due."""
         if rate_hz > self.rate_hz:
-            self._due_us = 0
+            self._due_us = None
         self.rate_hz, self.height = rate_hz, height
 
     def push(self, packet: TapPacket) -> Iterator[Picture]:
@@ -158,9 +158,11 @@ class VideoTap:
             self.decoded += 1
             # A stream that starts anew may begin a little before the end of the last one.
             pts_us = self._last_us = max(self._last_us, pts_us)
-            if pts_us + _EARLY_US >= self._due_us:
+            # As watches count (analytics.pacing): what is converted is given to one.
+            due_us = pts_us if self._due_us is None else self._due_us
+            if pts_us + _EARLY_US >= due_us:
                 step_us = int(1_000_000 / self.rate_hz)
-                self._due_us = max(self._due_us + step_us, pts_us + step_us // 2)
+                self._due_us = max(due_us + step_us, pts_us + step_us // 2)
                 self.converted += 1
                 yield Picture(pts_us, self._image(picture))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.link import Found, Hello
+from analytics.link import Found, Hello, Status
 from analytics.streams import TAP_MESSAGES, Streams
 from tests.analytics.host.media import record
 from tests.analytics.host.redis_server import RedisServer, running, why_missing
@@ -145,3 +145,41 @@ async def test_a_place_is_held_by_one_and_kept_by_asking_again(tmp_path: Path) -
         with pytest.raises(OSError, match=r"[Cc]onnect"):
             await streams.claim("b")
         await streams.close()
+
+
+RUBBISH = [
+    b"", b"\x00\xff" * 500, b"{", b"[" * 60_000, b'{"type":"greet","x":1}', b"1" * 200_000,
+    b'{"type":"mark","session_id":"s","kind":"k","at_us":' + b"9" * 5_000 + b"}",
+    b'{"type":"track.ended","track_id":"' + b"a" * 300_000 + b'","at_us":0}',
+    record(b"x" * 100)[:60], record(b"x" * 60_000) + record(b"y" * 60_000),
+]  # fmt: skip
+
+
+async def test_rubbish_in_redis_is_counted_and_the_host_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path) as redis:
+        host = RemoteHost(tmp_path, redis)
+        host.start()
+        tap = Tap()
+        way = RedisWay(Streams.connect(redis.url, "n1"), [tap])
+        try:
+            async with Server(way, tap).running() as server:
+                await server.ready("Counter")
+                run = server.of(Hello)[-1].run
+                stranger = Streams.connect(redis.url, "n1")
+                for item in RUBBISH:
+                    await stranger.tell(item)
+                    await stranger.send(item)
+                for kind in ("control", "tap"):
+                    await stranger._client.xadd(f"witness:n1:{kind}", {"no": b"field"})
+                await stranger.close()
+                # Empty messages of the tap have no packets, and that is all.
+                wrong = 2 * len(RUBBISH) - 1
+                await server.until(
+                    lambda: server.of(Status) and server.of(Status)[-1].refused >= wrong
+                )
+                assert server.of(Status)[-1].refused == wrong
+                server.start()
+                await server.show(lambda: len(server.of(Found)) > 3)
+                assert {hello.run for hello in server.of(Hello)} == {run}, "it is the same host"
+        finally:
+            host.stop()

@@ -234,6 +234,9 @@ def _do(harm: str) -> Any:
             return "rubbish"
         case "strange":
             return [Finding("no_such_kind", 5, 3)]
+        case "flood":
+            # As much as may be said at once, and more than may be within a second.
+            return [Finding("picture", number, number) for number in range(512)]
     raise AssertionError(harm)
 
 

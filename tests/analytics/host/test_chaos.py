@@ -17,6 +17,7 @@ CAUSES = {
     "leak": "crashed",
     "rubbish": "crashed",
     "strange": "crashed",
+    "flood": "crashed",
 }
 
 

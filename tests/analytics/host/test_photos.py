@@ -221,3 +221,20 @@ async def test_a_real_worker_is_given_the_photo_with_the_watch_or_later() -> Non
             {"when": "later", "height": 100, "width": 90},
         ]
         assert len(scene.of(IdPhotoDone)) == 2
+
+
+def test_photos_take_no_more_memory_than_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.zeros((10, 10, 3), np.uint8)
+    monkeypatch.setattr("analytics.host.photos.MOST_BYTES", 3 * photo.nbytes)
+    photos = Photos()
+    for who in "abcd":
+        photos.put("s", who, photo)
+    photos.put("s", "d", photo)
+    assert [photos.get("s", who) is not None for who in "abcd"] == [False, True, True, True]
+    assert photos.drop("s", "b")
+    photos.put("s", "e", photo)
+    assert len(photos) == 3, "what is gone takes no room"
+    photos.end_session("s")
+    for who in "abc":
+        photos.put("s", who, photo)
+    assert len(photos) == 3
