@@ -1,5 +1,6 @@
 """Finds a second voice, or whispering, at one participant's microphone."""
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,9 +34,10 @@ from analytics.speech.vad import (
     WINDOW_US,
     VoiceActivity,
     VoiceModel,
+    levels_db,
     load_voice_model,
 )
-from analytics.speech.voice import Profile, Samples, Voices, level_db
+from analytics.speech.voice import Profile, VoiceFrame, Voices
 
 __all__ = ["SecondVoice", "SecondVoiceConfig", "SecondVoiceWatch"]
 
@@ -46,6 +48,8 @@ _PROFILE: Final = 1_500
 _SEGMENTS: Final = 64
 _FLOOR: Final = 300
 _SWING_DB: Final = 2.0
+_STANDS_OUT_DB: Final = 8.0
+_QUIETEST_DB: Final = -65.0
 
 
 class SecondVoiceConfig(DetectorConfig):
@@ -175,6 +179,32 @@ class _Segment:
     levels_db: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A window that stands out, or is voice."""
+
+    at_us: int
+    frame: VoiceFrame
+    is_voice: bool
+    is_active: bool
+
+
+class _Floor:
+    """The noise of the last ten seconds: what nine windows of ten are louder than."""
+
+    def __init__(self) -> None:
+        self._levels_db: deque[float] = deque()
+        self._sorted: list[float] = []
+
+    def is_above(self, level_db: float) -> bool:
+        """Whether the next window stands out."""
+        self._levels_db.append(level_db)
+        insort(self._sorted, level_db)
+        if len(self._levels_db) > _FLOOR:
+            del self._sorted[bisect_left(self._sorted, self._levels_db.popleft())]
+        return level_db > max(self._sorted[len(self._sorted) // 10] + _STANDS_OUT_DB, _QUIETEST_DB)
+
+
 @dataclass(slots=True)
 class _Track:
     """One microphone."""
@@ -183,7 +213,7 @@ class _Track:
     voice: VoiceActivity
     voices: Voices = field(default_factory=Voices)
     main: Profile = field(default_factory=Profile)
-    levels_db: deque[float] = field(default_factory=lambda: deque(maxlen=_FLOOR))
+    floor: _Floor = field(default_factory=_Floor)
     segment: _Segment | None = None
     silent: int = 0
     spoke: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_SEGMENTS))
@@ -223,43 +253,44 @@ class SecondVoiceWatch:
         if chunk.is_after_gap:
             found += self._ended(chunk.track_id)
             track.voices = Voices()
-        for index, probability in enumerate(track.voice.probabilities(chunk)):
-            at_us = chunk.pts_us + index * WINDOW_US
-            window = chunk.samples[index * WINDOW : (index + 1) * WINDOW]
-            is_voice = bool(probability >= self._config.min_probability)
-            if is_voice:
-                _note(track.spoke, at_us)
-            if self._roles.of(chunk.participant_id) in self._config.listened:
-                found += self._take(chunk.track_id, track, window, at_us, is_voice=is_voice)
-            else:
-                track.voices.skip(window)
+        probabilities = track.voice.probabilities(chunk)
+        is_voice = probabilities >= self._config.min_probability
+        starts_us = [chunk.pts_us + index * WINDOW_US for index in range(len(is_voice))]
+        for at_us in (at_us for at_us, one in zip(starts_us, is_voice, strict=True) if one):
+            _note(track.spoke, at_us)
+        if self._roles.of(chunk.participant_id) in self._config.listened and len(is_voice):
+            windows = chunk.samples[: len(is_voice) * WINDOW].reshape(-1, WINDOW)
+            is_active = np.array([track.floor.is_above(float(one)) for one in levels_db(windows)])
+            # Taking silence apart is most of the work, and for nothing.
+            frames = track.voices.take(windows, is_active | is_voice)
+            for at_us, frame, voice, active in zip(
+                starts_us, frames, is_voice, is_active, strict=True
+            ):
+                if frame is None:
+                    found += self._pause(chunk.track_id, track)
+                else:
+                    row = _Row(at_us, frame, is_voice=bool(voice), is_active=bool(active))
+                    found += self._take(chunk.track_id, track, row)
         return found
 
-    def _take(
-        self, name: str, track: _Track, window: Samples, at_us: int, *, is_voice: bool
-    ) -> list[Finding]:
-        level = level_db(window)
-        track.levels_db.append(level)
-        floor_db = sorted(track.levels_db)[len(track.levels_db) // 10]
-        is_active = level > max(floor_db + 8, -65)
-        if not is_active and not is_voice:
-            # Taking silence apart is most of the work, and for nothing.
-            track.voices.skip(window)
-            track.silent += 1
-            return self._ended(name) if track.silent * WINDOW_US >= 300_000 else []
-        frame = track.voices.take(window)
+    def _pause(self, name: str, track: _Track) -> list[Finding]:
+        track.silent += 1
+        return self._ended(name) if track.silent * WINDOW_US >= 300_000 else []
+
+    def _take(self, name: str, track: _Track, row: _Row) -> list[Finding]:
+        frame = row.frame
         is_pitched = frame.strength >= 0.6
         track.silent = 0
         segment = track.segment
         if segment is None:
-            segment = track.segment = _Segment(at_us, at_us)
-        segment.end_us = at_us + WINDOW_US
-        segment.active += is_active
+            segment = track.segment = _Segment(row.at_us, row.at_us)
+        segment.end_us = row.at_us + WINDOW_US
+        segment.active += row.is_active
         if is_pitched:
             segment.voiced += 1
-            if is_voice and is_active:
+            if row.is_voice and row.is_active:
                 segment.profile.add(frame)
-        elif is_active and frame.strength < 0.5 and frame.tilt_db > -14:
+        elif row.is_active and frame.strength < 0.5 and frame.tilt_db > -14:
             segment.unvoiced += 1
             segment.levels_db.append(frame.level_db)
         # Long speech is judged piece by piece, so that a change within a turn is seen.

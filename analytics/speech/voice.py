@@ -1,5 +1,6 @@
 """What a voice is like: pitch, colour and level of every 32 ms."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.detector import SAMPLE_RATE_HZ
-from analytics.speech.vad import WINDOW
+from analytics.speech.vad import WINDOW, levels_db
 
 __all__ = ["SILENT_DB", "Profile", "Samples", "VoiceFrame", "Voices", "level_db"]
 
@@ -50,26 +51,41 @@ class Voices:
     """Takes sound apart, window by window."""
 
     def __init__(self) -> None:
-        self._before = np.zeros(WINDOW, np.float32)
+        self._before: Samples = np.zeros(WINDOW, np.float32)
 
-    def skip(self, window: Samples) -> None:
-        """The next 512 samples, which nobody asks about."""
-        self._before = window
+    def take(self, windows: Samples, wanted: NDArray[np.bool_]) -> list[VoiceFrame | None]:
+        """The next windows; ``None`` for those that nobody asks about.
 
-    def take(self, window: Samples) -> VoiceFrame:
-        """The next 512 samples."""
-        span = np.concatenate([self._before, window]).astype(np.float64)
-        self._before = window
-        power = np.abs(np.fft.rfft(span * _hann(), 2 * _SPAN)) ** 2
-        bands = _filters() @ power[::2] + 1e-10
-        low, high = power[: _bin(_LOW_HZ)].sum(), power[_bin(_HIGH_HZ) :].sum()
-        pitch_hz, strength = _pitch(power)
-        return VoiceFrame(
-            level_db=level_db(window),
-            pitch_hz=pitch_hz,
-            strength=strength,
-            colour=_cosines() @ np.log(bands),
-            tilt_db=float(10 * np.log10((high + 1e-10) / (low + 1e-10))),
+        Args:
+            windows: ``(n, 512)``, one at least.
+            wanted: ``(n,)``.
+        """
+        earlier = np.concatenate([self._before[None], windows[:-1]])
+        self._before = windows[-1]
+        found: list[VoiceFrame | None] = [None] * len(windows)
+        places = np.flatnonzero(wanted)
+        if len(places):
+            spans = np.concatenate([earlier[places], windows[places]], axis=1)
+            levels = levels_db(windows[places])
+            for place, frame in zip(places, _frames(spans, levels), strict=True):
+                found[place] = frame
+        return found
+
+
+def _frames(spans: Samples, levels: Samples) -> Iterator[VoiceFrame]:
+    """What spans of 1,024 samples are like; all at once, for each call has its price."""
+    power = np.abs(np.fft.rfft(spans * _hann(), 2 * _SPAN)) ** 2
+    colours = np.log(power[:, ::2] @ _filters().T + 1e-10) @ _cosines().T
+    low, high = power[:, : _bin(_LOW_HZ)].sum(1), power[:, _bin(_HIGH_HZ) :].sum(1)
+    tilts = 10 * np.log10((high + 1e-10) / (low + 1e-10))
+    pitches, strengths = _pitches(power)
+    for index, level in enumerate(levels):
+        yield VoiceFrame(
+            level_db=max(SILENT_DB, float(level)),
+            pitch_hz=float(pitches[index]),
+            strength=float(strengths[index]),
+            colour=colours[index],
+            tilt_db=float(tilts[index]),
         )
 
 
@@ -124,23 +140,24 @@ def level_db(samples: Samples) -> float:
     return max(SILENT_DB, 10 * float(np.log10(power + 1e-12)))
 
 
-def _pitch(power: Vector) -> tuple[float, float]:
-    """Pitch and strength, of the autocorrelation of a padded span."""
-    correlation = np.fft.irfft(power)[: _SPAN // 2]
-    if correlation[0] <= 1e-9:
-        return 0.0, 0.0
+def _pitches(power: Vector) -> tuple[Vector, Vector]:
+    """Pitch and strength of each, of the autocorrelation of padded spans."""
+    correlation = np.fft.irfft(power, axis=1)[:, : _SPAN // 2]
+    whole = correlation[:, :1]
     # The window falls off, and with it the correlation at a distance.
-    correlation = correlation / correlation[0] / _window_correlation()
+    correlation = correlation / np.maximum(whole, 1e-9) / _window_correlation()
     first, last = SAMPLE_RATE_HZ // _HIGHEST_HZ, SAMPLE_RATE_HZ // _LOWEST_HZ
-    row = correlation[first:last]
-    peaks = np.flatnonzero((row[1:-1] > row[:-2]) & (row[1:-1] >= row[2:])) + 1
-    best = float(row[peaks].max(initial=0.0))
-    if best <= 0.0:
-        return 0.0, 0.0
+    row = correlation[:, first:last]
+    middle = row[:, 1:-1]
+    is_peak = (middle > row[:, :-2]) & (middle >= row[:, 2:]) & (whole > 1e-9)
+    heights = np.where(is_peak, middle, 0.0)
+    best = heights.max(axis=1)
     # Twice the period is as good a match: the shortest of those that are nearly as good.
-    place = int(peaks[row[peaks] >= 0.9 * best][0])
-    strength = float(np.clip(row[place], 0.0, 1.0))
-    return SAMPLE_RATE_HZ / (first + place), strength
+    places = np.argmax(is_peak & (heights >= 0.9 * best[:, None]), axis=1)
+    strengths = np.clip(np.take_along_axis(heights, places[:, None], axis=1)[:, 0], 0.0, 1.0)
+    is_voiced = best > 0
+    pitches = np.where(is_voiced, SAMPLE_RATE_HZ / (first + 1 + places), 0.0)
+    return pitches, np.where(is_voiced, strengths, 0.0)
 
 
 def _bin(hz: float) -> int:

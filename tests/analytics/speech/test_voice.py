@@ -7,9 +7,9 @@ from tests.fakes.speech import silence, voice, whisper
 
 
 def frames(sound: np.ndarray) -> list[VoiceFrame]:
-    voices = Voices()
-    count = len(sound) // WINDOW
-    return [voices.take(part) for part in np.split(sound[: count * WINDOW], count)][2:]
+    windows = sound[: len(sound) // WINDOW * WINDOW].reshape(-1, WINDOW)
+    found = Voices().take(windows, np.ones(len(windows), np.bool_))
+    return [one for one in found if one is not None][2:]
 
 
 def profile(sound: np.ndarray) -> Profile:
@@ -43,6 +43,25 @@ def test_level() -> None:
     assert level_db(np.zeros(WINDOW, np.float32)) == SILENT_DB
     assert level_db(np.ones(WINDOW, np.float32)) == pytest.approx(0.0, abs=0.01)
     assert level_db(np.full(WINDOW, 0.1, np.float32)) == pytest.approx(-20.0, abs=0.01)
+
+
+def test_what_nobody_asks_about_is_heard_by_what_follows() -> None:
+    windows = voice(1.0, 200)[: 30 * WINDOW].reshape(-1, WINDOW)
+    wanted = np.arange(30) % 3 == 2
+    whole = Voices().take(windows, np.ones(30, np.bool_))
+    voices = Voices()
+    parts = [
+        one
+        for at in range(0, 30, 5)
+        for one in voices.take(windows[at : at + 5], wanted[at : at + 5])
+    ]
+    assert [one is not None for one in parts] == list(wanted)
+    pairs = [(one, all_of) for one, all_of in zip(parts, whole, strict=True) if one and all_of]
+    assert len(pairs) == 10
+    for one, all_of in pairs:
+        assert one.level_db == all_of.level_db
+        assert one.pitch_hz == all_of.pitch_hz
+        np.testing.assert_allclose(one.colour, all_of.colour, atol=1e-4)
 
 
 def test_colour_does_not_depend_on_level() -> None:
