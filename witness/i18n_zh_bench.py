@@ -93,6 +93,27 @@ BENCH: dict[str, str] = {
     "the second, beside the load generator": "第二个引擎，与负载发生器共用核",
     "µs per packet": "每包微秒",
     "scaling": "扩展倍数",
+    # Transcripts.
+    "how long after a sentence its text is there": "一句话说完多久后有文字",
+    "directory of spoken sentences with their list, sentences.json": (
+        "录有句子的目录，含清单 sentences.json"
+    ),
+    "sentences (default: 30)": "句数（默认: 30）",
+    "--count must be 1 to 1000": "--count 须为 1 到 1000",
+    "{path} lists no sentences": "{path} 未列出任何句子",
+    "no host recognises speech here": "这里没有能识别语音的检测进程",
+    "{count} packets were dropped": "丢弃了 {count} 个包",
+    "{heard} of {sentences} sentences have a text; load {before} before, {after} after": (
+        "{sentences} 句中 {heard} 句有文字；测量前负载 {before}，测量后 {after}"
+    ),
+    "final text, after the end of a sentence": "最终文字，距句末",
+    "partial text, after the sound it is about": "临时文字，距其对应的声音",
+    "first text, after the beginning of a sentence": "首次文字，距句首",
+    "{name}: none": "{name}：无",
+    "{name}: {median} s (median), {p95} s (95 %), {worst} s": (
+        "{name}：{median} 秒（中位数），{p95} 秒（95%），最长 {worst} 秒"
+    ),
+    " (target: {s} s)": "（目标：{s} 秒）",
     # The figure.
     "whole server": "整个服务器",
     "media thread alone": "仅媒体线程",

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from analytics.detector import SAMPLE_RATE_HZ
 from analytics.errors import EvalError
 
-__all__ = ["SpeechChannel", "decoded_file", "through", "with_noise", "write_sound"]
+__all__ = [
+    "SpeechChannel",
+    "decoded_file",
+    "opus_packets",
+    "through",
+    "with_noise",
+    "write_sound",
+]
 
 Samples = NDArray[np.float32]
 
@@ -79,7 +86,7 @@ def with_noise(samples: Samples, snr_db: float | None, rng: np.random.Generator)
 def through(samples: Samples, channel: SpeechChannel, rng: np.random.Generator) -> Samples:
     """What a receiver gets: coded, cut by loss, decoded, and made up for where it was lost."""
     sound = with_noise(samples, channel.snr_db, rng)
-    packets = _coded(sound, channel.kbps)
+    packets = opus_packets(sound, channel.kbps)
     lost = _lost(len(packets), channel.loss, rng)
     return _received(packets, lost)[: len(samples)]
 
@@ -99,7 +106,7 @@ def write_sound(path: Path, samples: Samples) -> None:
         file.mux(stream.encode(None))
 
 
-def _coded(samples: Samples, kbps: int) -> list[bytes]:
+def opus_packets(samples: Samples, kbps: int) -> list[bytes]:
     """Opus packets of 20 ms."""
     import av
 
