@@ -37,6 +37,7 @@ __all__ = [
     "FrameRef",
     "Heard",
     "Input",
+    "Likely",
     "Mark",
     "Needs",
     "Outcome",
@@ -189,12 +190,27 @@ class AudioChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Likely:
+    """A text that may have been said.
+
+    Attributes:
+        score: how well the sound fits it, in nats: higher is better, comparable within one
+            utterance only.
+    """
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """What somebody said, as a recogniser heard it.
 
     Attributes:
         confidence: 0..1; ``None`` where the recogniser doesn't tell.
         is_final: a partial result is replaced by the next one with the same ``start_us``.
+        likely: of a short utterance while an answer is waited for: what else may have been said,
+            and :attr:`text` among it. It goes to detectors that need words, not to the server.
     """
 
     participant_id: str
@@ -206,6 +222,7 @@ class Utterance:
     confidence: float | None = None
     language: str = ""
     is_final: bool = True
+    likely: tuple[Likely, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from analytics.models import Models
 from analytics.speech.answers import Replies, Reply, is_question
 from analytics.speech.nodes import Answer, Listened, Node, Roles, end_of
 from analytics.speech.pack import Pack, load_pack
+from analytics.speech.weighing import Margins, weighed
 
 __all__ = ["ClearAnswer", "ClearAnswerConfig", "ClearAnswerWatch"]
 
@@ -54,6 +55,22 @@ class ClearAnswerConfig(DetectorConfig):
     )
     min_confidence: float = Field(
         default=0.35, ge=0, le=1, description="An answer recognised with less is unknown."
+    )
+    sure_nats: float = Field(
+        default=2.0,
+        ge=0,
+        description="An answer that was misheard is a yes if yes fits the sound so much better than"
+        " every no.",
+    )
+    doubt_nats: float = Field(
+        default=1.0,
+        ge=0,
+        description="A yes that doesn't fit the sound so much better than every no is unknown.",
+    )
+    behind_nats: float = Field(
+        default=3.0,
+        ge=0,
+        description="What was recognised may fit the sound so much better than the likely answer.",
     )
     settle_s: float = Field(
         default=1.5, ge=0, description="After a yes it is waited so long for a second thought."
@@ -362,7 +379,9 @@ class ClearAnswerWatch:
         config = self._detector.config
         is_unsure = said.confidence is not None and said.confidence < config.min_confidence
         # A refusal is one even where it was hardly heard: nobody's consent is lost by asking again.
-        return Reply.NEAR if is_unsure and reply is not Reply.NO else reply
+        reply = Reply.NEAR if is_unsure and reply is not Reply.NO else reply
+        margins = Margins(config.sure_nats, config.doubt_nats, config.behind_nats)
+        return weighed(asked.replies, reply, said.likely, margins)
 
     def _conclusion(
         self,

@@ -3,7 +3,8 @@
 import threading
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Final, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from analytics.detector import (
     FindingKind,
     Heard,
     Input,
+    Mark,
     Needs,
     Outcome,
     Output,
@@ -31,6 +33,8 @@ from analytics.detector import (
 )
 from analytics.models import Models
 from analytics.speech.cutter import Cut, Cutter, Cutting
+from analytics.speech.likely import Awaited
+from analytics.speech.pack import Pack, load_pack
 from analytics.speech.queue import Queue
 from analytics.speech.recogniser import (
     PROMPT,
@@ -80,6 +84,13 @@ class TranscriptConfig(DetectorConfig):
     )
     least_s: float = Field(
         default=8.0, ge=1, le=30, description="Length to which shorter sound is padded."
+    )
+    pack_path: Path | None = Field(
+        default=None, description="Lists of words of answers, in place of those that come along."
+    )
+    weigh_answers: bool = Field(
+        default=True,
+        description="Weigh likely answers against what was recognised, while one is waited for.",
     )
     partial_results: bool = Field(
         default=True, description="Give what has been said while somebody still speaks."
@@ -166,8 +177,15 @@ class Transcript:
         ),
     )
 
-    def __init__(self, config: TranscriptConfig, voice: VoiceModel, recogniser: Recogniser) -> None:
+    def __init__(
+        self,
+        config: TranscriptConfig,
+        voice: VoiceModel,
+        recogniser: Recogniser,
+        pack: Pack | None = None,
+    ) -> None:
         self.config = config
+        self.pack = pack
         self.voice = voice
         self.recogniser = recogniser
         self.queue: Queue[TranscriptWatch] = Queue(config.max_waiting)
@@ -177,12 +195,15 @@ class Transcript:
         """Loads the models, as :class:`analytics.detector.Detector` has it."""
         voice = load_voice_model(models)
         recogniser = load_recogniser(models, config.options(), threads=config.threads)
-        return cls(config, voice, recogniser)
+        # The forms that are put around words of answers are Chinese.
+        is_weighed = config.weigh_answers and config.language == "zh"
+        pack = load_pack(config.pack_path) if is_weighed else None
+        return cls(config, voice, recogniser, pack)
 
     @property
     def needs(self) -> Needs:
-        """Sound of microphones."""
-        return Needs(audio=AudioNeed())
+        """Sound of microphones; nodes that wait for an answer."""
+        return Needs(audio=AudioNeed(), marks=True)
 
     def watch(self, subject: Subject) -> "TranscriptWatch":
         """Starts to listen to a track."""
@@ -216,6 +237,7 @@ class TranscriptWatch:
         self._subject = subject
         self._voice = VoiceActivity(detector.voice)
         self._cutter = Cutter(detector.config.cutting())
+        self._awaited = None if detector.pack is None else Awaited(detector.pack, subject)
         self._lock = threading.Lock()
         self._pending: dict[int, _Pending] = {}
         self._untold: list[Output] = []
@@ -225,6 +247,9 @@ class TranscriptWatch:
 
     def process(self, item: Input) -> Sequence[Output]:
         """Cuts; what is cut is recognised later."""
+        if isinstance(item, Mark) and self._awaited is not None:
+            with self._lock:
+                self._awaited.take(item)
         if not isinstance(item, AudioChunk):
             return []
         if self._told_us is None:
@@ -305,7 +330,7 @@ class TranscriptWatch:
             self._resolve(cut, _lost(self._subject, cut, "lost_packets"), is_known=False)
             return
         try:
-            heard = self._detector.recogniser(cut.samples, is_final=True)
+            heard = self._detector.recogniser(cut.samples, is_final=True, likely=self._likely(cut))
         except RecogniserError:
             self._resolve(cut, _lost(self._subject, cut, "failed"), is_known=False)
             return
@@ -315,7 +340,14 @@ class TranscriptWatch:
             self._resolve(cut, (), is_known=True)
         else:
             said = self._utterance(cut, heard.text, heard.confidence, heard.language)
-            self._resolve(cut, (said,), is_known=True)
+            self._resolve(cut, (replace(said, likely=heard.likely),), is_known=True)
+
+    def _likely(self, cut: Cut) -> tuple[str, ...]:
+        """What it may be, where an answer is waited for."""
+        if self._awaited is None:
+            return ()
+        with self._lock:
+            return self._awaited.texts(cut.start_us, cut.end_us)
 
     def _utterance(self, cut: Cut, text: str, confidence: float, language: str) -> Utterance:
         text = "".join(" " if _is_control(one) else one for one in text)[:_MAX_CHARS]

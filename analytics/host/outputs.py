@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analytics.detector import Finding, Heard, Outcome, Utterance, Word
+from analytics.detector import Finding, Heard, Likely, Outcome, Utterance, Word
 from analytics.host.board import Key
 from analytics.host.wire import Loaded
 from analytics.link import Found, Said, Wants
@@ -58,8 +58,8 @@ def said_of(key: Key, loaded: Loaded, data: dict[str, Any]) -> Said:
     return Said.model_validate({**data, **about, "detector_version": loaded.version})
 
 
-def utterance_of(said: Said) -> Utterance:
-    """What a recogniser heard, for watches that need words."""
+def utterance_of(said: Said, likely: tuple[Likely, ...] = ()) -> Utterance:
+    """What a recogniser heard, and what else it may have been, for watches that need words."""
     return Utterance(
         said.participant_id,
         said.track_id,
@@ -70,6 +70,7 @@ def utterance_of(said: Said) -> Utterance:
         said.confidence,
         said.language,
         said.is_final,
+        likely,
     )
 
 

@@ -19,6 +19,7 @@ from analytics.detector import (
     AudioChunk,
     Finding,
     Heard,
+    Likely,
     Mark,
     Needs,
     Portrait,
@@ -47,6 +48,7 @@ __all__ = [
     "WatchThis",
     "Withdraw",
     "from_worker",
+    "likely_of",
     "pack",
     "unpack_length",
 ]
@@ -237,7 +239,24 @@ class Alive(_Message):
 FromWorker: TypeAlias = Annotated[
     Ready | Refused | Out | Raised | Done | Alive, Field(discriminator="type")
 ]
+
+
+class _Likely(_Message):
+    text: Annotated[str, Field(max_length=200)]
+    score: Annotated[float, Field(allow_inf_nan=False)]
+
+
+_LIKELY: Final = TypeAdapter(Annotated[tuple[_Likely, ...], Field(max_length=512)])
 _FROM_WORKER: Final[TypeAdapter[Any]] = TypeAdapter(FromWorker)
+
+
+def likely_of(value: object) -> tuple[Likely, ...]:
+    """What else a worker says may have been said.
+
+    Raises:
+        pydantic.ValidationError: rubbish.
+    """
+    return tuple(Likely(one.text, one.score) for one in _LIKELY.validate_python(value))
 
 
 def from_worker(line: bytes) -> FromWorker:

@@ -299,6 +299,8 @@ def _said(number: int, output: Finding | Utterance | Heard) -> dict[str, Any]:
         data["score"] = _plain(data["score"])
     if isinstance(output, Utterance):
         data["confidence"] = _plain(data["confidence"])
+        for one in data["likely"]:
+            one["score"] = _plain(one["score"])
     return {"type": "out", "watch": number, "kind": kinds[type(output)], "data": data}
 
 

@@ -3,13 +3,14 @@
 import math
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.detector import SAMPLE_RATE_HZ
+from analytics.detector import SAMPLE_RATE_HZ, Likely
 from analytics.errors import ModelMissingError
 from analytics.models import ModelFile, Models
 
@@ -33,6 +34,13 @@ _MOST_S: Final = 30.0
 _MAX_TOKENS: Final = 128
 _REPEATS: Final = 2.4
 """Text that packs better than this repeats itself."""
+_ENCODED: Final = 320
+"""Samples that a frame of the encoder is about."""
+_AFTER: Final = 20
+_BATCH: Final = 32
+_STOPS: Final = " 。，！？.,!?"
+_LEAST: Final = 1e-30
+_MAX_UNHEARD: Final = 4_096
 
 Samples = NDArray[np.float32]
 
@@ -49,23 +57,28 @@ class Recognised:
         text: empty where nothing was said.
         confidence: 0..1, the mean probability of a token; comparable within one model only.
         is_doubtful: the recogniser lost the thread (it repeats itself, or hears words in noise).
+        likely: how well each text that was asked about fits, and those that were found.
     """
 
     text: str
     confidence: float
     language: str
     is_doubtful: bool = False
+    likely: tuple[Likely, ...] = ()
 
 
 class Recogniser(Protocol):
     """Makes text of sound; may block for seconds."""
 
-    def __call__(self, samples: Samples, *, is_final: bool) -> Recognised:
+    def __call__(
+        self, samples: Samples, *, is_final: bool, likely: Sequence[str] = ()
+    ) -> Recognised:
         """Recognises one utterance.
 
         Args:
             samples: ``(n,)``, 16 kHz, at most 30 s.
             is_final: otherwise speed counts more than the last word.
+            likely: texts that are weighed against what is found.
 
         Raises:
             RecogniserError: it could not be recognised.
@@ -86,6 +99,7 @@ class WhisperOptions:
         least_s: shorter sound is padded to this.
         partial_padding_s, partial_least_s: the same for partial results.
         beam: hypotheses that are followed.
+        prior: how much of what the model expects without any sound is taken off a text's weight.
     """
 
     language: str = "zh"
@@ -95,6 +109,7 @@ class WhisperOptions:
     partial_padding_s: float = 1.5
     partial_least_s: float = 4.0
     beam: int = 5
+    prior: float = 0.5
 
 
 class Whisper:
@@ -116,32 +131,92 @@ class Whisper:
             language=options.language,
         )
         before = self._tokenizer.encode(f" {options.prompt}") if options.prompt else []
+        self._unheard: dict[str, float] = {}
         self._prompt: list[int] = model.get_prompt(self._tokenizer, before, without_timestamps=True)
 
-    def __call__(self, samples: Samples, *, is_final: bool) -> Recognised:
+    def __call__(
+        self, samples: Samples, *, is_final: bool, likely: Sequence[str] = ()
+    ) -> Recognised:
         """See :class:`Recogniser`."""
         import ctranslate2
 
+        beam = self._options.beam if is_final else 1
         features = ctranslate2.StorageView.from_array(self._features(samples, is_final=is_final))
         try:
+            encoded = self._model.model.encode(features, to_cpu=True)
             # Of what can't be recognised it repeats a token without end: hence the limit.
             result = self._model.model.generate(
-                self._model.model.encode(features),
+                encoded,
                 [self._prompt],
-                beam_size=self._options.beam if is_final else 1,
+                beam_size=beam,
+                num_hypotheses=beam if likely else 1,
                 max_length=min(448, len(self._prompt) + _MAX_TOKENS),
                 return_scores=True,
                 return_no_speech_prob=True,
             )[0]
+            texts = [self._tokenizer.decode(one).strip() for one in result.sequences_ids]
+            found = judged(
+                texts[0],
+                confidence=math.exp(min(0.0, result.scores[0])),
+                no_speech=result.no_speech_prob,
+                options=self._options,
+            )
+            if likely and found.text:
+                frames = len(samples) // _ENCODED + _AFTER
+                weighed = self._weighed(np.asarray(encoded)[:, :frames], [*texts, *likely])
+                found = replace(found, likely=weighed)
         except RuntimeError as error:
             raise RecogniserError(str(error)) from error
-        text = self._tokenizer.decode(result.sequences_ids[0]).strip()
-        return judged(
-            text,
-            confidence=math.exp(min(0.0, result.scores[0])),
-            no_speech=result.no_speech_prob,
-            options=self._options,
+        return found
+
+    def _weighed(self, encoded: Samples, texts: Sequence[str]) -> tuple[Likely, ...]:
+        """How well each text fits the sound, less how well it fits none.
+
+        A full stop is part of each: otherwise the beginning of a text would fit better than all of
+        it.
+        """
+        plain = [one for one in dict.fromkeys(text.strip(_STOPS) for text in texts) if one]
+        found = self._fits(encoded, plain)
+        new = [one for one in plain if one not in self._unheard]
+        if new:
+            if len(self._unheard) > _MAX_UNHEARD:
+                self._unheard.clear()
+                new = plain
+            self._unheard.update(zip(new, self._fits(self._silence(), new), strict=True))
+        return tuple(
+            Likely(one, fit - self._options.prior * self._unheard[one])
+            for one, fit in zip(plain, found, strict=True)
         )
+
+    def _fits(self, encoded: Samples, texts: Sequence[str]) -> list[float]:
+        """Logarithm of the probability of each text.
+
+        Args:
+            encoded: ``(1, frames, size)``.
+            texts: none of them empty.
+        """
+        import ctranslate2
+
+        start = list(self._tokenizer.sot_sequence)
+        found: list[float] = []
+        for at in range(0, len(texts), _BATCH):
+            tokens = [self._tokenizer.encode(f"{one}。") for one in texts[at : at + _BATCH]]
+            repeated = np.ascontiguousarray(np.repeat(encoded, len(tokens), axis=0))
+            view = ctranslate2.StorageView.from_array(repeated)
+            results = self._model.model.align(view, start, tokens, encoded.shape[1] * 2)
+            for result, row in zip(results, tokens, strict=True):
+                probabilities = np.array(result.text_token_probs[: len(row)])
+                found.append(float(np.log(np.maximum(probabilities, _LEAST)).sum()))
+        return found
+
+    def _silence(self) -> Samples:
+        """What the encoder makes of a second and a half of nothing."""
+        import ctranslate2
+
+        nothing = np.zeros(3 * SAMPLE_RATE_HZ // 2, np.float32)
+        features = ctranslate2.StorageView.from_array(self._features(nothing, is_final=True))
+        encoded = self._model.model.encode(features, to_cpu=True)
+        return np.asarray(encoded)[:, : len(nothing) // _ENCODED + _AFTER]
 
     def _features(self, samples: Samples, *, is_final: bool) -> NDArray[np.float32]:
         options = self._options

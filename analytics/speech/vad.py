@@ -34,8 +34,9 @@ _FORGET_US: Final = 500_000
 _LOWEST_DB: Final = -70.0
 """Of full scale; what is quieter is silence anywhere."""
 _STANDS_OUT_DB: Final = 6.0
-_RISE_DB: Final = 0.03
-"""A window; the floor follows louder noise within half a minute, and quieter at once."""
+_BLOCK: Final = 40
+_BLOCKS: Final = 8
+"""Of 40 windows each: the floor follows louder noise within ten seconds, and quieter at once."""
 _LINGER: Final = 12
 _LOOK_BACK: Final = 3
 _TINY: Final = 1e-12
@@ -125,15 +126,29 @@ class _State:
 
     Attributes:
         memory: of the model; ``None``: it starts anew.
-        floor_db: level of the track's silence.
+        lows_db: lowest levels of the last blocks of windows; the last one is under way.
+        taken: windows of that block.
         left: windows that are still looked at after the last that stood out.
         before: the last windows that nobody looked at.
     """
 
     memory: Any = None
-    floor_db: float = _LOWEST_DB
+    lows_db: tuple[float, ...] = (_LOWEST_DB,)
+    taken: int = 0
     left: int = 0
     before: tuple[Samples, ...] = ()
+
+    @property
+    def floor_db(self) -> float:
+        """Level of the track's own silence."""
+        return min(self.lows_db)
+
+    def lows_with(self, level_db: float) -> tuple[tuple[float, ...], int]:
+        """``lows_db`` and ``taken`` after one more window."""
+        level_db = max(level_db, _LOWEST_DB)
+        if self.taken == _BLOCK:
+            return (*self.lows_db, level_db)[-_BLOCKS:], 1
+        return (*self.lows_db[:-1], min(self.lows_db[-1], level_db)), self.taken + 1
 
 
 class VoiceActivity:
@@ -174,12 +189,12 @@ class VoiceActivity:
 
     def _look(self, window: Samples, level_db: float, state: _State) -> tuple[float, _State]:
         is_loud = level_db > state.floor_db + _STANDS_OUT_DB
-        floor_db = min(max(level_db, _LOWEST_DB), state.floor_db + _RISE_DB)
+        lows_db, taken = state.lows_with(level_db)
         left = _LINGER if is_loud else state.left - 1
         if left < 0:
-            return 0.0, _State(None, floor_db, 0, (*state.before, window)[-_LOOK_BACK:])
+            return 0.0, _State(None, lows_db, taken, 0, (*state.before, window)[-_LOOK_BACK:])
         memory = self._model.start() if state.memory is None else state.memory
         for earlier in state.before:
             _, memory = self._model(earlier, memory)
         probability, memory = self._model(window, memory)
-        return probability, _State(memory, floor_db, left)
+        return probability, _State(memory, lows_db, taken, left)

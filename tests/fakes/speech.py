@@ -39,9 +39,13 @@ class FakeRecogniser:
     def __init__(self, *texts: str | Recognised | RecogniserError) -> None:
         self.texts = list(texts)
         self.calls: list[tuple[int, bool]] = []
+        self.likely: list[tuple[str, ...]] = []
 
-    def __call__(self, samples: NDArray[np.float32], *, is_final: bool) -> Recognised:
+    def __call__(
+        self, samples: NDArray[np.float32], *, is_final: bool, likely: Sequence[str] = ()
+    ) -> Recognised:
         self.calls.append((len(samples), is_final))
+        self.likely.append(tuple(likely))
         if not is_final:
             return Recognised("partial", 0.9, "zh")
         text = self.texts.pop(0)

@@ -3,6 +3,7 @@
 ``python -m tests.fuzz.fuzz_tap --seconds 60``
 """
 
+import json
 import sys
 from contextlib import suppress
 
@@ -13,7 +14,7 @@ from tests.fuzz.runner import instrumented, main
 
 with instrumented("analytics.host.tap", "analytics.link", "analytics.host.wire"):
     from analytics.host.tap import CODECS, TapFormatError, parse_message
-    from analytics.host.wire import from_worker
+    from analytics.host.wire import from_worker, likely_of
     from analytics.link import from_host, to_host
 
 
@@ -27,6 +28,8 @@ def target(data: bytes) -> None:
         with suppress(ValidationError):
             line = parse(data).model_dump_json().encode()
             assert parse(line).model_dump_json().encode() == line
+    with suppress(ValidationError, ValueError, RecursionError):
+        assert len(likely_of(json.loads(data))) <= 512
 
 
 def seeds() -> list[bytes]:
@@ -39,6 +42,7 @@ def seeds() -> list[bytes]:
         b'{"type":"id_photo","session_id":"s","participant_id":"a","data":"_9j_4A=="}',
         b'{"type":"id_photo.done","session_id":"s","participant_id":"a","is_readable":false}',
         b'{"type":"out","watch":1,"kind":"finding","data":{"kind":"k","score":0.5}}',
+        b'[{"text":"a","score":-1.5},{"text":"","score":0}]',
         b'{"type":"done","batch":1,"seconds":{"d":0.5}}',
     ]
     return [

@@ -331,7 +331,7 @@ def queue_delays(
 
 
 def make_film(frames: Sequence[Any], path: Path, seconds: float) -> None:
-    """A Matroska film of these pictures, to and fro, with a hum: what a host gets of a camera.
+    """A Matroska film of these pictures, to and fro, with somebody humming: what a host gets.
 
     Args:
         frames: those of 15 pictures a second, of which the lower temporal layer has every other.
@@ -360,8 +360,10 @@ def make_film(frames: Sequence[Any], path: Path, seconds: float) -> None:
                 container.mux(video.encode(picture))
                 shown += 1
             at = np.arange(index * count, (index + 1) * count)
-            loud = 0.3 * (np.sin(at * 2 * np.pi * 1.3 / 48_000) > 0)
-            wave = loud * np.sin(at * 2 * np.pi * 140 / 48_000) + rng.normal(0, 0.01, count)
+            # Four syllables a second, four seconds in ten: then somebody else has the word.
+            is_turn = at % (10 * 48_000) < 4 * 48_000
+            loud = 0.3 * is_turn * (np.sin(at * 2 * np.pi * 4 / 48_000) > 0)
+            wave = loud * np.sin(at * 2 * np.pi * 140 / 48_000) + rng.normal(0, 0.001, count)
             sound = av.AudioFrame.from_ndarray(
                 wave[None].astype(np.float32), format="flt", layout="mono"
             )

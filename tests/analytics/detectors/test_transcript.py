@@ -7,12 +7,15 @@ from analytics.detector import (
     Defers,
     Finding,
     Heard,
+    Likely,
+    Mark,
     Outcome,
     Output,
     Subject,
     Utterance,
 )
 from analytics.detectors.transcript import Transcript, TranscriptConfig, TranscriptWatch
+from analytics.speech.pack import load_pack
 from analytics.speech.recogniser import Recognised, RecogniserError
 from analytics.speech.vad import WINDOW_US
 from tests.fakes.speech import FakeRecogniser, FakeVoice, chunks
@@ -214,3 +217,43 @@ def test_text_carries_no_control_characters() -> None:
 
 def test_its_work_is_put_aside() -> None:
     assert isinstance(detector(), Defers)
+
+
+ASKING = {"speaker": "customer", "lexicon": ["认购"], "window_s": 5, "retries": 0}
+
+
+def test_weighs_likely_answers_while_one_is_waited_for() -> None:
+    weighed = (Likely("同意", -1.0), Likely("不同意", -4.0))
+    recogniser = FakeRecogniser("您好", Recognised("同意", 0.9, "zh", likely=weighed), "谢谢")
+    config = TranscriptConfig(partial_results=False)
+    transcript = Transcript(config, FakeVoice(), recogniser, load_pack(None))
+    watch = transcript.watch(Subject("s", "p-t1", "t1", "customer"))
+    feed = chunks("..####.........####.........####.........")
+    marks = {
+        8: Mark("node.started", 8 * CHUNK_US, data={"code": "n", "answer": ASKING}),
+        22: Mark("node.ended", 22 * CHUNK_US),
+    }
+    found: list[Output] = []
+    for index, chunk in enumerate(feed):
+        if index in marks:
+            watch.process(marks[index])
+        found += watch.process(chunk)
+        while (done := transcript.work()) is not None:
+            found += done[1]
+    found += watch.flush(feed[-1].end_us)
+    assert [bool(texts) for texts in recogniser.likely] == [False, True, False]
+    assert {"认购", "不认购", "同意", "不同意"} <= set(recogniser.likely[1])
+    assert [one.likely for one in utterances(found)] == [(), weighed, ()]
+
+
+def test_nothing_is_weighed_where_that_is_switched_off() -> None:
+    transcript = detector("您好")
+    watch = transcript.watch(Subject("s", "p-t1", "t1", "customer"))
+    watch.process(Mark("node.started", 0, data={"code": "n", "answer": ASKING}))
+    for chunk in chunks("..####........."):
+        watch.process(chunk)
+    while transcript.work() is not None:
+        pass
+    recogniser = transcript.recogniser
+    assert isinstance(recogniser, FakeRecogniser)
+    assert recogniser.likely == [()]

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from analytics.detector import Burst, Needs, VideoNeed
+from analytics.detector import AudioNeed, Burst, Likely, Needs, VideoNeed
 from analytics.host.core import MOST_SAID, Host
 from analytics.host.wire import FrameAt, Loaded, Out, Unwatch, WatchThis
-from analytics.link import Found, Greet, Unknown
+from analytics.link import Found, Greet, Said, Unknown
 from tests.analytics.host.media import Camera
 from tests.analytics.host.scene import Scene, config
 
@@ -232,6 +232,8 @@ async def test_watches_learn_of_roles_with_the_first_track_if_nobody_told_them()
     desk.start(who="c", tap=3)
     assert desk.orders.given == [], "once is enough"
 
+
+import pytest
 
 def frames(desk: Desk, cameras: dict[int, Camera], seconds: float) -> list[FrameAt]:
     """Those that are handed over while each camera gives 25 a second."""

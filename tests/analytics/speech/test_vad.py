@@ -59,19 +59,23 @@ def test_goes_on_for_a_while_and_begins_anew_after_it() -> None:
 
 def test_steady_noise_becomes_silence_and_a_voice_in_it_does_not() -> None:
     model = Asked()
-    noise = silence(40, 0.003)
-    speech = voice(1.0, 200, level=0.03)
-    speech = (speech + silence(1.0, 0.003, seed=5)).astype(np.float32)
-    found = probabilities(model, noise, speech)
-    assert found[:100].all()
-    assert not found[40 * 31 - 155 : 40 * 31 - 10].any()
-    assert np.count_nonzero(found[40 * 31 :]) >= 29
+    noise = silence(15, 0.003)
+    speech = voice(1.0, 200, level=0.03) + silence(1.0, 0.003, seed=5)
+    found = probabilities(model, noise, speech.astype(np.float32))
+    assert found[:250].all()
+    assert not found[350:460].any()
+    assert np.count_nonzero(found[468:]) >= 29
+
+
+def test_speech_without_a_pause_never_becomes_silence() -> None:
+    model = Asked()
+    assert probabilities(model, voice(30, 200)).all()
 
 
 def test_noise_that_ends_leaves_the_floor_where_it_is_now() -> None:
     model = Asked()
-    found = probabilities(model, silence(40, 0.01), silence(1), steady(30, 0.003))
-    assert found[-30:].all()
+    found = probabilities(model, silence(15, 0.01), silence(1), steady(30, 0.003))
+    assert found[-27:].all()
 
 
 def test_whoever_shares_a_chunk_asks_once() -> None:

@@ -1,0 +1,102 @@
+"""Which texts a short answer may have been: those that are weighed against each other by sound."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from analytics.detector import Mark, Subject
+from analytics.speech.nodes import Node, Roles
+from analytics.speech.pack import Pack
+from analytics.speech.tokens import tokens_of
+
+__all__ = ["MOST", "Awaited", "likely_answers"]
+
+MOST: Final = 256
+"""Texts that are weighed at most."""
+
+_SAID: Final = ("{}", "我{}", "{}了", "我{}了", "是的，我{}", "好的，我{}")
+_DENIED: Final = ("不{}", "我不{}", "没{}", "我没{}", "没有{}", "还不{}", "不太{}")
+_MOST_SYLLABLES: Final = 8
+_MOST_NODES: Final = 8
+_LONGEST_US: Final = 2_500_000
+"""Longer answers are more than a phrase, and are recognised well enough."""
+_VERB: Final = 2
+
+
+def likely_answers(pack: Pack, lexicon: Sequence[str] = ()) -> tuple[str, ...]:
+    """Answers, refusals, hesitation and questions of Chinese, each once.
+
+    What affirms is taken with what usually stands around it, and with each negator before it: where
+    consent may have been heard, its denial has to be weighed as well.
+
+    Args:
+        pack: words of answers.
+        lexicon: what else is an affirmative answer; of a flow.
+    """
+    answers = pack.answers
+    yes = _short([*answers.affirmative, *lexicon])
+    verbs = [one for one in yes if len(one) == _VERB and one[-1] != "的" and not _denies(one, pack)]
+    found = [
+        *yes,
+        *_short([*answers.negative, *answers.hesitant, *answers.sounds, *answers.asking]),
+        *(form.format(one) for one in verbs for form in _DENIED),
+        *(form.format(one) for one in verbs for form in _SAID),
+    ]
+    return tuple(dict.fromkeys(found))[:MOST]
+
+
+def _short(texts: Iterable[str]) -> list[str]:
+    return [one for one in texts if _is_chinese(one) and len(tokens_of(one)) <= _MOST_SYLLABLES]
+
+
+def _denies(text: str, pack: Pack) -> bool:
+    return any(text.startswith("".join(row)) for row in pack.negator_tokens)
+
+
+def _is_chinese(text: str) -> bool:
+    return bool(text) and all("一" <= one <= "鿿" or one in "，。" for one in text)
+
+
+@dataclass(slots=True)
+class _Wait:
+    node: Node
+    texts: tuple[str, ...]
+
+
+class Awaited:
+    """Which answers one participant is asked for, and when.
+
+    Args:
+        pack: words of answers.
+        subject: the participant.
+    """
+
+    def __init__(self, pack: Pack, subject: Subject) -> None:
+        self._pack = pack
+        self._who = subject.participant_id
+        self._roles = Roles(subject)
+        self._waits: deque[_Wait] = deque(maxlen=_MOST_NODES)
+
+    def take(self, mark: Mark) -> None:
+        """Learns of people and nodes."""
+        self._roles.take(mark)
+        if mark.kind in {"node.started", "node.ended"} and self._waits:
+            node = self._waits[-1].node
+            node.end_us = mark.at_us if node.end_us is None else node.end_us
+        if mark.kind == "node.started":
+            node = Node.begun(mark)
+            if node.answer is not None:
+                self._waits.append(_Wait(node, likely_answers(self._pack, node.answer.lexicon)))
+
+    def texts(self, start_us: int, end_us: int) -> tuple[str, ...]:
+        """What may have been answered in that time; nothing where no answer was waited for."""
+        if end_us - start_us > _LONGEST_US:
+            return ()
+        role = self._roles.of(self._who)
+        for wait in reversed(self._waits):
+            node = wait.node
+            is_within = node.start_us < end_us and (node.end_us is None or start_us < node.end_us)
+            if is_within and node.answer is not None and node.answer.speaker == role:
+                return wait.texts
+        return ()

@@ -1,0 +1,88 @@
+import pytest
+
+from analytics.detector import Mark, Subject
+from analytics.speech.answers import Replies, Reply
+from analytics.speech.likely import MOST, Awaited, likely_answers
+from analytics.speech.pack import load_pack
+from tests.fakes.speech import S
+
+PACK = load_pack(None)
+CUSTOMER = Subject("s", "p", "p-mic", "customer")
+
+
+def asking(at_s: float, speaker: str = "customer", *lexicon: str) -> Mark:
+    answer = {"speaker": speaker, "lexicon": list(lexicon), "window_s": 5, "retries": 0}
+    return Mark("node.started", int(at_s * S), data={"code": "n", "answer": answer})
+
+
+def test_whatever_affirms_is_weighed_with_its_denial() -> None:
+    texts = likely_answers(PACK, ["认购"])
+    assert len(texts) == len(set(texts)) <= MOST
+    for word in ("同意", "清楚", "明白", "认购"):
+        assert {word, f"我{word}", f"不{word}", f"没{word}", f"我不{word}"} <= set(texts)
+    assert {"嗯", "再想想", "什么", "不是"} <= set(texts)
+
+
+def test_denials_stay_when_there_is_no_room() -> None:
+    lexicon = [chr(0x4E00 + index) + "购" for index in range(100)]
+    texts = likely_answers(PACK, lexicon)
+    assert len(texts) == MOST
+    assert {"不同意", "没同意", "没有同意"} <= set(texts)
+
+
+def test_only_chinese_and_only_what_is_short() -> None:
+    long = "我已经仔细阅读并且完全理解了"
+    assert not {"yes", "I agree", long, ""} & set(likely_answers(PACK, ["I agree", long, ""]))
+
+
+def test_most_denials_are_judged_as_such() -> None:
+    replies = Replies(PACK)
+    denied = [
+        text for text in likely_answers(PACK) if text.startswith(("不", "没", "我不", "我没"))
+    ]
+    passed = {text for text in denied if replies.judge(text) is Reply.YES}
+    assert passed <= {"没错", "没问题", "没有问题", "没有疑问"}
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "is_asked"),
+    [
+        (0.2, 0.9, False),
+        (1.2, 2.0, True),
+        (0.8, 1.5, True),
+        (1.2, 4.0, False),
+        (4.5, 5.5, True),
+        (5.1, 5.9, False),
+    ],
+)
+def test_short_answers_while_a_node_waits_for_one(
+    start_s: float, end_s: float, *, is_asked: bool
+) -> None:
+    awaited = Awaited(PACK, CUSTOMER)
+    awaited.take(asking(1))
+    awaited.take(Mark("node.ended", 5 * S))
+    assert bool(awaited.texts(int(start_s * S), int(end_s * S))) is is_asked
+
+
+def test_only_of_whoever_is_asked() -> None:
+    awaited = Awaited(PACK, CUSTOMER)
+    awaited.take(asking(1, "rm"))
+    assert awaited.texts(2 * S, 3 * S) == ()
+    awaited.take(asking(4, "customer", "认购"))
+    assert "不认购" in awaited.texts(5 * S, 6 * S)
+    assert awaited.texts(2 * S, 3 * S) == ()
+
+
+def test_role_may_come_later() -> None:
+    awaited = Awaited(PACK, Subject("s", "p", "p-mic"))
+    awaited.take(asking(1))
+    assert awaited.texts(2 * S, 3 * S) == ()
+    awaited.take(Mark("participant.joined", 2 * S, "p", {"role": "customer"}))
+    assert awaited.texts(2 * S, 3 * S)
+
+
+def test_nodes_that_ask_for_nothing_end_the_wait() -> None:
+    awaited = Awaited(PACK, CUSTOMER)
+    awaited.take(asking(1))
+    awaited.take(Mark("node.started", 2 * S, data={"code": "m"}))
+    assert awaited.texts(3 * S, 4 * S) == ()

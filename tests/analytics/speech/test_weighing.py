@@ -1,0 +1,44 @@
+import pytest
+
+from analytics.detector import Likely
+from analytics.speech.answers import Replies, Reply
+from analytics.speech.pack import load_pack
+from analytics.speech.weighing import Margins, weighed
+
+REPLIES = Replies(load_pack(None))
+MARGINS = Margins(sure=2.0, doubt=1.0, behind=3.0)
+
+
+def judged(text: str, **scores: float) -> Reply:
+    likely = [Likely(one, score) for one, score in scores.items()]
+    return weighed(REPLIES, REPLIES.judge(text), likely, MARGINS)
+
+
+@pytest.mark.parametrize(
+    ("text", "scores", "reply"),
+    [
+        # What was written is no word that anybody would answer, and 明白 fits nearly as well.
+        ("银牌", {"银牌": -3, "明白": -5, "不明白": -9}, Reply.YES),
+        ("银牌", {"银牌": -3, "明白": -5, "不明白": -6}, Reply.NEAR),
+        ("银牌", {"银牌": -3, "明白": -9, "不明白": -15}, Reply.NEAR),
+        ("一共买", {"一共买": -3, "同意": -7, "不同意": -4}, Reply.NO),
+        ("一共买", {"一共买": -3, "同意": -4, "不同意": -5}, Reply.NEAR),
+        ("你好啊朋友", {"你好啊朋友": -3, "同意": -20, "不同意": -20}, Reply.OTHER),
+        # A yes that a denial fits as well is none.
+        ("同意", {"同意": -3, "不同意": -5}, Reply.YES),
+        ("同意", {"同意": -3, "没同意": -3.5}, Reply.NEAR),
+        ("同意", {"同意": -4, "没同意": -3}, Reply.NEAR),
+        ("同意", {"同意": -4, "再想想": -3}, Reply.NEAR),
+        # What is no yes never becomes one.
+        ("不同意", {"不同意": -9, "同意": -1}, Reply.NO),
+        ("我再想想", {"我再想想": -9, "同意": -1}, Reply.HESITANT),
+        ("同意什么", {"同意什么": -9, "同意": -1}, Reply.ASKING),
+    ],
+)
+def test_errors_are_not_alike(text: str, scores: dict[str, float], reply: Reply) -> None:
+    assert judged(text, **scores) is reply
+
+
+def test_without_weights_the_text_counts() -> None:
+    assert judged("同意") is Reply.YES
+    assert judged("银牌") is REPLIES.judge("银牌")
