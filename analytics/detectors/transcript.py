@@ -39,6 +39,7 @@ from analytics.speech.queue import Queue
 from analytics.speech.recogniser import (
     PROMPT,
     RECOGNISER_MODEL,
+    Nearest,
     Recogniser,
     RecogniserError,
     WhisperOptions,
@@ -342,12 +343,13 @@ class TranscriptWatch:
             said = self._utterance(cut, heard.text, heard.confidence, heard.language)
             self._resolve(cut, (replace(said, likely=heard.likely),), is_known=True)
 
-    def _likely(self, cut: Cut) -> tuple[str, ...]:
+    def _likely(self, cut: Cut) -> Nearest | None:
         """What it may be, where an answer is waited for."""
         if self._awaited is None:
-            return ()
+            return None
         with self._lock:
-            return self._awaited.texts(cut.start_us, cut.end_us)
+            shortlist = self._awaited.shortlist(cut.start_us, cut.end_us)
+        return None if shortlist is None else shortlist.nearest
 
     def _utterance(self, cut: Cut, text: str, confidence: float, language: str) -> Utterance:
         text = "".join(" " if _is_control(one) else one for one in text)[:_MAX_CHARS]

@@ -1,24 +1,28 @@
 """Which texts a short answer may have been: those that are weighed against each other by sound."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from analytics.detector import Mark, Subject
 from analytics.speech.nodes import Node, Roles
 from analytics.speech.pack import Pack
-from analytics.speech.tokens import tokens_of
+from analytics.speech.tokens import alike, tokens_of
 
-__all__ = ["MOST", "Awaited", "likely_answers"]
+__all__ = ["MOST", "Awaited", "Shortlist", "likely_answers"]
 
-MOST: Final = 256
-"""Texts that are weighed at most."""
-
-_SAID: Final = ("{}", "我{}", "{}了", "我{}了", "是的，我{}", "好的，我{}")
-_DENIED: Final = ("不{}", "我不{}", "没{}", "我没{}", "没有{}", "还不{}", "不太{}")
+MOST: Final = 384
+"""Texts that are known of a node at most."""
+_NEAREST: Final = 12
+_MISSING: Final = 0.8
+_SAID: Final = ("{}", "我{}", "{}了", "我{}了", "{}购买", "是的，我{}", "好的，我{}")
+_DENIED: Final = ("不{}", "我不{}", "没{}", "我没{}", "没有{}", "还不{}", "不太{}", "不{}购买")
 _MOST_SYLLABLES: Final = 8
 _MOST_NODES: Final = 8
+_HEARD: Final = 3
+_LONGEST: Final = 12
+_FAR: Final = 1e9
 _LONGEST_US: Final = 2_500_000
 """Longer answers are more than a phrase, and are recognised well enough."""
 _VERB: Final = 2
@@ -35,7 +39,7 @@ def likely_answers(pack: Pack, lexicon: Sequence[str] = ()) -> tuple[str, ...]:
         lexicon: what else is an affirmative answer; of a flow.
     """
     answers = pack.answers
-    yes = _short([*answers.affirmative, *lexicon])
+    yes = _short([*lexicon, *answers.affirmative])
     verbs = [one for one in yes if len(one) == _VERB and one[-1] != "的" and not _denies(one, pack)]
     found = [
         *yes,
@@ -58,10 +62,66 @@ def _is_chinese(text: str) -> bool:
     return bool(text) and all("一" <= one <= "鿿" or one in "，。" for one in text)
 
 
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """Texts that an answer may have been, by their sounds.
+
+    Attributes:
+        sounds: syllables of each text.
+        denials: what denies a text, where something does.
+    """
+
+    sounds: Mapping[str, tuple[str, ...]]
+    denials: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Shortlist":
+        """Of these texts."""
+        known = frozenset(texts)
+        denials = {
+            text: tuple(
+                found for form in _DENIED if (found := form.format(_stem(text))) in known - {text}
+            )
+            for text in texts
+        }
+        return cls({text: _sounds(text) for text in texts}, denials)
+
+    def nearest(self, heard: Sequence[str]) -> list[str]:
+        """Texts that sound most like one of those that were heard, and what denies them."""
+        rows = [row for text in heard[:_HEARD] if (row := _sounds(text))]
+        distances = {
+            text: min((_distance(sounds, row) for row in rows), default=_FAR)
+            for text, sounds in self.sounds.items()
+        }
+        found = sorted(distances, key=lambda text: distances[text])[:_NEAREST]
+        return list(dict.fromkeys([*found, *(no for text in found for no in self.denials[text])]))
+
+
+def _stem(text: str) -> str:
+    """同意 of 是的，我同意 and 我同意了."""
+    return text.rpartition("，")[2].removeprefix("我").removesuffix("了").removesuffix("购买")
+
+
+def _sounds(text: str) -> tuple[str, ...]:
+    return tuple(token.sound for token in tokens_of(text))[:_LONGEST]
+
+
+def _distance(one: Sequence[str], other: Sequence[str]) -> float:
+    """Cost of making one row of syllables the other, for each of the longer row."""
+    above = [_MISSING * column for column in range(len(other) + 1)]
+    for number, sound in enumerate(one, 1):
+        row = [_MISSING * number]
+        for column, known in enumerate(other):
+            changed = above[column] + alike(sound, known)
+            row.append(min(changed, above[column + 1] + _MISSING, row[column] + _MISSING))
+        above = row
+    return above[-1] / max(len(one), len(other), 1)
+
+
 @dataclass(slots=True)
 class _Wait:
     node: Node
-    texts: tuple[str, ...]
+    texts: Shortlist
 
 
 class Awaited:
@@ -87,16 +147,17 @@ class Awaited:
         if mark.kind == "node.started":
             node = Node.begun(mark)
             if node.answer is not None:
-                self._waits.append(_Wait(node, likely_answers(self._pack, node.answer.lexicon)))
+                texts = likely_answers(self._pack, node.answer.lexicon)
+                self._waits.append(_Wait(node, Shortlist.of(texts)))
 
-    def texts(self, start_us: int, end_us: int) -> tuple[str, ...]:
-        """What may have been answered in that time; nothing where no answer was waited for."""
+    def shortlist(self, start_us: int, end_us: int) -> Shortlist | None:
+        """What may have been answered in that time; ``None`` where no answer was waited for."""
         if end_us - start_us > _LONGEST_US:
-            return ()
+            return None
         role = self._roles.of(self._who)
         for wait in reversed(self._waits):
             node = wait.node
             is_within = node.start_us < end_us and (node.end_us is None or start_us < node.end_us)
             if is_within and node.answer is not None and node.answer.speaker == role:
                 return wait.texts
-        return ()
+        return None

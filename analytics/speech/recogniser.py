@@ -3,9 +3,9 @@
 import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from analytics.models import ModelFile, Models
 __all__ = [
     "PROMPT",
     "RECOGNISER_MODEL",
+    "Nearest",
     "Recognised",
     "Recogniser",
     "RecogniserError",
@@ -36,13 +37,15 @@ _REPEATS: Final = 2.4
 """Text that packs better than this repeats itself."""
 _ENCODED: Final = 320
 """Samples that a frame of the encoder is about."""
-_AFTER: Final = 20
-_BATCH: Final = 32
+_AFTER: Final = 100
+"""Frames of silence: with less of it, or none, every text fits badly."""
+_BATCH: Final = 8
 _STOPS: Final = " 。，！？.,!?"
 _LEAST: Final = 1e-30
 _MAX_UNHEARD: Final = 4_096
 
 Samples = NDArray[np.float32]
+Nearest: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 
 
 class RecogniserError(Exception):
@@ -57,7 +60,7 @@ class Recognised:
         text: empty where nothing was said.
         confidence: 0..1, the mean probability of a token; comparable within one model only.
         is_doubtful: the recogniser lost the thread (it repeats itself, or hears words in noise).
-        likely: how well each text that was asked about fits, and those that were found.
+        likely: how well the texts that were asked about fit, and those that were heard.
     """
 
     text: str
@@ -71,14 +74,14 @@ class Recogniser(Protocol):
     """Makes text of sound; may block for seconds."""
 
     def __call__(
-        self, samples: Samples, *, is_final: bool, likely: Sequence[str] = ()
+        self, samples: Samples, *, is_final: bool, likely: Nearest | None = None
     ) -> Recognised:
         """Recognises one utterance.
 
         Args:
             samples: ``(n,)``, 16 kHz, at most 30 s.
             is_final: otherwise speed counts more than the last word.
-            likely: texts that are weighed against what is found.
+            likely: says which texts are weighed, given what was heard.
 
         Raises:
             RecogniserError: it could not be recognised.
@@ -99,6 +102,7 @@ class WhisperOptions:
         least_s: shorter sound is padded to this.
         partial_padding_s, partial_least_s: the same for partial results.
         beam: hypotheses that are followed.
+        weighing_prompt: a shorter one, for texts that are weighed.
         prior: how much of what the model expects without any sound is taken off a text's weight.
     """
 
@@ -109,6 +113,7 @@ class WhisperOptions:
     partial_padding_s: float = 1.5
     partial_least_s: float = 4.0
     beam: int = 5
+    weighing_prompt: str = "以下是普通话对话。"
     prior: float = 0.5
 
 
@@ -131,11 +136,13 @@ class Whisper:
             language=options.language,
         )
         before = self._tokenizer.encode(f" {options.prompt}") if options.prompt else []
+        shorter = self._tokenizer.encode(f" {options.weighing_prompt}")
+        self._start: list[int] = model.get_prompt(self._tokenizer, shorter)
         self._unheard: dict[str, float] = {}
         self._prompt: list[int] = model.get_prompt(self._tokenizer, before, without_timestamps=True)
 
     def __call__(
-        self, samples: Samples, *, is_final: bool, likely: Sequence[str] = ()
+        self, samples: Samples, *, is_final: bool, likely: Nearest | None = None
     ) -> Recognised:
         """See :class:`Recogniser`."""
         import ctranslate2
@@ -163,7 +170,7 @@ class Whisper:
             )
             if likely and found.text:
                 frames = len(samples) // _ENCODED + _AFTER
-                weighed = self._weighed(np.asarray(encoded)[:, :frames], [*texts, *likely])
+                weighed = self._weighed(np.asarray(encoded)[:, :frames], [*texts, *likely(texts)])
                 found = replace(found, likely=weighed)
         except RuntimeError as error:
             raise RecogniserError(str(error)) from error
@@ -197,13 +204,12 @@ class Whisper:
         """
         import ctranslate2
 
-        start = list(self._tokenizer.sot_sequence)
         found: list[float] = []
         for at in range(0, len(texts), _BATCH):
             tokens = [self._tokenizer.encode(f"{one}。") for one in texts[at : at + _BATCH]]
             repeated = np.ascontiguousarray(np.repeat(encoded, len(tokens), axis=0))
             view = ctranslate2.StorageView.from_array(repeated)
-            results = self._model.model.align(view, start, tokens, encoded.shape[1] * 2)
+            results = self._model.model.align(view, self._start, tokens, encoded.shape[1] * 2)
             for result, row in zip(results, tokens, strict=True):
                 probabilities = np.array(result.text_token_probs[: len(row)])
                 found.append(float(np.log(np.maximum(probabilities, _LEAST)).sum()))

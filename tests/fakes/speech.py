@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.detector import AudioChunk, Heard, Outcome, Utterance
-from analytics.speech.recogniser import Recognised, RecogniserError
+from analytics.speech.recogniser import Nearest, Recognised, RecogniserError
 from analytics.speech.vad import WINDOW, WINDOW_US
 
 CHUNK = 3 * WINDOW
@@ -42,10 +42,10 @@ class FakeRecogniser:
         self.likely: list[tuple[str, ...]] = []
 
     def __call__(
-        self, samples: NDArray[np.float32], *, is_final: bool, likely: Sequence[str] = ()
+        self, samples: NDArray[np.float32], *, is_final: bool, likely: Nearest | None = None
     ) -> Recognised:
         self.calls.append((len(samples), is_final))
-        self.likely.append(tuple(likely))
+        self.likely.append(() if likely is None else tuple(likely(["同意"])))
         if not is_final:
             return Recognised("partial", 0.9, "zh")
         text = self.texts.pop(0)

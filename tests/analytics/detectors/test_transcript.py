@@ -242,7 +242,7 @@ def test_weighs_likely_answers_while_one_is_waited_for() -> None:
             found += done[1]
     found += watch.flush(feed[-1].end_us)
     assert [bool(texts) for texts in recogniser.likely] == [False, True, False]
-    assert {"认购", "不认购", "同意", "不同意"} <= set(recogniser.likely[1])
+    assert {"同意", "我同意", "不同意", "没同意"} <= set(recogniser.likely[1])
     assert [one.likely for one in utterances(found)] == [(), weighed, ()]
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from analytics.detector import Mark, Subject
 from analytics.speech.answers import Replies, Reply
-from analytics.speech.likely import MOST, Awaited, likely_answers
+from analytics.speech.likely import MOST, Awaited, Shortlist, likely_answers
 from analytics.speech.pack import load_pack
 from tests.fakes.speech import S
 
@@ -61,28 +61,46 @@ def test_short_answers_while_a_node_waits_for_one(
     awaited = Awaited(PACK, CUSTOMER)
     awaited.take(asking(1))
     awaited.take(Mark("node.ended", 5 * S))
-    assert bool(awaited.texts(int(start_s * S), int(end_s * S))) is is_asked
+    assert (awaited.shortlist(int(start_s * S), int(end_s * S)) is not None) is is_asked
 
 
 def test_only_of_whoever_is_asked() -> None:
     awaited = Awaited(PACK, CUSTOMER)
     awaited.take(asking(1, "rm"))
-    assert awaited.texts(2 * S, 3 * S) == ()
+    assert awaited.shortlist(2 * S, 3 * S) is None
     awaited.take(asking(4, "customer", "认购"))
-    assert "不认购" in awaited.texts(5 * S, 6 * S)
-    assert awaited.texts(2 * S, 3 * S) == ()
+    shortlist = awaited.shortlist(5 * S, 6 * S)
+    assert shortlist is not None
+    assert {"认购", "不认购"} <= set(shortlist.nearest(["任购"]))
+    assert awaited.shortlist(2 * S, 3 * S) is None
 
 
 def test_role_may_come_later() -> None:
     awaited = Awaited(PACK, Subject("s", "p", "p-mic"))
     awaited.take(asking(1))
-    assert awaited.texts(2 * S, 3 * S) == ()
+    assert awaited.shortlist(2 * S, 3 * S) is None
     awaited.take(Mark("participant.joined", 2 * S, "p", {"role": "customer"}))
-    assert awaited.texts(2 * S, 3 * S)
+    assert awaited.shortlist(2 * S, 3 * S) is not None
 
 
 def test_nodes_that_ask_for_nothing_end_the_wait() -> None:
     awaited = Awaited(PACK, CUSTOMER)
     awaited.take(asking(1))
     awaited.take(Mark("node.started", 2 * S, data={"code": "m"}))
-    assert awaited.texts(3 * S, 4 * S) == ()
+    assert awaited.shortlist(3 * S, 4 * S) is None
+
+
+@pytest.mark.parametrize(
+    ("heard", "meant"),
+    [("银牌", "明白"), ("美容", "没有"), ("铜衣", "同意"), ("部同一", "不同意")],
+)
+def test_what_sounds_alike_is_on_the_shortlist(heard: str, meant: str) -> None:
+    found = Shortlist.of(likely_answers(PACK)).nearest([heard, "鸟牌"])
+    assert meant in found
+    assert len(found) < 100
+
+
+def test_denials_come_with_what_they_deny() -> None:
+    found = Shortlist.of(likely_answers(PACK)).nearest(["我同意了"])
+    assert found[0] == "我同意了"
+    assert {"不同意", "我不同意", "没同意", "没有同意", "还不同意"} <= set(found)
