@@ -12,7 +12,7 @@ from analytics.speech.tokens import alike, tokens_of
 
 __all__ = ["MOST", "Awaited", "Shortlist", "likely_answers"]
 
-MOST: Final = 384
+MOST: Final = 512
 """Texts that are known of a node at most."""
 _NEAREST: Final = 12
 _MISSING: Final = 0.8
@@ -26,6 +26,7 @@ _FAR: Final = 1e9
 _LONGEST_US: Final = 2_500_000
 """Longer answers are more than a phrase, and are recognised well enough."""
 _VERB: Final = 2
+_SIMPLE: Final = 3
 
 
 def likely_answers(pack: Pack, lexicon: Sequence[str] = ()) -> tuple[str, ...]:
@@ -39,15 +40,22 @@ def likely_answers(pack: Pack, lexicon: Sequence[str] = ()) -> tuple[str, ...]:
         lexicon: what else is an affirmative answer; of a flow.
     """
     answers = pack.answers
-    yes = _short([*lexicon, *answers.affirmative])
-    verbs = [one for one in yes if len(one) == _VERB and one[-1] != "的" and not _denies(one, pack)]
-    found = [
-        *yes,
-        *_short([*answers.negative, *answers.hesitant, *answers.sounds, *answers.asking]),
-        *(form.format(one) for one in verbs for form in _DENIED),
-        *(form.format(one) for one in verbs for form in _SAID),
-    ]
-    return tuple(dict.fromkeys(found))[:MOST]
+    others = [*answers.negative, *answers.hesitant, *answers.sounds, *answers.asking]
+    found = dict.fromkeys(_short(others))
+    for one in _short([*answers.affirmative, *lexicon]):
+        group = dict.fromkeys([one, *_forms(one, pack)])
+        if len(found) + len(group) > MOST:
+            break
+        found |= group
+    return tuple(found)
+
+
+def _forms(text: str, pack: Pack) -> list[str]:
+    """What denies it, and what stands around it; of 是的 and 没问题 nothing does."""
+    if len(text) < _VERB or text[-1] in "的了" or _denies(text, pack):
+        return []
+    forms = (*_DENIED, *_SAID) if len(text) == _VERB else _DENIED[:_SIMPLE]
+    return [form.format(text) for form in forms]
 
 
 def _short(texts: Iterable[str]) -> list[str]:
