@@ -57,18 +57,18 @@ class ClearAnswerConfig(DetectorConfig):
         default=0.35, ge=0, le=1, description="An answer recognised with less is unknown."
     )
     sure_nats: float = Field(
-        default=2.0,
+        default=3.0,
         ge=0,
         description="An answer that was misheard is a yes if yes fits the sound so much better than"
         " every no.",
     )
     doubt_nats: float = Field(
-        default=1.0,
+        default=2.0,
         ge=0,
         description="A yes that doesn't fit the sound so much better than every no is unknown.",
     )
     behind_nats: float = Field(
-        default=3.0,
+        default=6.0,
         ge=0,
         description="What was recognised may fit the sound so much better than the likely answer.",
     )

@@ -15,6 +15,7 @@ __all__ = ["MOST", "Awaited", "Shortlist", "likely_answers"]
 MOST: Final = 512
 """Texts that are known of a node at most."""
 _NEAREST: Final = 12
+_BASIC: Final = ("是", "是的", "对", "好", "好的", "行", "不", "不是", "没有", "嗯")
 _MISSING: Final = 0.8
 _SAID: Final = ("{}", "我{}", "{}了", "我{}了", "{}购买", "是的，我{}", "好的，我{}")
 _DENIED: Final = ("不{}", "我不{}", "没{}", "我没{}", "没有{}", "还不{}", "不太{}", "不{}购买")
@@ -77,10 +78,12 @@ class Shortlist:
     Attributes:
         sounds: syllables of each text.
         denials: what denies a text, where something does.
+        basic: always among the nearest: what is so short is misheard as anything.
     """
 
     sounds: Mapping[str, tuple[str, ...]]
     denials: Mapping[str, tuple[str, ...]]
+    basic: tuple[str, ...]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> "Shortlist":
@@ -92,7 +95,8 @@ class Shortlist:
             )
             for text in texts
         }
-        return cls({text: _sounds(text) for text in texts}, denials)
+        basic = tuple(one for one in _BASIC if one in known)
+        return cls({text: _sounds(text) for text in texts}, denials, basic)
 
     def nearest(self, heard: Sequence[str]) -> list[str]:
         """Texts that sound most like one of those that were heard, and what denies them."""
@@ -102,7 +106,8 @@ class Shortlist:
             for text, sounds in self.sounds.items()
         }
         found = sorted(distances, key=lambda text: distances[text])[:_NEAREST]
-        return list(dict.fromkeys([*found, *(no for text in found for no in self.denials[text])]))
+        denied = (no for text in found for no in self.denials[text])
+        return list(dict.fromkeys([*found, *self.basic, *denied]))
 
 
 def _stem(text: str) -> str:

@@ -42,7 +42,6 @@ _AFTER: Final = 100
 _BATCH: Final = 8
 _STOPS: Final = " 。，！？.,!?"
 _LEAST: Final = 1e-30
-_MAX_UNHEARD: Final = 4_096
 
 Samples = NDArray[np.float32]
 Nearest: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
@@ -103,7 +102,6 @@ class WhisperOptions:
         partial_padding_s, partial_least_s: the same for partial results.
         beam: hypotheses that are followed.
         weighing_prompt: a shorter one, for texts that are weighed.
-        prior: how much of what the model expects without any sound is taken off a text's weight.
     """
 
     language: str = "zh"
@@ -114,7 +112,6 @@ class WhisperOptions:
     partial_least_s: float = 4.0
     beam: int = 5
     weighing_prompt: str = "以下是普通话对话。"
-    prior: float = 0.5
 
 
 class Whisper:
@@ -138,7 +135,6 @@ class Whisper:
         before = self._tokenizer.encode(f" {options.prompt}") if options.prompt else []
         shorter = self._tokenizer.encode(f" {options.weighing_prompt}")
         self._start: list[int] = model.get_prompt(self._tokenizer, shorter)
-        self._unheard: dict[str, float] = {}
         self._prompt: list[int] = model.get_prompt(self._tokenizer, before, without_timestamps=True)
 
     def __call__(
@@ -177,52 +173,29 @@ class Whisper:
         return found
 
     def _weighed(self, encoded: Samples, texts: Sequence[str]) -> tuple[Likely, ...]:
-        """How well each text fits the sound, less how well it fits none.
+        """How probable each text is by itself, given the sound.
 
         A full stop is part of each: otherwise the beginning of a text would fit better than all of
         it.
-        """
-        plain = [one for one in dict.fromkeys(text.strip(_STOPS) for text in texts) if one]
-        found = self._fits(encoded, plain)
-        new = [one for one in plain if one not in self._unheard]
-        if new:
-            if len(self._unheard) > _MAX_UNHEARD:
-                self._unheard.clear()
-                new = plain
-            self._unheard.update(zip(new, self._fits(self._silence(), new), strict=True))
-        return tuple(
-            Likely(one, fit - self._options.prior * self._unheard[one])
-            for one, fit in zip(plain, found, strict=True)
-        )
-
-    def _fits(self, encoded: Samples, texts: Sequence[str]) -> list[float]:
-        """Logarithm of the probability of each text.
 
         Args:
             encoded: ``(1, frames, size)``.
-            texts: none of them empty.
+            texts: those without a word are left out.
         """
         import ctranslate2
 
-        found: list[float] = []
-        for at in range(0, len(texts), _BATCH):
-            tokens = [self._tokenizer.encode(f"{one}。") for one in texts[at : at + _BATCH]]
+        plain = [one for one in dict.fromkeys(text.strip(_STOPS) for text in texts) if one]
+        found: list[Likely] = []
+        for at in range(0, len(plain), _BATCH):
+            tokens = [self._tokenizer.encode(f"{one}。") for one in plain[at : at + _BATCH]]
             repeated = np.ascontiguousarray(np.repeat(encoded, len(tokens), axis=0))
             view = ctranslate2.StorageView.from_array(repeated)
             results = self._model.model.align(view, self._start, tokens, encoded.shape[1] * 2)
-            for result, row in zip(results, tokens, strict=True):
+            for text, result, row in zip(plain[at:], results, tokens, strict=False):
                 probabilities = np.array(result.text_token_probs[: len(row)])
-                found.append(float(np.log(np.maximum(probabilities, _LEAST)).sum()))
-        return found
-
-    def _silence(self) -> Samples:
-        """What the encoder makes of a second and a half of nothing."""
-        import ctranslate2
-
-        nothing = np.zeros(3 * SAMPLE_RATE_HZ // 2, np.float32)
-        features = ctranslate2.StorageView.from_array(self._features(nothing, is_final=True))
-        encoded = self._model.model.encode(features, to_cpu=True)
-        return np.asarray(encoded)[:, : len(nothing) // _ENCODED + _AFTER]
+                score = float(np.log(np.maximum(probabilities, _LEAST)).sum())
+                found.append(Likely(text, score))
+        return tuple(found)
 
     def _features(self, samples: Samples, *, is_final: bool) -> NDArray[np.float32]:
         options = self._options

@@ -37,8 +37,8 @@ _STANDS_OUT_DB: Final = 6.0
 _BLOCK: Final = 40
 _BLOCKS: Final = 8
 """Of 40 windows each: the floor follows louder noise within ten seconds, and quieter at once."""
-_LINGER: Final = 12
-_LOOK_BACK: Final = 3
+_LINGER: Final = 20
+_LOOK_BACK: Final = 6
 _TINY: Final = 1e-12
 
 Samples = NDArray[np.float32]
@@ -158,7 +158,7 @@ class VoiceActivity:
     so it doesn't matter which of them sees a chunk first, or misses one.
 
     The model is not asked about what doesn't stand out from the track's own silence: half of a call
-    and more is that. Once something does, it is first given the tenth of a second before.
+    and more is that. Once something does, it is first given the fifth of a second before.
     """
 
     def __init__(self, model: VoiceModel) -> None:
