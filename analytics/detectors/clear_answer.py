@@ -57,7 +57,7 @@ class ClearAnswerConfig(DetectorConfig):
         default=0.35, ge=0, le=1, description="An answer recognised with less is unknown."
     )
     sure_nats: float = Field(
-        default=3.0,
+        default=2.0,
         ge=0,
         description="An answer that was misheard is a yes if yes fits the sound so much better than"
         " every no.",
@@ -68,7 +68,7 @@ class ClearAnswerConfig(DetectorConfig):
         description="A yes that doesn't fit the sound so much better than every no is unknown.",
     )
     behind_nats: float = Field(
-        default=6.0,
+        default=3.0,
         ge=0,
         description="What was recognised may fit the sound so much better than the likely answer.",
     )

@@ -19,6 +19,7 @@ _BASIC: Final = ("是", "是的", "对", "好", "好的", "行", "不", "不是"
 _MISSING: Final = 0.8
 _SAID: Final = ("{}", "我{}", "{}了", "我{}了", "{}购买", "是的，我{}", "好的，我{}")
 _DENIED: Final = ("不{}", "我不{}", "没{}", "我没{}", "没有{}", "还不{}", "不太{}", "不{}购买")
+_REFUSED: Final = ("我{}", "{}了", "我{}了")
 _MOST_SYLLABLES: Final = 8
 _MOST_NODES: Final = 8
 _HEARD: Final = 3
@@ -43,6 +44,8 @@ def likely_answers(pack: Pack, lexicon: Sequence[str] = ()) -> tuple[str, ...]:
     answers = pack.answers
     others = [*answers.negative, *answers.hesitant, *answers.sounds, *answers.asking]
     found = dict.fromkeys(_short(others))
+    refusals = [one for one in _short(answers.negative) if len(one) == _VERB]
+    found |= dict.fromkeys(form.format(one) for one in refusals for form in _REFUSED)
     for one in _short([*answers.affirmative, *lexicon]):
         group = dict.fromkeys([one, *_forms(one, pack)])
         if len(found) + len(group) > MOST:
@@ -53,7 +56,8 @@ def likely_answers(pack: Pack, lexicon: Sequence[str] = ()) -> tuple[str, ...]:
 
 def _forms(text: str, pack: Pack) -> list[str]:
     """What denies it, and what stands around it; of 是的 and 没问题 nothing does."""
-    if len(text) < _VERB or text[-1] in "的了" or _denies(text, pack):
+    text = text.removesuffix("了")
+    if len(text) < _VERB or text[-1] == "的" or _denies(text, pack):
         return []
     forms = (*_DENIED, *_SAID) if len(text) == _VERB else _DENIED[:_SIMPLE]
     return [form.format(text) for form in forms]

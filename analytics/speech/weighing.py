@@ -6,10 +6,12 @@ from typing import Final
 
 from analytics.detector import Likely
 from analytics.speech.answers import Replies, Reply
+from analytics.speech.tokens import tokens_of
 
 __all__ = ["Margins", "weighed"]
 
 _AGAINST: Final = frozenset({Reply.NO, Reply.HESITANT, Reply.RESERVED, Reply.ASKING})
+_FAR: Final = 1e9
 _VAGUE: Final = frozenset({Reply.NEAR, Reply.OTHER})
 
 
@@ -25,7 +27,7 @@ class Margins:
     """
 
     sure: float = 2.0
-    doubt: float = 1.0
+    doubt: float = 2.0
     behind: float = 3.0
 
 
@@ -40,25 +42,32 @@ def weighed(replies: Replies, reply: Reply, likely: Iterable[Likely], margins: M
         likely: texts that were weighed; none: nothing changes.
         margins: how sure it has to be.
     """
-    best: dict[Reply, float] = {}
-    for one in likely:
-        kind = replies.judge(one.text)
-        best[kind] = max(one.score, best.get(kind, one.score))
-    if not best:
+    judged = [(one, replies.judge(one.text)) for one in likely]
+    if not judged:
         return reply
+    answers = {_sounds(one.text) for one, kind in judged if kind is Reply.YES}
+    best: dict[Reply, float] = {}
+    for one, kind in judged:
+        # 没有以问 is no denial where 没有疑问 is an answer: nobody can hear the difference.
+        if kind is not Reply.NO or _sounds(one.text) not in answers:
+            best[kind] = max(one.score, best.get(kind, one.score))
     yes = best.get(Reply.YES, -_FAR)
     no = best.get(Reply.NO, -_FAR)
-    against = max((best[kind] for kind in _AGAINST & best.keys()), default=-_FAR)
+    contrary = max(_AGAINST & best.keys(), key=lambda kind: best[kind], default=Reply.OTHER)
+    against = best[contrary] if contrary in _AGAINST else -_FAR
     other = max((best[kind] for kind in _VAGUE & best.keys()), default=-_FAR)
     if reply is Reply.YES:
-        return Reply.YES if yes >= against + margins.doubt else Reply.NEAR
+        if yes >= against + margins.doubt:
+            return Reply.YES
+        return Reply.NO if no > yes else Reply.NEAR
     if reply not in _VAGUE:
         return reply
     if yes >= against + margins.sure and yes >= other - margins.behind:
         return Reply.YES
-    if no >= yes + margins.sure and no >= other - margins.behind:
-        return Reply.NO
+    if against >= yes + margins.sure and against >= other - margins.behind:
+        return contrary
     return Reply.NEAR if yes >= other - 2 * margins.behind else reply
 
 
-_FAR: Final = 1e9
+def _sounds(text: str) -> tuple[str, ...]:
+    return tuple(token.sound for token in tokens_of(text))

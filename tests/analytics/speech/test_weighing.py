@@ -24,11 +24,15 @@ def judged(text: str, **scores: float) -> Reply:
         ("一共买", {"一共买": -3, "同意": -7, "不同意": -4}, Reply.NO),
         ("一共买", {"一共买": -3, "同意": -4, "不同意": -5}, Reply.NEAR),
         ("你好啊朋友", {"你好啊朋友": -3, "同意": -20, "不同意": -20}, Reply.OTHER),
+        ("深模意思", {"深模意思": -5, "什么意思": -4, "可以": -9}, Reply.ASKING),
         # A yes that a denial fits as well is none.
         ("同意", {"同意": -3, "不同意": -5}, Reply.YES),
         ("同意", {"同意": -3, "没同意": -3.5}, Reply.NEAR),
-        ("同意", {"同意": -4, "没同意": -3}, Reply.NEAR),
+        ("同意", {"同意": -4, "没同意": -3}, Reply.NO),
         ("同意", {"同意": -4, "再想想": -3}, Reply.NEAR),
+        # A denial that sounds like a yes is none; one that sounds otherwise is.
+        ("没有疑问", {"没有疑问": -2.1, "没有以问": -2.0, "不是": -9}, Reply.YES),
+        ("没有疑问", {"没有疑问": -2.1, "没有一点": -2.2, "不是": -9}, Reply.NEAR),
         # What is no yes never becomes one.
         ("不同意", {"不同意": -9, "同意": -1}, Reply.NO),
         ("我再想想", {"我再想想": -9, "同意": -1}, Reply.HESITANT),
