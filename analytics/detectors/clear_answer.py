@@ -84,7 +84,7 @@ class ClearAnswer:
     """Says of every question of a node that waits for an answer what the answer was."""
 
     name: ClassVar[str] = "clear_answer"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = ClearAnswerConfig
     card: ClassVar[Card] = Card(
         title=Text("明确答复", "Clear answer"),
@@ -135,15 +135,17 @@ class ClearAnswer:
             ),
         ),
         limits=Text(
-            "只听到声音；点头不算。一两个字的答复最容易听错，听成同音字时判为无法核对。"
-            "不判断客户是否真正理解。",
-            "Hears, and sees no nod. Answers of a word or two are misheard most; where a homophone"
-            " was heard the answer is unknown. It doesn't know whether anybody understood.",
+            "只听到声音；点头不算。一两个字的答复最容易听错：等待答复时，会把可能的答复逐一与声音比对，"
+            "“是”须比每一种否定都更合声音才算，宁可判为无法核对，也不放过否定。不判断客户是否真正理解。",
+            "Hears, and sees no nod. Answers of a word or two are misheard most: while one is waited"
+            " for, likely answers are compared with the sound, and a yes has to fit it better than"
+            " every denial; rather unknown than a denial taken for a yes. It doesn't know whether"
+            " anybody understood.",
         ),
         unknown_when=Text(
-            "窗口内声音缺失或未能识别、识别把握不足、或只听到近似的音。",
-            "Sound in the window is missing or was not recognised, the recogniser was unsure, or"
-            " only something similar was heard.",
+            "窗口内声音缺失或未能识别、识别把握不足、或“是”与否定同样合乎声音。",
+            "Sound in the window is missing or was not recognised, the recogniser was unsure, or a"
+            " denial fits the sound as well as a yes.",
         ),
     )
 

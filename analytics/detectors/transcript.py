@@ -142,7 +142,7 @@ class Transcript:
     """Gives an :class:`Utterance` for whatever is said, partial ones first."""
 
     name: ClassVar[str] = "transcript"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = TranscriptConfig
     card: ClassVar[Card] = Card(
         title=Text("语音转写", "Transcript"),
