@@ -233,8 +233,6 @@ async def test_watches_learn_of_roles_with_the_first_track_if_nobody_told_them()
     assert desk.orders.given == [], "once is enough"
 
 
-import pytest
-
 def frames(desk: Desk, cameras: dict[int, Camera], seconds: float) -> list[FrameAt]:
     """Those that are handed over while each camera gives 25 a second."""
     desk.orders.given.clear()
@@ -381,3 +379,53 @@ async def test_thousands_of_taps_come_and_go_and_leave_nothing(way: str) -> None
     assert not host._clocks
     assert not host._tracks
     assert not host._taps
+
+
+HEARD = {"participant_id": "a", "track_id": "t", "start_us": 0, "end_us": 1, "text": "同意"}
+LIKELY = [{"text": "同意", "score": -1.5}, {"text": "不同意", "score": -4.0}]
+
+
+def listening() -> Desk:
+    desk = Desk("d")
+    needs = Needs(audio=AudioNeed(), words=True)
+    desk.load("d", needs=needs, permissions=frozenset({"speech"}))
+    desk.join("a")
+    desk.allow("speech")
+    desk.start("audio")
+    return desk
+
+
+async def test_what_else_may_have_been_said_goes_to_detectors_alone() -> None:
+    desk = listening()
+    (watch,) = desk.orders.begun()
+    out = Out.model_validate({"watch": watch, "kind": "said", "data": {**HEARD, "likely": LIKELY}})
+    assert desk.host.out(out) is None
+    (said,) = desk.of(Said)
+    assert "likely" not in said.model_dump_json()
+    ((given, _),) = desk.orders.given
+    assert given.likely == (Likely("同意", -1.5), Likely("不同意", -4.0))
+
+
+@pytest.mark.parametrize(
+    "likely",
+    [
+        None,
+        "同意",
+        7,
+        {"text": "同意", "score": 1},
+        [{"text": "同意"}],
+        [{"text": 7, "score": 1}],
+        [{"text": "同意", "score": "x"}],
+        [{"text": "同意", "score": None}],
+        [{"text": "同意", "score": 1e999}],
+        [{"text": "同" * 201, "score": 1}],
+        [{"text": "同意", "score": 1, "more": 2}],
+        LIKELY * 257,
+    ],
+)
+async def test_rubbish_that_may_have_been_said_is_refused(likely: object) -> None:
+    desk = listening()
+    (watch,) = desk.orders.begun()
+    data = {**HEARD, "likely": likely}
+    assert desk.host.out(Out.model_construct(watch=watch, kind="said", data=data)) == "d"
+    assert desk.of(Said) == desk.orders.given == []
