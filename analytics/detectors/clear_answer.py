@@ -135,13 +135,13 @@ class ClearAnswer:
             ),
         ),
         limits=Text(
-            "只听到声音；点头不算。一两个字的答复最容易听错：等待答复时会把可能的答复逐一与声音比对，"
-            "“是”须比每一种否定都更合声音才算，宁可判为无法核对，也不放过否定。"
+            "只听到声音；点头不算。一两个字的答复最容易听错：等待答复时会把可能的答复"
+            "逐一与声音比对，“是”须比每一种否定都更合声音才算，宁可判为无法核对，也不放过否定。"
             "不判断客户是否真正理解。",
             "Hears, and sees no nod. Answers of a word or two are misheard most: while one is"
-            " waited for, likely answers are compared with the sound, and a yes has to fit it better than"
-            " every denial; rather unknown than a denial taken for a yes. It doesn't know whether"
-            " anybody understood.",
+            " waited for, likely answers are compared with the sound, and a yes has to fit it"
+            " better than every denial; rather unknown than a denial taken for a yes. It doesn't"
+            " know whether anybody understood.",
         ),
         unknown_when=Text(
             "窗口内声音缺失或未能识别、识别把握不足、或“是”与否定同样合乎声音。",
