@@ -37,8 +37,8 @@ _STANDS_OUT_DB: Final = 6.0
 _BLOCK: Final = 40
 _BLOCKS: Final = 8
 """Of 40 windows each: the floor follows louder noise within ten seconds, and quieter at once."""
-_LINGER: Final = 20
-_LOOK_BACK: Final = 6
+_LINGER: Final = 12
+_LOOK_BACK: Final = 3
 _TINY: Final = 1e-12
 
 Samples = NDArray[np.float32]
@@ -125,7 +125,7 @@ class _State:
     """Where a track is; never changed, for those who share a chunk share it.
 
     Attributes:
-        memory: of the model; ``None``: it starts anew.
+        memory: of the model; ``None``: it starts anew. It outlives what nobody looked at.
         lows_db: lowest levels of the last blocks of windows; the last one is under way.
         taken: windows of that block.
         left: windows that are still looked at after the last that stood out.
@@ -158,7 +158,8 @@ class VoiceActivity:
     so it doesn't matter which of them sees a chunk first, or misses one.
 
     The model is not asked about what doesn't stand out from the track's own silence: half of a call
-    and more is that. Once something does, it is first given the fifth of a second before.
+    and more is that. Once something does, it goes on from where it was, with the tenth of a second
+    before.
     """
 
     def __init__(self, model: VoiceModel) -> None:
@@ -192,7 +193,8 @@ class VoiceActivity:
         lows_db, taken = state.lows_with(level_db)
         left = _LINGER if is_loud else state.left - 1
         if left < 0:
-            return 0.0, _State(None, lows_db, taken, 0, (*state.before, window)[-_LOOK_BACK:])
+            before = (*state.before, window)[-_LOOK_BACK:]
+            return 0.0, _State(state.memory, lows_db, taken, 0, before)
         memory = self._model.start() if state.memory is None else state.memory
         for earlier in state.before:
             _, memory = self._model(earlier, memory)
