@@ -29,7 +29,6 @@ from analytics.host.outputs import (
     found_of,
     heard_of,
     said_of,
-    utterance_of,
     wants_of,
 )
 from analytics.host.photos import PhotoError, Photos, decoded
@@ -39,17 +38,7 @@ from analytics.host.shedding import Shedding
 from analytics.host.tap import TapFormatError, TapPacket, parse_message
 from analytics.host.tracks import TappedMedia, Trouble
 from analytics.host.video import Picture, VideoTap
-from analytics.host.wire import (
-    Flush,
-    FrameAt,
-    Loaded,
-    Order,
-    Out,
-    Show,
-    Unwatch,
-    WatchThis,
-    likely_of,
-)
+from analytics.host.wire import Flush, FrameAt, Loaded, Order, Out, Show, Unwatch, WatchThis
 from analytics.link import (
     Consents,
     Greet,
@@ -747,11 +736,9 @@ class Host:
 
     def _said(self, watching: _Watching, data: dict[str, Any]) -> None:
         key = watching.key
-        # What else may have been said is for other detectors here, and nobody's to keep.
-        likely = likely_of(data.pop("likely", ()))
-        said = said_of(key, self.board.detectors[key.detector], data)
+        said, utterance = said_of(key, self.board.detectors[key.detector], data)
         self._say(said)
-        self._give(utterance_of(said, likely), key.session_id, said.participant_id, "words")
+        self._give(utterance, key.session_id, said.participant_id, "words")
 
     def _heard(self, watching: _Watching, data: dict[str, Any]) -> None:
         heard = heard_of(data)

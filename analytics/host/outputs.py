@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from analytics.detector import Finding, Heard, Likely, Outcome, Utterance, Word
+from analytics.detector import Finding, Heard, Outcome, Utterance, Word
 from analytics.host.board import Key
-from analytics.host.wire import Loaded
+from analytics.host.wire import Loaded, likely_of
 from analytics.link import Found, Said, Wants
 
-__all__ = ["finding_of", "found_of", "heard_of", "said_of", "utterance_of", "wants_of"]
+__all__ = ["finding_of", "found_of", "heard_of", "said_of", "wants_of"]
 
 
 def found_of(key: Key, loaded: Loaded, finding_id: str, data: dict[str, Any]) -> Found:
@@ -48,25 +48,25 @@ def finding_of(found: Found) -> Finding:
     )
 
 
-def said_of(key: Key, loaded: Loaded, data: dict[str, Any]) -> Said:
-    """What a recogniser heard.
+def said_of(key: Key, loaded: Loaded, data: dict[str, Any]) -> tuple[Said, Utterance]:
+    """What a recogniser heard, for the server and for watches that need words.
+
+    What else it may have been is for watches alone: nobody's to keep.
 
     Raises:
         ValueError: it is no such thing.
     """
+    likely = likely_of(data.pop("likely", ()))
     about = {"session_id": key.session_id, "detector": key.detector}
-    return Said.model_validate({**data, **about, "detector_version": loaded.version})
-
-
-def utterance_of(said: Said, likely: tuple[Likely, ...] = ()) -> Utterance:
-    """What a recogniser heard, and what else it may have been, for watches that need words."""
-    return Utterance(
+    said = Said.model_validate({**data, **about, "detector_version": loaded.version})
+    words = tuple(Word(word.text, word.start_us, word.end_us) for word in said.words)
+    return said, Utterance(
         said.participant_id,
         said.track_id,
         said.start_us,
         said.end_us,
         said.text,
-        tuple(Word(word.text, word.start_us, word.end_us) for word in said.words),
+        words,
         said.confidence,
         said.language,
         said.is_final,
