@@ -62,7 +62,7 @@ class FaceQualityConfig(DetectorConfig):
         description="A face of which less lies inside the picture is cut off.",
     )
     occluded_below: float = Field(
-        default=0.6,
+        default=0.45,
         ge=0,
         le=1,
         description="The certainty of the face mesh, as a share of this person's usual one, below "
