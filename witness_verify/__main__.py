@@ -6,7 +6,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 from witness_verify import values
@@ -102,20 +104,36 @@ def run(
             sys.stdout.write(_told(step, lang) + "\n")
             sys.stdout.flush()
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        trusted = [one for path in trust for one in certificates(path)]
-        kept = None if head is None else _head(head)
-        with package.open("rb") as file:
-            result = verify(file, trusted, kept, tell, [key.lower() for key in device_keys])
-    except OSError as error:
-        text = f"{error.filename}: {error.strerror}"
-        result = Result([Step("structure", "fail", "unreadable", text)])
-        tell(result.steps[0])
-    except Failure as failure:
-        result = Result([Step("structure", "fail", failure.code, failure.detail)])
-        tell(result.steps[0])
-    sys.stdout.write(_as_json(result) if as_json else _verdict(result, lang))
+        try:
+            trusted = [one for path in trust for one in certificates(path)]
+            kept = None if head is None else _head(head)
+            file = package.open("rb")
+        except OSError as error:
+            result = _refused(Failure("unreadable", f"{error.filename}: {error.strerror}"), tell)
+        except Failure as failure:
+            result = _refused(failure, tell)
+        else:
+            with file:
+                result = verify(file, trusted, kept, tell, [key.lower() for key in device_keys])
+        sys.stdout.write(_as_json(result) if as_json else _verdict(result, lang))
+        sys.stdout.flush()
+    except Exception as error:  # noqa: BLE001
+        # An output that takes nothing, for one. Python's own exit code is that of another verdict.
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 2
     return result.exit_code
+
+
+def _refused(failure: Failure, tell: Callable[[Step], None]) -> Result:
+    result = Result([Step("structure", "fail", failure.code, failure.detail)])
+    tell(result.steps[0])
+    return result
 
 
 def _language(arguments: Sequence[str]) -> int:

@@ -49,10 +49,11 @@ class Node(NamedTuple):
             found.append(child)
         return found
 
-    def child(self, index: int, tag: int) -> Node:
-        """One of them, which has to be there and have that tag."""
+    def child(self, index: int, tag: int = 0) -> Node:
+        """One of them (-1: the last), which has to be there and have that tag, if one is given."""
         children = self.children()
-        if index >= len(children) or children[index].tag != tag:
+        is_there = -len(children) <= index < len(children)
+        if not is_there or tag not in {0, children[index].tag}:
             raise Failure("certificate", f"DER: no {tag:#x} at {index}")
         return children[index]
 
@@ -125,7 +126,7 @@ class Certificate:
         self.extensions: dict[str, Node] = {}
         for field in fields[6:]:
             for extension in field.child(0, 0x30).children() if field.tag == 0xA3 else ():
-                value = node(extension.children()[-1].content)
+                value = node(extension.child(-1, 4).content)
                 self.extensions[extension.child(0, 6).oid()] = value
 
     def digest(self, algorithm: str) -> bytes:
@@ -199,7 +200,7 @@ def signed_ok(key: Node, algorithm: str, signature: bytes, data: bytes, digest: 
         digest: object identifier of the digest, where the algorithm names none (CMS).
     """
     parts = key.child(0, 0x30).children()
-    kind, public = parts[0].oid(), key.child(1, 3).content[1:]
+    kind, public = key.child(0, 0x30).child(0, 6).oid(), key.child(1, 3).content[1:]
     if kind == ED25519:
         return algorithm == ED25519 and crypto.ed25519_ok(public, signature, data)
     name = _SIGNATURES.get(algorithm) or HASHES.get(digest)

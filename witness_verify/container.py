@@ -108,6 +108,8 @@ def _read_directory(file: BinaryIO) -> Iterator[Entry]:
         central += raw + struct.pack("<HHQQQ", 1, 24, size, size, offset)
         local = struct.pack("<IHHHHHIIIHH", 0x04034B50, *common, 20) + raw
         local += struct.pack("<HHQQ", 1, 16, size, size)
+        if offset + len(local) + size > start:
+            raise Failure("container", f"{raw!r} is larger than the file")
         file.seek(offset)
         if directory[at:after] != central or file.read(len(local)) != local:
             raise Failure("container", f"header of {raw!r}")

@@ -6,6 +6,10 @@ __all__ = ["CODES", "Failure"]
 
 CODES = {
     "unreadable": ("文件无法读取", "the file can't be read"),
+    "internal": (
+        "校验程序在此步骤出错：未作判断，按失败处理",
+        "the verifier itself broke at this: nothing is decided, so it fails",
+    ),
     "container": ("ZIP 结构不是规定的形式", "the ZIP is not of the one allowed form"),
     "path": ("文件名不被允许或重复", "a file name is not allowed or there twice"),
     "too_large": ("超过格式规定的上限", "more than the format allows"),

@@ -60,9 +60,7 @@ def check_stamp(
 def _signer(signer: Node, info: bytes, certificates: Sequence[Certificate]) -> Certificate:
     """Whose signature over the attributes it is (RFC 5652, section 5.3; RFC 5035)."""
     attributes = signer.child(3, 0xA0)
-    values = {
-        one.child(0, 6).oid(): one.child(1, 0x31).children()[0] for one in attributes.children()
-    }
+    values = {one.child(0, 6).oid(): one.child(1, 0x31).child(0) for one in attributes.children()}
     digest = signer.child(2, 0x30).child(0, 6).oid()
     algorithm = HASHES.get(digest, "")
     kind, stated = values.get(_CONTENT_TYPE), values.get(_MESSAGE_DIGEST)

@@ -91,6 +91,10 @@ def verify(
         except Failure as failure:
             outcome = "unknown" if failure.code in _NOT_KNOWN else "fail"
             step = Step(name, outcome, failure.code, failure.detail)
+        except Exception as error:  # noqa: BLE001
+            # Whatever was not foreseen must not come out as another verdict than FAIL.
+            code = "unreadable" if isinstance(error, OSError) else "internal"
+            step = Step(name, "fail", code, type(error).__name__)
         result.steps.append(step)
         result.package, result.session = check.package, check.session
         progress(step)
