@@ -11,7 +11,8 @@ declared missing, and nothing is added to it behind the back of who sealed the r
 """
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
@@ -20,16 +21,21 @@ from typing import Any, BinaryIO, Final
 from recorder.digests import Digester
 from recorder.durable import sync_directory
 from recorder.envelope import LAST, MAX_FRAME, TAG, Header
-from recorder.errors import LogBusyError
+from recorder.errors import LogBusyError, RecorderError
 from recorder.log import Event, EventLog, read_events
 from recorder.session_file import read_session
 
-__all__ = ["Recovered", "recover_all", "recover_session"]
+__all__ = ["Damaged", "Recovered", "recover_all", "recover_session"]
 
 _PART: Final = ".part"
 _CUT: Final = ".cut"
 _SEALED: Final = ".pcapng.enc"
 _PLAIN: Final = ".pcapng"
+_FILE: Final = re.compile(r"\d{6}\.pcapng(\.enc)?", re.ASCII)
+_FINISHED: Final = "recovered.mark"
+"""Says which log was looked through and needs nothing; whatever is appended makes it void."""
+_MAX_US: Final = 1 << 50
+"""No session is 35 years long: a packet that says so has no time."""
 _MAX_BLOCK: Final = 1 << 20
 _SECTION: Final = 0x0A0D0D0A
 _PACKET: Final = 6
@@ -78,24 +84,69 @@ class _Content:
     last_us: int | None
 
 
-def recover_all(directory: Path) -> list[Recovered]:
-    """Finishes all sessions of a recording directory that need it.
+Damaged = Callable[[str, Exception], None]
+"""Is told of a session that could not be finished, and why."""
 
-    Sessions another process has open are left alone.
+
+def recover_all(directory: Path, damaged: Damaged) -> list[Recovered]:
+    """Finishes all sessions of a recording directory that need it, each on its own.
+
+    Sessions another process has open are left alone. One that was stopped and needed nothing
+    is not read again until its log changes.
+
+    Args:
+        directory: of sessions.
+        damaged: told of those whose log or files are not what was written, or can't be read or
+            written; they stay as they are, the others are finished.
 
     Raises:
-        RecorderError: a session's log or file is not what was written.
-        OSError: a file can't be read or written.
+        OSError: the directory can't be read.
     """
     found: list[Recovered] = []
     for place in sorted(item for item in directory.iterdir() if (item / "session.json").is_file()):
         try:
+            if _is_finished(place):
+                continue
             recovered = recover_session(place)
+            if recovered is not None:
+                found.append(recovered)
+            elif _has_stopped(place):
+                _mark(place)
         except LogBusyError:
             continue
-        if recovered is not None:
-            found.append(recovered)
+        except (
+            OSError,
+            RecorderError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
+            damaged(place.name, error)
     return found
+
+
+def _state(place: Path) -> str:
+    about = (place / "events.jsonl").stat()
+    return f"{about.st_size} {about.st_mtime_ns} {about.st_ino}\n"
+
+
+def _is_finished(place: Path) -> bool:
+    try:
+        return (place / _FINISHED).read_text("ascii") == _state(place)
+    except (OSError, ValueError):
+        return False
+
+
+def _has_stopped(place: Path) -> bool:
+    """Whether nothing but uploads follows in the log: only such a session is marked."""
+    with (place / "events.jsonl").open("rb") as file:
+        return any(b'"type":"recording.stopped"' in line for line in file)
+
+
+def _mark(place: Path) -> None:
+    # Not synced: what a crash takes is made again by the next start.
+    (place / _FINISHED).write_text(_state(place), "ascii")
 
 
 def recover_session(place: Path) -> Recovered | None:
@@ -115,7 +166,9 @@ def recover_session(place: Path) -> Recovered | None:
             _note(known, event)
         found = Recovered(session.session)
         tracks = place / "tracks"
-        folders = sorted(tracks.iterdir()) if tracks.is_dir() else []
+        folders = (
+            sorted(item for item in tracks.iterdir() if item.is_dir()) if tracks.is_dir() else []
+        )
         for folder in folders:
             track = known.setdefault(folder.name, _Known())
             if stopped_us is not None and track.is_closed:
@@ -157,9 +210,9 @@ def _note(known: dict[str, _Known], event: Event) -> None:
 
 def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, started_ns: int) -> None:
     """Closes the open files of a track, and tells of closed ones the log does not know."""
-    for half in folder.glob("*" + _CUT):
+    for half in _left(folder, _PART + _CUT):
         half.unlink()
-    for part in sorted(folder.glob("*" + _PART)):
+    for part in _left(folder, _PART):
         path = part.with_name(part.name.removesuffix(_PART))
         if path.exists() and path.samefile(part):
             part.unlink()
@@ -178,7 +231,7 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
         _give_name(part, path)
     sync_directory(folder)
     for path in sorted(folder.iterdir()):
-        if path.name.endswith((_PLAIN, _SEALED)) and path.name not in track.files:
+        if _FILE.fullmatch(path.name) and path.is_file() and path.name not in track.files:
             if not track.opened:
                 track.opened = True
                 log.append("track.opened", {"track": folder.name}, at=track.last_us)
@@ -186,6 +239,12 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
             log.append("segment.closed", {"track": folder.name, **payload}, at=payload["to_us"])
             track.last_us = max(track.last_us, payload["to_us"])
             found.closed.append(f"{folder.name}/{path.name}")
+
+
+def _left(folder: Path, kind: str) -> list[Path]:
+    """What the recorder left unfinished; somebody else's files are none of its business."""
+    found = (path for path in folder.iterdir() if path.name.endswith(kind))
+    return sorted(path for path in found if _FILE.fullmatch(path.name.removesuffix(kind)))
 
 
 def _cut(part: Path, file: BinaryIO, size: int) -> None:
@@ -269,6 +328,8 @@ def _whole(file: BinaryIO, name: str) -> _Content:
         content.size += size
         if kind == _PACKET:
             content.packets += 1
+            if at_us > _MAX_US:
+                continue
             content.first_us = at_us if content.first_us is None else content.first_us
             content.last_us = max(content.last_us or 0, at_us)
     return content

@@ -91,6 +91,10 @@ class Alarms:
         grade = Severity.CRITICAL if cause == "digest_differs" else Severity.WARNING
         self.board.raise_(Alert(AlertKind.ARCHIVE, grade, cause, session_id))
 
+    def recovery(self, session_id: str, cause: str) -> None:
+        """What a crash left of a session can't be finished."""
+        self.board.raise_(Alert(AlertKind.RECOVERY, Severity.CRITICAL, cause, session_id))
+
     def finished(self, session_id: str) -> None:
         """Nothing more will come of a session: is enough of it there?"""
         task = asyncio.get_running_loop().create_task(self._look(session_id))

@@ -35,6 +35,7 @@ class AlertKind(StrEnum):
     COMPLETENESS = "completeness"
     UPLOAD = "upload"
     ARCHIVE = "archive"
+    RECOVERY = "recovery"
 
 
 class Severity(StrEnum):

@@ -202,6 +202,7 @@ class RecordingService:
 
     Attributes:
         waiting: rooms whose recording can't begin, because the disk refuses or does not answer.
+        damaged: sessions that the start could not finish, and why (a cause of alerts).
     """
 
     def __init__(
@@ -221,6 +222,7 @@ class RecordingService:
         self.writer = writer or LogWriter(threads=THREADS)
         self.disk = disk
         self.waiting: set[str] = set()
+        self.damaged: dict[str, str] = {}
         self.lost_events = 0
         self._beginning: dict[str, asyncio.Task[None]] = {}
         self.alarm: Alarm = lambda *_: None
@@ -235,8 +237,8 @@ class RecordingService:
             StartError: the directory can't be used.
         """
         try:
-            found = await asyncio.to_thread(recover_all, self.directory)
-        except (OSError, RecorderError) as error:
+            found = await asyncio.to_thread(recover_all, self.directory, self._is_damaged)
+        except OSError as error:
             raise StartError(
                 t("can't use the recording directory {path}: {reason}").format(
                     path=self.directory, reason=error
@@ -253,6 +255,14 @@ class RecordingService:
                 },
             )
         self._task = asyncio.create_task(self._sync())
+
+    def _is_damaged(self, session_id: str, error: Exception) -> None:
+        cause = "disk_error" if isinstance(error, OSError) else "log_damaged"
+        self.damaged[session_id] = cause
+        _LOG.error(
+            "recording can't be recovered: it is left as it is",
+            extra={"session_id": session_id, "cause": cause, "reason": str(error)},
+        )
 
     def on_room(self, room: Room) -> None:
         """A room was opened."""

@@ -336,6 +336,8 @@ class WitnessServer:
         metrics.registry.register(self._alarms.collector)
         if webhook is not None:
             metrics.registry.register(WebhookCollector(webhook))
+        for session_id, cause in self._recording.damaged.items():
+            self._alarms.recovery(session_id, cause)
 
     async def _fill_gaps(
         self, hub: Hub, metrics: Metrics, keys: MasterKeys | None

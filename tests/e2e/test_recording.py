@@ -211,7 +211,7 @@ async def test_a_killed_server_loses_a_second_at_most(tmp_path: Path, seed: int)
         killed_ns = time.time_ns()
         await process.wait()
         await person.leave()
-    (found,) = recover_all(tmp_path)
+    (found,) = recover_all(tmp_path, lambda *_: None)
     assert found.tracks == 1
     ((place, about, events),) = sessions(tmp_path)
     check_files(place, events)
@@ -222,4 +222,4 @@ async def test_a_killed_server_loses_a_second_at_most(tmp_path: Path, seed: int)
     assert [gap["from_us"] for gap in gaps if gap["cause"] == "crash"] == [max(ends)]
     assert events[-1].type == "recording.recovered"
     assert not next(iter(derive_timeline(events).tracks.values())).undeclared
-    assert recover_all(tmp_path) == [], "done once"
+    assert recover_all(tmp_path, lambda *_: None) == [], "done once"

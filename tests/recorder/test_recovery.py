@@ -41,6 +41,10 @@ def session(tmp_path: Path, *files: tuple[str, bytes], opened: bool = True) -> P
     return place
 
 
+def never(name: str, error: Exception) -> None:
+    raise AssertionError(name) from error
+
+
 def events(place: Path, kind: str) -> list[Event]:
     return [item for item in read_events(place, read_session(place)) if item.type == kind]
 
@@ -183,5 +187,62 @@ def test_a_name_given_twice_by_a_kill_between_link_and_unlink_is_one_file(tmp_pa
 def test_a_session_somebody_writes_is_left_alone(tmp_path: Path) -> None:
     place = session(tmp_path, ("000001.pcapng.part", HEADER + packet(7)))
     with EventLog.open(place):
-        assert recover_all(tmp_path) == []
-    assert [item.session for item in recover_all(tmp_path)] == ["s1"]
+        assert recover_all(tmp_path, never) == []
+    assert [item.session for item in recover_all(tmp_path, never)] == ["s1"]
+
+
+def test_a_damaged_session_keeps_no_other_from_being_finished(tmp_path: Path) -> None:
+    write_session(tmp_path, session="s0", room="r", started_ns=STARTED_NS)
+    with EventLog.open(tmp_path / "s0") as log:
+        log.append("recording.started", {}, at=0)
+    path = tmp_path / "s0/events.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"started", b"stopped"))
+    session(tmp_path, ("000001.pcapng.part", HEADER + packet(7)))
+    before = path.read_bytes()
+    told: list[str] = []
+    found = recover_all(tmp_path, lambda name, _: told.append(name))
+    assert [item.session for item in found] == ["s1"]
+    assert told == ["s0"]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["copy.pcapng", "000001 (1).pcapng", "1.pcapng", "copy.pcapng.part", "000001.pcapng.bak"],
+)
+def test_files_of_others_are_not_touched(tmp_path: Path, name: str) -> None:
+    place = session(tmp_path, ("000001.pcapng.part", HEADER + packet(7)), (name, HEADER))
+    (place / "tracks/.DS_Store").write_bytes(b"x")
+    found = recover_session(place)
+    assert found is not None
+    assert found.closed == ["t1/000001.pcapng"]
+    assert (place / "tracks/t1" / name).read_bytes() == HEADER
+
+
+def test_a_packet_of_an_impossible_time_counts_and_has_none(tmp_path: Path) -> None:
+    place = session(tmp_path, ("000001.pcapng.part", HEADER + packet(7) + packet(1 << 55)))
+    assert recover_session(place) is not None
+    (segment,) = events(place, "segment.closed")
+    assert (segment.payload["packets"], segment.payload["to_us"]) == (2, 7)
+
+
+def test_a_finished_session_is_read_again_only_when_its_log_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = session(tmp_path, ("000001.pcapng.part", HEADER + packet(7)))
+    with EventLog.open(place, wall_ns=lambda: STARTED_NS) as log:
+        log.append("recording.stopped", {}, at=9_000)
+    assert len(recover_all(tmp_path, never)) == 1
+    assert recover_all(tmp_path, never) == []
+    read: list[Path] = []
+
+    def look(place: Path) -> None:
+        read.append(place)
+
+    monkeypatch.setattr("recorder.recovery.recover_session", look)
+    assert recover_all(tmp_path, never) == []
+    assert read == []
+    with EventLog.open(place, wall_ns=lambda: STARTED_NS) as log:
+        log.append("mark", {"label": "later"}, at=9_000)
+    assert recover_all(tmp_path, never) == []
+    assert read == [place]
