@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from witness_verify.devices import Chunk
 from witness_verify.failure import Failure
@@ -15,18 +15,27 @@ MAX_UPLOAD = 8 << 20
 _MAX_KEPT = 64 << 20
 _MAX_BLOCK = 1 << 20
 _MAX_TOGETHER = 64
+_MAX_PACKET = 65_535
+_HEAD = 8  # timestamp and length before each frame
 _MEDIA_PORT = 5_004
 
 
 class Comparison:
     """Makes the digests of chunks again, and fails if one is not what was said.
 
-    Frames of a chunk are held until it is whole. More than 64 MiB are not held: what is left then
-    is not compared.
+    Frames of a chunk are held until it is whole, and are together not longer than was said. What
+    was uploaded of it is read when nothing else lacks. More than 64 MiB are not held: chunks that
+    are dropped therefore are never called whole.
     """
 
-    def __init__(self, chunks: Iterable[Chunk]) -> None:
+    def __init__(
+        self,
+        chunks: Iterable[Chunk],
+        uploads: Callable[[Chunk], Iterable[tuple[int, bytes]]] = lambda _: (),
+    ) -> None:
         self._frames: dict[Chunk, dict[int, bytes]] = {one: {} for one in chunks}
+        self._room = {one: one.bytes for one in self._frames}
+        self._uploads, self._unread = uploads, {one: one for one in self._frames if one.file}
         self._places: dict[tuple[int, int], list[Chunk]] = {}
         for one in self._frames:
             last = one.first + min((one.last - one.first) % 2**32, 2**22)
@@ -35,7 +44,7 @@ class Comparison:
                 near.append(one)
                 if len(near) > _MAX_TOGETHER:
                     raise Failure("too_large", "chunks at one time")
-        self._kept = self.compared = 0
+        self._kept = self._dropped = self.compared = 0
 
     def packet(self, data: bytes) -> None:
         """A captured RTP packet, RFC 3550, section 5.1."""
@@ -50,17 +59,16 @@ class Comparison:
             self.frame(ssrc, timestamp, data[start:end])
 
     def frame(self, ssrc: int, timestamp: int, data: bytes) -> None:
-        """A frame; of several with one timestamp the first counts."""
+        """A captured frame; of several with one timestamp the first counts."""
         for chunk in self._places.get((ssrc, timestamp >> 16), ()):
-            have = self._frames.get(chunk)
-            if have is None or timestamp in have or not chunk.holds(timestamp):
-                continue
-            have[timestamp] = data
-            self._kept += len(data)
-            if len(have) == chunk.frames:
-                self._compare(chunk, self._frames.pop(chunk))
+            if chunk in self._frames and chunk.holds(timestamp):
+                self._add(chunk, timestamp, data)
+                if len(self._frames[chunk]) + chunk.uploaded >= chunk.frames:
+                    self._finish(chunk)
         if self._kept > _MAX_KEPT:
-            self._frames.clear()
+            for chunk in [one for one, have in self._frames.items() if have]:
+                del self._frames[chunk]
+                self._dropped += 1
             self._kept = 0
 
     def close(self, *, is_whole: bool = True) -> int:
@@ -69,10 +77,32 @@ class Comparison:
         Args:
             is_whole: nothing was left out; else counts the chunks instead.
         """
+        for chunk in list(self._unread):
+            self._finish(chunk)
         for chunk, have in self._frames.items() if is_whole else ():
             detail = f"{len(have)} of {chunk.frames} frames at {chunk.first}"
             raise Failure("device", detail)
-        return len(self._frames)
+        if is_whole and self._dropped:
+            raise Failure("device", f"{self._dropped} chunks are not whole")
+        return len(self._frames) + self._dropped
+
+    def _add(self, chunk: Chunk, timestamp: int, data: bytes) -> None:
+        have = self._frames[chunk]
+        if timestamp in have:
+            return
+        have[timestamp] = data
+        self._kept += len(data)
+        self._room[chunk] -= _HEAD + len(data)
+        if self._room[chunk] < 0:
+            raise Failure("device", f"more than {chunk.bytes} bytes at {chunk.first}")
+
+    def _finish(self, chunk: Chunk) -> None:
+        """With what was uploaded of it; compares it if it is whole by now."""
+        for timestamp, data in self._uploads(chunk) if self._unread.pop(chunk, None) else ():
+            if chunk in self._frames:
+                self._add(chunk, timestamp, data)
+        if chunk in self._frames and len(self._frames[chunk]) >= chunk.frames:
+            self._compare(chunk, self._frames.pop(chunk))
 
     def _compare(self, chunk: Chunk, have: dict[int, bytes]) -> None:
         made = hashlib.sha256()
@@ -115,6 +145,8 @@ def media_packets(blocks: Iterable[bytes]) -> Iterator[bytes]:
                 break
             if kind == 6 and size >= 60:
                 (captured,) = struct.unpack_from("<I", data, at + 20)
+                if captured > _MAX_PACKET:
+                    raise Failure("device", f"a packet of {captured} bytes")
                 packet = data[at + 28 : at + min(28 + captured, size - 4)]
                 start = 4 * (packet[0] & 15) if packet else 0
                 is_udp = len(packet) >= start + 8 > 27 and packet[0] >> 4 == 4 and packet[9] == 17
