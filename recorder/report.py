@@ -67,6 +67,7 @@ def render_report(
         for gap in track.gaps
     ]
     gaps += [("*", _clock(start), _clock(end), "paused", "") for start, end in timeline.pauses]
+    gaps += [("*", _clock(start), _clock(end), "crash", "") for start, end in timeline.outages]
     attempts = [
         (
             attempt.node,

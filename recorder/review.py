@@ -197,7 +197,7 @@ def describe_recording(place: Path) -> dict[str, Any]:
         "room": session.room,
         "started_at": rfc3339(session.started_ns),
         **session.sale.to_json(),
-        **{key: whole[key] for key in ("state", "from_us", "to_us", "pauses", "marks", "attempts")},
+        **{key: whole[key] for key in _OF_RECORDING},
         "flow": _flow(place),
         "people": _people(timeline, abouts, lines),
         "tracks": [_track(track, abouts[name]) for name, track in timeline.tracks.items()],
@@ -208,6 +208,9 @@ def describe_recording(place: Path) -> dict[str, Any]:
         "packages": facts.packages,
         "uploads": facts.uploads,
     }
+
+
+_OF_RECORDING = ("state", "from_us", "to_us", "pauses", "outages", "marks", "attempts")
 
 
 class _Facts:

@@ -540,6 +540,7 @@ def _gaps(timeline: Timeline) -> dict[str, Any]:
     return {
         "format": "witness-gaps/2",
         "pauses": [list(item) for item in timeline.pauses],
+        **({"outages": [list(item) for item in timeline.outages]} if timeline.outages else {}),
         "tracks": [
             {key: track[key] for key in keys}
             for track in sorted(told, key=lambda track: str(track["track"]))

@@ -94,6 +94,7 @@ class Timeline:
         from_us: its start, ``None`` before it.
         to_us: its end so far.
         pauses: when it was paused on purpose.
+        outages: when nothing was recorded of anybody, from a crash until it was resumed.
     """
 
     state: State
@@ -103,6 +104,7 @@ class Timeline:
     attempts: list[Attempt]
     marks: list[tuple[int, str]]
     pauses: list[Range]
+    outages: list[Range] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """As ``GET /v1/sessions/{id}/timeline`` answers; times are µs on the session clock."""
@@ -111,6 +113,9 @@ class Timeline:
             "from_us": self.from_us,
             "to_us": self.to_us,
             "pauses": [list(item) for item in self.pauses],
+            "outages": [
+                {"from_us": start, "to_us": end, "cause": "crash"} for start, end in self.outages
+            ],
             "marks": [{"at_us": at_us, "label": label} for at_us, label in self.marks],
             "attempts": [
                 {
@@ -127,6 +132,24 @@ class Timeline:
         }
 
 
+class _Outages:
+    """From a crash until the recording goes on nobody is recorded, unless it was paused."""
+
+    def __init__(self) -> None:
+        self.ranges: list[Range] = []
+        self._broken_us: int | None = None
+
+    def note(self, event: Played, state: State, last_us: int, *, is_paused: bool) -> None:
+        """An event; ``last_us`` is the time of those before, which recovery tells of files."""
+        if state is State.INTERRUPTED and self._broken_us is None:
+            self._broken_us = None if is_paused else last_us
+        elif event.type in {"recording.resumed", "recording.stopped"}:
+            broken_us, self._broken_us = self._broken_us, None
+            # Who sealed it where it broke off did not go on.
+            if broken_us is not None and not event.payload.get("interrupted"):
+                self.ranges += [(broken_us, event.at_us)] if broken_us < event.at_us else []
+
+
 def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Timeline:
     """Plays a log.
 
@@ -141,9 +164,11 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
     lost: list[Range] = []
     from_us: int | None = None
     paused_us: int | None = None
+    outages = _Outages()
     to_us = 0
     for event in events:
         session.apply(event)
+        outages.note(event, session.state, to_us, is_paused=paused_us is not None)
         if session.state is not State.STOPPED or event.type == "recording.stopped":
             to_us = max(to_us, event.at_us)
         match event.type:
@@ -172,7 +197,9 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
     for track in tracks.values():
         _lack(track, lost)
         _cover(track, from_us, to_us, pauses)
-    return Timeline(session.state, from_us, to_us, tracks, session.attempts, marks, pauses)
+    return Timeline(
+        session.state, from_us, to_us, tracks, session.attempts, marks, pauses, outages.ranges
+    )
 
 
 def _note(tracks: dict[str, TrackTimeline], event: Played) -> None:

@@ -103,6 +103,7 @@ class Story:
         self.from_us, self.to_us, self.last_time, self.stopped = -1, 0, "", False
         self.tracks: dict[str, Track] = {}
         self.pauses: list[Range] = []
+        self.outages: list[Range] = []
         self.lost: list[Range] = []
         self.attempts: dict[str, int] = {}
         self.documents: dict[str, tuple[str, str]] = {}
@@ -110,7 +111,7 @@ class Story:
         self.asked: dict[str, Any] = {}
         self.consents: dict[str, dict[str, Any]] = {}
         self.devices = Devices(session)
-        self._paused_us, self._running = -1, ("", 0)
+        self._paused_us, self._broken_us, self._running = -1, -1, ("", 0)
 
     def read(self, lines: Iterable[bytes]) -> None:
         """Every line has to follow the one before it."""
@@ -132,6 +133,7 @@ class Story:
             # Of the last one: a clock that was ahead and was set back makes no earlier event later.
             self.last_time = values.text(event, "ts_server")
             try:
+                self._outage(event)
                 self._take(values.text(event, "type"), event)
                 self._consent(event)
             except Failure as failure:
@@ -174,6 +176,19 @@ class Story:
             raise Failure("too_large", "gaps")
         if kind in _OF_DEVICES:
             self.devices.take(kind, event)
+
+    def _outage(self, event: dict[str, Any]) -> None:
+        """From a crash until the recording goes on nobody is recorded, unless it was paused."""
+        kind, at = values.text(event, "type"), values.number(event, "at_us")
+        if kind == "recording.recovered" and self.from_us >= 0 and not self.stopped:
+            # The event's own time is that of the next start; those before have their files' times.
+            unknown = self._paused_us < 0 and self._broken_us < 0
+            self._broken_us = self.to_us if unknown else self._broken_us
+        elif kind in {"recording.resumed", "recording.stopped"}:
+            ended = values.mapping(event, "payload").get("interrupted")
+            known = 0 <= self._broken_us < at and not ended
+            self.outages += [(self._broken_us, at)] if known else []
+            self._broken_us = -1
 
     def _consent(self, event: dict[str, Any]) -> None:
         """What ``consents.json`` has to say."""

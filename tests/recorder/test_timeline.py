@@ -233,3 +233,44 @@ def test_it_is_told_as_json() -> None:
         {"from_us": 0, "to_us": S, "cause": "network", "filled_us": 0}
     ]
     assert told["tracks"][0]["missing"] == [[0, S]]
+
+
+def crashed(*after: Happened) -> Timeline:
+    return derive_timeline(
+        [
+            Happened("recording.started", 0),
+            Happened("track.opened", 0, {"track": "mic"}),
+            segment("mic", 1, 0, 9 * S),
+            gap("mic", 9 * S, 10 * S, "crash"),
+            Happened("track.closed", 10 * S, {"track": "mic"}),
+            Happened("recording.recovered", 1_790 * S, {}),
+            Happened("recording.recovered", 1_795 * S, {}),
+            *after,
+        ]
+    )
+
+
+def test_from_a_crash_until_it_goes_on_nothing_is_recorded() -> None:
+    went_on = crashed(
+        Happened("recording.resumed", 1_800 * S), Happened("recording.stopped", 1_810 * S)
+    )
+    assert went_on.outages == [(10 * S, 1_800 * S)]
+    assert went_on.to_json()["outages"] == [
+        {"from_us": 10 * S, "to_us": 1_800 * S, "cause": "crash"}
+    ]
+    assert crashed(Happened("recording.stopped", 1_810 * S)).outages == [(10 * S, 1_810 * S)]
+    ended = Happened("recording.stopped", 1_795 * S, {"interrupted": True})
+    assert crashed(ended).outages == []
+
+
+def test_an_outage_in_a_pause_is_the_pause() -> None:
+    timeline = derive_timeline(
+        [
+            Happened("recording.started", 0),
+            Happened("recording.paused", 5 * S),
+            Happened("recording.recovered", 90 * S, {}),
+            Happened("recording.resumed", 100 * S),
+            Happened("recording.stopped", 110 * S),
+        ]
+    )
+    assert (timeline.pauses, timeline.outages) == ([(5 * S, 100 * S)], [])
