@@ -139,6 +139,8 @@ class Story:
             except Failure as failure:
                 raise Failure(failure.code, f"{where}: {failure.detail}") from None
         self.devices.check_chains()
+        if self._gaps + len(self.tracks) * len(self.lost) > MAX_GAPS:
+            raise Failure("too_large", "gaps")
         # Any of the events that were lost may have told that something of a track is missing.
         for track in self.tracks.values():
             for span in self.lost:
@@ -171,8 +173,8 @@ class Story:
                 track.closed_us = at
             elif kind in _OF_TRACKS:
                 track.take(name, kind, payload)
-        self._gaps += {"gap.declared": 1, "log.lost": max(1, len(self.tracks))}.get(kind, 0)
-        if self._gaps > MAX_GAPS:
+        self._gaps += kind == "gap.declared"
+        if self._gaps + len(self.lost) > MAX_GAPS:
             raise Failure("too_large", "gaps")
         if kind in _OF_DEVICES:
             self.devices.take(kind, event)
