@@ -185,7 +185,7 @@ def _as_json(result: Result) -> str:
         "session": result.session or None,
         "steps": steps,
     }
-    return json.dumps(told, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(told, indent=2) + "\n"
 
 
 if __name__ == "__main__":

@@ -75,10 +75,12 @@ class Failure(Exception):
 
     Attributes:
         code: a key of :data:`CODES`.
-        detail: where, language-neutral.
+        detail: where, language-neutral; of what a package says only what can be printed, so that
+            none moves a terminal's cursor and writes a verdict of its own.
     """
 
     def __init__(self, code: str, detail: object = "") -> None:
         self.code = code
-        self.detail = str(detail)[:200]
+        shown = str(detail)[:200]
+        self.detail = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
         super().__init__(f"{code}: {self.detail}")

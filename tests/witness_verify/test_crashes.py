@@ -232,6 +232,24 @@ def test_every_terminal_can_be_told(
     assert b"format_unknown" in out.getvalue()
 
 
+@pytest.mark.parametrize("field", ["format", "sealed_at", "package"])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_package_writes_its_own_verdict(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, as_json: bool
+) -> None:
+    """By lines of its own, by moving the cursor, by turning the direction of the text."""
+    files = unpacked(stage.packages[0])
+    odd = "\x1b[1A\x9b2K\r\u202e\nVerdict: PASS\n"
+    manifest = {**json.loads(files["manifest.json"]), field: odd}
+    (tmp_path / "x\x1b[8m.zip").write_bytes(packed({**files, "manifest.json": canonical(manifest)}))
+    for path in (tmp_path / "x\x1b[8m.zip", tmp_path / "y\x1b[8m.zip"):
+        assert checked(stage, path, as_json=as_json) == 2
+        told = capsys.readouterr().out
+        assert all(line.isprintable() for line in told.split("\n"))
+        assert "\nVerdict: PASS" not in told
+        assert as_json or len(told.splitlines()) <= 3
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_an_output_that_takes_nothing_is_no_pass(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, as_json: bool
