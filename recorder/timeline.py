@@ -19,6 +19,9 @@ __all__ = ["BORDER_US", "Gap", "SegmentRange", "Timeline", "TrackTimeline", "der
 BORDER_US: Final = 100_000
 """Undeclared holes up to this are the distance between two packets, not something missing."""
 
+PART_ABSENT: Final = 1_000
+"""All of them together are at most one part in so many, and :data:`BORDER_US` at both ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentRange:
@@ -252,7 +255,9 @@ def _cover(track: TrackTimeline, from_us: int | None, to_us: int, pauses: list[R
     track.missing = subtract(intersect(declared, track.expected), track.filled)
     track.captured = subtract(intersect(files, track.expected), gaps)
     holes = subtract(subtract(track.expected, files), declared)
-    track.undeclared = [(start, end) for start, end in holes if end - start > BORDER_US]
+    is_little = length(holes) <= 2 * BORDER_US + length(track.expected) // PART_ABSENT
+    near = BORDER_US if is_little else 0
+    track.undeclared = [(start, end) for start, end in holes if end - start > near]
     _fill(track.gaps, filled)
 
 

@@ -17,6 +17,7 @@ MAX_LINE = 65_535
 MAX_EVENTS = 1_000_000
 MAX_GAPS = 200_000
 BORDER_US = 100_000
+PART_ABSENT = 1_000
 _OF_DEVICES = {"device.key", "digest.batch", "chunk.verified", "chunk.backfilled", "gap.declared"}
 _OF_TRACKS = {"track.closed", "segment.closed", "gap.declared", "chunk.backfilled",
               "chunk.verified"}  # fmt: skip
@@ -84,9 +85,14 @@ class Track:
         there = without(joined(whole, BORDER_US), [*self.final, *paused])
         filled = common(common(gaps, there), expected)
         missing = without(common([*gaps, *paused], expected), filled)
-        for low, high in without(expected, [*files, *gaps, *paused]):
+        holes = without(expected, [*files, *gaps, *paused])
+        for low, high in holes:
             if high - low > BORDER_US:
                 raise Failure("hole", f"{low} us")
+        # Distances between packets, and at both ends; not one after the other, half the recording.
+        absent, length = (sum(high - low for low, high in part) for part in (holes, expected))
+        if absent > 2 * BORDER_US + length // PART_ABSENT:
+            raise Failure("hole", f"{absent} us in {len(holes)} pieces")
         captured = without(common(files, expected), gaps)
         parts = {"expected": expected, "captured": captured, "filled": filled, "missing": missing}
         shares = {f"{key}_us": sum(b - a for a, b in part) for key, part in parts.items()}

@@ -7,6 +7,8 @@ import pytest
 
 from recorder.canonical import canonical
 from recorder.digests import Digests, digests_of
+from recorder.timeline import derive_timeline
+from tests.recorder.test_session import Happened
 from witness_verify import Failure, story
 from witness_verify.story import Story
 
@@ -51,3 +53,32 @@ def test_lost_events_count_for_every_track_whichever_came_first(
     assert sum(len(track.gaps) for track in told(*events(10)).tracks.values()) == 100
     with pytest.raises(Failure, match="too_large"):
         told(*events(11))
+
+
+@pytest.mark.parametrize(
+    ("every_us", "absent_us", "is_hole"),
+    [(200_000, 100_000, True), (20_000_000, 100_000, True), (200_000_000, 100_000, False)],
+)
+def test_small_holes_are_forgiven_only_while_they_are_few(
+    every_us: int, absent_us: int, *, is_hole: bool
+) -> None:
+    """Both sides say the same: half of it, one part in 200, one in 2,000."""
+    count = 50
+    end = count * every_us
+    kinds: list[tuple[str, int, dict[str, Any]]] = [
+        ("recording.started", 0, {}),
+        ("track.opened", 0, {"track": "t"}),
+    ]
+    for number in range(count):
+        low, high = number * every_us + absent_us, (number + 1) * every_us
+        span = {"from_us": low, "to_us": high, "segment": number + 1, "file": f"{number}.pcapng"}
+        kinds.append(("segment.closed", high, {"track": "t", **span}))
+    kinds.append(("recording.stopped", end, {}))
+    timeline = derive_timeline([Happened(kind, at, payload) for kind, at, payload in kinds])
+    assert len(timeline.tracks["t"].undeclared) == is_hole * count
+    track = told(*kinds).tracks["t"]
+    if is_hole:
+        with pytest.raises(Failure, match="in 50 pieces"):
+            track.account(0, end, [])
+    else:
+        assert track.account(0, end, [])["captured_us"] == end - count * absent_us
