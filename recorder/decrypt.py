@@ -105,12 +105,19 @@ def decrypt(
         progress: told of bytes that were read.
 
     Raises:
-        EnvelopeError: the target exists.
+        EnvelopeError: the target exists, or would lie in a session's directory.
         RecordingError: another key is needed, or the file is not what was written.
         OSError: a file can't be read or written.
     """
     if target.exists():
         raise _exists(target)
+    for place in target.absolute().resolve().parents:
+        if (place / "session.json").is_file():
+            raise EnvelopeError(
+                "{path} lies in the directory of a recorded session, where only the recorder"
+                " writes: choose another place with --out",
+                path=target,
+            )
     part = target.with_name(target.name + ".part")
     size = 0
     with open_sealed(source, keys) as sealed:

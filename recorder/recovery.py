@@ -212,6 +212,7 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
     """Closes the open files of a track, and tells of closed ones the log does not know."""
     for half in _left(folder, _PART + _CUT):
         half.unlink()
+    finished: set[Path] = set()
     for part in _left(folder, _PART):
         path = part.with_name(part.name.removesuffix(_PART))
         if path.exists() and path.samefile(part):
@@ -228,10 +229,10 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
             os.fsync(file.fileno())
             if torn:
                 _cut(part, file, content.size)
-        _give_name(part, path)
+        finished.add(_give_name(part, path))
     sync_directory(folder)
     for path in sorted(folder.iterdir()):
-        if _FILE.fullmatch(path.name) and path.is_file() and path.name not in track.files:
+        if path in finished or _is_news(path, track.files):
             if not track.opened:
                 track.opened = True
                 log.append("track.opened", {"track": folder.name}, at=track.last_us)
@@ -239,6 +240,14 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
             log.append("segment.closed", {"track": folder.name, **payload}, at=payload["to_us"])
             track.last_us = max(track.last_us, payload["to_us"])
             found.closed.append(f"{folder.name}/{path.name}")
+
+
+def _is_news(path: Path, known: set[str]) -> bool:
+    """Whether it is a file of the recorder's that the log lacks; the plain copy of one is not."""
+    twin = path.with_name(path.name.removesuffix(_PLAIN) + _SEALED)
+    is_copy = path.name.endswith(_PLAIN) and (twin.name in known or twin.exists())
+    is_ours = bool(_FILE.fullmatch(path.name)) and path.is_file() and not is_copy
+    return is_ours and path.name not in known
 
 
 def _left(folder: Path, kind: str) -> list[Path]:
@@ -265,8 +274,11 @@ def _cut(part: Path, file: BinaryIO, size: int) -> None:
     cut.rename(part)
 
 
-def _give_name(part: Path, path: Path) -> None:
-    """Names a finished file; where the name is taken, the next free number is its own."""
+def _give_name(part: Path, path: Path) -> Path:
+    """Names a finished file, and returns its path.
+
+    Where the name is taken, the next free number is its own.
+    """
     # Nothing else writes here: what is free stays free.
     if path.exists():
         kind = path.name[path.name.index(".") :]
@@ -283,6 +295,7 @@ def _give_name(part: Path, path: Path) -> None:
         part.rename(path)
     else:
         part.unlink()
+    return path
 
 
 def _close(log: EventLog, name: str, track: _Known, stopped_us: int | None) -> None:

@@ -43,6 +43,10 @@ CAPTURE: dict[str, str] = {
     "belongs to": "属于",
     "not encrypted": "未加密",
     "{path} is no encrypted file": "{path} 不是加密文件",
+    "{path} lies in the directory of a recorded session, where only the recorder writes:"
+    " choose another place with --out": (
+        "{path} 位于录制会话的目录中，该目录仅由录制器写入：请用 --out 指定其他位置"
+    ),
     "{path} exists already; nothing is written over": "{path} 已存在；不覆盖任何文件",
     "{path} is encrypted; give its key with --key": "{path} 已加密；请用 --key 指定密钥",
     "{path} is encrypted with another key ({id})": "{path} 用另一个密钥加密（{id}）",

@@ -246,3 +246,14 @@ def test_a_finished_session_is_read_again_only_when_its_log_changed(
         log.append("mark", {"label": "later"}, at=9_000)
     assert recover_all(tmp_path, never) == []
     assert read == [place]
+
+
+def test_a_plain_copy_beside_an_encrypted_file_is_no_segment(tmp_path: Path) -> None:
+    sealed = b"WITNESS\x01" + bytes(75) + (40).to_bytes(4, "big") + bytes(40)
+    files = ("000001.pcapng.enc.part", sealed), ("000001.pcapng", HEADER + packet(7))
+    place = session(tmp_path, *files)
+    found = recover_session(place)
+    assert found is not None
+    assert found.closed == ["t1/000001.pcapng.enc"]
+    assert len(events(place, "segment.closed")) == 1
+    assert (place / "tracks/t1/000001.pcapng").is_file()

@@ -117,3 +117,15 @@ def test_files_say_what_they_are(place: Path, capsys: pytest.CaptureFixture[str]
     assert "s-1/t_1/backfill/7.frames.enc" in capsys.readouterr().out
     (folder / "000005.pcapng.enc").write_bytes(b"no")
     assert "is no encrypted file" in refused(capsys, "info", "s-1")
+
+
+def test_no_plain_copy_is_written_beside_its_original(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = str(Path("key").absolute())
+    folder = place / "tracks/t_1"
+    before = sorted(folder.iterdir())
+    monkeypatch.chdir(folder)
+    said = refused(capsys, "decrypt", "000001.pcapng.enc", "--key", key)
+    assert "choose another place with --out" in said
+    assert sorted(folder.iterdir()) == before
