@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
+from stat import S_ISREG
+from typing import BinaryIO
 
 from witness_verify import values
 from witness_verify.asn1 import Certificate, load_pem
@@ -107,14 +109,18 @@ def run(
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        step = "signatures"
         try:
             trusted = [one for path in trust for one in certificates(path)]
+            step = "head"
             kept = None if head is None else _head(head)
-            file = package.open("rb")
+            step = "structure"
+            file = _opened(package)
         except OSError as error:
-            result = _refused(Failure("unreadable", f"{error.filename}: {error.strerror}"), tell)
+            code = {"signatures": "trust_file", "head": "head_file"}.get(step, "unreadable")
+            result = _refused(step, Failure(code, f"{error.filename}: {error.strerror}"), tell)
         except Failure as failure:
-            result = _refused(failure, tell)
+            result = _refused(step, failure, tell)
         else:
             with file:
                 result = verify(file, trusted, kept, tell, [key.lower() for key in device_keys])
@@ -130,8 +136,15 @@ def run(
     return result.exit_code
 
 
-def _refused(failure: Failure, tell: Callable[[Step], None]) -> Result:
-    result = Result([Step("structure", "fail", failure.code, failure.detail)])
+def _opened(package: Path) -> BinaryIO:
+    # A pipe would be waited for, without end if nobody writes.
+    if not S_ISREG(package.stat().st_mode):
+        raise Failure("unreadable", f"{package}: is no regular file")
+    return package.open("rb")
+
+
+def _refused(step: str, failure: Failure, tell: Callable[[Step], None]) -> Result:
+    result = Result([Step(step, "fail", failure.code, failure.detail)])
     tell(result.steps[0])
     return result
 

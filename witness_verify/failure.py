@@ -6,6 +6,14 @@ __all__ = ["CODES", "Failure"]
 
 CODES = {
     "unreadable": ("文件无法读取", "the file can't be read"),
+    "trust_file": (
+        "--trust 所给的证书文件无法读取",
+        "the file with certificates given to --trust can't be read",
+    ),
+    "head_file": (
+        "--head 所给的日志头文件无法读取",
+        "the file with a log head given to --head can't be read",
+    ),
     "internal": (
         "校验程序在此步骤出错：未作判断，按失败处理",
         "the verifier itself broke at this: nothing is decided, so it fails",

@@ -267,3 +267,30 @@ def test_a_number_of_millions_of_digits_is_refused_unread() -> None:
     with pytest.raises(Failure) as refused:
         parse(b'{"a":' + b"1" * 8_000_000 + b"}", "x")
     assert refused.value.code == "json"
+
+
+def test_the_file_that_cannot_be_read_is_named(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The package, the certificates, the head: each at the step it is for."""
+    none, package = tmp_path / "none", stage.packages[0]
+    given: list[tuple[Path, list[Path], Path | None, tuple[str, str]]] = [
+        (package, [none], None, ("signatures", "trust_file")),
+        (package, [package], None, ("signatures", "certificate")),
+        (package, [], none, ("head", "head_file")),
+        (package, [], package, ("head", "json")),
+        (none, [], None, ("structure", "unreadable")),
+        (tmp_path, [], None, ("structure", "unreadable")),
+    ]
+    for path, trust, head, expected in given:
+        assert run(path, trust, head, as_json=True, lang=1) == 2
+        (step,) = json.loads(capsys.readouterr().out)["steps"]
+        assert (step["step"], step["code"]) == expected
+        assert str(path if expected[0] == "structure" else head or trust[0]) in step["detail"]
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "x.zip")
+    assert run(tmp_path / "x.zip", [], None, as_json=False, lang=1) == 2
+    assert "x.zip: is no regular file" in capsys.readouterr().out
