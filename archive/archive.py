@@ -42,7 +42,7 @@ from archive.record import (
     tombstone_from,
 )
 from archive.removals import REMOVED
-from archive.retention import Dates, Rules
+from archive.retention import Dates, Rules, expect_likely
 from archive.storage import Progress, Storage
 from recorder.durable import sync_directory
 from recorder.sale import Sale
@@ -440,21 +440,33 @@ class Archive:
         *,
         contract_end: date | None = None,
         dispute_end: date | None = None,
+        repeated: date | None = None,
         who: str,
         why: str,
     ) -> list[Deposit]:
         """Says from when the time of keeping counts; it only ever becomes longer.
 
+        Args:
+            session: archived.
+            contract_end: last day of the contract.
+            dispute_end: when a dispute was settled.
+            repeated: the day once more, where it is more than 60 years from now: it can't be
+                taken back.
+            who: for the journal.
+            why: for the journal.
+
         Raises:
-            RetainedError: it would become shorter; nothing has changed.
+            RetainedError: it would become shorter, lies before the recording, or so far away
+                that it has to be repeated; nothing has changed.
             CatalogueError: the session isn't archived.
             StorageError: the storage failed.
         """
         self.newest(session)
         with self._lock():
-            changed = [
-                self._retained(one, contract_end, dispute_end) for one in self._there(session)
-            ]
+            there = self._there(session)
+            for day in filter(None, (contract_end, dispute_end)):
+                expect_likely(day, there[0].dates.recorded, self.today, repeated)
+            changed = [self._retained(one, contract_end, dispute_end) for one in there]
             self.journal.append(
                 "retention.set",
                 "",

@@ -10,9 +10,12 @@ from datetime import date
 from typing import Final
 
 from archive.config import RetentionConfig
+from archive.errors import RetainedError
 from archive.keep import Keep
 
-__all__ = ["BUILT_IN", "Dates", "Rule", "Rules"]
+__all__ = ["BUILT_IN", "Dates", "Rule", "Rules", "expect_likely"]
+
+_FAR_YEARS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +99,30 @@ def _later(day: date, years: int) -> date:
         return day.replace(year=min(day.year + years, date.max.year))
     except ValueError:  # 29 February
         return day.replace(year=day.year + years, month=3, day=1)
+
+
+def expect_likely(day: date, recorded: date, today: date, repeated: date | None) -> None:
+    """A slip of the pen decides nothing: what is kept for too long can't be let go.
+
+    Args:
+        day: a contract's or a dispute's end.
+        recorded: when the recording began.
+        today: to tell what is far away.
+        repeated: the day once more, from whoever means one that is far away.
+
+    Raises:
+        RetainedError: it is before the recording, or more than 60 years away and not repeated.
+    """
+    if day < recorded:
+        raise RetainedError(
+            "{day} is before the recording ({recorded}): give the right day",
+            day=day,
+            recorded=recorded,
+        )
+    if day.year - today.year > _FAR_YEARS and day != repeated:
+        raise RetainedError(
+            "{day} is more than {years} years away, and can't become earlier once it is said:"
+            " if it is right, say it again with --repeat {day}",
+            day=day,
+            years=_FAR_YEARS,
+        )

@@ -136,6 +136,9 @@ def _add_retain(to: "Commands") -> None:
     parser.add_argument("session", metavar=t("SESSION"), help=t("archived session"))
     parser.add_argument("--contract-end", metavar=t("DAY"), help=t("last day of the contract"))
     parser.add_argument("--dispute-end", metavar=t("DAY"), help=t("day a dispute was settled"))
+    parser.add_argument(
+        "--repeat", metavar=t("DAY"), help=t("the same day again, if it is over 60 years away")
+    )
     _add_reason(parser)
 
 

@@ -245,6 +245,7 @@ def retain(arguments: argparse.Namespace) -> int:
             session,
             contract_end=contract,
             dispute_end=dispute,
+            repeated=_day(arguments.repeat),
             who=_who(arguments),
             why=arguments.reason,
         )

@@ -181,6 +181,14 @@ ARCHIVE: dict[str, str] = {
     "{key} is held for {cases}": "{key} 因 {cases} 被冻结",
     "{key} is kept": "{key} 仍须保管",
     "{key} is kept until {day}": "{key} 须保管至 {day}",
+    "{day} is before the recording ({recorded}): give the right day": (
+        "{day} 早于录制日期（{recorded}）：请填写正确的日期"
+    ),
+    "{day} is more than {years} years away, and can't become earlier once it is said:"
+    " if it is right, say it again with --repeat {day}": (
+        "{day} 距今超过 {years} 年，登记后不能提前：如确认无误，请用 --repeat {day} 再填一次"
+    ),
+    "the same day again, if it is over 60 years away": "距今超过 60 年时，再填一次同一日期",
     "{key} is kept until {day}; that can't become earlier": "{key} 须保管至 {day}，不能提前",
     "{key} is no key of an object": "{key} 不是对象的键",
     "{key} is not in the storage": "存储中没有 {key}",

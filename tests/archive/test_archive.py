@@ -309,6 +309,23 @@ def test_the_storage_has_a_word_too(tmp_path: Path) -> None:
     assert archive.storage.head(deposit.package.key) is not None
 
 
+def test_a_slip_of_the_pen_is_no_day_to_keep_until(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
+    archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")
+    recorded = archive.newest("s1").dates.recorded
+    far = date(9_000, 1, 1)
+    for day in (date(1990, 1, 1), recorded - timedelta(days=1), far):
+        with pytest.raises(RetainedError):
+            archive.retain("s1", contract_end=day, who="r", why="typo")
+        with pytest.raises(RetainedError):
+            archive.retain("s1", dispute_end=day, who="r", why="typo")
+    with pytest.raises(RetainedError):
+        archive.retain("s1", contract_end=far, repeated=date(9_001, 1, 1), who="r", why="typo")
+    assert "retention.set" not in whats(archive)
+    (deposit,) = archive.retain("s1", contract_end=far, repeated=far, who="r", why="typo")
+    assert deposit.dates.contract_end == far
+
+
 def test_days_only_become_later(tmp_path: Path) -> None:
     archive = an_archive(tmp_path, LocalBackend(tmp_path / "objects"))
     archive.deposit(material(tmp_path, sale=SOLD), passing, who="system")

@@ -155,10 +155,10 @@ class Story:
                 assert isinstance(day, date)
                 contract, dispute = self.ends.get(name, (None, None))
                 if what == "contract":
-                    archive.retain(name, contract_end=day, **who)
+                    archive.retain(name, contract_end=day, who="p", why="w")
                     self.ends[name] = (day, dispute)
                 else:
-                    archive.retain(name, dispute_end=day, **who)
+                    archive.retain(name, dispute_end=day, who="p", why="w")
                     self.ends[name] = (contract, day)
             case "expire":
                 for deposit in archive.due():
