@@ -17,6 +17,8 @@ from recorder.session_file import is_session_id
 __all__ = ["Facts", "Party", "StoredFile", "digest_of", "facts_of"]
 
 _MAX_MANIFEST: Final = 8 << 20
+_MAX_GAPS: Final = 64 << 20
+"""What the verifier takes: whatever passes can be archived."""
 _MAX_SMALL: Final = 1 << 20
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -78,7 +80,7 @@ def facts_of(file: BinaryIO) -> Facts:
         with zipfile.ZipFile(file) as box:
             manifest = _json(box, "manifest.json", _MAX_MANIFEST)
             session = _json(box, "session.json", _MAX_SMALL)
-            gaps = _json(box, "gaps.json", _MAX_MANIFEST)
+            gaps = _json(box, "gaps.json", _MAX_GAPS)
         return _understood(manifest, session, gaps)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError) as error:
         raise PackageError("no evidence package: {reason}", reason=error) from None

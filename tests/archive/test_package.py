@@ -109,3 +109,10 @@ def test_records_that_can_not_be_read(tmp_path: Path) -> None:
     for data in (b"", b"[]", b"[" * 5_000, b"\xff"):
         with pytest.raises(IntegrityError):
             record_from(data, facts, Keep(TODAY))
+
+
+def test_gaps_that_the_verifier_takes_are_no_reason_to_refuse() -> None:
+    gap = {"from_us": 1, "to_us": 2, "cause": "network", "filled_us": 0}
+    track = {"track": "t0", "missing_us": 12, "gaps": [gap] * 200_000}
+    package = io.BytesIO(changed("gaps.json", tracks=[track]))
+    assert facts_of(package).missing_us == 12
