@@ -150,6 +150,8 @@ def seal(
         SigningError, TimestampError, TransparencyError: see there.
         OSError: a file can't be read or written.
     """
+    if not out.parent.is_dir():
+        raise SealError("there is no directory {path}: make it first", path=out.parent)
     if out.exists():
         return _tell(place, _unsaid(place, out))
     waiting = _declare_holes(place, rfc3339(now_ns), unsettled=unsettled)

@@ -261,6 +261,7 @@ EVIDENCE: dict[str, str] = {
     ),
     "{path} exists already; packages are never replaced": "{path} 已存在；证据包不会被替换",
     "session {session} is being recorded: stop it first": "会话 {session} 正在录制：请先停止",
+    "there is no directory {path}: make it first": "没有目录 {path}：请先创建",
     "the recording of session {session} has not been stopped ({state})": (
         "会话 {session} 的录制尚未停止（{state}）"
     ),

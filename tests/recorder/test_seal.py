@@ -181,3 +181,11 @@ def test_only_a_package_of_this_very_log_is_told_of_later(office: Office, tmp_pa
         sealed.path.write_bytes(content)
         with pytest.raises(SealError, match="exists already"):
             office.seal(place, sealed.path)
+
+
+def test_a_directory_that_is_not_there_is_named(office: Office, tmp_path: Path) -> None:
+    place = record(tmp_path, "s1")
+    before = (place / "events.jsonl").read_bytes()
+    with pytest.raises(SealError, match=f"no directory {tmp_path / 'away'}: make it first"):
+        office.seal(place, tmp_path / "away/s1.zip")
+    assert (place / "events.jsonl").read_bytes() == before
