@@ -232,7 +232,9 @@ def _declare_holes(place: Path, now: str, *, unsettled: bool) -> int:
         ) from None
     with log:
         pending = Pending()
-        timeline = derive_timeline(_noted(read_events(place, log.session), pending.note))
+        latest = _Latest()
+        noted = _noted(read_events(place, log.session), pending.note)
+        timeline = derive_timeline(_noted(noted, latest.note))
         if timeline.state is State.INTERRUPTED:
             # The server was gone and nobody went on: the recording ends where it broke off.
             ended = {"interrupted": True}
@@ -261,13 +263,21 @@ def _declare_holes(place: Path, now: str, *, unsettled: bool) -> int:
             close_transcript(place, log)
         write_consents(place, read_events(place, log.session))
         write_checks(place, log)
-        last = ""
-        for event in read_events(place, log.session):
-            last = event.ts_server
-        if last > now:
+        if latest.at > now:
             # Else the package would seem to be older than what is in it.
-            log.append("clock.set_back", {"was": last}, durable=True)
+            log.append("clock.set_back", {"was": latest.at}, durable=True)
         return pending.count
+
+
+class _Latest:
+    """When the last event was, by the machine's clock: RFC 3339, UTC."""
+
+    def __init__(self) -> None:
+        self.at = ""
+
+    def note(self, event: Event) -> None:
+        """Takes the next one."""
+        self.at = event.ts_server
 
 
 def _unknown(track: str, hole: tuple[int, int]) -> dict[str, Any]:
