@@ -232,9 +232,14 @@ def _declare_holes(place: Path, now: str, *, unsettled: bool) -> int:
         ) from None
     with log:
         pending = Pending()
-        latest = _Latest()
-        noted = _noted(read_events(place, log.session), pending.note)
-        timeline = derive_timeline(_noted(noted, latest.note))
+        last = ""
+
+        def note(event: Event) -> None:
+            nonlocal last
+            last = event.ts_server
+            pending.note(event)
+
+        timeline = derive_timeline(_noted(read_events(place, log.session), note))
         if timeline.state is State.INTERRUPTED:
             # The server was gone and nobody went on: the recording ends where it broke off.
             ended = {"interrupted": True}
@@ -263,21 +268,10 @@ def _declare_holes(place: Path, now: str, *, unsettled: bool) -> int:
             close_transcript(place, log)
         write_consents(place, read_events(place, log.session))
         write_checks(place, log)
-        if latest.at > now:
+        if last > now:
             # Else the package would seem to be older than what is in it.
-            log.append("clock.set_back", {"was": latest.at}, durable=True)
+            log.append("clock.set_back", {"was": last}, durable=True)
         return pending.count
-
-
-class _Latest:
-    """When the last event was, by the machine's clock: RFC 3339, UTC."""
-
-    def __init__(self) -> None:
-        self.at = ""
-
-    def note(self, event: Event) -> None:
-        """Takes the next one."""
-        self.at = event.ts_server
 
 
 def _unknown(track: str, hole: tuple[int, int]) -> dict[str, Any]:

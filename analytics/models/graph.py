@@ -17,6 +17,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.models.varint import varint
+
 __all__ = ["GraphError", "faster", "of_side"]
 
 Field: TypeAlias = tuple[int, int | bytes]
@@ -401,20 +403,11 @@ def _joined(parts: Iterable[Field]) -> bytes:
 
 def _pieces(number: int, value: int | bytes) -> tuple[bytes, ...]:
     if isinstance(value, int):
-        return _number(number << 3), _number(value & 0xFFFF_FFFF_FFFF_FFFF)
+        return varint(number << 3), varint(value & 0xFFFF_FFFF_FFFF_FFFF)
     if number < 0:
         wire = 1 if len(value) == 8 else 5
-        return _number(-number << 3 | wire), value
-    return _number(number << 3 | 2), _number(len(value)), value
-
-
-def _number(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+        return varint(-number << 3 | wire), value
+    return varint(number << 3 | 2), varint(len(value)), value
 
 
 def _text(value: bytes) -> str:

@@ -22,9 +22,9 @@ from analytics.link import (
     TrackStarted,
     from_host,
 )
+from tests.analytics.host.endings import cancel_to_the_end, descriptors, is_known
 from tests.analytics.host.media import Camera
 from tests.analytics.host.scene import HERE, config, detectors
-from tests.analytics.host.test_pool import descriptors, is_known
 from witness import analytics_ways
 from witness.analytics_ways import EmbeddedWay, HostWay
 
@@ -233,12 +233,8 @@ async def test_a_way_that_is_ended_impatiently_leaves_no_host() -> None:
     came = asyncio.Event()
     task = asyncio.create_task(way.run(came.set, lambda _: None, lambda: None))
     await came.wait()
-    pid, turns = way.pid, 0
-    while not task.done():
-        task.cancel()
-        turns += 1
-        await asyncio.sleep(0)
-    assert turns > 1, "it was stopped while it ended"
+    pid = way.pid
+    await cancel_to_the_end(task)
     assert task.cancelled()
     assert not is_known(pid), "it has been waited for"
     assert tap.socket is None, "no engine writes to it any more"

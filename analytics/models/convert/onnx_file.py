@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.models.varint import varint
+
 __all__ = ["OPSET", "Attribute", "Graph", "Node", "Port", "elem_type", "model_bytes"]
 
 OPSET: Final = 18
@@ -126,11 +128,11 @@ def _port(port: Port) -> Iterable[bytes]:
 
 
 def _key(number: int, wire: int) -> bytes:
-    return _varint(number << 3 | wire)
+    return varint(number << 3 | wire)
 
 
 def _number(number: int, value: int) -> bytes:
-    return _key(number, 0) + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+    return _key(number, 0) + varint(value & 0xFFFF_FFFF_FFFF_FFFF)
 
 
 def _text(number: int, value: str) -> bytes:
@@ -138,17 +140,8 @@ def _text(number: int, value: str) -> bytes:
 
 
 def _bytes(number: int, value: bytes) -> bytes:
-    return _key(number, 2) + _varint(len(value)) + value
+    return _key(number, 2) + varint(len(value)) + value
 
 
 def _message(number: int, parts: bytes | Iterable[bytes]) -> bytes:
     return _bytes(number, parts if isinstance(parts, bytes) else b"".join(parts))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

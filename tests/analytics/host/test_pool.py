@@ -1,8 +1,6 @@
 """Workers end with their pool, and one that can't be started is tried again."""
 
 import asyncio
-import gc
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +10,7 @@ from analytics.host.frames import Frames
 from analytics.host.pool import Pool
 from analytics.host.process import WorkerProcess
 from analytics.link import UnknownCause
+from tests.analytics.host.endings import cancel_to_the_end, descriptors, is_known
 from tests.analytics.host.scene import HERE, config, detectors
 
 NAME = f"{HERE}Counter"
@@ -39,16 +38,6 @@ class Listener:
 
     def done(self, orders: object, seconds: object) -> None:
         pass
-
-
-def descriptors() -> int:
-    # What others left to be collected is nobody's leak here.
-    gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def is_known(pid: int | None) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize("what", ["os.memfd_create", "os.ftruncate", "socket.socketpair"])
@@ -93,13 +82,9 @@ async def test_a_pool_that_is_stopped_impatiently_leaves_no_process() -> None:
         listener.is_ready.clear()
     pids = [runner.process.pid for runner in pool.runners if runner.process is not None]
     assert len(pids) == 2
-    stopping, turns = asyncio.create_task(pool.stop()), 0
+    stopping = asyncio.create_task(pool.stop())
     await asyncio.sleep(0)
-    while not stopping.done():
-        stopping.cancel()
-        turns += 1
-        await asyncio.sleep(0)
-    assert turns > 1, "it was stopped while it stopped"
+    await cancel_to_the_end(stopping)
     assert not [pid for pid in pids if is_known(pid)]
     await asyncio.sleep(0)
     assert descriptors() <= before

@@ -1,24 +1,16 @@
 """A worker process leaves nothing, however it is ended."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from analytics.host.frames import Frames
 from analytics.host.process import Fault, WorkerProcess
 from analytics.host.wire import FromWorker, Ready
+from tests.analytics.host.endings import cancel_to_the_end, descriptors, is_known
 from tests.analytics.host.scene import config, detectors
 
 pytestmark = [pytest.mark.net, pytest.mark.timeout(60)]
-
-
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def _is_known(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize("way", ["cancelled", "faulty"])
@@ -34,19 +26,14 @@ async def test_an_impatient_stop_leaves_no_process(way: str) -> None:
             if way == "faulty":
                 raise Fault("refused", None)
 
-    descriptors = _descriptors()
+    before = descriptors()
     process = WorkerProcess(tuple(settings.detectors), settings.limits, heard)
     task = asyncio.create_task(process.run(settings, (frames.fd, frames.size)))
     await is_ready.wait()
     pid = process.pid
     assert pid is not None
-    turns = 0
-    while not task.done():
-        task.cancel()
-        turns += 1
-        await asyncio.sleep(0)
-    assert turns > 1, "it was stopped while it ended"
+    await cancel_to_the_end(task)
     assert task.cancelled()
-    assert not _is_known(pid), "it has been waited for"
+    assert not is_known(pid), "it has been waited for"
     await asyncio.sleep(0)
-    assert _descriptors() <= descriptors
+    assert descriptors() <= before
