@@ -43,11 +43,12 @@ def camera(path: Path) -> Iterator[Browser]:
     browser.close()
 
 
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "h264"])
 async def test_video_follows_the_link_down_and_up(
-    path: Path, scene: Stage, camera: Browser
+    path: Path, scene: Stage, camera: Browser, codec: str
 ) -> None:
     path.limit(Towards.CLIENT, WIDE_BPS)
-    await join_page(scene, Role.RM, camera)
+    await join_page(scene, Role.RM, camera, codec)
     watcher = await join_page(scene, Role.SUPERVISOR)
     marks = []
     async with watch(path, Towards.CLIENT, _server(scene).engines) as course:
