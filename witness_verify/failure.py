@@ -49,6 +49,10 @@ CODES = {
     "event_time": ("事件晚于封存时间", "an event is later than the sealing"),
     "chunk": ("分片索引与事件日志不符", "chunk index and event log disagree"),
     "merkle": ("分片的 Merkle 根不符", "the Merkle root of a track is wrong"),
+    "segment": (
+        "媒体文件中的数据包与事件所述的包数或时间不符",
+        "packets of a media file are not as many, or not of the time, as the log says",
+    ),
     "recording": ("录制未正常开始或结束", "the recording was not started or not stopped"),
     "hole": ("存在未声明的缺口", "something is missing and was not declared"),
     "gaps": ("缺口清单与事件日志不符", "the list of gaps is not that of the event log"),

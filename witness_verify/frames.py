@@ -9,15 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from witness_verify.devices import Chunk
 from witness_verify.failure import Failure
 
-__all__ = ["MAX_UPLOAD", "Comparison", "media_packets", "uploaded_frames"]
+__all__ = ["MAX_UPLOAD", "Comparison", "uploaded_frames"]
 
 MAX_UPLOAD = 8 << 20
 _MAX_KEPT = 64 << 20
-_MAX_BLOCK = 1 << 20
 _MAX_TOGETHER = 64
-_MAX_PACKET = 65_535
 _HEAD = 8  # timestamp and length before each frame
-_MEDIA_PORT = 5_004
 
 
 class Comparison:
@@ -127,29 +124,3 @@ def uploaded_frames(data: bytes, chunk: Chunk) -> Iterator[tuple[int, bytes]]:
         found, last = found + 1, behind
     if at != len(data) or found != chunk.uploaded:
         raise Failure("device", f"{chunk.file}: {found} frames")
-
-
-def media_packets(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """What went to the media port in a capture file: pcapng, little-endian, IPv4, UDP.
-
-    What is not understood is passed over.
-    """
-    data, at = b"", 0
-    for more in blocks:
-        data, at = data[at:] + more, 0
-        while at + 8 <= len(data):
-            kind, size = struct.unpack_from("<II", data, at)
-            if size < 12 or size > _MAX_BLOCK:
-                return
-            if at + size > len(data):
-                break
-            if kind == 6 and size >= 60:
-                (captured,) = struct.unpack_from("<I", data, at + 20)
-                if captured > _MAX_PACKET:
-                    raise Failure("device", f"a packet of {captured} bytes")
-                packet = data[at + 28 : at + min(28 + captured, size - 4)]
-                start = 4 * (packet[0] & 15) if packet else 0
-                is_udp = len(packet) >= start + 8 > 27 and packet[0] >> 4 == 4 and packet[9] == 17
-                if is_udp and int.from_bytes(packet[start + 2 : start + 4], "big") == _MEDIA_PORT:
-                    yield packet[start + 8 :]
-            at += size

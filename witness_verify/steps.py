@@ -13,8 +13,9 @@ from witness_verify.container import Container
 from witness_verify.crypto import Digests
 from witness_verify.devices import Chunk
 from witness_verify.failure import Failure
-from witness_verify.frames import MAX_UPLOAD, Comparison, media_packets, uploaded_frames
+from witness_verify.frames import MAX_UPLOAD, Comparison, uploaded_frames
 from witness_verify.merkle import Roots, consistent, included
+from witness_verify.segments import check_times, held, packets
 from witness_verify.stamp import check_stamp
 from witness_verify.story import MAX_LINE, Story
 
@@ -203,14 +204,15 @@ class _Check:
         return "pass", f"{story.count} events{more}"
 
     def media(self) -> tuple[str, str]:
-        """Every file of media: as the log, the index and the Merkle roots say."""
+        """Every file of media: as the log, the index and the Merkle roots say, of its time."""
         seen, size = set(), 0
         tracks = values.items(self._manifest, "tracks")
         names = [one.get("track") for one in tracks]
         _expect(names == sorted(self._story.tracks), "chunk", "tracks")
         for told in tracks:
             name = values.text(told, "track")
-            roots, files = Roots(), iter(self._story.tracks[name].files)
+            track = self._story.tracks[name]
+            roots, files, segments = Roots(), iter(track.files), []
             index = f"chunks/{name}.jsonl"
             for number, line in enumerate(self._box.lines(index, MAX_LINE), 1):
                 chunk, file = values.parse(line, index), next(files, None)
@@ -223,7 +225,11 @@ class _Check:
                 seen.add(chunk["file"])
                 size += chunk["bytes"]
                 roots.add(line)
+                if "segment" in chunk and not self._is_encrypted(chunk["file"]):
+                    blocks = self._box.blocks(chunk["file"])
+                    segments.append(held(chunk["file"], blocks, chunk))
             _expect(next(files, None) is None, "chunk", f"{index}: a file is missing")
+            check_times(segments, track.captured, [*track.declared, *self._story.pauses])
             _expect(values.digests(values.mapping(told, "merkle")) == roots.hex(), "merkle", name)
         extra = {name for name in self._files if _is_media(name)} - seen
         _expect(not extra, "files", min(extra, default=""))
@@ -265,8 +271,8 @@ class _Check:
         heard = any(one.codec == "opus" for one in mine)
         captured = [name for name in files if heard and not self._is_encrypted(name)]
         for name in captured:
-            for packet in media_packets(self._box.blocks(name)):
-                comparison.packet(packet)
+            for _, packet in packets(self._box.blocks(name)):
+                comparison.packet(packet or b"")
         elsewhere = hidden.union(mine)
         for one in there:
             # In part, of pictures: their packets are not put together, but the file has its form.

@@ -18,7 +18,8 @@ from tests.recorder.capture_files import capture_file
 with instrumented("witness_verify"):
     from witness_verify import Failure
     from witness_verify.devices import Chunk, Devices
-    from witness_verify.frames import Comparison, media_packets, uploaded_frames
+    from witness_verify.frames import Comparison, uploaded_frames
+    from witness_verify.segments import packets
 
 _FRAMES = [Frame((480 * number - 960) % 2**32, b"\x08abc") for number in range(4)]
 _ROW = [7, _FRAMES[0].timestamp, _FRAMES[-1].timestamp, 4, 48, "0" * 64]
@@ -48,8 +49,8 @@ def target(data: bytes) -> None:
     comparison = Comparison([chunk])
     with suppress(Failure):
         halves = data[: len(data) // 2], data[len(data) // 2 :]
-        for packet in media_packets(halves):
-            comparison.packet(packet)
+        for _, packet in packets(halves):
+            comparison.packet(packet or b"")
         comparison.packet(data)
     with suppress(Failure):
         found = list(uploaded_frames(data, chunk))

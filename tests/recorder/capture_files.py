@@ -81,15 +81,18 @@ def write_recording(
                 "formats": listed,
             }
             (folder / "track.json").write_text(json.dumps(about, ensure_ascii=False))
-            log.append("track.opened", {"track": info.track}, at=0)
+            times_us = [item.arrival_us for item in track.items]
+            log.append("track.opened", {"track": info.track}, at=times_us[0])
             half = len(track.items) // 2
+            borders_us = times_us[0], times_us[half], end_us
             for index, items in enumerate((track.items[:half], track.items[half:]), 1):
                 file, data = folder / f"{index:06}.pcapng", capture_file(items)
                 file.write_bytes(data)
                 if sealable:
                     about = {"track": info.track, "segment": index, "file": file.name}
-                    span = {"from_us": (index - 1) * end_us // 2, "to_us": index * end_us // 2}
-                    size = {"bytes": len(data), "packets": len(items)}
+                    span = {"from_us": borders_us[index - 1], "to_us": borders_us[index]}
+                    media = [item for item in items if not isinstance(item, SenderReport)]
+                    size = {"bytes": len(data), "packets": len(media)}
                     digests = digests_of(data).to_json()
                     log.append("segment.closed", {**about, **span, **size, **digests}, at=end_us)
         payload = {"node": "risk", "attempt": 1, "supersedes": None}

@@ -1,7 +1,6 @@
 """Synthetic sessions, keys and packages for the tests of sealing and verifying."""
 
 import random
-import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,25 +14,27 @@ from recorder.seal import Sealed, SealingOffice, seal
 from recorder.session_file import write_session
 from recorder.timestamp import LocalAuthority, make_local_authority
 from recorder.transparency import TransparencyLog
+from tests.recorder.capture_files import datagram, header
 
 S = 1_000_000
 
 
-def pcapng(rng: random.Random, size: int) -> bytes:
-    """A file with the blocks of pcapng and about ``size`` bytes of packets."""
-    head = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
-    interface = struct.pack("<IIHHII", 1, 20, 228, 0, 65_535, 20)
-    blocks = [head, interface]
-    while size > 0:
-        packet = rng.randbytes(rng.randrange(1, 300) * 4)
-        length = 32 + len(packet)
-        blocks.append(
-            struct.pack("<IIIIIII", 6, length, 0, 0, 0, len(packet), len(packet))
-            + packet
-            + struct.pack("<I", length)
-        )
-        size -= length
-    return b"".join(blocks)
+def pcapng(rng: random.Random, size: int, span: tuple[int, int]) -> tuple[bytes, int]:
+    """A capture file with about ``size`` bytes of packets, and how many they are.
+
+    The first one came at the beginning of the span, the last one less than 2 s before its end.
+    """
+    sizes = [rng.randrange(1, 300) * 4]
+    while sum(sizes) < size:
+        sizes.append(rng.randrange(1, 300) * 4)
+    low, high = span
+    last = max(low, high - rng.randrange(1, 2 * S))
+    times = [low, *sorted(rng.randrange(low, last + 1) for _ in sizes[2:]), last][: len(sizes)]
+    if len(sizes) == 1 and last - low >= 2 * S:
+        sizes, times = [*sizes, 4], [low, last]
+    packets = zip(times, sizes, strict=True)
+    blocks = [datagram(at_us, 5_004, rng.randbytes(length)) for at_us, length in packets]
+    return header() + b"".join(blocks), len(blocks)
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def close_segment(
     rng: random.Random,
     size: int,
 ) -> None:
-    data = pcapng(rng, size)
+    data, packets = pcapng(rng, size, span)
     path = place / "tracks" / track / f"{segment:06}.pcapng"
     path.write_bytes(data)
     payload = {
@@ -176,7 +177,7 @@ def close_segment(
         "segment": segment,
         "file": f"tracks/{track}/{path.name}",
         "bytes": len(data),
-        "packets": 10,
+        "packets": packets,
         "from_us": span[0],
         "to_us": span[1],
         **digests_of(data).to_json(),

@@ -3,19 +3,24 @@
 import base64
 import json
 import random
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import ZipFile
 
 from recorder.canonical import canonical
 from recorder.digests import digests_of
+from recorder.log import EventLog, read_events
 from recorder.merkle import MerkleRoot
 from recorder.package import PackageWriter
+from recorder.session_file import read_session
+from tests.recorder.capture_files import datagram
 from tests.recorder.evidence import Office
 
 Files = dict[str, bytes]
@@ -284,6 +289,37 @@ def fields(rng: random.Random, stage: Stage) -> bytes:
     return packed({**files, name: canonical(document)})
 
 
+def claims(rng: random.Random, stage: Stage) -> bytes:
+    """A recorder that says other things than it wrote, sealed by the right keys."""
+    path = rng.choice(stage.packages)
+    with TemporaryDirectory() as root:
+        place = Path(root) / path.stem
+        shutil.copytree(path.with_suffix(""), place)
+        log = list(read_events(place, read_session(place)))
+        log = log[: next(n for n, one in enumerate(log, 1) if one.type == "recording.stopped")]
+        told = [one.payload for one in log if one.type == "segment.closed"]
+        payload = rng.choice(told)
+        file = place / payload["file"]
+        match rng.randrange(3):
+            case 0:
+                payload["packets"] += rng.choice((-1, 1, 100))
+            case 1:
+                other = rng.choice([one for one in told if one["from_us"] != payload["from_us"]])
+                file.write_bytes((place / other["file"]).read_bytes())
+                payload |= {key: other[key] for key in ("bytes", "packets", "sha256", "sm3")}
+            case _:
+                late = datagram(payload["to_us"] + rng.randrange(1, 10**9), 5_004, b"later")
+                file.write_bytes(file.read_bytes() + late)
+                made = digests_of(file.read_bytes()).to_json()
+                payload |= {"packets": payload["packets"] + 1, **made}
+                payload["bytes"] += len(late)
+        (place / "events.jsonl").unlink()
+        with EventLog.open(place) as anew:
+            for one in log:
+                anew.append(one.type, one.payload, actor=one.actor, at=one.at_us)
+        return stage.office.seal(place, Path(root) / "forged.zip").path.read_bytes()
+
+
 KINDS: list[Callable[[random.Random, Stage], bytes]] = [
     raw,
     contents,
@@ -294,6 +330,7 @@ KINDS: list[Callable[[random.Random, Stage], bytes]] = [
     strangers,
     back_dated,
     fields,
+    claims,
 ]
 
 

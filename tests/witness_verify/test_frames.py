@@ -23,7 +23,8 @@ from tests.witness_verify.test_devices import (
 from witness_verify import Failure, frames, verify
 from witness_verify.asn1 import load_pem
 from witness_verify.devices import Chunk
-from witness_verify.frames import Comparison, media_packets
+from witness_verify.frames import Comparison
+from witness_verify.segments import packets
 
 SSRC, STEP, FRAMES = 7, 960, 50
 
@@ -105,14 +106,14 @@ def large(timestamp: int, size: int) -> bytes:
 
 
 def test_packets_that_no_network_carries_are_refused() -> None:
-    assert len(list(media_packets([header(), large(0, 60_000)]))) == 1
+    assert len(list(packets([header(), large(0, 60_000)]))) == 1
     with pytest.raises(Failure, match="a packet of"):
-        list(media_packets([header(), large(0, 65_536)]))
+        list(packets([header(), large(0, 65_536)]))
 
 
-@pytest.mark.parametrize("size", [(1 << 20) - 200, 65_000])
+@pytest.mark.parametrize(("size", "step"), [((1 << 20) - 200, "media"), (65_000, "client")])
 async def test_what_is_put_before_a_forged_recording_does_not_hide_it(
-    tmp_path: Path, size: int
+    tmp_path: Path, size: int, step: str
 ) -> None:
     """The device signed its digests; the sound is another, after 66 MiB under its timestamps."""
     office, sent = Office.made(tmp_path / "o"), send("opus", seconds=4, loss=0)
@@ -131,7 +132,8 @@ async def test_what_is_put_before_a_forged_recording_does_not_hide_it(
     events: Events = []
     for kind, payload, actor, at in logged(place):
         if kind == "segment.closed":
-            first = {"segment": 0, "file": "000000.pcapng", "bytes": len(junk), "to_us": 0}
+            first = {"segment": 0, "file": "000000.pcapng", "bytes": len(junk)}
+            first |= {"from_us": 0, "to_us": 0, "packets": count}
             events.append((kind, {**payload, **first, **digests_of(junk).to_json()}, actor, at))
             payload |= {"bytes": len(forged), **digests_of(forged).to_json()}
         events.append((kind, payload, actor, at))
@@ -139,4 +141,4 @@ async def test_what_is_put_before_a_forged_recording_does_not_hide_it(
     trusted = [one for path in office.trust for one in load_pem(path.read_bytes())]
     with sealed_without_checks(office, place, tmp_path / "s1.zip").open("rb") as file:
         result = verify(file, trusted, pinned=[Device().key])
-    assert (result.steps[-1].name, result.code) == ("client", "device")
+    assert (result.steps[-1].name, result.code) == (step, "device")

@@ -9,6 +9,7 @@ from recorder.digests import digests_of
 from recorder.log import EventLog
 from recorder.session_file import write_session
 from recorder.timeline import Timeline
+from tests.recorder.capture_files import datagram, header
 from tests.recorder.evidence import Office, S
 from witness_verify.asn1 import load_pem
 from witness_verify.steps import Result, verify
@@ -17,11 +18,13 @@ from witness_verify.steps import Result, verify
 def close(log: EventLog, place: Path, track: str, from_us: int, to_us: int) -> None:
     folder = place / "tracks" / track
     folder.mkdir(parents=True)
-    (folder / "000001.pcapng").write_bytes(b"x" * 40)
+    times_us = range(from_us, to_us, S)
+    data = header() + b"".join(datagram(at_us, 5_004, bytes(40)) for at_us in times_us)
+    (folder / "000001.pcapng").write_bytes(data)
     log.append("track.opened", {"track": track}, at=from_us)
-    segment = {"segment": 1, "file": "000001.pcapng", "bytes": 40, "packets": 1}
+    segment = {"segment": 1, "file": "000001.pcapng", "bytes": len(data), "packets": len(times_us)}
     times = {"from_us": from_us, "to_us": to_us}
-    payload = {"track": track, **segment, **times, **digests_of(b"x" * 40).to_json()}
+    payload = {"track": track, **segment, **times, **digests_of(data).to_json()}
     log.append("segment.closed", payload, at=to_us)
     log.append("track.closed", {"track": track}, at=to_us)
 
