@@ -26,6 +26,8 @@ from signaling.errors import ErrorCode, RefusedError
 __all__ = [
     "CLIENT_ADAPTER",
     "MAX_CHUNK_BYTES",
+    "MAX_CHUNK_S",
+    "MAX_SOUND_APART_S",
     "MAX_TEXT_CHARS",
     "Ack",
     "ClientMessage",
@@ -62,6 +64,15 @@ MAX_TEXT_CHARS: Final = 16_000
 
 MAX_CHUNK_BYTES: Final = 8 * 1024 * 1024
 """Media of a chunk at most: a second of the best encoding is far below it."""
+
+MAX_CHUNK_S: Final = 2
+"""From the first frame of a chunk to its last; clients end one after a second."""
+
+MAX_SOUND_APART_S: Final = 0.5
+"""Between two frames of sound: in silence (DTX) Opus sends one about every 0.4 s."""
+
+_CLOCK_RATES: Final = {"opus": 48_000}
+_VIDEO_CLOCK_RATE: Final = 90_000
 
 _MAX_FIELD_CHARS: Final = 120
 _MAX_DESCRIBED: Final = 100
@@ -380,6 +391,21 @@ class DigestBatchData(_Strict):
     from_seq: Count
     chunks: Annotated[tuple[DigestChunk, ...], FailFast()] = Field(min_length=1, max_length=64)
     signed: BatchSignature | None = None
+
+    @model_validator(mode="after")
+    def _expect_lengths(self) -> Self:
+        rate = _CLOCK_RATES.get(self.codec, _VIDEO_CLOCK_RATE)
+        for index, chunk in enumerate(self.chunks):
+            apart_s = (
+                MAX_SOUND_APART_S * (chunk.frames - 1) if self.codec == "opus" else MAX_CHUNK_S
+            )
+            length_s = (chunk.last_ts - chunk.first_ts) % 2**32 / rate
+            if length_s > min(apart_s, MAX_CHUNK_S):
+                raise ValueError(
+                    f"chunk {self.from_seq + index} is too long: {chunk.frames} frames in"
+                    f" {length_s:.1f} s"
+                )
+        return self
 
 
 class DigestBatch(_Request):

@@ -231,9 +231,10 @@ def _parsed(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
         raise UploadRefusedError(
-            400, ErrorCode.BAD_MESSAGE, f"wrong or missing: {where or 'body'}"
+            400, ErrorCode.BAD_MESSAGE, f"wrong or missing: {where}" if where else first["msg"]
         ) from None
 
 

@@ -21,6 +21,7 @@ _ROW = 5
 _RATES = {"opus": 48_000}
 _VIDEO_RATE = 90_000
 _SLACK_US = 100_000
+_LONGEST_US, _SOUND_APART_US, _SOUND_FRAME_US = 2_000_000, 500_000, 120_000
 _SEALED = 1024  # at most what encryption adds to a file
 _NEAR = 16
 _SIGNED = ("batch", "chunks", "codec", "from_seq", "late", "prev")
@@ -43,6 +44,11 @@ class Chunk:
             raise Failure("event", "digest.batch")
         self.ssrc, self.first, self.last, self.frames, self.bytes = numbers
         self.sha256 = str(row[_ROW])
+
+    def us_until(self, timestamp: int) -> int:
+        """From its first frame to that of a later RTP timestamp."""
+        ticks: int = (timestamp - self.first) % 2**32
+        return ticks * 1_000_000 // _RATES.get(self.codec, _VIDEO_RATE)
 
     def holds(self, timestamp: int) -> bool:
         """Whether an RTP timestamp lies in it."""
@@ -143,20 +149,27 @@ class Devices:
         return ends
 
     def _longest_us(self, track: str, seq: int) -> int:
-        """How long a chunk can have been: to its end, or to the next one of its stream.
+        """How long a chunk can answer for: to the next one of its stream, or a frame's length on.
 
         The next one counts where no number between the two is left out: then nothing was sent.
+        Sound is sent all the time, in silence a little; a picture stands until the next one.
         """
         chunks = self.tracks[track]
         one = chunks[seq]
-        ticks: int = (one.last - one.first) % 2**32
-        ticks += ticks // max(1, one.frames - 1)
+        sound, steps = one.codec in _RATES, one.frames - 1
+        limit = min(steps * _SOUND_APART_US, _LONGEST_US) if sound else _LONGEST_US
+        inside = one.us_until(one.last)
+        if inside > limit:
+            return limit + _SLACK_US
+        frame = _SOUND_FRAME_US if sound else _LONGEST_US
+        longest: int = inside + min(inside // max(1, steps), frame)
         for after in range(seq + 1, seq + 1 + _NEAR):
             found = chunks.get(after)
             if found is None or found.ssrc == one.ssrc:
-                ticks = max(ticks, (found.first - one.first) % 2**32 if found else 0)
+                until = one.us_until(found.first) if found else 0
+                longest = max(longest, min(until, inside + _SOUND_APART_US) if sound else until)
                 break
-        return ticks * 1_000_000 // _RATES.get(one.codec, _VIDEO_RATE) + _SLACK_US
+        return longest + _SLACK_US
 
     def _said(self, track: str, actor: str, payload: dict[str, Any]) -> None:
         rows, codec = values.items(payload, "chunks", list), values.text(payload, "codec")

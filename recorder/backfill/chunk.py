@@ -7,10 +7,29 @@ from typing import Final
 
 from recorder.backfill.errors import ChunkStateError
 
-__all__ = ["CLOCK_RATES", "Chunk", "ChunkState", "LossCause", "SaidChunk"]
+__all__ = [
+    "CLOCK_RATES",
+    "LONGEST_US",
+    "SOUND_APART_US",
+    "Chunk",
+    "ChunkState",
+    "LossCause",
+    "SaidChunk",
+]
 
 CLOCK_RATES: Final = {"opus": 48_000, "vp8": 90_000, "vp9": 90_000, "h264": 90_000, "av1": 90_000}
 """RTP clock rates by codec."""
+
+LONGEST_US: Final = 2_000_000
+"""From the first frame of a chunk to its last, at most; also how long a picture stands of which the
+next one isn't known.
+"""
+
+SOUND_APART_US: Final = 500_000
+"""Between two frames of sound, at most: in silence (DTX) Opus sends one about every 400 ms."""
+
+SOUND_FRAME_US: Final = 120_000
+"""The longest frame of Opus (RFC 6716, 2.1.4)."""
 
 _WORD: Final = 1 << 32
 
@@ -112,13 +131,32 @@ class Chunk:
         """Nothing will change any more."""
         return self.state in {ChunkState.VERIFIED, ChunkState.LOST_DECLARED}
 
+    def answers_ticks(self, after: SaidChunk | None) -> int:
+        """For how long it says all that was sent, from its first frame on.
+
+        Its end is the next frame of its SSRC, or a frame's length behind its last one. Few frames
+        don't answer for a long time: what else was sent then, nobody would miss.
+
+        Args:
+            after: what its SSRC sent next, if that is known.
+        """
+        steps, is_sound = self.said.frames - 1, self.codec == "opus"
+        longest, apart, frame = (
+            us * self.clock_rate // 1_000_000 for us in (LONGEST_US, SOUND_APART_US, SOUND_FRAME_US)
+        )
+        most = min(steps * apart, longest) if is_sound else longest
+        inside = (self.said.last_ts - self.said.first_ts) % _WORD
+        if inside > most:
+            return most
+        if after is None:
+            return inside + min(inside // max(1, steps), frame if is_sound else longest)
+        until = (after.first_ts - self.said.first_ts) % _WORD
+        return min(until, inside + apart) if is_sound else until
+
     @property
-    def duration_us(self) -> int:
-        """From its first frame to the end of its last, about."""
-        ticks = (self.said.last_ts - self.said.first_ts) % _WORD
-        if self.said.frames > 1:
-            ticks += ticks // (self.said.frames - 1)
-        return ticks * 1_000_000 // CLOCK_RATES[self.codec]
+    def clock_rate(self) -> int:
+        """Of its RTP timestamps, Hz."""
+        return CLOCK_RATES[self.codec]
 
     def move(self, *states: ChunkState) -> None:
         """Goes through these states.

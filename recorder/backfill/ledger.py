@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from recorder.backfill.chunk import CLOCK_RATES, Chunk, ChunkState, LossCause, SaidChunk
+from recorder.backfill.chunk import Chunk, ChunkState, LossCause, SaidChunk
 from recorder.backfill.errors import (
     BackfillError,
     ContradictionError,
@@ -95,25 +95,28 @@ class TrackLedger:
         return "audio" if self.codec == "opus" else "video"
 
     def span_us(self, chunk: Chunk) -> tuple[int, int]:
-        """When a chunk was sent, session clock; by its digest where nothing of its SSRC came."""
+        """The time a chunk answers for, session clock; by its digest where nothing came."""
+        rate = chunk.clock_rate
         known = self.clocks.get(chunk.said.ssrc)
         if known is None:
-            return chunk.said_us - chunk.duration_us, chunk.said_us
+            length_us = chunk.answers_ticks(None) * 1_000_000 // rate
+            return chunk.said_us - length_us, chunk.said_us
         timestamp, at_us = known
         ticks = (chunk.said.first_ts - timestamp + 2**31) % 2**32 - 2**31
-        from_us = at_us + ticks * 1_000_000 // CLOCK_RATES[chunk.codec]
-        after = self._after(chunk)
-        ticks += 0 if after is None else (after.said.first_ts - chunk.said.first_ts) % 2**32
-        next_us = at_us + ticks * 1_000_000 // CLOCK_RATES[chunk.codec]
-        is_next = after is not None and from_us < next_us <= after.said_us + _CLOCKS_US
-        return from_us, next_us if is_next else from_us + chunk.duration_us
+        from_us = at_us + ticks * 1_000_000 // rate
+        ticks += chunk.answers_ticks(self._after(chunk, from_us))
+        return from_us, at_us + ticks * 1_000_000 // rate
 
-    def _after(self, chunk: Chunk) -> Chunk | None:
+    def _after(self, chunk: Chunk, from_us: int) -> SaidChunk | None:
         """What was sent next on the same SSRC, if nothing unsaid can lie between."""
         for seq in range(chunk.seq + 1, chunk.seq + 1 + _NEAR):
             found = self.chunks.get(seq)
-            if found is None or found.said.ssrc == chunk.said.ssrc:
-                return found
+            if found is None:
+                return None
+            if found.said.ssrc == chunk.said.ssrc:
+                ticks = (found.said.first_ts - chunk.said.first_ts) % 2**32
+                next_us = from_us + ticks * 1_000_000 // chunk.clock_rate
+                return found.said if from_us < next_us <= found.said_us + _CLOCKS_US else None
         return None
 
     def advance(self) -> None:

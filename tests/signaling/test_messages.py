@@ -175,6 +175,33 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("codec", "frames", "ticks", "is_taken"),
+    [
+        ("opus", 5, 96_000, True),
+        ("opus", 50, 96_001, False),
+        ("opus", 2, 24_000, True),
+        ("opus", 2, 24_001, False),
+        ("opus", 1, 0, True),
+        ("opus", 1, 1, False),
+        ("vp8", 2, 180_000, True),
+        ("av1", 2, 180_001, False),
+    ],
+)
+@pytest.mark.parametrize("first_ts", [0, 2**32 - 1])
+def test_few_frames_do_not_answer_for_a_long_time(
+    codec: str, frames: int, ticks: int, first_ts: int, *, is_taken: bool
+) -> None:
+    times = {"first_ts": first_ts, "last_ts": (first_ts + ticks) % 2**32, "frames": frames}
+    text = json.dumps(message("digest.batch", codec=codec, chunks=[CHUNK, CHUNK | times]))
+    if is_taken:
+        assert read_message(text)
+    else:
+        error = refusal(text)
+        assert (error.code, error.field) == (ErrorCode.BAD_MESSAGE, "data")
+        assert f"chunk 1 is too long: {frames} frames" in str(error)
+
+
 @pytest.mark.parametrize(("kind", "changes", "field"), WRONG)
 def test_wrong_field_is_named(kind: str, changes: dict[str, Any], field: str) -> None:
     error = refusal(json.dumps(message(kind, **changes)))

@@ -71,6 +71,16 @@ test("a chunk is a second of RTP time, also where timestamps wrap", () => {
   }
 });
 
+test("silence of sound begins a new chunk, a picture that stands for long does not", () => {
+  const { log: made, chunks } = log();
+  // DTX: one frame each 0.4 s; then nothing for 0.52 s.
+  for (const timestamp of [0, 960, 20_160, 39_360, 64_320]) made.take(opus(timestamp), 0);
+  for (const timestamp of [0, 89_000, 90_000]) made.take({ ssrc: 6, timestamp, codec: "vp8", data: bytes(7) }, 0);
+  made.flush();
+  const told = chunks.map(({ codec, frames, first_ts, last_ts }) => [codec, frames, first_ts, last_ts]);
+  assert.deepEqual(told, [["opus", 4, 0, 39_360], ["vp8", 2, 0, 89_000], ["opus", 1, 64_320, 64_320], ["vp8", 1, 90_000, 90_000]]);
+});
+
 test("streams are apart, layers of one picture together, a step back begins anew", () => {
   const { log: made, chunks } = log();
   const video = (ssrc, timestamp, ...data) => made.take({ ssrc, timestamp, codec: "vp9", data: bytes(...data) }, 0);

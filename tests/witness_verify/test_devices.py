@@ -37,6 +37,7 @@ from tests.witness_verify.tampering import unpacked
 from witness_verify import verify
 from witness_verify.asn1 import load_pem
 from witness_verify.devices import MAX_KEYS, Devices
+from witness_verify.failure import Failure
 from witness_verify.steps import Result, Step
 
 S = 1_000_000
@@ -371,6 +372,42 @@ def test_accounts_that_do_not_add_up_are_refused(
     change, code = WRONG[name]
     result = verified_anew(office, copied(whole, tmp_path), tmp_path / "s1.zip", change)
     assert result.code == code, result.steps
+
+
+@pytest.mark.parametrize(
+    ("codec", "frames_ms", "answers_ms"),
+    [
+        ("opus", [(0, 20, 40)], 60),
+        ("opus", [(0, 400, 800), (1_200, 1_600)], 1_200),
+        ("opus", [(0, 20), (4_000, 4_020)], 520),
+        ("opus", [(0, 4_000)], 500),
+        ("opus", [(0, 20, *range(40, 4_040, 400))], 2_000),
+        ("vp8", [(0,), (1_000,)], 1_000),
+        ("vp8", [(0, 40), (9_000, 9_040)], 9_000),
+        ("vp8", [(0, 4_000), (4_040,)], 2_000),
+        ("vp8", [(0, 500)], 1_000),
+    ],
+)
+def test_few_frames_do_not_answer_for_a_long_time(
+    codec: str, frames_ms: list[tuple[int, ...]], answers_ms: int
+) -> None:
+    rate = 48 if codec == "opus" else 90
+    rows = [[7, run[0] * rate, run[-1] * rate, len(run), 99, "0" * 64] for run in frames_ms]
+    for over_ms, is_taken in ((100, True), (101, False)):
+        devices = Devices()
+        said = {"track": "t", "codec": codec, "from_seq": 5, "late": False, "chunks": rows}
+        devices.take("digest.batch", {"payload": said, "actor": "p"})
+        span = [1_000_000, (1_000 + answers_ms + over_ms) * 1_000]
+        arrived = {"track": "t", "chunks": [5], "spans": [span]}
+        devices.take("chunk.verified", {"payload": arrived, "actor": "system"})
+        if len(rows) > 1:
+            rest = {"track": "t", "chunks": [6], "spans": []}
+            devices.take("chunk.verified", {"payload": rest, "actor": "system"})
+        if is_taken:
+            devices.close()
+        else:
+            with pytest.raises(Failure, match="is longer than what was said"):
+                devices.close()
 
 
 def test_lost_events_do_not_pass(office: Office, whole: Path, tmp_path: Path) -> None:

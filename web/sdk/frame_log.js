@@ -20,6 +20,8 @@ const SOFT_BYTES = 4 * 1024 * 1024;
 /** The most the protocol takes. */
 export const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_FRAMES = 10_000;
+/** Ticks between two frames of sound in a chunk, at most: half a second. In silence (DTX) there is one each 0.4 s. */
+const SOUND_APART = 24_000;
 /** A stream that paused for this long has finished its chunk. */
 const IDLE_MS = 1500;
 /** Timestamps that are remembered of a stream: more than a stalled page was ever handed again. */
@@ -95,10 +97,13 @@ export class FrameLog {
    */
   #isFull(open, codec, timestamp) {
     const first = open.frames[0]?.timestamp ?? timestamp;
+    const last = open.frames.at(-1)?.timestamp ?? timestamp;
     const rate = codec === "opus" ? 48_000 : 90_000;
     // A step back in time is a very long way forward.
     const late = (timestamp - first) >>> 0 >= rate;
-    return late || open.codec !== codec || open.bytes > SOFT_BYTES - 1 || open.frames.length >= MAX_FRAMES;
+    // Few frames of sound don't answer for a long time: a chunk that spoke of one would not be taken.
+    const apart = codec === "opus" && (timestamp - last) >>> 0 > SOUND_APART;
+    return late || apart || open.codec !== codec || open.bytes > SOFT_BYTES - 1 || open.frames.length >= MAX_FRAMES;
   }
 
   /** Finishes chunks of streams that paused. @param {number} now */

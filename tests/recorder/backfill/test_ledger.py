@@ -151,6 +151,53 @@ def test_a_chunk_reaches_to_the_next_of_its_stream_if_nothing_unsaid_lies_betwee
     assert track.span_us(ledger.chunk(V, 6)) == (7_666_666, 8_106_666), "timestamps jumped back"
 
 
+def spans_of(codec: str, *frames: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Times chunks of one stream answer for, µs; each has frames at these times, ms."""
+    rate = 48 if codec == "opus" else 90
+    said = [
+        (seq, SaidChunk(7, run[0] * rate, run[-1] * rate, len(run), 9 * len(run), "0" * 64))
+        for seq, run in enumerate(frames)
+    ]
+    ledger = Ledger()
+    ledger.accept("p", A, codec, said, 60_000_000)
+    track = ledger.tracks[A]
+    track.clocks[7] = (0, 0)
+    return [track.span_us(ledger.chunk(A, seq)) for seq, _ in said]
+
+
+@pytest.mark.parametrize(
+    ("codec", "frames", "ends_ms"),
+    [
+        ("opus", [(0, 20, 40)], [60]),
+        ("opus", [(0, 20, 40), (60,)], [60, 60]),
+        ("opus", [(0, 400, 800), (1_200, 1_600)], [1_200, 1_720]),
+        ("opus", [(0, 20), (4_000, 4_020)], [520, 4_040]),
+        ("opus", [(0, 4_000)], [500]),
+        ("opus", [(0, 20, *range(40, 4_040, 400))], [2_000]),
+        ("vp8", [(0,), (1_000,), (2_000,)], [1_000, 2_000, 2_000]),
+        ("vp8", [(0, 990), (1_990, 2_980)], [1_990, 3_970]),
+        ("vp8", [(0, 40), (9_000, 9_040)], [9_000, 9_080]),
+        ("vp8", [(0, 4_000), (4_040,)], [2_000, 4_040]),
+    ],
+    ids=[
+        "sound",
+        "sound and more of it",
+        "silence of DTX",
+        "a microphone that stood still",
+        "two frames for four seconds",
+        "a chunk that is too long",
+        "one picture a second",
+        "two pictures in two seconds",
+        "a still picture",
+        "two pictures for four seconds",
+    ],
+)
+def test_few_frames_answer_for_little_time(
+    codec: str, frames: list[tuple[int, ...]], ends_ms: list[int]
+) -> None:
+    assert [end for _, end in spans_of(codec, *frames)] == [1_000 * end for end in ends_ms]
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["say", "whole", "lacking", "fill", "lose", "differs"]),

@@ -10,8 +10,12 @@ import pytest
 
 from recorder.backfill.chunk import ChunkState
 from recorder.compose.session import survey_all
+from recorder.intervals import Range
+from recorder.log import read_events
 from recorder.playback.frames import TrackFrames
 from recorder.playback.opening import open_recording
+from recorder.session_file import read_session
+from recorder.timeline import derive_timeline
 from tests.net.recorded import shown_uploads
 from tests.recorder.backfill.world import SECOND, TYPES, Plan, World
 
@@ -21,6 +25,8 @@ PLANS = {
     "layers": Plan(layers=3),
     "encodings": Plan(encodings=3),
     "changing": Plan(encodings=3, changes=True),
+    "silence and a slow link": Plan(silences=True, picture_us=1_000_000),
+    "still pictures": Plan(silences=True, picture_us=7_300_000, seconds=60),
     "stalls": Plan(encodings=2, stall_us=1_800_000, digest_delay_us=12 * SECOND),
     "restarts": Plan(encodings=2, encrypted=True, restarts=4),
     "crashes": Plan(encodings=2, restarts=5, forget=2),
@@ -61,6 +67,7 @@ async def test_all_that_was_sent_is_there_in_the_end_and_plays(
     assert not world.lost
     assert not world.service.refused
     assert world.uploads > 10
+    assert _missing(world) == {"a1": [], "v1": []}
     played = _played(world)
     for track, line in world.lines.items():
         shown = played[track]
@@ -72,6 +79,17 @@ async def test_all_that_was_sent_is_there_in_the_end_and_plays(
             times = [at for at, ssrc, f in line.sent if (ssrc, f.timestamp, f.data) in set(shown)]
             assert max(b - a for a, b in pairwise(times)) <= SECOND
             assert len(times) >= 0.95 * len({at for at, *_ in line.sent})
+
+
+def _missing(world: World) -> dict[str, list[Range]]:
+    """What no upload filled, had nothing arrived live; of what lies well inside of the call."""
+    world.events.log.append("recording.started", {}, at=0)
+    for track, line in world.lines.items():
+        times = [at for at, *_ in line.sent]
+        span = {"from_us": min(times) + 5 * SECOND, "to_us": max(times) - 5 * SECOND}
+        world.events.append("gap.declared", {"track": track, "cause": "network", **span})
+    timeline = derive_timeline(read_events(world.place, read_session(world.place)))
+    return {name: track.missing for name, track in timeline.tracks.items()}
 
 
 def _played(world: World) -> dict[str, list[tuple[int, int, bytes]]]:

@@ -43,6 +43,8 @@ class Plan:
         encodings: of the camera; each has about twice the packets of the one before.
         changes: encodings are stopped and begun again, as by a link that changes.
         loss: of packets, sender reports and what is asked for again.
+        picture_us: from one picture to the next.
+        silences: of sound there is now and then only one frame each 0.4 s (DTX).
         stall_us: the sender's machine or the network hold everything up for so long, now and then.
         forget: so many of the last lines of the log are gone after a restart.
     """
@@ -50,6 +52,8 @@ class Plan:
     seconds: int = 30
     encodings: int = 1
     changes: bool = False
+    picture_us: int = 80_000
+    silences: bool = False
     loss: float = 0.7
     stall_us: int = 0
     digest_delay_us: int = 2 * SECOND
@@ -156,7 +160,8 @@ class Line:
         """As ``FrameLog.take``."""
         if stream.open:
             ticks = (frame.timestamp - stream.open[0].timestamp) % 2**32
-            if ticks >= CLOCK_RATES[self.codec]:
+            gone = (frame.timestamp - stream.open[-1].timestamp) % 2**32
+            if ticks >= CLOCK_RATES[self.codec] or (self.codec == "opus" and gone > 24_000):
                 self.finish(at_us, stream)
         stream.open.append(frame)
         stream.grew_us = at_us
@@ -207,10 +212,13 @@ class World:
     # The client's call.
 
     def _send(self, line: Line) -> None:
-        step_us = 20_000 if line.codec == "opus" else 80_000
+        is_sound = line.codec == "opus"
+        step_us = 20_000 if is_sound else self.plan.picture_us
         keys = {stream.ssrc for stream in line.streams}
         active = {stream.ssrc for stream in line.streams}
         for at_us in range(0, self.plan.seconds * SECOND, step_us):
+            if is_sound and self._is_silent(at_us):
+                continue
             seen_us = self._after_stall(at_us)
             if self.plan.changes and line.codec != "opus" and at_us % SECOND == 0:
                 before, active = active, self._some(line)
@@ -232,6 +240,10 @@ class World:
         for stream in line.streams:
             line.finish(self.plan.seconds * SECOND, stream)
         line.items.sort(key=lambda item: item[0])
+
+    def _is_silent(self, at_us: int) -> bool:
+        is_silence = self.plan.silences and at_us // SECOND % 5 > 1
+        return is_silence and at_us % 400_000 > 0
 
     def _some(self, line: Line) -> set[int]:
         if self.rng.random() < 0.7:
@@ -298,7 +310,8 @@ class World:
             items = [item for at, item in line.items if start <= at < end]
             if not items:
                 continue
-            number = 1 + sum(track == line.track for track, *_ in self.files)
+            mine = [to_us for track, _, _, to_us in self.files if track == line.track]
+            number = 1 + len(mine)
             file = f"{number:06}.pcapng" + (".enc" if self.keys else "")
             path = self.place / "tracks" / line.track / file
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -306,7 +319,8 @@ class World:
             if self.keys is not None:
                 data = seal(data, KEY, f"{self.place.name}/{line.track}/{file}")
             path.write_bytes(data)
-            span = max(0, min(at for at, _ in line.items if at >= start)), end
+            # Between two files nothing arrived: the later one answers for that.
+            span = mine[-1] if mine else items[0].arrival_us, end
             self.files.append((line.track, file, *span))
             self._tell_closed(line.track, file, *span)
 
