@@ -210,11 +210,15 @@ class Offer:
             microphone and camera first, screen audio and screen next.
         dtls_server: the client would rather be the DTLS server, has AES-128-GCM for SRTP, and makes
             another connection where that comes to nothing.
+        restarts_ice: other ICE credentials with the same certificate are those of a restart. If
+            not, they are another connection's: a program that keeps its certificate in a file has
+            the same one when it starts again.
     """
 
     sdp: str
     tracks: Sequence[TrackDeclaration] = ()
     dtls_server: bool = False
+    restarts_ice: bool = True
 
 
 @dataclass(frozen=True, slots=True)

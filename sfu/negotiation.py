@@ -91,6 +91,7 @@ def plan_offer(
     transport: Transport | None,
     *,
     dtls_server: bool = False,
+    restarts_ice: bool = True,
 ) -> Plan:
     """Makes the plan.
 
@@ -101,13 +102,15 @@ def plan_offer(
         config: codecs and limits.
         transport: the present association.
         dtls_server: the client would rather be the DTLS server, and takes AES-128-GCM.
+        restarts_ice: other credentials with the same certificate restart ICE; if not, they are
+            those of another association.
 
     Raises:
         SdpError: a declaration does not fit the offer, or the association can't go on like this.
         ForbiddenError: a declared source is not granted, or there are too many.
         NoCommonCodecError: a declared line has no codec this server forwards.
     """
-    step = _transport_step(remote, transport)
+    step = _transport_step(remote, transport, restarts_ice=restarts_ice)
     lines = [_receiving_side(section, remote, config) for section in remote.sections]
     sources = _sources(lines, tracks, grant)
     if len(sources) > config.max_tracks_per_participant:
@@ -129,12 +132,16 @@ def plan_offer(
     return Plan(remote, planned, step, _role(remote, transport, step, dtls_server), table)
 
 
-def _transport_step(remote: RemoteDescription, transport: Transport | None) -> TransportStep:
+def _transport_step(
+    remote: RemoteDescription, transport: Transport | None, *, restarts_ice: bool
+) -> TransportStep:
     if remote.ice is None:
         return TransportStep.NONE if transport is None else TransportStep.CLOSE
     if transport is None or transport.fingerprints != remote.fingerprints:
         return TransportStep.CREATE
     same_ice = transport.remote == remote.ice
+    if not same_ice and not restarts_ice:
+        return TransportStep.CREATE
     if transport.final:
         # The client's DTLS association has no counterpart any more; only a new one helps. The
         # same certificate in another session is a new one.

@@ -125,6 +125,7 @@ class Participant:
                 config,
                 self.transport,
                 dtls_server=offer.dtls_server and self._dtls.works,
+                restarts_ice=offer.restarts_ice,
             )
             answer = self._carry_out(plan)
             answered = True

@@ -15,7 +15,7 @@ from sfu.codecs import formats_in_common
 from sfu.model import Role, Source, Track
 from sfu.plane import ConsumerSettings
 from sfu.reception import Reception
-from sfu.subscription import Publication, Subscription, SubscriptionState
+from sfu.subscription import LayerWish, Publication, Subscription, SubscriptionState
 
 if TYPE_CHECKING:
     from sfu.negotiation import Plan
@@ -152,15 +152,18 @@ class StandingReception(Reception):
         subscription.line, line.subscription = line, subscription
         subscription.consumer_id, subscription.settings = line.consumer_id, settings
         self._registry.subscriptions[line.consumer_id] = subscription
+        subscription.wish = line.wish or LayerWish()
+        self.fit(subscription)
 
     def _leave_line(
         self, subscription: Subscription, state: SubscriptionState, *, remove: bool = True
     ) -> None:
         """The consumer stays, without a source, for the next track on its line."""
-        line, consumer_id = subscription.line, subscription.consumer_id
+        line, consumer_id, wish = subscription.line, subscription.consumer_id, subscription.wish
         subscription.advance(state)
         if consumer_id is None or line is None:
             return
+        line.wish = wish
         self._registry.subscriptions.pop(consumer_id, None)
         if not remove:
             line.consumer_id = None

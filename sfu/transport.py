@@ -14,7 +14,7 @@ from sfu.plane import Ice
 
 if TYPE_CHECKING:
     from sfu.answer import SentTrack
-    from sfu.subscription import Subscription
+    from sfu.subscription import LayerWish, Subscription
 
 __all__ = ["ReceivingLine", "Transport", "TransportState", "new_ice"]
 
@@ -70,6 +70,7 @@ class ReceivingLine:
         sent: what was announced of the line for good, whatever track is on it; ``None`` where
             each subscription is announced by itself.
         consumer_id: of a line with ``sent``: its consumer, which goes from track to track.
+        wish: what the plane was told last of that consumer's layers; ``None``: nothing yet.
     """
 
     mid: str
@@ -78,6 +79,7 @@ class ReceivingLine:
     subscription: "Subscription | None" = None
     sent: "SentTrack | None" = None
     consumer_id: int | None = None
+    wish: "LayerWish | None" = None
 
 
 @dataclass(slots=True, eq=False)

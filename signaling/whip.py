@@ -301,7 +301,7 @@ class HttpSessions:
         except SdpError as error:
             raise HttpRefusal(400, ErrorCode.BAD_SDP, str(error)) from None
         tracks = declare(remote, request.protocol, identity.grant)
-        offer = Offer(text, tracks)
+        offer = Offer(text, tracks, restarts_ice=False)
         try:
             self._sfu.check_offer(offer, identity.grant)
         except ForbiddenError as error:

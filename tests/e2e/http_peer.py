@@ -36,8 +36,16 @@ END_S = 10.0
 
 
 @contextlib.asynccontextmanager
-async def ffmpeg_publishes(url: str, token: str, folder: Path) -> AsyncIterator[None]:
+async def ffmpeg_publishes(
+    url: str, token: str, folder: Path, *, crashes: bool = False
+) -> AsyncIterator[None]:
     """Publishes with FFmpeg; its end, with ``DELETE``, is the end of the block.
+
+    Args:
+        url: where.
+        token: of the participant.
+        folder: where its certificate is, or will be: it keeps one over several runs.
+        crashes: it ends without a word.
 
     Raises:
         AssertionError: FFmpeg could not publish, or did not end well.
@@ -58,6 +66,8 @@ async def ffmpeg_publishes(url: str, token: str, folder: Path) -> AsyncIterator[
             _, errors = await process.communicate()
             raise AssertionError(errors.decode(errors="replace")[-2000:])
         yield
+        if crashes:
+            return
         process.stdin.close()
         assert await asyncio.wait_for(process.wait(), END_S) == 0
     finally:
@@ -71,6 +81,9 @@ def _certificate(folder: Path) -> tuple[str, str]:
 
     FFmpeg with GnuTLS makes one on P-224, which no WebRTC implementation has to accept.
     """
+    paths = folder / "certificate.pem", folder / "key.pem"
+    if all(path.exists() for path in paths):
+        return str(paths[0]), str(paths[1])
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "whip")])
     now = dt.datetime.now(dt.UTC)
@@ -85,7 +98,6 @@ def _certificate(folder: Path) -> tuple[str, str]:
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    paths = folder / "certificate.pem", folder / "key.pem"
     paths[0].write_bytes(certificate.public_bytes(pem))
     paths[1].write_bytes(
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -70,6 +70,23 @@ async def test_ffmpeg_publishes_and_aiortc_watches(tmp_path: Path) -> None:
         assert all(data.get("participant_id") != "wall-1" for _, data in rm.notices)
 
 
+async def test_ffmpeg_that_starts_again_with_its_certificate_takes_its_tracks_over(
+    tmp_path: Path,
+) -> None:
+    async with scene() as call:
+        rm = await call.join("rm", sends="")
+        token = await call.token("customer", participant_id="camera-1")
+        url = f"{call.server.url}/whip/call"
+        async with ffmpeg_publishes(url, token, tmp_path, crashes=True):
+            await until(lambda: len(rm.received) == 2, "subscriptions")
+            await call.hears_and_sees(rm)
+        tracks, mark = set(rm.received), frames(rm, "video")
+        async with ffmpeg_publishes(url, token, tmp_path):
+            await until(lambda: frames(rm, "video") > mark + 25, "pictures at the RM")
+            assert set(rm.received) == tracks
+            assert left(call, "camera-1") == []
+
+
 async def test_ffmpeg_without_a_good_token_is_refused(tmp_path: Path) -> None:
     async with scene() as call:
         token = await call.token("customer", room="other", participant_id="camera-1")

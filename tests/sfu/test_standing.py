@@ -145,6 +145,45 @@ def test_a_viewer_on_a_new_connection_gets_everything_again(scene: Scene) -> Non
     assert len(scene.engine.consumers) == 2
 
 
+def test_a_viewer_that_keeps_its_certificate_has_a_new_connection_all_the_same(
+    scene: Scene,
+) -> None:
+    scene.call(scene.join("r", Role.RM))
+    viewer, _ = watch(scene, 2, 2)
+    before = scene.transport_of(viewer)
+    client = Client()
+    client.ufrag = "other"
+    viewer.negotiate(Offer(client.receive(1, 1).sdp, restarts_ice=False))
+    assert scene.transport_of(viewer) != before
+    assert carried(viewer) == {"0": "r/microphone", "1": "r/camera"}
+    assert before not in scene.engine.transports
+    assert len(scene.engine.consumers) == 2
+
+
+def test_lines_follow_roles_and_the_room_from_track_to_track(scene: Scene) -> None:
+    def priorities() -> list[int]:
+        wishes = [item.layers for item in scene.engine.consumers.values()]
+        return [0 if wish is None else wish["priority"] for wish in wishes]
+
+    expert = scene.join("e", Role.EXPERT)
+    scene.call(expert, "video")
+    watch(scene, 0, 1)
+    assert priorities() == [1]
+    expert.leave("left")
+    rm = scene.join("r", Role.RM)
+    scene.call(rm, "video")
+    assert priorities() == [0]
+    scene.room.put_screen_first(True)
+    assert priorities() == [1]
+    rm.leave("left")
+    scene.room.put_screen_first(False)
+    scene.call(scene.join("e", Role.EXPERT), "video")
+    assert priorities() == [1]
+    scene.engine.take()
+    scene.room.put_screen_first(False)
+    assert scene.engine.names() == []
+
+
 def test_sound_and_picture_of_a_pair_of_lines_are_played_in_step(scene: Scene) -> None:
     _, sdp = watch(scene, 2, 2)
     streams = re.findall(r"a=msid:(\S+) (\S+)\r\n", sdp)
