@@ -10,6 +10,7 @@ what fills gaps. A track that was closed before stays as it is: what its ``.part
 declared missing, and nothing is added to it behind the back of who sealed the recording.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -18,10 +19,11 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, BinaryIO, Final
 
-from recorder.digests import Digester
+from recorder.canonical import canonical
+from recorder.digests import Digester, digests_of
 from recorder.durable import sync_directory
 from recorder.envelope import LAST, MAX_FRAME, TAG, Header
-from recorder.errors import LogBusyError, RecorderError
+from recorder.errors import CanonicalError, LogBusyError, RecorderError
 from recorder.log import Event, EventLog, read_events
 from recorder.session_file import read_session
 
@@ -44,6 +46,7 @@ _TIME: Final = Struct("<II")
 _AT_MOST_LOST_US: Final = 1_000_000
 """Packets are handed to the operating system within so long of their arrival."""
 _COPIED: Final = 1 << 20
+_WHO: Final = ("participant", "role", "kind", "source", "codec", "ssrc")
 
 
 @dataclass(slots=True)
@@ -72,6 +75,7 @@ class _Known:
     files: set[str] = field(default_factory=set)
     last_us: int = 0
     opened: bool = False
+    about: object = None
 
 
 @dataclass(slots=True)
@@ -177,6 +181,7 @@ def recover_session(place: Path) -> Recovered | None:
         for name, track in known.items():
             if track.opened and not track.is_closed:
                 found.tracks += 1
+                _describe(log, tracks / name / "track.json", track)
                 _close(log, name, track, stopped_us)
         if not (found.closed or found.cut_bytes or found.removed or found.tracks):
             return None
@@ -199,6 +204,8 @@ def _note(known: dict[str, _Known], event: Event) -> None:
         case "track.opened":
             track.opened, track.is_closed = True, False
             track.last_us = max(track.last_us, event.at_us)
+        case "track.described":
+            track.about = event.payload.get("about", track.about)
         case "track.closed":
             track.is_closed = True
         case "segment.closed":
@@ -296,6 +303,21 @@ def _give_name(part: Path, path: Path) -> Path:
     else:
         part.unlink()
     return path
+
+
+def _describe(log: EventLog, path: Path, track: _Known) -> None:
+    """Says what ``track.json`` says, where the log could not yet."""
+    try:
+        data = path.read_bytes()
+        told = json.loads(data)
+        is_ours = isinstance(told, dict) and canonical(told) == data
+    except (FileNotFoundError, CanonicalError, ValueError, RecursionError):
+        return
+    about = digests_of(data).to_json()
+    if is_ours and about != track.about:
+        who = {key: told[key] for key in _WHO if key in told}
+        payload = {**who, "track": path.parent.name, "about": about, "recovered": True}
+        log.append("track.described", payload, at=track.last_us)
 
 
 def _close(log: EventLog, name: str, track: _Known, stopped_us: int | None) -> None:

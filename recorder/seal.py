@@ -99,6 +99,7 @@ class _Track:
     name: str
     about: dict[str, Any]
     segments: list[Event] = field(default_factory=list)
+    described: Digests | None = None
 
 
 @dataclass(slots=True)
@@ -291,6 +292,7 @@ def _read_case(place: Path, unsettled: int) -> _Case:
     count, head = 0, session.digests
     tracks: dict[str, _Track] = {}
     documents: dict[str, Digests] = {}
+    described: dict[str, Digests] = {}
     findings, consents = FindingBook(), ConsentBook()
 
     def note(event: Event) -> None:
@@ -301,6 +303,8 @@ def _read_case(place: Path, unsettled: int) -> _Case:
         if event.type == "segment.closed" or _has_upload(event):
             name = event.payload["track"]
             tracks.setdefault(name, _Track(name, {})).segments.append(event)
+        elif event.type == "track.described" and "about" in event.payload:
+            described[event.payload["track"]] = Digests.from_json(event.payload["about"])
         elif event.type in _LOGGED:
             told = event.payload
             documents[told["file"]] = Digests(told["sha256"], told["sm3"])
@@ -310,6 +314,7 @@ def _read_case(place: Path, unsettled: int) -> _Case:
         track = tracks.setdefault(name, _Track(name, {}))
         folder = place / "tracks" / name
         track.about = _about_track(folder / "track.json")
+        track.described = described.get(name)
         open_files = sorted(folder.glob("*.part"))
         if open_files:
             raise SealError(
@@ -452,8 +457,12 @@ class _Sealing:
             lines.append(line + b"\n")
         self._add(f"chunks/{track.name}.jsonl", b"".join(lines))
         about = place / "track.json"
-        if about.exists():
-            self._add(f"media/{track.name}/track.json", about.read_bytes())
+        if about.exists() or track.described is not None:
+            path = f"media/{track.name}/track.json"
+            with _opened(about) as file:
+                self._note(entry := self._writer.add(path, blocks_of(file)))
+            if track.described not in {None, entry.digests}:
+                raise _not_logged(about)
         return {
             "track": track.name,
             "participant": track.about.get("participant", "unknown"),
@@ -472,7 +481,7 @@ class _Sealing:
             entry = self._writer.add(path, self._watched(file))
             self._note(entry)
         if entry.digests != expected or entry.bytes != event.payload["bytes"]:
-            raise SealError("{path} is not the file the event log tells of", path=source)
+            raise _not_logged(source)
 
     def _watched(self, file: BinaryIO) -> Iterator[bytes]:
         for block in blocks_of(file):
@@ -510,7 +519,7 @@ class _Sealing:
                 entry = self._writer.add(name, blocks_of(file))
             self._note(entry)
             if expected is not None and entry.digests != expected:
-                raise SealError("{path} is not the file the event log tells of", path=source)
+                raise _not_logged(source)
         return there
 
     def _add(self, path: str, data: bytes) -> None:
@@ -518,6 +527,10 @@ class _Sealing:
 
     def _note(self, entry: Any) -> None:
         self._files.append({"path": entry.path, "bytes": entry.bytes, **entry.digests.to_json()})
+
+
+def _not_logged(path: Path) -> SealError:
+    return SealError("{path} is not the file the event log tells of", path=path)
 
 
 def _opened(path: Path) -> BinaryIO:

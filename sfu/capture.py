@@ -80,6 +80,9 @@ class CaptureTarget(Protocol):
     def open_track(self, track: CapturedTrack) -> CaptureFiles | None:
         """Where a track is to be written; ``None``: it is not recorded."""
 
+    def track_changed(self, track: CapturedTrack) -> None:
+        """Another producer brings a track that was opened, and it is described otherwise."""
+
     def on_event(self, track_id: str, event: "Event") -> None:
         """Takes one of the ``Event.Capture…`` of a track."""
 
@@ -95,6 +98,7 @@ class RoomCapture:
         self._registry = registry
         self._target = target
         self._captures: dict[str, int] = {}
+        self._described: dict[str, CapturedTrack] = {}
         self._open: dict[int, str] = {}
         self._paused = False
         self._stopped = False
@@ -110,10 +114,14 @@ class RoomCapture:
             return
         track_id = publication.track.track_id
         capture = self._captures.get(track_id)
+        described = _described(publication)
         if capture is None:
-            capture = self._announce(publication)
+            capture = self._announce(described)
+        elif described != self._described[track_id]:
+            self._target.track_changed(described)
         if capture is None:
             return
+        self._described[track_id] = described
         self._port.set_capture(publication.producer_id, capture)
         if self._paused:
             self._port.pause_capture(publication.producer_id, True)
@@ -121,6 +129,7 @@ class RoomCapture:
     def end(self, track_id: str) -> None:
         """A track is no longer published."""
         capture = self._captures.pop(track_id, None)
+        self._described.pop(track_id, None)
         if capture is not None:
             self._port.close_capture(capture)
 
@@ -166,14 +175,14 @@ class RoomCapture:
             self._registry.captures.pop(capture, None)
             self._finish_if_done()
 
-    def _announce(self, publication: "Publication") -> int | None:
-        files = self._target.open_track(_described(publication))
+    def _announce(self, described: CapturedTrack) -> int | None:
+        files = self._target.open_track(described)
         if files is None:
             return None
         capture = self._registry.new_id()
         self._port.open_capture(capture, files)
-        self._captures[publication.track.track_id] = capture
-        self._open[capture] = publication.track.track_id
+        self._captures[described.track.track_id] = capture
+        self._open[capture] = described.track.track_id
         self._registry.captures[capture] = self
         return capture
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from recorder.canonical import canonical
 from recorder.config import RecordedRooms, RecordingConfig
+from recorder.digests import digests_of
 from recorder.durable import sync_directory
 from recorder.envelope import EnvelopeError, MasterKeys
 from recorder.errors import LogStalledError, RecorderError
@@ -95,7 +96,8 @@ class SessionRecording:
         """
         about = _about(track)
         folder = self.place / "tracks" / track.track.track_id
-        self._unmade[folder] = canonical(about)
+        written = self._unmade[folder] = canonical(about)
+        self.note("track.described", _who(about) | {"about": digests_of(written).to_json()})
         self._writer.wake(self.log)
         clock = {"wall_us": str(self._wall_us), "session": self.log.session.session}
         return CaptureFiles(
@@ -106,6 +108,10 @@ class SessionRecording:
             zero_ns=self.zero_ns,
             wall_us=self._wall_us,
         )
+
+    def track_changed(self, track: CapturedTrack) -> None:
+        """Who brings a track again, after ``track.json`` was written, stands in the log."""
+        self.note("track.described", _who(_about(track)))
 
     def on_event(self, track_id: str, event: Any) -> None:
         """Enters what the plane tells of a track into the log."""
@@ -423,6 +429,12 @@ def _make_track(folder: Path, about: bytes) -> None:
         os.fsync(file.fileno())
     new.replace(folder / "track.json")
     sync_directory(folder)
+
+
+def _who(about: dict[str, Any]) -> dict[str, Any]:
+    """What the log says of a track: all but the name of who speaks."""
+    names = ("track", "participant", "role", "kind", "source", "codec", "ssrc")
+    return {name: about[name] for name in names}
 
 
 def _about(track: CapturedTrack) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _STEPS = {
     "timeline": ("时间线：媒体与已声明的缺口合起来完整", "Media and declared gaps cover the time"),
     "attempts": ("补录：被取代的记录都在", "Attempts: superseded ones are there"),
     "documents": ("流程、规则、授权与检查结果", "Flow, policy, consents, checks"),
+    "tracks": ("音视频轨道来自何人", "Who sent the tracks"),
     "log": ("透明日志：已登记且只增不改", "Transparency log: entered, and it only grew"),
     "head": ("与他处保存的日志头比较", "Compared with a log head kept elsewhere"),
 }

@@ -53,6 +53,10 @@ CODES = {
         "媒体文件中的数据包与事件所述的包数或时间不符",
         "packets of a media file are not as many, or not of the time, as the log says",
     ),
+    "track": (
+        "轨道来自何人：文件与事件日志不符",
+        "who sent a track: its file, the manifest and the event log disagree",
+    ),
     "recording": ("录制未正常开始或结束", "the recording was not started or not stopped"),
     "hole": ("存在未声明的缺口", "something is missing and was not declared"),
     "gaps": ("缺口清单与事件日志不符", "the list of gaps is not that of the event log"),

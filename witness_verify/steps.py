@@ -22,7 +22,7 @@ from witness_verify.story import MAX_LINE, Story
 __all__ = ["STEPS", "Result", "Step", "verify"]
 
 STEPS = ("structure", "signatures", "timestamp", "events", "media", "client", "timeline",
-         "attempts", "documents", "log", "head")  # fmt: skip
+         "attempts", "documents", "tracks", "log", "head")  # fmt: skip
 _MAX_MANIFEST, _MAX_SMALL, _MAX_GAPS = 8 << 20, 1 << 16, 64 << 20
 _CLOCKS, _SEALING = timedelta(minutes=5), timedelta(days=1)
 _NOT_KNOWN = {"signer_unknown", "timestamp_unknown", "head_unproven"}
@@ -30,6 +30,7 @@ _ALGORITHMS = {"Ed25519": ED25519, "SM2-SM3": SM2_SM3}
 _DOCUMENTS = ("checks.jsonl", "consents.json", "flow.json", "policy.json", "transcript.jsonl")
 _PROOF = {"format", "leaf", "index", "inclusion", "head", "anchor", "consistency"}
 _OWN = {"segment.closed": ("segment", "packets"), "chunk.backfilled": ("chunk", "frames", "ssrc")}
+_OF_TRACK = ("participant", "role", "kind", "codec")
 _MAX_TOLD = 20
 _THERE = {"arrived", "uploaded"}
 _ENCRYPTED = (b"WITNESS\x01", b"WITNESS\x02")
@@ -340,6 +341,24 @@ class _Check:
             same = present and values.digests(present) == _digests_of(told)
             _expect(same, "files", "consents.json")
         return "pass" if there else "absent", ", ".join(there)
+
+    def tracks(self) -> tuple[str, str]:
+        """Who sent them: as the log said when they were opened."""
+        tracks, count = values.items(self._manifest, "tracks"), 0
+        for told in tracks:
+            name = values.text(told, "track")
+            if name in self._story.described:
+                about, who = self._story.described[name]
+                file = f"media/{name}/track.json"
+                present = self._files.get(file)
+                _expect(present and values.digests(present) == about, "track", name)
+                own = values.parse(self._box.read(file, _MAX_MANIFEST), file)
+                _expect(all(own.get(key) == said for key, said in who.items()), "track", name)
+                same = all(told.get(key) == own.get(key, "unknown") for key in _OF_TRACK)
+                _expect(same, "track", name)
+                count += 1
+        outcome = "pass" if count == len(tracks) else "absent"
+        return outcome, f"{count} of {len(tracks)} described in the log"
 
     def log(self) -> tuple[str, str]:
         """It stands in the transparency log, which only ever grew."""

@@ -21,6 +21,7 @@ PART_ABSENT = 1_000
 _OF_DEVICES = {"device.key", "digest.batch", "chunk.verified", "chunk.backfilled", "gap.declared"}
 _OF_TRACKS = {"track.closed", "segment.closed", "gap.declared", "chunk.backfilled",
               "chunk.verified"}  # fmt: skip
+_WHO = ("participant", "role", "kind", "source", "codec", "ssrc")
 _OF_CONSENTS = ("consent", "participant", "permission", "how", "text_sha256", "given_at")
 _FIELDS = {"actor", "at_us", "digest", "payload", "prev", "seq", "ts_server", "type"}
 
@@ -113,6 +114,7 @@ class Story:
         self.lost: list[Range] = []
         self.attempts: dict[str, int] = {}
         self.documents: dict[str, tuple[str, str]] = {}
+        self.described: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {}
         self.superseded = self._gaps = 0
         self.asked: dict[str, Any] = {}
         self.consents: dict[str, dict[str, Any]] = {}
@@ -142,6 +144,7 @@ class Story:
                 self._outage(event)
                 self._take(values.text(event, "type"), event)
                 self._consent(event)
+                self._describe(event)
             except Failure as failure:
                 raise Failure(failure.code, f"{where}: {failure.detail}") from None
         self.devices.check_chains()
@@ -214,6 +217,14 @@ class Story:
         elif name in self.consents and self.consents[name]["withdrawn_at"] is None:
             at = values.text(payload, "withdrawn_at")
             self.consents[name].update({"withdrawn_at": at, "withdrawn_by": actor})
+
+    def _describe(self, event: dict[str, Any]) -> None:
+        """Who sends a track, and the digests of its file."""
+        payload = event["payload"]
+        if event["type"] == "track.described" and "about" in payload:
+            who = {key: payload[key] for key in _WHO if key in payload}
+            about = values.digests(values.mapping(payload, "about"))
+            self.described[values.text(payload, "track")] = about, who
 
     def _attempt(self, kind: str, payload: dict[str, Any]) -> None:
         node, number = values.text(payload, "node"), values.number(payload, "attempt")

@@ -81,6 +81,7 @@ class Shape:
     attempts: int = 2
     documents: bool = False
     uploads: int = 0
+    described: bool = True
 
 
 WHOLE = Shape()
@@ -101,6 +102,9 @@ def record(root: Path, name: str, shape: Shape = WHOLE, seed: int = 1) -> Path:
             folder.mkdir(parents=True)
             about = {"participant": "p-7f", "role": "customer", "kind": "audio", "codec": "opus"}
             (folder / "track.json").write_bytes(canonical(about))
+            if shape.described:
+                digests = digests_of(canonical(about)).to_json()
+                log.append("track.described", {"track": track, **about, "about": digests}, at=0)
             log.append("track.opened", {"track": track}, at=0)
         for number in range(1, shape.attempts + 1):
             payload = {"node": "risk", "attempt": number, "supersedes": number - 1 or None}

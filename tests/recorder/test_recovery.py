@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.canonical import canonical
 from recorder.digests import digests_of
 from recorder.log import Event, EventLog, read_events
 from recorder.recovery import recover_all, recover_session
@@ -217,6 +218,29 @@ def test_files_of_others_are_not_touched(tmp_path: Path, name: str) -> None:
     assert found is not None
     assert found.closed == ["t1/000001.pcapng"]
     assert (place / "tracks/t1" / name).read_bytes() == HEADER
+
+
+def test_who_sent_a_track_is_told_where_a_crash_kept_the_log_from_it(tmp_path: Path) -> None:
+    about = canonical({"track": "t1", "participant": "p1", "ssrc": 7, "formats": [], "name": "An"})
+    first = ("000001.pcapng.part", HEADER + packet(7))
+    place = session(tmp_path, first, ("track.json", about))
+    assert recover_session(place) is not None
+    (told,) = events(place, "track.described")
+    digests = digests_of(about).to_json()
+    who = {"track": "t1", "participant": "p1", "ssrc": 7}
+    assert told.payload == {**who, "about": digests, "recovered": True}
+    (place / "tracks/t1/000002.pcapng").write_bytes(HEADER + packet(9))
+    with EventLog.open(place) as log:
+        log.append("track.opened", {"track": "t1"}, at=8)
+    assert recover_session(place) is not None
+    assert len(events(place, "track.described")) == 1
+
+
+@pytest.mark.parametrize("about", [b'{"a": 1}', b"[]", b"{", b'{"a":1.5}', b"{}{}"])
+def test_a_description_that_is_not_the_recorders_is_not_told(tmp_path: Path, about: bytes) -> None:
+    place = session(tmp_path, ("000001.pcapng.part", HEADER + packet(7)), ("track.json", about))
+    assert recover_session(place) is not None
+    assert events(place, "track.described") == []
 
 
 def test_a_packet_of_an_impossible_time_counts_and_has_none(tmp_path: Path) -> None:

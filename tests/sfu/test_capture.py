@@ -1,5 +1,6 @@
 """A room's recording: tracks that come, go, come back, and a recording that ends."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.sfu.conftest import Scene
 class Target:
     def __init__(self) -> None:
         self.tracks: list[CapturedTrack] = []
+        self.changed: list[CapturedTrack] = []
         self.events: list[tuple[str, Any]] = []
         self.ended = 0
         self.refuse: set[str] = set()
@@ -23,6 +25,9 @@ class Target:
         if track.track.kind.value in self.refuse:
             return None
         return CaptureFiles(Path("/r") / track.track.track_id, track.track.track_id, "", "{}", 5, 7)
+
+    def track_changed(self, track: CapturedTrack) -> None:
+        self.changed.append(track)
 
     def on_event(self, track_id: str, event: Any) -> None:
         self.events.append((track_id, event))
@@ -46,6 +51,24 @@ def test_tracks_that_are_there_and_tracks_that_come_are_recorded(scene: Scene) -
     assert audio.role == "customer"
     assert capture_commands(scene) == ["open_capture", "set_capture"] * 4
     assert all(item.capture is not None for item in scene.engine.producers.values())
+
+
+def test_a_track_that_another_producer_brings_is_told_of_where_it_is_described_otherwise(
+    scene: Scene,
+) -> None:
+    target = Target()
+    scene.call(scene.join("a"))
+    scene.room.start_capture(target)
+    capture = scene.room.capture
+    assert capture is not None
+    publication = next(iter(scene.room.publications.values()))
+    capture.bring(publication)
+    assert target.changed == []
+    publication.settings = replace(publication.settings, ssrcs=(77,))
+    capture.bring(publication)
+    capture.bring(publication)
+    assert [item.ssrc for item in target.changed] == [77]
+    assert len(target.tracks) == len(scene.engine.captures) == 2
 
 
 def test_events_reach_the_recording_by_track_until_it_is_closed(scene: Scene) -> None:

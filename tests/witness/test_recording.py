@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from recorder.digests import digests_of
 from recorder.log import EventLog, read_events
 from recorder.log_writer import LogWriter, SessionLog
 from recorder.session_file import write_session
@@ -12,9 +13,9 @@ from sfu.model import Kind, Source, Track
 from witness.recording import SessionRecording
 
 
-def track(name: str) -> CapturedTrack:
+def track(name: str, ssrc: int | None = None) -> CapturedTrack:
     track = Track("t_1", "p_1", Kind.AUDIO, Source.MICROPHONE)
-    return CapturedTrack(track, "customer", name, (), (), None)
+    return CapturedTrack(track, "customer", name, (), (), ssrc)
 
 
 def test_a_track_whose_directory_can_not_be_made_at_first_gets_it_later(tmp_path: Path) -> None:
@@ -42,6 +43,31 @@ def test_a_track_whose_directory_can_not_be_made_at_first_gets_it_later(tmp_path
         assert json.loads(about.read_bytes())["name"] == "Bo"
         assert [path.name for path in files.directory.iterdir()] == ["track.json"]
         assert writer.close()
+
+
+def test_who_sends_a_track_stands_in_the_log_before_its_first_packet(tmp_path: Path) -> None:
+    session = write_session(tmp_path, session="s1", room="r", started_ns=1)
+    place = tmp_path / session.session
+    writer = LogWriter()
+    with EventLog.open(place) as log:
+        recording = SessionRecording(place, SessionLog(place, log, writer), writer, lambda: None)
+        recording.open_track(track("An", ssrc=7))
+        # Another producer brings it: the page was loaded again.
+        recording.track_changed(track("An", ssrc=8))
+        assert writer.close()
+    first, second = (one.payload for one in read_events(place, session))
+    written = digests_of((place / "tracks/t_1/track.json").read_bytes())
+    assert first.pop("about") == written.to_json()
+    assert first == {
+        "track": "t_1",
+        "participant": "p_1",
+        "role": "customer",
+        "kind": "audio",
+        "source": "microphone",
+        "codec": None,
+        "ssrc": 7,
+    }
+    assert second == {**first, "ssrc": 8}
 
 
 def test_a_gap_between_packets_of_one_instant_can_be_filled(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import witness_verify
 
 SOURCES = sorted(Path(witness_verify.__file__).parent.glob("*.py"))
 PAGE = Path(__file__).parents[2] / "docs/evidence.md"
-MOST = 1_800
+MOST = 1_830
 SILENT = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
     tokenize.ENDMARKER,
