@@ -208,7 +208,7 @@ impl Shared {
             counters: EngineCounters::default(),
             lost_before: [0; 2],
             events: EventQueue::default(),
-            timers: Timers::default(),
+            timers: Timers::new(now),
             random,
             scratch: Scratch::new(),
             addresses: FastMap::with_hasher(hash),

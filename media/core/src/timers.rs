@@ -18,7 +18,8 @@ const WORDS: usize = SLOTS as usize / 64;
 /// recognises it by comparing with its own [`Deadline`].
 #[derive(Debug)]
 pub(crate) struct Timers<T> {
-    epoch: Option<Instant>,
+    /// When the first stretch begins.
+    epoch: Instant,
     /// The stretch whose entries are in `near`.
     present: u64,
     /// Entries of the present stretch and of earlier ones, the last first.
@@ -33,10 +34,11 @@ pub(crate) struct Timers<T> {
     next: Option<Instant>,
 }
 
-impl<T: Ord> Default for Timers<T> {
-    fn default() -> Self {
+impl<T: Ord + Copy> Timers<T> {
+    /// Begins at `epoch`: what is due before that counts into the first stretch, however much it is.
+    pub(crate) fn new(epoch: Instant) -> Timers<T> {
         Timers {
-            epoch: None,
+            epoch,
             present: 0,
             near: Vec::new(),
             slots: (0..SLOTS).map(|_| Vec::new()).collect(),
@@ -45,9 +47,7 @@ impl<T: Ord> Default for Timers<T> {
             next: None,
         }
     }
-}
 
-impl<T: Ord + Copy> Timers<T> {
     /// The earliest entry, which may be a leftover.
     #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
@@ -94,9 +94,8 @@ impl<T: Ord + Copy> Timers<T> {
         }
     }
 
-    fn stretch(&mut self, at: Instant) -> u64 {
-        let epoch = *self.epoch.get_or_insert(at);
-        let elapsed = at.saturating_duration_since(epoch);
+    fn stretch(&self, at: Instant) -> u64 {
+        let elapsed = at.saturating_duration_since(self.epoch);
         u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) >> SLOT_BITS
     }
 
@@ -193,7 +192,7 @@ mod tests {
     fn rescheduling_earlier_leaves_one_entry_that_counts() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut timers = Timers::default();
+        let mut timers = Timers::new(start);
         let mut deadline = Deadline::default();
         timers.schedule(&mut deadline, at(50), 'a');
         timers.schedule(&mut deadline, at(80), 'a');
@@ -209,11 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn entries_before_the_first_that_was_scheduled_wait_in_the_wheel() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start);
+        for step in (1..=300_u32).rev() {
+            let at = start + Duration::from_millis(100 * u64::from(step));
+            timers.schedule(&mut Deadline::default(), at, step);
+        }
+        assert!(timers.near.is_empty());
+        let due = std::iter::from_fn(|| timers.pop_due(start + Duration::from_secs(60)));
+        assert!(due.map(|(_, step)| step).eq(1..=300));
+    }
+
+    #[test]
     fn entries_come_in_the_order_of_a_heap() {
         for seed in 0..40 {
             let mut rng = Rng::new(seed);
             let mut now = Instant::now() + Duration::from_secs(10);
-            let mut timers = Timers::default();
+            let mut timers = Timers::new(now);
             let mut heap = BinaryHeap::new();
             // From all in one stretch to most behind the wheel.
             let span_us = [300, 5_000, 200_000, 300_000, 3_000_000][seed as usize % 5];

@@ -8,6 +8,9 @@
 //! ```sh
 //! COST_ROOMS=300 cargo test --release -p witness-media-swarm cost -- --ignored --nocapture
 //! ```
+//!
+//! `COST_ROUNDS` and `COST_WARM` are half seconds of virtual time, measured and before. How to count
+//! the memory a packet needs, which no other process changes: `docs/performance.md`.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,10 +23,10 @@ use media_core::api::{
 };
 use media_core::ext::ExtensionMap;
 use media_core::{Certificate, DropReason, Output, Plane, PlaneConfig, Remote};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::association::{Association, AssociationConfig};
 use crate::participant::Participant;
+use crate::raw::thread_cpu;
 use crate::stream::{StreamConfig, Traffic};
 
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
@@ -37,7 +40,7 @@ const TURN: Duration = Duration::from_micros(200);
 const TIMERS_GATHER: Duration = Duration::from_millis(2);
 
 /// Rounds of half a second, until everything participants are remembered by is full.
-const WARM_ROUNDS: u32 = 14;
+const WARM_ROUNDS: f64 = 14.0;
 
 /// Datagrams the plane sent, each behind its destination and length.
 #[derive(Default)]
@@ -84,11 +87,6 @@ fn vp8() -> Vec<CodecParameters> {
         clock_rate_hz: 90_000,
         variant: String::new(),
     }]
-}
-
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 impl Scene {
@@ -205,9 +203,9 @@ impl Scene {
     /// Does what is due and goes on to the next turn.
     fn turn(&mut self, traffic: Option<&Traffic>) {
         self.poll_participants(traffic);
-        let before = cpu_time();
+        let before = thread_cpu();
         self.feed_plane();
-        self.worked += cpu_time() - before;
+        self.worked += thread_cpu() - before;
         self.arriving.clear();
         while let Some(event) = self.plane.poll_event() {
             assert!(!matches!(event, media_core::api::Event::CommandFailed { .. }), "{event:?}");
@@ -244,7 +242,8 @@ impl Scene {
         }
     }
 
-    /// As the media thread does it.
+    /// As the media thread does it. The name is what `callgrind` counts by.
+    #[inline(never)]
     fn feed_plane(&mut self) {
         for start in (0..self.arriving.len()).step_by(Plane::GROUP) {
             let ahead = self.arriving[start..].iter();
@@ -299,6 +298,8 @@ fn cost_of_a_packet() {
     let number = |name: &str, default: f64| {
         env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
+    // As the server does.
+    media_heap::ask_for_huge_pages();
     let rooms = number("COST_ROOMS", 300.0) as u32;
     let mut scene = Scene::new(rooms);
     while !scene.participants.iter().all(Participant::is_connected) {
@@ -312,7 +313,9 @@ fn cost_of_a_packet() {
     };
     let expected = RATE / 2.0;
     scene.spread(traffic.interval().unwrap());
-    scene.run(0.5 * f64::from(WARM_ROUNDS), Some(&traffic));
+    scene.run(0.5 * number("COST_WARM", WARM_ROUNDS), Some(&traffic));
+    // Whoever counts instructions begins here.
+    eprintln!("warm");
     let mut costs = Vec::new();
     for _ in 0..number("COST_ROUNDS", 15.0) as u32 {
         (scene.received, scene.worked) = (0, Duration::ZERO);

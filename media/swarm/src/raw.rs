@@ -78,7 +78,7 @@ fn measure(packets: u32, packet_bytes: usize, mut send: impl FnMut(u32, &[u8])) 
 }
 
 /// CPU time of the calling thread, user and kernel.
-fn thread_cpu() -> Duration {
+pub(crate) fn thread_cpu() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one `timespec` to the pointer, which is valid for the call.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
