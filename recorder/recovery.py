@@ -25,6 +25,7 @@ from recorder.durable import sync_directory
 from recorder.envelope import LAST, MAX_FRAME, TAG, Header
 from recorder.errors import CanonicalError, LogBusyError, RecorderError
 from recorder.log import Event, EventLog, read_events
+from recorder.session import RecordingSession, State
 from recorder.session_file import read_session
 
 __all__ = ["Damaged", "Recovered", "recover_all", "recover_session"]
@@ -58,6 +59,7 @@ class Recovered:
         cut_bytes: torn ends that were cut off.
         removed: files without a packet.
         tracks: that were open.
+        was_running: nobody had stopped the recording.
     """
 
     session: str
@@ -65,6 +67,7 @@ class Recovered:
     cut_bytes: int = 0
     removed: int = 0
     tracks: int = 0
+    was_running: bool = False
 
 
 @dataclass(slots=True)
@@ -164,10 +167,12 @@ def recover_session(place: Path) -> Recovered | None:
     known: dict[str, _Known] = {}
     with EventLog.open(place) as log:
         stopped_us: int | None = None
+        recording = RecordingSession()
         for event in read_events(place, session):
             if event.type == "recording.stopped":
                 stopped_us = event.at_us
             _note(known, event)
+            recording.apply(event)
         found = Recovered(session.session)
         tracks = place / "tracks"
         folders = (
@@ -183,7 +188,12 @@ def recover_session(place: Path) -> Recovered | None:
                 found.tracks += 1
                 _describe(log, tracks / name / "track.json", track)
                 _close(log, name, track, stopped_us)
-        if not (found.closed or found.cut_bytes or found.removed or found.tracks):
+        # Nobody may have been there: without word of it the time until it goes on would be a whole
+        # recording of nothing, and one that nobody goes on with could not be sealed.
+        found.was_running = recording.state in {State.RECORDING, State.PAUSED}
+        if not (
+            found.closed or found.cut_bytes or found.removed or found.tracks or found.was_running
+        ):
             return None
         payload = {
             "tracks": found.tracks,

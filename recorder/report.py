@@ -46,6 +46,10 @@ def render_report(
             "第三方时间戳 / Third party's time-stamp",
             "有 / yes" if manifest["timestamp"] else "无 / no",
         ),
+        (
+            "总完整度，含服务中断 / Complete in all, outages included",
+            _percent(timeline.totals().there),
+        ),
         *((f"材料 / Document: {name}", there) for name, there in manifest["documents"].items()),
     ]
     tracks = [
@@ -67,7 +71,7 @@ def render_report(
         for gap in track.gaps
     ]
     gaps += [("*", _clock(start), _clock(end), "paused", "") for start, end in timeline.pauses]
-    gaps += [("*", _clock(start), _clock(end), "crash", "") for start, end in timeline.outages]
+    gaps += [("*", _clock(start), _clock(end), _OUTAGE, "") for start, end in timeline.outages]
     attempts = [
         (
             attempt.node,
@@ -123,6 +127,7 @@ def render_report(
     )
 
 
+_OUTAGE: Final = "crash: 服务器中断 / server outage"
 _CONSENT_HEAD: Final = [
     "参与者 / Participant", "授权 / Permission", "方式 / How", "给予 / Given", "撤回 / Withdrawn",
 ]  # fmt: skip
@@ -162,7 +167,12 @@ def _share(timeline: Timeline, name: str) -> str:
     track = timeline.tracks[name]
     expected = sum(end - start for start, end in track.expected)
     captured = sum(end - start for start, end in [*track.captured, *track.filled])
-    return "unknown" if expected == 0 else f"{100 * captured / expected:.2f} %"
+    return _percent(captured / expected if expected else None)
+
+
+def _percent(share: float | None) -> str:
+    """Rounded down: what is not complete never reads as 100 %."""
+    return "未知 / unknown" if share is None else f"{int(share * 10_000) / 100:.2f} %"
 
 
 def _filled(gap: Gap) -> str:

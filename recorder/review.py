@@ -11,7 +11,7 @@ from recorder.backfill.ledger import Ledger
 from recorder.errors import FlowError, RecorderError
 from recorder.findings import FindingBook
 from recorder.flow import read_flow
-from recorder.intervals import Range, intersect, length, normalised, subtract
+from recorder.intervals import Range, intersect, length, normalised
 from recorder.log import Event, read_events
 from recorder.playback.opening import read_transcript
 from recorder.session_file import SessionFile, read_session, rfc3339
@@ -154,8 +154,8 @@ def state_of_recording(place: Path) -> dict[str, Any]:
     """How complete a session is so far, and what went wrong, from its log alone.
 
     Returns:
-        ``completeness``: shares of tracks' time (``captured``) and of frames that were sent
-        (``audio``, ``video``), ``None``: unknown; ``alerts``.
+        ``completeness``: shares of tracks' time, outages included (``captured``), and of frames
+        that were sent (``audio``, ``video``), ``None``: unknown; ``alerts``.
 
     Raises:
         RecorderError: the log is not what was written.
@@ -167,10 +167,7 @@ def state_of_recording(place: Path) -> dict[str, Any]:
         return {"completeness": dict.fromkeys(("captured", "audio", "video")), "alerts": []}
     timeline = derive_timeline(facts.watch(read_events(place, session)))
     counts = facts.ledger.completeness()
-    tracks = timeline.tracks.values()
-    expected = sum(length(subtract(track.expected, timeline.pauses)) for track in tracks)
-    missing = sum(length(subtract(track.missing, timeline.pauses)) for track in tracks)
-    share = 1 - missing / expected if expected else None
+    share = timeline.totals().there
     shares = {"captured": share, "audio": counts["audio"].ratio, "video": counts["video"].ratio}
     return {"completeness": shares, "alerts": facts.alerts}
 

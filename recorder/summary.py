@@ -7,7 +7,7 @@ from typing import Any
 
 from recorder.backfill.ledger import Ledger
 from recorder.errors import RecorderError
-from recorder.intervals import length, subtract
+from recorder.intervals import length
 from recorder.log import Event, read_events
 from recorder.session_file import read_session, rfc3339
 from recorder.timeline import derive_timeline
@@ -23,14 +23,15 @@ class Summary:
         state: of the recording; ``damaged`` where the log can't be trusted.
         length_us: from its start to its end so far, pauses included.
         tracks: how many.
-        captured: share of the tracks' time that was captured live, pauses left out; ``None``
-            without tracks.
+        captured: share of the tracks' time that was captured live, pauses left out and outages
+            not; ``None`` without tracks.
         filled: share of it that was missing and is there by uploads.
-        open_gaps: gaps of which uploads did not bring all.
+        open_gaps: gaps of which uploads did not bring all, and outages.
         audio, video: shares of the frames that clients said they sent which the recording has,
             uploads included; ``None`` where nobody said.
         packages: identifiers of the packages that were made, oldest first.
         problem: why it is damaged.
+        outage_us: how long the server was away while it should have been recorded.
     """
 
     session: str
@@ -46,6 +47,7 @@ class Summary:
     video: float | None = None
     packages: tuple[str, ...] = ()
     problem: RecorderError | None = None
+    outage_us: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -59,6 +61,7 @@ class Summary:
             "captured": self.captured,
             "filled": self.filled,
             "open_gaps": self.open_gaps,
+            "outage_us": self.outage_us,
             "completeness": {"audio": self.audio, "video": self.video},
             "sealed": bool(self.packages),
             "packages": list(self.packages),
@@ -93,9 +96,7 @@ def summarise(place: Path) -> Summary:
         found = error if isinstance(error, RecorderError) else None
         return Summary(session.session, session.room, started_at, "damaged", problem=found)
     tracks = timeline.tracks.values()
-    expected = sum(length(subtract(track.expected, timeline.pauses)) for track in tracks)
-    captured = sum(length(subtract(track.captured, timeline.pauses)) for track in tracks)
-    filled = sum(length(subtract(track.filled, timeline.pauses)) for track in tracks)
+    totals = timeline.totals()
     counts = facts.ledger.completeness()
     return Summary(
         session.session,
@@ -104,12 +105,13 @@ def summarise(place: Path) -> Summary:
         timeline.state.value,
         0 if timeline.from_us is None else timeline.to_us - timeline.from_us,
         len(timeline.tracks),
-        captured / expected if expected else None,
-        filled / expected if expected else None,
-        sum(not gap.is_filled for track in tracks for gap in track.gaps),
+        totals.captured,
+        totals.filled,
+        sum(not gap.is_filled for track in tracks for gap in track.gaps) + len(timeline.outages),
         counts["audio"].ratio,
         counts["video"].ratio,
         tuple(facts.packages),
+        outage_us=length(timeline.outages),
     )
 
 

@@ -14,7 +14,15 @@ from typing import Any, Final
 from recorder.intervals import Range, intersect, joined, length, normalised, subtract, union
 from recorder.session import Attempt, Played, RecordingSession, State
 
-__all__ = ["BORDER_US", "Gap", "SegmentRange", "Timeline", "TrackTimeline", "derive_timeline"]
+__all__ = [
+    "BORDER_US",
+    "Gap",
+    "SegmentRange",
+    "Timeline",
+    "Totals",
+    "TrackTimeline",
+    "derive_timeline",
+]
 
 BORDER_US: Final = 100_000
 """Undeclared holes up to this are the distance between two packets, not something missing."""
@@ -89,6 +97,31 @@ class TrackTimeline:
     undeclared: list[Range] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Time of all tracks together, µs."""
+
+    expected_us: int
+    captured_us: int
+    filled_us: int
+    missing_us: int
+
+    @property
+    def captured(self) -> float | None:
+        """Share that was captured live; ``None``: there was nothing to record."""
+        return self.captured_us / self.expected_us if self.expected_us else None
+
+    @property
+    def filled(self) -> float | None:
+        """Share that was missing and is there by uploads."""
+        return self.filled_us / self.expected_us if self.expected_us else None
+
+    @property
+    def there(self) -> float | None:
+        """Share that nobody declared missing."""
+        return 1 - self.missing_us / self.expected_us if self.expected_us else None
+
+
 @dataclass(slots=True)
 class Timeline:
     """The recording of one session.
@@ -108,6 +141,30 @@ class Timeline:
     marks: list[tuple[int, str]]
     pauses: list[Range]
     outages: list[Range] = field(default_factory=list)
+
+    def totals(self) -> "Totals":
+        """What there is of all tracks together, but for pauses.
+
+        An outage is missing of each track that broke off with it: who comes back has new ones. One
+        in which no track was open counts as one: nobody knows who would have come.
+        """
+        expected = captured = filled = missing = 0
+        for track in self.tracks.values():
+            expected += length(subtract(track.expected, self.pauses))
+            captured += length(subtract(track.captured, self.pauses))
+            filled += length(subtract(track.filled, self.pauses))
+            missing += length(subtract(track.missing, self.pauses))
+        went_on_us = 0
+        for start, end in self.outages:
+            broken = sum(
+                track.closed_us is not None
+                and went_on_us <= track.closed_us <= start
+                and any((gap.cause, gap.to_us) == ("crash", track.closed_us) for gap in track.gaps)
+                for track in self.tracks.values()
+            )
+            out = (end - start) * max(1, broken)
+            expected, missing, went_on_us = expected + out, missing + out, end
+        return Totals(expected, captured, filled, missing)
 
     def to_json(self) -> dict[str, Any]:
         """As ``GET /v1/sessions/{id}/timeline`` answers; times are µs on the session clock."""
@@ -172,7 +229,9 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
     for event in events:
         session.apply(event)
         outages.note(event, session.state, to_us, is_paused=paused_us is not None)
-        if session.state is not State.STOPPED or event.type == "recording.stopped":
+        # What is logged after a crash, or after the end, makes a recording no longer.
+        is_over = session.state in {State.INTERRUPTED, State.STOPPED}
+        if not is_over or event.type == "recording.stopped":
             to_us = max(to_us, event.at_us)
         match event.type:
             case "recording.started":
@@ -194,7 +253,7 @@ def derive_timeline(events: Iterable[Played], now_us: int | None = None) -> Time
                 | "chunk.backfilled" | "chunk.verified"
             ):  # fmt: skip
                 _note(tracks, event)
-    if now_us is not None and session.state is not State.STOPPED:
+    if now_us is not None and session.state not in {State.INTERRUPTED, State.STOPPED}:
         to_us = max(to_us, now_us)
     pauses += [] if paused_us is None else [(paused_us, to_us)]
     for track in tracks.values():

@@ -115,6 +115,7 @@ class Alarms:
             extra = {"session_id": session_id, "reason": str(error)}
             _LOG.warning("completeness is unknown", extra=extra)
             return
+        self.collector.outages_us += summary.outage_us
         alert = completeness_alert(summary, self._least)
         if alert is not None:
             self.board.raise_(alert)

@@ -146,11 +146,13 @@ class AlertCollector(Collector):
 
     Attributes:
         findings: of detectors, by grade: those have grades of their own.
+        outages_us: of recordings that are finished, in which the server was away.
     """
 
     def __init__(self, board: AlertBoard) -> None:
         self._board = board
         self.findings: Callable[[], Mapping[str, int]] = dict
+        self.outages_us = 0
 
     def collect(self) -> Iterable[Metric]:
         """Totals and those open now; every label value is present, if only with 0."""
@@ -170,3 +172,8 @@ class AlertCollector(Collector):
             total.add_metric(["finding", grade], count)
         yield total
         yield now
+        yield CounterMetricFamily(
+            "witness_recording_outage_seconds",
+            "Time of finished recordings of which there is nothing because the server was away.",
+            self.outages_us / 1e6,
+        )

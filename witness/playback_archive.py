@@ -355,6 +355,7 @@ def _listed(deposit: "Deposit") -> dict[str, Any]:
         "captured": None,
         "filled": None,
         "open_gaps": None,
+        "outage_us": None,
         "completeness": {"audio": None, "video": None},
         "sealed": True,
         "packages": [facts.package],

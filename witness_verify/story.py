@@ -120,6 +120,7 @@ class Story:
         self.consents: dict[str, dict[str, Any]] = {}
         self.devices = Devices(session)
         self._paused_us, self._broken_us, self._running = -1, -1, ("", 0)
+        self._gone = False  # since a crash: what is logged then makes the recording no longer
 
     def read(self, lines: Iterable[bytes]) -> None:
         """Every line has to follow the one before it."""
@@ -157,7 +158,7 @@ class Story:
 
     def _take(self, kind: str, event: dict[str, Any]) -> None:
         at, payload = values.number(event, "at_us"), values.mapping(event, "payload")
-        self.to_us = self.to_us if self.stopped else max(self.to_us, at)
+        self.to_us = self.to_us if self.stopped or self._gone else max(self.to_us, at)
         if kind == "recording.started":
             _expect(self.from_us < 0, "recording")
             self.from_us = at
@@ -192,6 +193,7 @@ class Story:
         """From a crash until the recording goes on nobody is recorded, unless it was paused."""
         kind, at = values.text(event, "type"), values.number(event, "at_us")
         if kind == "recording.recovered" and self.from_us >= 0 and not self.stopped:
+            self._gone = True
             # The event's own time is that of the next start; those before have their files' times.
             unknown = self._paused_us < 0 and self._broken_us < 0
             self._broken_us = self.to_us if unknown else self._broken_us
@@ -199,7 +201,7 @@ class Story:
             ended = values.mapping(event, "payload").get("interrupted")
             known = 0 <= self._broken_us < at and not ended
             self.outages += [(self._broken_us, at)] if known else []
-            self._broken_us = -1
+            self._broken_us, self._gone = -1, False
 
     def _consent(self, event: dict[str, Any]) -> None:
         """What ``consents.json`` has to say."""

@@ -271,8 +271,9 @@ class _Film:
                     is_document=info.is_document,
                 )
             )
-        pauses = self._recording.timeline.pauses
-        return [TileView(tile, tracks[tile], pauses) for tile in self._tiles]
+        timeline = self._recording.timeline
+        absences = timeline.pauses, timeline.outages
+        return [TileView(tile, tracks[tile], *absences) for tile in self._tiles]
 
     def _is_muted(self, track: str, time_us: int) -> bool:
         """Whether nothing of a track was taken on purpose."""

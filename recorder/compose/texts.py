@@ -19,6 +19,7 @@ _TEXTS: Final[Texts] = {
     "role.supervisor": ("督导", "supervisor"),
     "document": ("文件", "document"),
     "paused": ("录制已暂停", "recording paused"),
+    "outage": ("服务器中断，未录制", "server outage, not recorded"),
     "no_camera": ("未发送画面", "no picture is sent"),
     "gap": ("画面缺失", "picture missing"),
     "sound_gap": ("声音缺失", "sound missing"),

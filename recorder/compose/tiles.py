@@ -122,10 +122,19 @@ class TileTrack:
 class TileView:
     """A person's camera, or the documents a person shows: one track after the other."""
 
-    def __init__(self, tile: Tile, tracks: Sequence[TileTrack], pauses: Sequence[Range]) -> None:
+    def __init__(
+        self,
+        tile: Tile,
+        tracks: Sequence[TileTrack],
+        pauses: Sequence[Range],
+        outages: Sequence[Range] = (),
+    ) -> None:
         self.tile = tile
         self._tracks = sorted(tracks, key=lambda track: track.opened_us)
-        self._pauses = pauses
+        self._absences = [
+            *(("paused", start, end) for start, end in pauses),
+            *(("outage", start, end) for start, end in outages),
+        ]
 
     def is_visible(self, time_us: int) -> bool:
         """People always are; documents while one is open."""
@@ -152,7 +161,7 @@ class TileView:
                 track.pictures.close()
         shown = View(None, Slate("no_camera")) if current is None else current.view(time_us)
         if shown.picture is None or shown.slate is not None:
-            for start, end in self._pauses:
+            for key, start, end in self._absences:
                 if start <= time_us < end:
-                    return View(None, Slate("paused", from_us=start, to_us=end))
+                    return View(None, Slate(key, from_us=start, to_us=end))
         return shown

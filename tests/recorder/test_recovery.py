@@ -10,6 +10,7 @@ from recorder.digests import digests_of
 from recorder.log import Event, EventLog, read_events
 from recorder.recovery import recover_all, recover_session
 from recorder.session_file import read_session, write_session
+from recorder.timeline import derive_timeline
 
 STARTED_NS = 1_700_000_000_000_000_000
 
@@ -70,6 +71,22 @@ def test_a_file_torn_anywhere_keeps_its_whole_packets(tmp_path: Path) -> None:
         assert gap.payload["cause"] == "crash"
         assert len(events(place, "track.closed")) == 1
         assert recover_session(place) is None
+
+
+def test_a_kill_without_an_open_track_is_told_once(tmp_path: Path) -> None:
+    place = session(tmp_path, opened=False)
+    for _ in range(2):
+        recover_all(tmp_path, never)
+    (told,) = events(place, "recording.recovered")
+    assert told.payload == {"tracks": 0, "files": [], "cut_bytes": 0, "removed": 0}
+    with EventLog.open(place) as log:
+        log.append("recording.resumed", {}, at=30_000_000)
+        log.append("recording.stopped", {}, at=40_000_000)
+    timeline = derive_timeline(read_events(place, read_session(place)))
+    assert timeline.outages == [(0, 30_000_000)]
+    shares = timeline.totals()
+    assert (shares.expected_us, shares.missing_us) == (30_000_000, 30_000_000)
+    assert recover_all(tmp_path, never) == []
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,29 @@ def test_from_a_crash_until_it_goes_on_nothing_is_recorded() -> None:
     assert crashed(ended).outages == []
 
 
+def test_a_recording_that_nobody_went_on_with_ends_where_it_broke_off() -> None:
+    late = Happened("digest.batch", 86_400 * S, {})
+    assert crashed(late).to_us == 10 * S
+    ended = Happened("recording.stopped", 10 * S, {"interrupted": True})
+    assert crashed(late, ended).to_us == 10 * S
+
+
+def test_an_outage_is_missing_of_every_track_that_broke_off_with_it() -> None:
+    shares = crashed(
+        Happened("track.opened", 20 * S, {"track": "mic-2"}),
+        Happened("recording.resumed", 20 * S),
+        segment("mic-2", 1, 20 * S, 30 * S),
+        Happened("track.closed", 30 * S, {"track": "mic-2"}),
+        # Nobody was there when it broke off again.
+        Happened("recording.recovered", 40 * S, {}),
+        Happened("recording.resumed", 50 * S),
+        Happened("recording.stopped", 60 * S),
+    ).totals()
+    assert (shares.captured_us, shares.missing_us) == (19 * S, (1 + 10 + 20) * S)
+    assert shares.expected_us == 50 * S
+    assert (shares.captured, shares.there) == (0.38, 0.38)
+
+
 def test_an_outage_in_a_pause_is_the_pause() -> None:
     timeline = derive_timeline(
         [

@@ -16,7 +16,7 @@ const S = 1_000_000;
 
 function recording(changes = {}) {
   return {
-    from_us: 0, to_us: 60 * S, pauses: [[20 * S, 25 * S]], marks: [{ at_us: 5 * S, label: "x" }], alerts: [], transcript: [], flow: null,
+    from_us: 0, to_us: 60 * S, pauses: [[20 * S, 25 * S]], outages: [{ from_us: 26 * S, to_us: 28 * S, cause: "crash" }], marks: [{ at_us: 5 * S, label: "x" }], alerts: [], transcript: [], flow: null,
     attempts: [
       { node: "risk", attempt: 1, supersedes: null, superseded_by: 2, from_us: 1 * S, to_us: 10 * S },
       { node: "risk", attempt: 2, supersedes: 1, superseded_by: null, from_us: 30 * S, to_us: null },
@@ -49,7 +49,7 @@ test("every text of the playback page exists in both languages with the same val
 
 test("what happened is in order of time; small gaps and pauses of tracks are left out, filled ones say so", () => {
   const kinds = momentsOf(recording()).map(({ at_us, kind }) => [at_us / S, kind]);
-  assert.deepEqual(kinds, [[0, "person"], [1, "superseded"], [5, "mark"], [12, "gap"], [20, "pause"], [30, "node"], [40, "filled"]]);
+  assert.deepEqual(kinds, [[0, "person"], [1, "superseded"], [5, "mark"], [12, "gap"], [20, "pause"], [26, "outage"], [30, "node"], [40, "filled"]]);
 });
 
 test("findings and times nobody knows of are told with the person, and look different", () => {

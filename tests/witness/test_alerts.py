@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from recorder.log import EventLog
 from recorder.review import state_of_recording
-from recorder.summary import Summary
+from recorder.session_file import write_session
+from recorder.summary import Summary, summarise
 from tests.recorder.evidence import record
 from witness import alerts as alerts_module
 from witness.alarms import Alarms, completeness_alert
@@ -99,6 +100,25 @@ async def test_rooms_are_told_and_facts_of_a_finished_session_are_looked_at(tmp_
         ("sale-1", "completeness", "raised"),
     ]
     assert told[-1][1].severity == "critical"
+
+
+async def test_an_outage_counts_as_missing_and_in_the_metrics(tmp_path: Path) -> None:
+    write_session(tmp_path, session="s1", room="r", started_ns=0)
+    with EventLog.open(tmp_path / "s1") as log:
+        log.append("recording.started", {}, at=0)
+        log.append("recording.recovered", {}, at=9_000_000)
+        log.append("recording.resumed", {}, at=12_000_000)
+        log.append("recording.stopped", {}, at=20_000_000)
+    summary = summarise(tmp_path / "s1")
+    assert (summary.captured, summary.open_gaps, summary.outage_us) == (0, 1, 12_000_000)
+    alert = completeness_alert(summary, 0.99)
+    assert alert is not None
+    assert alert.severity == Severity.CRITICAL
+
+    alarms = Alarms(AlertsConfig(), tmp_path, None, lambda *_: None)
+    alarms.finished("s1")
+    await alarms.close()
+    assert "witness_recording_outage_seconds_total 12.0" in scraped(alarms.collector)
 
 
 class Receiver:

@@ -319,6 +319,8 @@ async def test_why_work_failed_is_for_the_log(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     await place.opened()
+    (about, *_) = place.root.glob("**/s1/tracks/*/track.json")
+    about.write_text("{}")
     status, told = await place.asked("POST", "/s1/film", {"language": "zh"})
     assert status == 202
     assert told["films"]["zh"]["state"] in {"queued", "running"}

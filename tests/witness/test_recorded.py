@@ -100,7 +100,7 @@ def test_sessions_are_listed_with_what_is_known_of_them(
     assert told["s-20990101-aa"] | {"started_at": ""} == {
         "session": "s-20990101-aa", "room": "sale-1", "started_at": "", "state": "stopped",
         "length_us": 35_000_000, "tracks": 2, "captured": 1.0, "filled": 0.0, "open_gaps": 0,
-        "completeness": {"audio": None, "video": None},
+        "outage_us": 0, "completeness": {"audio": None, "video": None},
         "sealed": True, "packages": [sealed.package], "problem": None,
     }  # fmt: skip
     uploaded = told["s-20990101-bb"]

@@ -82,6 +82,7 @@ export function momentsOf(recording) {
   }
   for (const mark of recording.marks) found.push({ at_us: mark.at_us, to_us: mark.at_us, kind: "mark", text: t("event.mark", { label: mark.label }) });
   for (const [from, to] of recording.pauses) found.push({ at_us: from, to_us: to, kind: "pause", text: t("event.pause", { seconds: seconds(to - from) }) });
+  for (const { from_us: from, to_us: to } of recording.outages) found.push({ at_us: from, to_us: to, kind: "outage", text: t("event.outage", { seconds: seconds(to - from) }) });
   for (const alert of recording.alerts) {
     found.push({ at_us: alert.from_us, to_us: alert.to_us ?? end, kind: alert.severity === "info" ? "info" : "alert", text: alertText(alert) });
   }

@@ -16,7 +16,7 @@ export class EvidencePanel {
     this.verify = verify;
     this.verdict = h("div", { class: "verdict", role: "status" });
     this.element = h("section", { class: "panel evidence" }, h("h2", { t: "evidence.title" }), this.verdict,
-      h("h2", { t: "complete.title" }), h("ul", { class: "complete" }, ...recording.tracks.map((track) => this.track(track))));
+      h("h2", { t: "complete.title" }), h("ul", { class: "complete" }, ...recording.tracks.map((track) => this.track(track)), ...this.outages()));
     this.show(recording);
   }
 
@@ -46,6 +46,13 @@ export class EvidencePanel {
   digest(name, digest) {
     const copy = h("button", { type: "button", class: "link", t: "evidence.copy", on: { click: () => void navigator.clipboard.writeText(digest).then(() => { copy.textContent = t("evidence.copied"); }) } });
     return h("p", { class: "digest" }, h("span", { t: name }), h("code", {}, digest), copy);
+  }
+
+  /** They are of nobody's track, for nothing was. */
+  outages() {
+    const out_us = this.recording.outages.reduce((sum, { from_us: from, to_us: to }) => sum + to - from, 0);
+    if (out_us === 0) return [];
+    return [h("li", {}, h("span", { t: "complete.outages" }), h("span", { class: "hint" }, t("complete.missing", { seconds: seconds(out_us) })))];
   }
 
   /** @param {import("./playback_api.js").Track} track */

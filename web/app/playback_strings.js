@@ -79,6 +79,7 @@ export const PLAYBACK_STRINGS = {
   "event.none": ["没有事件", "No events"],
   "event.mark": ["标记：{label}", "Mark: {label}"],
   "event.pause": ["暂停 {seconds} 秒", "Paused for {seconds} s"],
+  "event.outage": ["服务器中断 {seconds} 秒，未录制", "Server outage: {seconds} s not recorded"],
   "event.gap": ["{who} 的{kind}缺失 {seconds} 秒：{cause}", "{who}: {kind} missing for {seconds} s, {cause}"],
   "event.filled": ["{who} 的{kind}缺失 {seconds} 秒，已补传", "{who}: {kind} missing live for {seconds} s, uploaded since"],
   "event.alert": ["告警：{what}", "Alert: {what}"],
@@ -141,6 +142,7 @@ export const PLAYBACK_STRINGS = {
   "complete.track": ["{who} · {kind}", "{who} · {kind}"],
   "complete.missing": ["缺失 {seconds} 秒", "{seconds} s missing"],
   "complete.filled": ["补传 {seconds} 秒", "{seconds} s uploaded"],
+  "complete.outages": ["服务器中断", "Server outages"],
   "complete.whole": ["完整", "complete"],
   "complete.undeclared": ["有未声明的空洞", "undeclared holes"],
 };

@@ -21,7 +21,7 @@ export class TimelineView {
     this.seek = seek;
     this.recording = recording;
     this.line = h("div", { class: "tl-line", "aria-hidden": "true" });
-    this.area = h("div", { class: "tl-area" }, this.ruler(), this.nodes(), ...recording.people.map((person) => this.person(person)), ...this.findings(), this.pins(), ...this.pauses(), h("div", { class: "tl-over tl-over-line" }, this.line));
+    this.area = h("div", { class: "tl-area" }, this.ruler(), this.nodes(), ...recording.people.map((person) => this.person(person)), ...this.findings(), this.pins(), ...this.absences(), h("div", { class: "tl-over tl-over-line" }, this.line));
     this.area.addEventListener("click", (event) => this.clicked(event));
     this.element = h("div", {
       class: "timeline", role: "slider", tabindex: "0", label: "time.label",
@@ -122,11 +122,17 @@ export class TimelineView {
     return pin;
   }
 
-  pauses() {
-    return this.recording.pauses.map(([from, to]) => {
-      const inner = this.lay(h("div", { class: "tl-pause", title: t("event.pause", { seconds: seconds(to - from) }) }), from, to);
-      return h("div", { class: "tl-over" }, inner);
-    });
+  /** Pauses, and outages of the server: nobody is recorded. */
+  absences() {
+    const pauses = this.recording.pauses.map(([from, to]) => this.absence("pause", from, to));
+    return [...pauses, ...this.recording.outages.map(({ from_us: from, to_us: to }) => this.absence("outage", from, to))];
+  }
+
+  /** @param {"pause" | "outage"} kind @param {number} from_us @param {number} to_us */
+  absence(kind, from_us, to_us) {
+    const title = t(`event.${kind}`, { seconds: seconds(to_us - from_us) });
+    const label = kind === "outage" ? h("span", {}, title) : "";
+    return h("div", { class: "tl-over" }, this.lay(h("div", { class: `tl-${kind}`, title }, label), from_us, to_us));
   }
 
   /** @param {MouseEvent} event */

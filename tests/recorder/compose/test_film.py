@@ -327,6 +327,19 @@ def test_a_pause_is_as_long_in_the_film_and_says_what_it_is(tmp_path: Path) -> N
     assert _likeness(seen.luma[37][70:130].astype(float), mask) > 0.8
 
 
+@pytest.mark.parametrize(
+    ("language", "text"), [("zh", "服务器中断，未录制"), ("en", "server outage, not recorded")]
+)
+def test_an_outage_is_a_slate_that_says_so(tmp_path: Path, language: str, text: str) -> None:
+    link = Link(outages_us=[(1_000_000, 2_000_000)])
+    tracks = [video_track("v", "vp8", flashes(3), link, gop=25)]
+    options = replace(OPTIONS, language=language)
+    seen = film(tracks, tmp_path, 3, options, outages=[(1_000_000, 2_000_000)])
+    assert len(seen.luma) == 75
+    mask = Lettering(FONT).line(text, 10)
+    assert _likeness(seen.luma[37][70:130].astype(float), mask) > 0.8
+
+
 @pytest.mark.parametrize("layout", Layout)
 def test_every_layout_shows_everybody(layout: Layout, tmp_path: Path) -> None:
     levels = (90, 150, 210)
