@@ -4,7 +4,7 @@ Times count from the end of the contract, not from the recording; where that end
 recording stays, and the earliest day it could be is all that is promised to the storage.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -77,12 +77,20 @@ class Rules:
         """The rule for a class of products; the default for one that isn't known."""
         return self._classes.get(product_class or "", self._default)
 
-    def keep(self, product_class: str | None, dates: Dates) -> Keep:
+    def keep(self, product_class: str | None, dates: Dates, promised: Iterable[Keep] = ()) -> Keep:
         """How long a recording stays.
 
-        No contract ends before it was made: so ``lock_until`` counts from the recording.
+        No contract ends before it was made: so ``lock_until`` counts from the recording, and says
+        which years held when it was archived.
+
+        Args:
+            product_class: whose rule is followed.
+            dates: what the time counts from.
+            promised: what holds of the session by now: a rule that was made shorter since then
+                is for others.
         """
-        years = self.rule(product_class).years
+        before = (one.lock_until.year - dates.recorded.year for one in promised)
+        years = max(self.rule(product_class).years, *before, 0)
         lock = _later(dates.recorded, years)
         if dates.contract_end is None:
             return Keep(lock)
@@ -92,6 +100,13 @@ class Rules:
         if dates.dispute_end is not None:
             days.append(_later(dates.dispute_end, self._dispute_years))
         return Keep(lock, max(days))
+
+    def keep_beside(self, others: Sequence[Keep], product_class: str | None, dates: Dates) -> Keep:
+        """How long another package of a session stays: not shorter than those that are there."""
+        keep = self.keep(product_class, dates, others)
+        for other in others if keep.retain_until else ():
+            keep = keep.later(other.lock_until, other.retain_until)
+        return keep
 
 
 def _later(day: date, years: int) -> date:

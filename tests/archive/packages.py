@@ -32,10 +32,12 @@ class Clock:
         return int(moment.timestamp()) * 10**9
 
 
-def an_archive(root: Path, backend: Backend, clock: Clock | None = None) -> Archive:
-    rules = Rules(RetentionConfig())
+def an_archive(
+    root: Path, backend: Backend, clock: Clock | None = None, rules: RetentionConfig | None = None
+) -> Archive:
     begin(root / "archive", Storage(backend))
-    return Archive(root / "archive", Storage(backend), rules, clock or Clock())
+    made = Rules(rules or RetentionConfig())
+    return Archive(root / "archive", Storage(backend), made, clock or Clock())
 
 
 def passing(_: Path) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from archive.archive import Archive
 from archive.catalogue import Query
+from archive.config import RetentionConfig
 from archive.errors import (
     CatalogueError,
     DepositError,
@@ -339,6 +340,34 @@ def test_days_only_become_later(tmp_path: Path) -> None:
     (deposit,) = archive.retain("s1", dispute_end=date(2060, 1, 1), who="r", why="court")
     assert deposit.keep.retain_until == date(2063, 1, 1)
     assert archive.storage.keep_of(deposit.package.key) == deposit.keep
+
+
+def test_a_rule_that_was_made_shorter_is_for_others(tmp_path: Path) -> None:
+    """Whoever changes the configuration does not shorten what was promised."""
+    backend = LocalBackend(tmp_path / "objects")
+    long = RetentionConfig(default_years=30, dispute_years=9)
+    archive = an_archive(tmp_path, backend, rules=long)
+    given = material(tmp_path)
+    first = archive.deposit(given, passing, who="system")
+    archive.retain("s1", dispute_end=date(2050, 1, 1), who="r", why="court")
+    short = RetentionConfig(default_years=1, dispute_years=0)
+    later = an_archive(tmp_path, backend, rules=short)
+    package(given.package, number=2)
+    second = later.deposit(given, passing, who="system")
+    assert second.keep.lock_until == first.keep.lock_until
+    until = date(2075, 1, 31)
+    for deposit in later.retain("s1", contract_end=date(2045, 1, 31), who="r", why="signed"):
+        assert (deposit.keep.lock_until, deposit.keep.retain_until) == (
+            first.keep.lock_until,
+            until,
+        )
+        assert later.storage.keep_of(deposit.package.key) == deposit.keep
+    (*_, deposit) = later.retain("s1", contract_end=date(2046, 1, 31), who="r", why="extended")
+    assert deposit.keep.retain_until == date(2076, 1, 31)
+    with pytest.raises(RetainedError):
+        later.retain("s1", contract_end=date(2045, 1, 31), who="r", why="typo")
+    package(given.package, number=3)
+    assert later.deposit(given, passing, who="system").keep == deposit.keep
 
 
 def test_a_hold_comes_before_the_deposit(tmp_path: Path) -> None:
