@@ -14,9 +14,8 @@ from typing import BinaryIO, Final
 
 from recorder.digests import Digester, Digests
 
-__all__ = ["MAX_ENTRIES", "Entry", "PackageWriter", "blocks_of"]
+__all__ = ["Entry", "PackageWriter", "blocks_of"]
 
-MAX_ENTRIES: Final = 32_768
 """Files in a package at most."""
 
 _LOCAL: Final = struct.Struct("<IHHHHHIIIHH")
@@ -76,6 +75,12 @@ class PackageWriter:
     def size(self) -> int:
         """Bytes written so far."""
         return self._file.tell()
+
+    def take_back(self, entry: Entry) -> None:
+        """Removes the last file again, and the directory if it was written."""
+        self.entries.remove(entry)
+        self._file.truncate(entry.offset)
+        self._file.seek(entry.offset)
 
     def finish(self) -> None:
         """Writes the directory, which ends the package."""

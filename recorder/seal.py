@@ -25,7 +25,7 @@ from recorder.flow import FLOW_FILE
 from recorder.keys import KeyRing
 from recorder.log import Event, EventLog, read_events
 from recorder.merkle import MerkleRoot
-from recorder.package import MAX_ENTRIES, PackageWriter, blocks_of
+from recorder.package import PackageWriter, blocks_of
 from recorder.report import render_report
 from recorder.session import State
 from recorder.session_file import SessionFile, read_session, rfc3339
@@ -45,11 +45,16 @@ _LOGGED: Final = frozenset({"flow.given", "transcript.closed", CLOSED})
 """Events that hold the digests of a document."""
 
 _SEALED: Final = "recording.sealed"
-_LAST_FILES: Final = 4
-"""Manifest, signatures, time-stamp, proof."""
+_PROOF: Final = "proofs/log.json"
+_PROVEN: Final = "log"
+"""The step of a verifier that looks at the proof, when it has looked at all else."""
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
+
+
+Examine = Callable[[BinaryIO], tuple[str, str]]
+"""What a verifier says of a package: the first step that does not hold, and why, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +66,14 @@ class SealingOffice:
         log: where every package is entered.
         authority: a third party's clock; ``None`` if there is none.
         software: name and version of what seals.
+        examine: asked before a package is entered into the log: what it would refuse is not.
     """
 
     keys: KeyRing
     log: TransparencyLog
     authority: TimestampAuthority | None
     software: str
+    examine: Examine
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +152,8 @@ def seal(
         progress: told of media that was read.
 
     Raises:
-        SealError: the recording runs still, uploads are awaited, or a file is not what the
-            log says.
+        SealError: the recording runs still, uploads are awaited, a file is not what the
+            log says, or the verifier would refuse the package: then nothing was entered.
         LogDamagedError: the event log was changed.
         SigningError, TimestampError, TransparencyError: see there.
         OSError: a file can't be read or written.
@@ -154,13 +161,13 @@ def seal(
     if not out.parent.is_dir():
         raise SealError("there is no directory {path}: make it first", path=out.parent)
     if out.exists():
-        return _tell(place, _unsaid(place, out))
+        return _tell(place, _unsaid(place, out, office.examine))
     waiting = _declare_holes(place, rfc3339(now_ns), unsettled=unsettled)
     case = _read_case(place, waiting)
     part = out.with_name(f"{out.name}.part")
     try:
         with part.open("w+b") as file:
-            sealing = _Sealing(case, PackageWriter(file), office, progress)
+            sealing = _Sealing(case, file, office, progress)
             sealed = sealing.run(out, rfc3339(now_ns))
             file.flush()
             os.fsync(file.fileno())
@@ -184,14 +191,18 @@ def _tell(place: Path, sealed: Sealed) -> Sealed:
     return sealed
 
 
-def _unsaid(place: Path, out: Path) -> Sealed:
-    """A package of this session that is whole and that the session's log does not tell of.
+def _unsaid(place: Path, out: Path, examine: Examine) -> Sealed:
+    """A package of this session that passes and that the session's log does not tell of.
 
     Raises:
         SealError: the log tells of it, or it is another file.
     """
     refused = SealError("{path} exists already; packages are never replaced", path=out)
     session, pending = read_session(place), Pending()
+    with _opened(out) as file:
+        step, _ = examine(file)
+    if step:
+        raise refused
     try:
         with zipfile.ZipFile(out) as box:
             data, proof = box.read("manifest.json"), json.loads(box.read("proofs/log.json"))
@@ -357,12 +368,13 @@ class _Sealing:
     def __init__(
         self,
         case: _Case,
-        writer: PackageWriter,
+        file: BinaryIO,
         office: SealingOffice,
         progress: Progress | None,
     ) -> None:
         self._case = case
-        self._writer = writer
+        self._file = file
+        self._writer = PackageWriter(file)
         self._office = office
         self._progress = progress
         self._total = sum(e.payload["bytes"] for t in case.tracks for e in t.segments)
@@ -396,8 +408,6 @@ class _Sealing:
         }
         self._add("report.html", self._report(manifest))
         manifest["files"] = self._files
-        if len(self._files) + _LAST_FILES > MAX_ENTRIES:
-            raise SealError("a package holds at most {count} files", count=MAX_ENTRIES)
         data = canonical(manifest)
         self._writer.add("manifest.json", [data])
         log_size = self._prove(data, package, sealed_at)
@@ -439,10 +449,27 @@ class _Sealing:
             "signatures": digests_of(signatures).to_json(),
             "timestamp": None if stamp is None else digests_of(stamp).to_json(),
         }
+        self._rehearse()
         proof = self._office.log.add(leaf, sealed_at)
-        self._writer.add("proofs/log.json", [canonical(proof)])
+        self._writer.add(_PROOF, [canonical(proof)])
         size: int = proof["head"]["size"]
         return size
+
+    def _rehearse(self) -> None:
+        """Has the package examined, whole but for its proof: what is entered stays entered."""
+        entry = self._writer.add(_PROOF, [b"{}"])
+        self._writer.finish()
+        self._file.flush()
+        step, reason = self._office.examine(self._file)
+        if step != _PROVEN:
+            raise SealError(
+                "the package of session {session} would not pass, at {step}: {reason};"
+                " nothing was entered into the transparency log",
+                session=self._case.session.session,
+                step=step,
+                reason=reason,
+            )
+        self._writer.take_back(entry)
 
     def _add_track(self, track: _Track) -> dict[str, Any]:
         place = self._case.place / "tracks" / track.name

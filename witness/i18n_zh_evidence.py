@@ -259,6 +259,10 @@ EVIDENCE: dict[str, str] = {
     "the event log of session {session} is being written by another process": (
         "会话 {session} 的事件日志正由另一个进程写入"
     ),
+    "the package of session {session} would not pass, at {step}: {reason};"
+    " nothing was entered into the transparency log": (
+        "会话 {session} 的证据包在“{step}”一步无法通过校验：{reason}；未在透明日志中登记任何内容"
+    ),
     "{path} exists already; packages are never replaced": "{path} 已存在；证据包不会被替换",
     "session {session} is being recorded: stop it first": "会话 {session} 正在录制：请先停止",
     "there is no directory {path}: make it first": "没有目录 {path}：请先创建",
@@ -269,7 +273,6 @@ EVIDENCE: dict[str, str] = {
         "{path} 未正常关闭：请启动一次服务器，它会完成崩溃时未完成的文件"
     ),
     "{path} is no JSON": "{path} 不是 JSON",
-    "a package holds at most {count} files": "一个证据包最多 {count} 个文件",
     "{path} is not the file the event log tells of": "{path} 与事件日志所述的文件不符",
     "{path} changed while it was sealed": "{path} 在封存过程中被改动",
     "{path} is missing": "缺少 {path}",

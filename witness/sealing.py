@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from witness import version
 from witness.errors import EvidenceError
@@ -14,7 +14,7 @@ __all__ = ["Verdict", "certificates_of", "check", "judged", "office_of", "seal_s
 if TYPE_CHECKING:
     from recorder.config import EvidenceConfig
     from recorder.seal import Progress, Sealed, SealingOffice
-    from witness_verify.steps import Result
+    from witness_verify.steps import Result, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,14 @@ def office_of(config: "EvidenceConfig") -> "SealingOffice":
     elif config.tsa_local:
         authority = LocalAuthority(directory)
     log = TransparencyLog(given(config.log_directory, "log_directory"), keys)
-    return SealingOffice(keys, log, authority, f"witness/{version()}")
+    trusted = certificates_of(config)
+    return SealingOffice(
+        keys,
+        log,
+        authority,
+        f"witness/{version()}",
+        lambda file: _first_refusal(_verified(file, trusted)),
+    )
 
 
 def given(directory: Path | None, key: str) -> Path:
@@ -110,13 +117,26 @@ def seal_session(
 
 def check(path: Path, config: "EvidenceConfig") -> Verdict:
     """The verifier's verdict. Who stands behind a remote stamp isn't known here."""
+    with path.open("rb") as file:
+        return judged(_verified(file, certificates_of(config)))
+
+
+def _verified(file: BinaryIO, trusted: list[Path]) -> "Result":
     from witness_verify import verify
     from witness_verify.__main__ import certificates
 
-    trusted = [one for name in certificates_of(config) for one in certificates(name)]
-    with path.open("rb") as file:
-        result = verify(file, trusted)
-    return judged(result)
+    return verify(file, [one for name in trusted for one in certificates(name)])
+
+
+def _refusals(result: "Result") -> "list[Step]":
+    return [step for step in result.steps if step.code and step.code != "timestamp_unknown"]
+
+
+def _first_refusal(result: "Result") -> tuple[str, str]:
+    """The step that refuses a package, and code and place; empty where none does."""
+    for step in _refusals(result):
+        return step.name, f"{step.code} {step.detail}".rstrip()
+    return "", ""
 
 
 def judged(result: "Result") -> Verdict:
@@ -124,6 +144,6 @@ def judged(result: "Result") -> Verdict:
 
     Everything else that fails or is unknown is a FAIL.
     """
-    codes = [step.code for step in result.steps if step.code and step.code != "timestamp_unknown"]
+    codes = [step.code for step in _refusals(result)]
     gaps = any(step.outcome == "gaps" for step in result.steps)
     return Verdict(2 if codes else int(gaps), codes[0] if codes else "")

@@ -4,6 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from recorder.backfill.form import Frame, digest_of, pack
 from recorder.canonical import canonical
@@ -15,6 +16,8 @@ from recorder.session_file import write_session
 from recorder.timestamp import LocalAuthority, make_local_authority
 from recorder.transparency import TransparencyLog
 from tests.recorder.capture_files import datagram, header
+from witness_verify import verify
+from witness_verify.asn1 import load_pem
 
 S = 1_000_000
 
@@ -60,13 +63,26 @@ class Office:
         names = ("seal-ed25519.crt", "seal-sm2.crt", "tsa.crt")
         return cls(root, keys, log, authority, tuple(root / "keys" / name for name in names))
 
-    def seal(self, place: Path, out: Path, *, stamped: bool = True) -> Sealed:
-        return seal(
-            place,
-            out,
-            SealingOffice(self.keys, self.log, self.authority if stamped else None, "witness/test"),
-            now_ns=time.time_ns(),
-        )
+    def people(self, *, stamped: bool = True, honest: bool = True) -> SealingOffice:
+        """Who is not ``honest`` seals what verifiers refuse."""
+        authority = self.authority if stamped else None
+        examine = self.examine if honest else nobody
+        return SealingOffice(self.keys, self.log, authority, "witness/test", examine)
+
+    def seal(self, place: Path, out: Path, *, stamped: bool = True, honest: bool = True) -> Sealed:
+        people = self.people(stamped=stamped, honest=honest)
+        return seal(place, out, people, now_ns=time.time_ns())
+
+    def examine(self, file: BinaryIO) -> tuple[str, str]:
+        """The verifier's first refusal."""
+        trusted = [one for path in self.trust for one in load_pem(path.read_bytes())]
+        steps = [step for step in verify(file, trusted).steps if step.code]
+        return (steps[0].name, steps[0].code) if steps else ("", "")
+
+
+def nobody(_: BinaryIO) -> tuple[str, str]:
+    """Examines nothing."""
+    return "log", "form"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import base64
+import io
 import json
 import subprocess
 import zipfile
@@ -177,10 +178,25 @@ def test_only_a_package_of_this_very_log_is_told_of_later(office: Office, tmp_pa
     assert again == sealed
     (event,) = (one for one in read_events(place, read_session(place)) if "sealed" in one.type)
     assert event.payload["package"] == sealed.package
-    for content in (b"", b"PK", sealed.path.read_bytes()[:-50]):
+    whole = sealed.path.read_bytes()
+    log.write_bytes(before)
+    told = before
+    media = whole.index(b"media/t0/000001.pcapng") + 400
+    changed = whole[:media] + bytes([whole[media] ^ 1]) + whole[media + 1 :]
+    for content in (b"", b"PK", whole[:-50], changed, packed_anew(sealed.path)):
         sealed.path.write_bytes(content)
         with pytest.raises(SealError, match="exists already"):
             office.seal(place, sealed.path)
+        assert log.read_bytes() == told
+
+
+def packed_anew(path: Path) -> bytes:
+    """The same files as an ordinary program packs them: not a package."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(path) as box, zipfile.ZipFile(out, "w") as anew:
+        for name in box.namelist():
+            anew.writestr(name, box.read(name))
+    return out.getvalue()
 
 
 def test_a_directory_that_is_not_there_is_named(office: Office, tmp_path: Path) -> None:

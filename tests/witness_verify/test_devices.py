@@ -27,7 +27,7 @@ from recorder.playback.errors import RecordingError
 from recorder.playback.opening import open_recording
 from recorder.playback.source import CapturedPacket
 from recorder.recovery import recover_session
-from recorder.seal import SealingOffice, seal
+from recorder.seal import seal
 from recorder.session_file import read_session, write_session
 from tests.recorder.backfill.segments import Sent, send
 from tests.recorder.backfill.test_device_key import Device
@@ -140,7 +140,7 @@ def log_again(place: Path, events: Events) -> None:
 def sealed(office: Office, place: Path, *, unsettled: bool = False) -> tuple[int, Step, Path]:
     """Exit code and the devices' step of the package."""
     out = place.parent / "s1.zip"
-    people = SealingOffice(office.keys, office.log, None, "witness/test")
+    people = office.people(stamped=False, honest=False)
     made = seal(place, out, people, now_ns=time.time_ns(), unsettled=unsettled)
     trusted = [one for path in office.trust for one in load_pem(path.read_bytes())]
     with made.path.open("rb") as file:
@@ -420,11 +420,9 @@ def test_lost_events_do_not_pass(office: Office, whole: Path, tmp_path: Path) ->
 
 def sealed_without_checks(office: Office, place: Path, out: Path) -> Path:
     """Seals what the sealer itself would refuse."""
-    people = SealingOffice(office.keys, office.log, None, "witness/test")
+    people = office.people(stamped=False, honest=False)
     with out.open("w+b") as file:
-        made = sealing._Sealing(
-            sealing._read_case(place, 0), sealing.PackageWriter(file), people, None
-        )
+        made = sealing._Sealing(sealing._read_case(place, 0), file, people, None)
         made.run(out, sealing.rfc3339(time.time_ns()))
     return out
 
