@@ -72,6 +72,12 @@ class ClearAnswerConfig(DetectorConfig):
         ge=0,
         description="What was recognised may fit the sound so much better than the likely answer.",
     )
+    least_nats: float = Field(
+        default=-6.0,
+        le=0,
+        description="An answer that was misheard is a yes only if yes fits the sound at least so"
+        " well.",
+    )
     settle_s: float = Field(
         default=1.5, ge=0, description="After a yes it is waited so long for a second thought."
     )
@@ -84,7 +90,7 @@ class ClearAnswer:
     """Says of every question of a node that waits for an answer what the answer was."""
 
     name: ClassVar[str] = "clear_answer"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Config: ClassVar[type[DetectorConfig]] = ClearAnswerConfig
     card: ClassVar[Card] = Card(
         title=Text("明确答复", "Clear answer"),
@@ -383,7 +389,9 @@ class ClearAnswerWatch:
         is_unsure = said.confidence is not None and said.confidence < config.min_confidence
         # A refusal is one even where it was hardly heard: nobody's consent is lost by asking again.
         reply = Reply.NEAR if is_unsure and reply is not Reply.NO else reply
-        margins = Margins(config.sure_nats, config.doubt_nats, config.behind_nats)
+        margins = Margins(
+            config.sure_nats, config.doubt_nats, config.behind_nats, config.least_nats
+        )
         return weighed(asked.replies, reply, said.likely, margins)
 
     def _conclusion(

@@ -3,9 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
-from analytics.speech.negation import Meaning, asks_either_or, heads, meaning_of, turners
+from analytics.speech.negation import (
+    Meaning,
+    Turned,
+    asks_either_or,
+    heads,
+    meaning_of,
+    turners,
+)
 from analytics.speech.pack import Pack
 from analytics.speech.phrases import Phrase, find
 from analytics.speech.tokens import Token, alike, tokens_of
@@ -20,6 +27,9 @@ _DENIAL: Final = 8
 _PARTICLES: Final = "的了呀啊"
 _FIRST_PERSON: Final = frozenset({"我", "i"})
 
+_Place: TypeAlias = tuple[int, int]
+"""First and next index of a phrase."""
+
 
 class Reply(StrEnum):
     """What an answer is."""
@@ -29,7 +39,7 @@ class Reply(StrEnum):
     HESITANT = "hesitant"
     """Puts it off, or makes a sound that is no word."""
     RESERVED = "reserved"
-    """Yes, but."""
+    """Yes, but; or not all of it: something is denied beside it, or somebody else agrees."""
     ASKING = "asking"
     """Asks back."""
     ECHO = "echo"
@@ -46,6 +56,8 @@ class _Lists:
     hesitant: tuple[Phrase, ...]
     reserved: tuple[Phrase, ...]
     asking: tuple[Phrase, ...]
+    others: tuple[Phrase, ...]
+    knowing: tuple[Phrase, ...]
 
 
 class Replies:
@@ -65,6 +77,8 @@ class Replies:
             _longest_first(answers.hesitant),
             _longest_first(answers.reserved),
             _longest_first(answers.asking),
+            _longest_first(answers.others),
+            _longest_first(answers.knowing),
         )
         self._sounds = frozenset(answers.sounds)
 
@@ -94,7 +108,7 @@ class Replies:
             is_twice = any(_overlap(one, at) for one in no for at in turned)
             return Reply.HESITANT if is_twice else Reply.NO
         if meant:
-            if _has(tokens, lists.reserved):
+            if _has(tokens, lists.reserved) or not self._is_all_meant(tokens, meant, negators):
                 return Reply.RESERVED
             return Reply.HESITANT if tokens[-1].text == "吧" else Reply.YES
         if not yes and len(tokens) <= _DENIAL and any(is_odd for _, is_odd in heads(tokens, pack)):
@@ -104,6 +118,26 @@ class Replies:
             Reply.NEAR
             if yes or self._sounds_like_yes(tokens) or self._is_near(tokens)
             else Reply.OTHER
+        )
+
+    def _is_all_meant(
+        self, tokens: Sequence[Token], meant: Sequence[_Place], negators: Sequence[Turned]
+    ) -> bool:
+        """Whether the speaker agrees himself, and denies nothing beside it.
+
+        我知道不保本 denies nothing of what was asked, 好的，我没看 does.
+        """
+        others = _written_at(tokens, self._lists.others)
+        own = [place for place, token in enumerate(tokens) if token.text in _FIRST_PERSON]
+        for start, _ in meant:
+            clause = [at for at in (*others, *own) if at < start and _joined(tokens, at, start)]
+            if max(clause, default=-1) in others:
+                return False
+        knowing = _written_at(tokens, self._lists.knowing)
+        return all(
+            any(start <= first and last <= end for start, end in meant)
+            or any(at < first and _joined(tokens, at, first) for at in knowing)
+            for first, last in negators
         )
 
     def _sounds_like_yes(self, tokens: Sequence[Token]) -> bool:
@@ -160,6 +194,20 @@ def _places(
     return found
 
 
+def _written_at(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> frozenset[int]:
+    """Last index of each place where one of the phrases is written."""
+    return frozenset(
+        end - 1
+        for phrase in phrases
+        for start, end in find(tokens, phrase, is_exact=True)
+        if "".join(token.text for token in tokens[start:end]) == phrase.text.replace(" ", "")
+    )
+
+
+def _joined(tokens: Sequence[Token], one: int, other: int) -> bool:
+    return tokens[one].clause == tokens[other].clause
+
+
 def _is_new(
     at: tuple[int, int], meant: Sequence[tuple[int, int]], tokens: Sequence[Token], pack: Pack
 ) -> bool:
@@ -167,9 +215,8 @@ def _is_new(
     start, end = at
     if any(first <= start and end <= last for first, last in meant):
         return False
-    starts = {row[0]: row for row in pack.not_negator_tokens}
-    row = starts.get(tokens[start].text)
-    return row is None or tuple(t.text for t in tokens[start : start + len(row)]) != row
+    written = tuple(token.text for token in tokens[start:])
+    return not any(written[: len(row)] == row for row in pack.not_negator_tokens)
 
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -15,7 +15,9 @@ __all__ = ["MOST", "Awaited", "Shortlist", "likely_answers"]
 MOST: Final = 512
 """Texts that are known of a node at most."""
 _NEAREST: Final = 12
-_BASIC: Final = ("是", "是的", "对", "好", "好的", "行", "不", "不是", "没有", "嗯")
+_BASIC: Final = (
+    "是", "是的", "对", "好", "好的", "行", "不", "不是", "没有", "嗯", "我拒绝", "我反对",
+)  # fmt: skip
 _MISSING: Final = 0.8
 _SAID: Final = ("{}", "我{}", "{}了", "我{}了", "{}购买", "是的，我{}", "好的，我{}")
 _DENIED: Final = ("不{}", "我不{}", "没{}", "我没{}", "没有{}", "还不{}", "不太{}", "不{}购买")

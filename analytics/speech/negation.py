@@ -14,7 +14,7 @@ from analytics.speech.tokens import Token
 __all__ = ["Meaning", "Turned", "asks_either_or", "heads", "meaning_of", "turners"]
 
 _REACH: Final = 10
-_LIKE_NEGATORS: Final = frozenset({"bu", "fei"})
+_LIKE_NEGATORS: Final = frozenset({"bu", "fei", "mei"})
 _EITHER_OR: Final = frozenset({"不", "没"})
 
 
@@ -99,7 +99,7 @@ def heads(tokens: Sequence[Token], pack: Pack) -> list[tuple[int, bool]]:
 
 
 def _may_be_turned(tokens: Sequence[Token], start: int, pack: Pack) -> bool:
-    """Whether something before it sounds like 不 or 非, and is written as something else."""
+    """Whether something before it sounds like 不, 非 or 没, and is written as something else."""
     clause, place = tokens[start].clause, start - 1
     while place >= 0 and _at(tokens, place, pack.between_tokens) == 1:
         place -= 1

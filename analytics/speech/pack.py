@@ -46,6 +46,8 @@ class Answers(_Part):
     sounds: _Phrases
     reserved: _Phrases
     asking: _Phrases
+    others: _Phrases = ()
+    knowing: _Phrases = ()
 
 
 class Pack(_Part):

@@ -24,11 +24,14 @@ class Margins:
             all that is none.
         doubt: by which one that was recognised has to fit better than a denial.
         behind: what was recognised may fit better than the answer by so much.
+        least: of an affirmative answer that was not recognised as one: with less it fits badly,
+            even where nothing else fits better (啊 as 对).
     """
 
     sure: float = 2.0
     doubt: float = 2.0
     behind: float = 3.0
+    least: float = -6.0
 
 
 def weighed(replies: Replies, reply: Reply, likely: Iterable[Likely], margins: Margins) -> Reply:
@@ -42,15 +45,9 @@ def weighed(replies: Replies, reply: Reply, likely: Iterable[Likely], margins: M
         likely: texts that were weighed; none: nothing changes.
         margins: how sure it has to be.
     """
-    judged = [(one, replies.judge(one.text)) for one in likely]
-    if not judged:
+    best = _best(replies, likely)
+    if not best:
         return reply
-    answers = {_sounds(one.text) for one, kind in judged if kind is Reply.YES}
-    best: dict[Reply, float] = {}
-    for one, kind in judged:
-        # 没有以问 is no denial where 没有疑问 is an answer: nobody can hear the difference.
-        if kind is not Reply.NO or _sounds(one.text) not in answers:
-            best[kind] = max(one.score, best.get(kind, one.score))
     yes = best.get(Reply.YES, -_FAR)
     no = best.get(Reply.NO, -_FAR)
     contrary = max(_AGAINST & best.keys(), key=lambda kind: best[kind], default=Reply.OTHER)
@@ -62,11 +59,29 @@ def weighed(replies: Replies, reply: Reply, likely: Iterable[Likely], margins: M
         return Reply.NO if no > yes else Reply.NEAR
     if reply not in _VAGUE:
         return reply
-    if yes >= against + margins.sure and yes >= other - margins.behind:
+    if yes >= max(against + margins.sure, other - margins.behind, margins.least):
         return Reply.YES
     if against >= yes + margins.sure and against >= other - margins.behind:
         return contrary
     return Reply.NEAR if yes >= other - 2 * margins.behind else reply
+
+
+def _best(replies: Replies, likely: Iterable[Likely]) -> dict[Reply, float]:
+    """The best score of each kind of answer.
+
+    Texts that sound the same are one, and affirmative if one of them is: nobody can hear which it
+    is of 没有以问 and 没有疑问, or 没有意义 and 没有异议.
+    """
+    heard: dict[tuple[str, ...], list[tuple[Reply, float]]] = {}
+    for one in likely:
+        heard.setdefault(_sounds(one.text), []).append((replies.judge(one.text), one.score))
+    best: dict[Reply, float] = {}
+    for row in heard.values():
+        top = max(score for _, score in row)
+        is_yes = any(kind is Reply.YES for kind, _ in row)
+        for kind, score in [(Reply.YES, top)] if is_yes else row:
+            best[kind] = max(score, best.get(kind, score))
+    return best
 
 
 def _sounds(text: str) -> tuple[str, ...]:

@@ -110,8 +110,8 @@ def test_answer_that_begins_while_the_question_ends_counts() -> None:
 
 
 def test_lexicon_of_the_flow_counts() -> None:
-    items = [QUESTION, answer("没意见"), *both(20)]
-    assert verdicts(begun(lexicon=["没意见"]), *items) == [("affirmed", "pass", "yes")]
+    items = [QUESTION, answer("说定了"), *both(20)]
+    assert verdicts(begun(lexicon=["说定了"]), *items) == [("affirmed", "pass", "yes")]
     assert verdicts(begun(), *items)[0][0] != "affirmed"
 
 

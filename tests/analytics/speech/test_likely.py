@@ -44,7 +44,8 @@ def test_most_denials_are_judged_as_such() -> None:
         text for text in likely_answers(PACK) if text.startswith(("不", "没", "我不", "我没"))
     ]
     passed = {text for text in denied if replies.judge(text) is Reply.YES}
-    assert passed <= {"没错", "没问题", "没有问题", "没有疑问"}
+    kept = {"没错", "没问题", "没有问题", "没疑问", "没有疑问", "没异议", "没有异议"}
+    assert passed <= {*kept, "没意见", "没有意见"}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ def judged(text: str, **scores: float) -> Reply:
         # A denial that sounds like a yes is none; one that sounds otherwise is.
         ("没有疑问", {"没有疑问": -2.1, "没有以问": -2.0, "不是": -9}, Reply.YES),
         ("没有疑问", {"没有疑问": -2.1, "没有一点": -2.2, "不是": -9}, Reply.NEAR),
+        ("没有意义", {"没有意义": -1, "没有异议": -8, "没有": -9}, Reply.YES),
+        # What fits badly is no yes, though nothing fits better.
+        ("嗨", {"嗨": -4.8, "对": -6.5, "不是": -9}, Reply.NEAR),
+        ("嗨", {"嗨": -4.8, "对": -5.5, "不是": -9}, Reply.YES),
+        # A denial whose negator was misheard.
+        ("美同意", {"美同意": -3, "没同意": -5, "对": -13}, Reply.NO),
         # What is no yes never becomes one.
         ("不同意", {"不同意": -9, "同意": -1}, Reply.NO),
         ("我再想想", {"我再想想": -9, "同意": -1}, Reply.HESITANT),
