@@ -10,7 +10,8 @@ Not part of the tests: it needs TensorFlow. In an environment of its own::
 It speaks what ``sentences.json`` there lists, and writes a file beside it for each. The voice
 ``low`` and ``deep`` are the same voice spoken faster and then slowed, which lowers pitch and
 formants by three and by six semitones; ``bright`` is spoken slower and raised by two. Of ``calm``,
-``brisk``, ``grave`` and ``light`` the model itself changes pitch and loudness, apart from formants.
+``brisk``, ``grave`` and ``light``, ``soft``, ``firm``, ``plain`` and ``keen`` the model itself
+changes pitch and loudness, apart from formants.
 """
 
 import json
@@ -32,6 +33,10 @@ VOICES = {
     "brisk": (14, 15, 1.15, 1.1),
     "grave": (7, 6, 0.75, 1.0),
     "light": (1, 1, 1.25, 0.9),
+    "soft": (12, 11, 0.85, 0.7),
+    "firm": (16, 15, 0.95, 1.2),
+    "plain": (21, 20, 1.1, 1.0),
+    "keen": (13, 14, 1.05, 1.15),
 }
 """How much longer the sound is made (up, down), then pitch and energy of what is spoken."""
 

@@ -316,6 +316,7 @@ _NO: Final = {
     "hesitant": _UNCLEAR,
     "reserved": _UNCLEAR,
     "back": _UNCLEAR,
+    "other": _UNCLEAR,
     "echo": _UNCLEAR,
     "": ("answer_missing", Outcome.FAIL),
 }
