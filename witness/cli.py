@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code of the process.
 
     0 done, 1 failed, 2 wrong usage or configuration, 3 the server can't start, 4 the
-    demonstration did not work, 130 interrupted.
+    demonstration did not work, 5 done but files of a recording are damaged, 130 interrupted.
     """
     parsed = build_parser().parse_args(arguments)
     try:
@@ -72,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=t(
             "`witness COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong"
             " usage or configuration, 3 the server can't start, 4 the demonstration did not work,"
-            " 130 interrupted."
+            " 5 done but files of a recording are damaged, 130 interrupted."
         ),
     )
     commands_ = add_commands(parser)

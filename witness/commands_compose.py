@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from recorder.envelope import MasterKeys
     from recorder.playback.remux import RemuxedTrack
 
+_DAMAGED = 5
+"""Exit code where files were made and something recorded could not be read."""
+
 _LONGEST_WATERMARK = 200
 _STEPS = {
     "survey": marked("reading the packets"),
@@ -67,7 +70,7 @@ def compose(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(_told(composed), ensure_ascii=False, indent=2) + "\n")
     else:
         sys.stdout.write(_text(composed) + "\n")
-    return 0
+    return _DAMAGED if composed.damage else 0
 
 
 def _keys(place: Path, given: str | None, config: "RecordingConfig") -> "MasterKeys | None":
@@ -104,6 +107,16 @@ def _told(composed: "Composed") -> dict[str, Any]:
             "stages_s": {name: round(value, 2) for name, value in film.stages_s.items()},
         },
         "tracks": [_track(track) for track in composed.tracks],
+        "damaged": [
+            {
+                "track": one.track,
+                "file": one.file,
+                "from_us": one.from_us,
+                "to_us": one.to_us,
+                "reason": str(one.why),
+            }
+            for one in composed.damage
+        ],
     }
 
 
@@ -147,6 +160,12 @@ def _text(composed: "Composed") -> str:
                     seconds=track.missing_us / 1e6,
                 )
             )
+    lines += [
+        t("damaged: {reason}; {seconds:.1f} s of track {track} can't be shown").format(
+            reason=of_error(one.why), seconds=(one.to_us - one.from_us) / 1e6, track=one.track
+        )
+        for one in composed.damage
+    ]
     return "\n".join(lines)
 
 

@@ -34,9 +34,9 @@ CATALOGUE: dict[str, str] = {
     "show this help": "显示本帮助",
     "`witness COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage or"
     " configuration, 3 the server can't start, 4 the demonstration did not work,"
-    " 130 interrupted.": (
+    " 5 done but files of a recording are damaged, 130 interrupted.": (
         "用 `witness 命令 --help` 查看某个命令的说明。退出码: 0 完成，1 失败，2 用法或配置有误，"
-        "3 服务器无法启动，4 演示未成功，130 被中断。"
+        "3 服务器无法启动，4 演示未成功，5 已完成但录制文件有损坏，130 被中断。"
     ),
     ".": "。",
     "PORT": "端口",

@@ -63,6 +63,10 @@ COMPOSE: dict[str, str] = {
     ),
     "{path} is no capture file": "{path} 不是采集文件",
     "{path} is damaged at byte {at}": "{path} 在第 {at} 字节处损坏",
+    "{path} is not there": "{path} 不存在",
+    "damaged: {reason}; {seconds:.1f} s of track {track} can't be shown": (
+        "损坏：{reason}；轨道 {track} 有 {seconds:.1f} 秒无法显示"
+    ),
     "{path} does not describe a track": "{path} 没有描述一条轨道",
     "track {track} is of the codec {codec}, which can't be played": (
         "轨道 {track} 的编码 {codec} 无法播放"

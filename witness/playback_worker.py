@@ -77,7 +77,11 @@ def make_film(task: Mapping[str, Any]) -> dict[str, Any]:
         shutil.rmtree(out, ignore_errors=True)
         if task.get("archived"):
             remove_media(place)
-    about = {"seconds": round(composed.film.seconds, 3), "uploads": task["uploads"]}
+    about = {
+        "seconds": round(composed.film.seconds, 3),
+        "uploads": task["uploads"],
+        "damaged": len(composed.damage),
+    }
     film.with_suffix(".json").write_text(json.dumps(about))
     return about
 

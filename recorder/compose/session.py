@@ -1,5 +1,6 @@
 """All files of a session that people can play: its tracks and its film."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,9 @@ from recorder.compose.film import FilmOptions, FilmResult, make_film
 from recorder.playback.errors import RecordingError
 from recorder.playback.recording import Recording
 from recorder.playback.remux import RemuxedTrack, remux_track
-from recorder.playback.source import TrackSource
+from recorder.playback.source import Damage, TrackSource
 from recorder.playback.survey import TrackSurvey, survey_participant
+from recorder.timeline import Gap, Timeline
 
 __all__ = ["Composed", "Progress", "compose_session", "survey_all"]
 
@@ -23,12 +25,13 @@ class Composed:
 
     film: FilmResult
     tracks: list[RemuxedTrack]
+    damage: list[Damage]
 
 
 def survey_all(
     recording: Recording, progress: Progress = lambda *_: None
 ) -> tuple[Recording, list[TrackSurvey]]:
-    """Reads all tracks once.
+    """Reads all tracks once; what can't be read of them is a gap of the timeline from then on.
 
     Returns:
         The recording with its sources in the order of the surveys, and these.
@@ -44,6 +47,8 @@ def survey_all(
     for done, sources in enumerate(people.values()):
         progress("survey", done / len(people))
         surveys += survey_participant(sources)
+        for source in sources:
+            _declare_damage(source, recording.timeline)
     ordered = [source for sources in people.values() for source in sources]
     return (
         Recording(
@@ -81,7 +86,10 @@ def compose_session(
         av.FFmpegError: an encoder or a container refused.
     """
     ordered, surveys = survey_all(recording, progress)
+    damage = [one for source in ordered.sources for one in source.damage]
     if not any(survey.packets for survey in surveys):
+        if damage:
+            raise damage[0].why
         raise RecordingError("nothing was recorded in session {session}", session=recording.session)
     out.mkdir(parents=True, exist_ok=True)
     remuxed: list[RemuxedTrack] = []
@@ -97,4 +105,12 @@ def compose_session(
         options,
         lambda share: progress("film", share),
     )
-    return Composed(film, remuxed)
+    return Composed(film, remuxed, damage)
+
+
+def _declare_damage(source: TrackSource, timeline: Timeline) -> None:
+    for said in source.uploads.files():
+        deque(source.uploads.frames(said), 0)
+    known = timeline.tracks.get(source.info.track)
+    if known is not None:
+        known.gaps += [Gap(one.track, one.from_us, one.to_us, "damaged") for one in source.damage]

@@ -27,6 +27,7 @@ _TEXTS: Final[Texts] = {
     "cause.disk_full": ("磁盘已满", "disk full"),
     "cause.disk_slow": ("磁盘过慢", "disk too slow"),
     "cause.disk_error": ("磁盘故障", "disk failure"),
+    "cause.damaged": ("文件已损坏", "file is damaged"),
     "cause.crash": ("服务中断", "server was interrupted"),
     "cause.client_gone": ("设备已离线", "device was gone"),
     "cause.evicted": ("设备已删除该段", "device no longer had it"),

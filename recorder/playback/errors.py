@@ -2,7 +2,7 @@
 
 from recorder.errors import RecorderError
 
-__all__ = ["PlaybackError", "RecordingError"]
+__all__ = ["DamagedError", "PlaybackError", "RecordingError"]
 
 
 class PlaybackError(RecorderError):
@@ -11,3 +11,7 @@ class PlaybackError(RecorderError):
 
 class RecordingError(PlaybackError):
     """Files of a session are missing, or say what they must not."""
+
+
+class DamagedError(RecordingError):
+    """Bytes of a file are not those that were written; others of the session may be."""

@@ -53,6 +53,7 @@ class _Stream:
     kept_bytes: int = 0
     key_us: int = 0
     last_ts: int | None = None
+    last_us: int = 0
     is_decodable: bool = False
     is_complete: bool = False
     has_gap: bool = False
@@ -176,7 +177,7 @@ class TrackFrames:
             self.repeated += 1
             return
         is_chosen = frame.ssrc == self._survey.selection.at(timed.time_us)
-        stream.is_decodable = self._is_decodable(stream, frame)
+        stream.is_decodable = self._is_decodable(stream, timed)
         if not stream.is_decodable:
             self.undecodable += is_chosen
             return
@@ -187,11 +188,15 @@ class TrackFrames:
         else:
             _keep(stream, timed)
 
-    def _is_decodable(self, stream: _Stream, frame: EncodedFrame) -> bool:
+    def _is_decodable(self, stream: _Stream, timed: TimedFrame) -> bool:
         """Judges again: what was missing when packets were put together may be there now."""
+        frame = timed.frame
         before, stream.last_ts = stream.last_ts, frame.timestamp
+        before_us, stream.last_us = stream.last_us, timed.time_us
         is_joined = not frame.after_loss or (
             before is not None
+            # What was whole once can't be read any more.
+            and not self._is_damaged(before_us, timed.time_us)
             and self._source.uploads.is_whole(frame.ssrc, before, frame.timestamp)
         )
         # Nothing is missing since the last keyframe.
@@ -199,6 +204,9 @@ class TrackFrames:
         is_decodable = frame.decodable or stream.is_complete
         stream.has_gap = stream.has_gap or not is_joined or not is_decodable
         return is_decodable
+
+    def _is_damaged(self, from_us: int, to_us: int) -> bool:
+        return any(one.from_us <= to_us and from_us <= one.to_us for one in self._source.damage)
 
     def _show(self, stream: _Stream, timed: TimedFrame) -> Iterator[TimedFrame]:
         if self._last_us is not None and timed.time_us <= self._last_us:

@@ -2,21 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from recorder.backfill.errors import BodyError
 from recorder.backfill.store import read_stored
 from recorder.envelope import MasterKeys
+from recorder.errors import RecorderError
+from recorder.intervals import Range
 from recorder.log import Event, read_events
-from recorder.playback.errors import RecordingError
+from recorder.playback.errors import DamagedError, RecordingError
 from recorder.playback.pcapng import read_segment
 from recorder.playback.recording import Line, Recording
-from recorder.playback.source import Item, TrackInfo
+from recorder.playback.source import Damage, Item, TrackInfo
 from recorder.playback.uploads import SaidRange, UploadedFrame, Uploads
 from recorder.session_file import read_session
-from recorder.timeline import derive_timeline
+from recorder.timeline import TrackTimeline, derive_timeline
 from recorder.transcript import TRANSCRIPT_FILE
 from rtp.assembly import FORMATS
 
@@ -32,17 +35,38 @@ _DOCUMENTS: Final = frozenset({"screen", "document"})
 
 @dataclass(frozen=True, slots=True)
 class CapturedTrack:
-    """The capture files of one track."""
+    """The capture files of one track.
+
+    Attributes:
+        spans: the time each file answers for, by its name, as the log says.
+        damage: what could not be read.
+    """
 
     info: TrackInfo
     segments: tuple[Path, ...]
     uploads: Uploads = field(default_factory=Uploads)
     keys: MasterKeys | None = None
+    spans: Mapping[str, Range] = field(default_factory=dict)
+    damage: list[Damage] = field(default_factory=list)
 
     def read(self) -> Iterator[Item]:
-        """All of it, segment by segment."""
+        """All of it, segment by segment; of a damaged one what comes before the damage."""
         for path in self.segments:
-            yield from read_segment(path, self.keys)
+            last_us, to_us = self.spans.get(path.name, (0, 0))
+            try:
+                for item in read_segment(path, self.keys):
+                    last_us = max(last_us, item.arrival_us)
+                    yield item
+            except DamagedError as error:
+                file = f"tracks/{self.info.track}/{path.name}"
+                span = last_us, max(last_us, to_us)
+                note_damage(self.damage, Damage(self.info.track, file, *span, error))
+
+
+def note_damage(known: list[Damage], found: Damage) -> None:
+    """Tracks are read more than once."""
+    if all(one.file != found.file for one in known):
+        known.append(found)
 
 
 def open_recording(place: Path, language: str = "zh", keys: MasterKeys | None = None) -> Recording:
@@ -64,9 +88,7 @@ def open_recording(place: Path, language: str = "zh", keys: MasterKeys | None = 
     folder = place / "tracks"
     tracks = sorted(folder.iterdir()) if folder.is_dir() else []
     sources = [
-        _track(
-            track, Uploads(ranges.of(track.name), lambda item: _uploaded(place, item, keys)), keys
-        )
+        _track(track, ranges.of(track.name), timeline.tracks.get(track.name), keys)
         for track in tracks
         if (track / "track.json").is_file()
     ]
@@ -80,7 +102,12 @@ def open_recording(place: Path, language: str = "zh", keys: MasterKeys | None = 
     )
 
 
-def _track(folder: Path, uploads: Uploads, keys: MasterKeys | None) -> CapturedTrack:
+def _track(
+    folder: Path,
+    said: Sequence[SaidRange],
+    known: TrackTimeline | None,
+    keys: MasterKeys | None,
+) -> CapturedTrack:
     path = folder / "track.json"
     about = _object(path)
     try:
@@ -110,7 +137,18 @@ def _track(folder: Path, uploads: Uploads, keys: MasterKeys | None) -> CapturedT
         )
     segments = [file for file in folder.iterdir() if _SEGMENT.fullmatch(file.name)]
     segments.sort(key=lambda file: int(file.name.partition(".")[0]))
-    return CapturedTrack(info, tuple(segments), uploads, keys)
+    spans, damage = {}, list[Damage]()
+    for item in [] if known is None else known.segments:
+        spans[Path(item.file).name] = item.from_us, item.to_us
+        if all(int(file.name.partition(".")[0]) != item.segment for file in segments):
+            file = f"tracks/{info.track}/{Path(item.file).name}"
+            why = RecordingError("{path} is not there", path=file)
+            damage.append(Damage(info.track, file, item.from_us, item.to_us, why))
+
+    def uploaded(item: SaidRange) -> list[UploadedFrame]:
+        return _uploaded(folder.parents[1], info, item, keys, damage)
+
+    return CapturedTrack(info, tuple(segments), Uploads(said, uploaded), keys, spans, damage)
 
 
 class _Ranges:
@@ -150,13 +188,24 @@ class _Ranges:
         return out
 
 
-def _uploaded(place: Path, item: SaidRange, keys: MasterKeys | None) -> list[UploadedFrame]:
+def _uploaded(
+    place: Path, info: TrackInfo, item: SaidRange, keys: MasterKeys | None, damage: list[Damage]
+) -> list[UploadedFrame]:
     if item.file is None:
         return []
-    return [
-        UploadedFrame(item.ssrc, frame.timestamp, frame.data)
-        for frame in read_stored(place, item.file, keys)
-    ]
+    why: RecorderError
+    try:
+        frames = read_stored(place, item.file, keys)
+    except (BodyError, DamagedError) as error:
+        why = error
+    except FileNotFoundError:
+        why = RecordingError("{path} is not there", path=item.file)
+    else:
+        return [UploadedFrame(item.ssrc, frame.timestamp, frame.data) for frame in frames]
+    length_us = (item.last_ts - item.first_ts) % 2**32 * 1_000_000 // info.clock_rate
+    times = item.from_us, item.from_us + length_us
+    note_damage(damage, Damage(info.track, item.file, *times, why))
+    return []
 
 
 def _rate(about: Mapping[str, Any], kind: str) -> int:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 from recorder.envelope import SUFFIX, MasterKeys
 from recorder.playback.clock import SenderReport
-from recorder.playback.errors import RecordingError
+from recorder.playback.errors import DamagedError
 from recorder.playback.sealed import open_sealed
 from recorder.playback.source import CapturedPacket, Item
 
@@ -47,8 +47,8 @@ def read_segment(path: Path, keys: MasterKeys | None = None) -> Iterator[Item]:
         keys: for encrypted ones.
 
     Raises:
-        RecordingError: it is cut short, no capture file, encrypted with another key, or put in the
-            place of another.
+        DamagedError: it is cut short, or no capture file.
+        RecordingError: it is encrypted with another key, or put in the place of another.
         OSError: it can't be read.
     """
     if path.suffix != SUFFIX:
@@ -69,7 +69,7 @@ def read_items(file: BinaryIO, name: str) -> Iterator[Item]:
         name: for errors.
 
     Raises:
-        RecordingError: it is cut short, or no capture file.
+        DamagedError: it is cut short, or no capture file.
 
     Spec: draft-ietf-opsawg-pcapng, section 4.
     """
@@ -78,21 +78,21 @@ def read_items(file: BinaryIO, name: str) -> Iterator[Item]:
     while head := file.read(_HEAD.size):
         kind, size = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, 0)
         if first and kind != _SECTION:
-            raise RecordingError("{path} is no capture file", path=name)
+            raise DamagedError("{path} is no capture file", path=name)
         if size < 12 or size % 4 or size > _MAX_BLOCK:
-            raise RecordingError("{path} is damaged at byte {at}", path=name, at=at)
+            raise DamagedError("{path} is damaged at byte {at}", path=name, at=at)
         body = file.read(size - _HEAD.size)
         if len(body) != size - _HEAD.size or _WORD.unpack_from(body, len(body) - 4)[0] != size:
-            raise RecordingError("{path} is damaged at byte {at}", path=name, at=at)
+            raise DamagedError("{path} is damaged at byte {at}", path=name, at=at)
         match kind:
             case 0x0A0D0D0A if _WORD.unpack_from(body)[0] != _BYTE_ORDER:
-                raise RecordingError("{path} is no capture file", path=name)
+                raise DamagedError("{path} is no capture file", path=name)
             case 1 if int.from_bytes(body[:2], "little") not in _LINK_TYPES:
-                raise RecordingError("{path} is no capture file", path=name)
+                raise DamagedError("{path} is no capture file", path=name)
             case 6:
                 item = _packet(body)
                 if item is None:
-                    raise RecordingError("{path} is damaged at byte {at}", path=name, at=at)
+                    raise DamagedError("{path} is damaged at byte {at}", path=name, at=at)
                 yield from item
         first = False
         at += size

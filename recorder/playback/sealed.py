@@ -11,7 +11,7 @@ from struct import Struct
 from typing import BinaryIO, Final
 
 from recorder.envelope import LAST, MAX_FRAME, SUFFIX, TAG, Header, MasterKeys, key_of, place_of
-from recorder.playback.errors import RecordingError
+from recorder.playback.errors import DamagedError, RecordingError
 
 __all__ = ["SealedFile", "open_sealed", "read_key"]
 
@@ -89,7 +89,7 @@ class SealedFile(io.RawIOBase):
         self._name = name
         header = Header.read(file)
         if header is None:
-            raise RecordingError("{path} is no capture file", path=name)
+            raise DamagedError("{path} is no capture file", path=name)
         self.header = header
         key = keys.find(header.key_id)
         if key is None:
@@ -182,5 +182,5 @@ class SealedFile(io.RawIOBase):
                 raise self._damaged()
         return content
 
-    def _damaged(self) -> RecordingError:
-        return RecordingError("{path} was changed or cut off", path=self._name)
+    def _damaged(self) -> DamagedError:
+        return DamagedError("{path} was changed or cut off", path=self._name)

@@ -1,13 +1,14 @@
 """What is read of a captured track, whatever holds it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from recorder.errors import RecorderError
 from recorder.playback.clock import SenderReport
 from recorder.playback.uploads import Uploads
 
-__all__ = ["CapturedPacket", "Item", "TrackInfo", "TrackSource"]
+__all__ = ["CapturedPacket", "Damage", "Item", "TrackInfo", "TrackSource"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,23 @@ class CapturedPacket:
 Item = CapturedPacket | SenderReport
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Part of a track that was captured or uploaded and can't be read any more.
+
+    Attributes:
+        file: in the session's directory.
+        from_us, to_us: when it was sent, session clock; as long as its file at most.
+        why: what was found.
+    """
+
+    track: str
+    file: str
+    from_us: int
+    to_us: int
+    why: RecorderError
+
+
 class TrackSource(Protocol):
     """A captured track."""
 
@@ -59,9 +77,14 @@ class TrackSource(Protocol):
     def uploads(self) -> Uploads:
         """What was uploaded later."""
 
+    @property
+    def damage(self) -> Sequence[Damage]:
+        """What could not be read so far: all of it after one reading to the end."""
+
     def read(self) -> Iterator[Item]:
-        """All of it in order of arrival, from the start at every call.
+        """All of it that can be read, in order of arrival, from the start at every call.
 
         Raises:
-            RecorderError: a file can't be read, or is not what was written.
+            RecorderError: a file is encrypted with another key, or not this track's.
+            OSError: a file can't be read.
         """

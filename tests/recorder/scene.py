@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recorder.playback.clock import SenderReport
-from recorder.playback.source import CapturedPacket, Item, TrackInfo
+from recorder.playback.source import CapturedPacket, Damage, Item, TrackInfo
 from recorder.playback.survey import TrackSurvey, survey_participant
 from recorder.playback.uploads import Uploads
 from tests.recorder.encoders import Encoded, encode_opus, encode_video, packets
@@ -24,6 +24,7 @@ class ListedTrack:
     info: TrackInfo
     items: list[Item]
     uploads: Uploads = field(default_factory=Uploads)
+    damage: list[Damage] = field(default_factory=list)
 
     def read(self) -> Iterator[Item]:
         return iter(self.items)

@@ -47,6 +47,50 @@ def test_a_session_becomes_files(
     assert "film: " in capsys.readouterr().out
 
 
+@needs_font
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_damaged_file_is_a_slate_and_the_rest_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_gone: bool
+) -> None:
+    tracks = [
+        video_track("v1", "vp8", flashes(2), Link(), gop=25),
+        audio_track("a1", beeps(2), Link()),
+    ]
+    place = write_recording(tmp_path, "s1", tracks, 2_000_000, started_ns=0, sealable=True)
+    path = place / "tracks/v1/000001.pcapng"
+    data = bytearray(path.read_bytes())
+    start = len(data) // 4
+    data[start : start + 2_000] = bytes(2_000)
+    path.write_bytes(data)
+    if is_gone:
+        path.unlink()
+    arguments = ["compose", str(place), "--out", str(tmp_path / "out"), "--lang", "en"]
+    assert main([*arguments, "--json"]) == 5
+    told = json.loads(capsys.readouterr().out)
+    (damaged,) = told["damaged"]
+    assert (damaged["track"], damaged["file"]) == ("v1", "tracks/v1/000001.pcapng")
+    assert ("is not there" if is_gone else "is damaged at byte") in damaged["reason"]
+    lost_us = damaged["to_us"] - damaged["from_us"]
+    assert 500_000 < lost_us < 1_100_000
+    (slate_s,) = told["film"]["slates_s"].values()
+    assert slate_s == pytest.approx(lost_us / 1e6, abs=0.2)
+    frames = {track["track"]: track["frames"] for track in told["tracks"]}
+    assert frames["a1"] == 100
+    assert 25 <= frames["v1"] < (27 if is_gone else 40)
+    assert main([*arguments, "--film-only"]) == 5
+    assert "damaged: " in capsys.readouterr().out
+
+
+@needs_font
+def test_where_nothing_can_be_read_the_damage_is_the_reason(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in place.glob("tracks/*/*.pcapng"):
+        path.write_bytes(b"RIFF")
+    assert main(["compose", str(place), "--out", str(tmp_path / "out")]) == 1
+    assert "is no capture file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -31,6 +31,7 @@ CARRIERS = {
     "RetainedError",
     "StorageError",
     "CanonicalError",
+    "DamagedError",
     "EnvelopeError",
     "FlowError",
     "LogBusyError",

@@ -1,7 +1,7 @@
 /**
  * @typedef {{ session: string, room: string, started_at: string, state: string, length_us: number, tracks: number, captured: number | null, sealed: boolean, order?: { order_no?: string }, customer?: { crm_customer_id: string } }} Found
  * @typedef {{ state: string, share?: number, before?: number }} Job
- * @typedef {Job & { seconds?: number, uploads?: number }} Film
+ * @typedef {Job & { seconds?: number, uploads?: number, damaged?: number }} Film
  * @typedef {Job & { exit?: number, code?: string | null, timestamp?: string, sha256?: string, package?: string }} Verification
  * @typedef {{ films: { zh: Film, en: Film }, verification: Verification, package: { bytes: number } | null }} Work
  * @typedef {{ node: string, attempt: number, supersedes: number | null, superseded_by: number | null, from_us: number, to_us: number | null }} Attempt

@@ -58,6 +58,7 @@ export const PLAYBACK_STRINGS = {
   "film.queued": ["排队中，前面还有 {before} 项", "Waiting, {before} before it"],
   "film.running": ["正在合成，已完成 {share}", "Being made, {share} done"],
   "film.failed": ["合成失败，原因见服务器日志。", "It could not be made; the server's log says why."],
+  "film.damaged": ["有 {count} 个录制文件损坏，影片中相应时段以占位画面标明。", "{count} recorded files are damaged: the film says so where they are missing."],
   "film.label": ["录像影片", "Film of the recording"],
   "film.error": ["影片无法播放，请重新打开。", "The film can't be played: open it again."],
 

@@ -174,7 +174,9 @@ export class RecordingView {
     const make = (/** @type {string} */ text) => h("button", { type: "button", class: "primary", t: text, on: { click: () => void this.ask(() => this.api.makeFilm(this.recording.session_id, mine)) } });
     if (state === "done" || (there && state === "none")) {
       const old = there !== null && (films[there].uploads ?? 0) < this.recording.uploads;
-      this.offer.replaceChildren(old ? make("film.again") : "");
+      const damaged = (there && films[there].damaged) || 0;
+      const told = damaged ? h("p", { class: "hint", role: "alert", t: "film.damaged", values: { count: damaged } }) : "";
+      this.offer.replaceChildren(told, old ? make("film.again") : "");
     } else if (state === "queued") this.offer.replaceChildren(h("p", { role: "status", t: "film.queued", values: { before: before ?? 0 } }), h("progress", {}));
     else if (state === "running") this.offer.replaceChildren(h("p", { role: "status", t: "film.running", values: { share: percent(share ?? 0) } }), h("progress", { max: "1", value: String(share ?? 0) }));
     else if (this.recording.state !== "stopped") this.offer.replaceChildren(h("p", { t: "film.not_stopped" }));

@@ -1,7 +1,7 @@
 """A recorded call to compose in a measurement: real encoders, no network."""
 
 import fractions
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from struct import pack
 from typing import Any, Final
@@ -12,7 +12,7 @@ import numpy as np
 from loadtest.sources import MEDIA_DIR
 from recorder.playback.clock import SenderReport
 from recorder.playback.recording import Recording
-from recorder.playback.source import CapturedPacket, Item, TrackInfo
+from recorder.playback.source import CapturedPacket, Damage, Item, TrackInfo
 from recorder.playback.uploads import Uploads
 from recorder.session import Attempt, State
 from recorder.timeline import Timeline, TrackTimeline
@@ -37,6 +37,7 @@ class _Looped:
     seconds: float
     ssrc: int
     uploads: Uploads = field(default_factory=Uploads)
+    damage: Sequence[Damage] = ()
 
     def read(self) -> Iterator[Item]:
         """Packets and a sender report each second, as if nothing was lost."""

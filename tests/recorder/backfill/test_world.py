@@ -81,6 +81,36 @@ async def test_all_that_was_sent_is_there_in_the_end_and_plays(
             assert len(times) >= 0.95 * len({at for at, *_ in line.sent})
 
 
+async def test_uploads_that_are_damaged_or_gone_are_a_gap_and_the_rest_plays(
+    place: Path, worlds: list[World]
+) -> None:
+    world = World(place, Plan(seconds=12))
+    worlds.append(world)
+    await world.run()
+    assert len(_played(world)["a1"]) == len(world.lines["a1"].sent)
+    cut, gone = _spoilt(place / "tracks/a1/backfill")
+    recording, surveys = survey_all(open_recording(place))
+    (source, survey) = next(
+        pair
+        for pair in zip(recording.sources, surveys, strict=True)
+        if pair[1].info.kind == "audio"
+    )
+    assert {Path(one.file).name for one in source.damage} == {cut.name, gone.name}
+    gaps = recording.timeline.tracks["a1"].gaps
+    assert [gap.cause for gap in gaps] == ["damaged", "damaged"]
+    shown = sum(timed.shown for timed in TrackFrames(source, survey))
+    assert 0.5 * len(world.lines["a1"].sent) < shown < len(world.lines["a1"].sent)
+    assert len(source.damage) == 2, "read twice, told once"
+
+
+def _spoilt(folder: Path) -> tuple[Path, Path]:
+    """Two of the files there: one that is cut short now, and one that is gone."""
+    cut, gone, *_ = sorted(folder.iterdir())
+    cut.write_bytes(cut.read_bytes()[:-1])
+    gone.unlink()
+    return cut, gone
+
+
 def _missing(world: World) -> dict[str, list[Range]]:
     """What no upload filled, had nothing arrived live; of what lies well inside of the call."""
     world.events.log.append("recording.started", {}, at=0)
