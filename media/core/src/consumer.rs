@@ -67,30 +67,35 @@ struct Era {
 const ERAS: usize = 8;
 
 /// A subscription.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
+#[repr(C)]
 pub(crate) struct Consumer {
-    pub(crate) id: ConsumerId,
-    pub(crate) transport: Key,
-    pub(crate) producer: Option<Key>,
-    pub(crate) kind: MediaKind,
-    pub(crate) parameters: ConsumerParameters,
-    payload_map: Vec<PayloadMapping>,
-    pub(crate) rewriter: StreamRewriter,
-    pub(crate) responder: NackResponder,
-    /// Packets to send again as they were, where there is no RTX.
-    pub(crate) sent: Option<SentPackets>,
-    pub(crate) rtx_sequence: SeqNo,
     /// The encoding being forwarded; `None` until it can start.
     pub(crate) encoding: Option<usize>,
-    /// What was forwarded last.
-    pub(crate) source: Option<SourceId>,
-    pub(crate) layers: LayerState,
-    pub(crate) pictures: PictureNumbering,
-    eras: [Option<Era>; ERAS],
+    pub(crate) transport: Key,
+    /// Of audio.
+    pub(crate) voice: Option<Box<VoiceOutput>>,
+    pub(crate) kind: MediaKind,
     pub(crate) paused: bool,
     /// [`Event::ConsumerStarted`](crate::api::Event::ConsumerStarted) was sent.
     pub(crate) started: bool,
+    payload_map: Vec<PayloadMapping>,
+    /// Packets to send again as they were, where there is no RTX.
+    pub(crate) sent: Option<SentPackets>,
+    pub(crate) parameters: ConsumerParameters,
+    pub(crate) layers: LayerState,
     pub(crate) packets: u64,
     pub(crate) payload_bytes: u64,
+    /// What was forwarded last.
+    pub(crate) source: Option<SourceId>,
+    pub(crate) rewriter: StreamRewriter,
+    pub(crate) responder: NackResponder,
+    pub(crate) pictures: PictureNumbering,
+    eras: [Option<Era>; ERAS],
+    pub(crate) id: ConsumerId,
+    pub(crate) producer: Option<Key>,
+    pub(crate) rtx_sequence: SeqNo,
     pub(crate) retransmitted: u64,
     /// A sender report is due only for what was sent since the last one.
     pub(crate) packets_reported: u64,
@@ -101,8 +106,6 @@ pub(crate) struct Consumer {
     sent_at_report: (u64, u64),
     /// Which of the recent packets was sent last as padding.
     pub(crate) padding_step: u16,
-    /// Of audio.
-    pub(crate) voice: Option<Box<VoiceOutput>>,
 }
 
 /// A packet that was forwarded.
@@ -272,6 +275,12 @@ impl Consumer {
     #[inline]
     pub(crate) fn prefetch_payload_types(&self) {
         prefetch(&self.payload_map[..]);
+    }
+
+    /// Has fetched what the next packets have in common with those before.
+    #[inline]
+    pub(crate) fn prefetch_era(&self) {
+        prefetch(&self.eras[self.rewriter.generation() as usize % ERAS]);
     }
 
     /// The payload type the subscriber knows packets with copies by.

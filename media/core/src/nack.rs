@@ -98,20 +98,23 @@ struct Missing {
 /// Finds gaps in one RTP stream and says when to ask for what.
 ///
 /// A packet costs constant time, plus one step for each packet newly found missing.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct NackGenerator {
-    config: NackConfig,
-    /// Takes the place of what the configuration says of intervals and deadlines.
-    plan: Option<RequestPlan>,
     newest: Option<u64>,
-    /// Sorted by sequence number; recovered ones stay until they are the oldest.
-    missing: VecDeque<Missing>,
-    open: usize,
     /// Packets that moved `newest`. Wraps.
     arrived: u32,
     /// `arrived_before` of the oldest packet never asked for.
     unasked: Option<u32>,
     next_due: Option<Instant>,
+    /// Sorted by sequence number; recovered ones stay until they are the oldest.
+    missing: VecDeque<Missing>,
+    config: NackConfig,
+    /// Takes the place of what the configuration says of intervals and deadlines.
+    plan: Option<RequestPlan>,
+    open: usize,
     /// First packet of the newest keyframe, and its timestamp.
     keyframe: Option<(u64, u32)>,
     outcome: NackOutcome,

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use media_prefetch::prefetch;
+use media_prefetch::prefetch_span;
 
 use crate::consumer::Forwarded;
 use crate::ext::AbsSendTime;
@@ -99,24 +99,30 @@ impl Queued {
 }
 
 /// Token bucket with a queue behind it, for one transport. Off until a rate is set.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Pacer {
     rate_bps: u64,
     credit_bits: i64,
-    refilled: Option<Instant>,
-    retransmissions: VecDeque<Queued>,
-    video: VecDeque<Queued>,
     queued_bytes: usize,
-    spare: Vec<Vec<u8>>,
-    keyframe_asked: Option<Instant>,
+    refilled: Option<Instant>,
     /// Since it was last short.
     was_long: bool,
     budget: Budget,
+    retransmissions: VecDeque<Queued>,
+    video: VecDeque<Queued>,
+    spare: Vec<Vec<u8>>,
+    keyframe_asked: Option<Instant>,
 }
 
 /// Keeps retransmissions from sending more than the path takes: they may use what media leave
 /// of the budget, and a fifth of it in any case.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Budget {
     /// Zero: without limit.
     bps: u64,
@@ -192,9 +198,7 @@ impl Pacer {
     /// Has fetched what every packet needs.
     #[inline]
     pub(crate) fn prefetch(&self) {
-        prefetch(&self.credit_bits);
-        prefetch(&self.queued_bytes);
-        prefetch(&self.budget.credit_bits);
+        prefetch_span(&self.rate_bps, &self.budget.credit_bits);
     }
 
     /// Counts what was sent, whether it was asked for or not.

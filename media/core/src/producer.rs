@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use media_prefetch::{prefetch, prefetch_all};
+use media_prefetch::{prefetch, prefetch_span};
 
 use crate::allocate::{Rung, prune};
 use crate::allowance::AudioAllowance;
@@ -55,36 +55,39 @@ const LOSS_WEIGHT: f64 = 0.3;
 const YOUNG: Duration = Duration::from_secs(3);
 
 /// One simulcast stream, or the only one.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
+#[repr(C)]
 pub(crate) struct Encoding {
-    pub(crate) rid: Option<String>,
-    pub(crate) ssrc: Option<u32>,
-    pub(crate) rtx_ssrc: Option<u32>,
-    pub(crate) reception: Reception,
-    pub(crate) nack: Option<NackGenerator>,
-    pub(crate) cache: PacketCache,
-    pub(crate) reports: SenderReports,
-    pub(crate) lateness: Lateness,
-    /// SSRCs before the present one, newest last: their stragglers do not bring them back.
-    pub(crate) retired_ssrcs: VecDeque<u32>,
-    /// Tells this stream from others that had its place in the track.
-    pub(crate) instance: u32,
-    pub(crate) throttle: KeyframeThrottle,
-    /// Of audio somebody sends or takes copies of.
-    pub(crate) voice: Option<Box<VoiceInput>>,
     /// Packets before this number belong to a time in which the track was paused: they are not
     /// forwarded, however late they come.
     pub(crate) audible_from: u64,
     /// The next new packet is the first after such a time.
     pub(crate) resumes: bool,
-    /// What of it is not for the recording.
-    pub(crate) withheld: Withheld,
     /// Media arrived lately.
     live: bool,
+    last_keyframe: Option<u32>,
+    last_media_at: Option<Instant>,
+    /// Of audio somebody sends or takes copies of.
+    pub(crate) voice: Option<Box<VoiceInput>>,
+    pub(crate) ssrc: Option<u32>,
+    /// Tells this stream from others that had its place in the track.
+    pub(crate) instance: u32,
+    pub(crate) lateness: Lateness,
+    meter: LayerMeter,
+    pub(crate) cache: PacketCache,
+    pub(crate) nack: Option<NackGenerator>,
+    pub(crate) reports: SenderReports,
+    pub(crate) rid: Option<String>,
+    pub(crate) rtx_ssrc: Option<u32>,
+    pub(crate) reception: Reception,
+    /// SSRCs before the present one, newest last: their stragglers do not bring them back.
+    pub(crate) retired_ssrcs: VecDeque<u32>,
+    pub(crate) throttle: KeyframeThrottle,
+    /// What of it is not for the recording.
+    pub(crate) withheld: Withheld,
     /// When it last began to be.
     began_at: Option<Instant>,
-    meter: LayerMeter,
-    last_media_at: Option<Instant>,
-    last_keyframe: Option<u32>,
     dimensions: Option<(u16, u16)>,
 }
 
@@ -149,10 +152,8 @@ impl Encoding {
     #[inline]
     pub(crate) fn prefetch(&self) {
         self.reception.prefetch();
-        prefetch_all(&self.cache);
-        prefetch_all(&self.meter);
+        prefetch_span(&self.audible_from, &self.cache);
         prefetch(&self.nack);
-        prefetch(&self.last_media_at);
         if let Some(newest) = self.reception.highest() {
             self.cache.prefetch(newest);
         }

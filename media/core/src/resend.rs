@@ -40,10 +40,13 @@ pub enum ResendDecision {
 /// A packet is not sent again within 3/4 of a round trip (at least 10 ms), because a request
 /// that comes earlier was made before the last copy could arrive. Memory: 6 KiB by default,
 /// taken with the first request.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct NackResponder {
-    config: ResendConfig,
     sent: SlidingSum,
+    config: ResendConfig,
     resent: SlidingSum,
     /// Last answer by sequence number modulo the size; a collision only forgets.
     answers: Vec<Option<(u64, Instant)>>,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 
-use media_prefetch::prefetch;
+use media_prefetch::{prefetch, prefetch_first};
 
 /// Where an item of a [`Slab`] is. Stays invalid after the item was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,7 +12,9 @@ pub(crate) struct Key {
     generation: u32,
 }
 
+/// The generation lies before the item: both are looked at together.
 #[derive(Debug)]
+#[repr(C)]
 struct Slot<T> {
     generation: u32,
     item: Option<T>,
@@ -74,12 +76,19 @@ impl<T> Slab<T> {
         if slot.generation == key.generation { slot.item.as_mut() } else { None }
     }
 
-    /// Has fetched where an item begins.
+    /// Has the first 256 bytes of an item fetched.
     #[inline]
     pub(crate) fn prefetch(&self, key: Key) {
         if let Some(slot) = self.slots.get(key.index as usize) {
-            prefetch(&slot.generation);
-            prefetch(&slot.item);
+            prefetch_first(slot, 256);
+        }
+    }
+
+    /// Has fetched which generation an item is of, and what lies beside that.
+    #[inline]
+    pub(crate) fn prefetch_begin(&self, key: Key) {
+        if let Some(slot) = self.slots.get(key.index as usize) {
+            prefetch(slot);
         }
     }
 

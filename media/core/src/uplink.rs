@@ -14,15 +14,18 @@ const STEPS: i64 = 1 << 24;
 const MAX_STRETCHES: u32 = 8;
 
 /// The way up of one transport.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Uplink {
+    bytes: u64,
+    /// Newest time of sending in steps, extended so that it never wraps.
+    newest: Option<i64>,
+    reported_at: Option<Instant>,
     judge: UplinkJudge,
     floor: Floor,
     queue: QueueDelay,
-    /// Newest time of sending in steps, extended so that it never wraps.
-    newest: Option<i64>,
-    bytes: u64,
-    reported_at: Option<Instant>,
 }
 
 impl Uplink {

@@ -16,8 +16,26 @@ pub fn prefetch<T: ?Sized>(place: &T) {
 /// Has all of `place` fetched, behind no pointer in it.
 #[inline(always)]
 pub fn prefetch_all<T: ?Sized>(place: &T) {
-    let start: *const u8 = std::ptr::from_ref(place).cast();
-    let len = size_of_val(place);
+    prefetch_first(place, size_of_val(place));
+}
+
+/// Has the first `bytes` of `place` fetched, or all of it if it is smaller.
+#[inline(always)]
+pub fn prefetch_first<T: ?Sized>(place: &T, bytes: usize) {
+    lines(std::ptr::from_ref(place).cast(), bytes.min(size_of_val(place)));
+}
+
+/// Has fetched what lies from the beginning of `first` to the end of `last`: two fields of a structure
+/// whose fields have an order. Nothing if they have another one.
+#[inline(always)]
+pub fn prefetch_span<A: ?Sized, B: ?Sized>(first: &A, last: &B) {
+    let start: *const u8 = std::ptr::from_ref(first).cast();
+    let end = std::ptr::from_ref(last).cast::<u8>().addr() + size_of_val(last);
+    lines(start, end.saturating_sub(start.addr()));
+}
+
+#[inline(always)]
+fn lines(start: *const u8, len: usize) {
     for offset in (0..len).step_by(LINE) {
         line(start.wrapping_add(offset));
     }
@@ -56,6 +74,9 @@ mod tests {
         for len in [0, 1, 63, 64, 65, 1_000] {
             prefetch(&bytes[..len]);
             prefetch_all(&bytes[1_000 - len..]);
+            prefetch_first(&bytes[..len], 300);
+            prefetch_span(&bytes[..10], &bytes[len..]);
+            prefetch_span(&bytes[len..], &bytes[..10]);
         }
         prefetch(&());
         prefetch_all(&[0_u64; 0]);

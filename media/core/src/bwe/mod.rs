@@ -24,7 +24,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use media_prefetch::{prefetch, prefetch_all};
+use media_prefetch::{prefetch, prefetch_span};
 
 use crate::rtcp::TwccFeedback;
 use crate::rtp::SeqNo;
@@ -125,10 +125,18 @@ struct Report {
 }
 
 /// Bandwidth estimation for one transport.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct BandwidthEstimator {
-    bounds: Bounds,
     history: SentHistory,
+    unanswered_since_us: Option<i64>,
+    /// When a packet was first sent that transport-wide feedback can be about.
+    first_sent_us: Option<i64>,
+    sent: AckedRate,
+    prober: Prober,
+    bounds: Bounds,
     source: Source,
     control: RateControl,
     detector: DelayDetector,
@@ -136,9 +144,7 @@ pub(crate) struct BandwidthEstimator {
     drain: Drain,
     competition: Competition,
     acked: AckedRate,
-    sent: AckedRate,
     loss: LossJudge,
-    prober: Prober,
     /// Until the path has shown something by itself.
     opening: Option<Opening>,
     /// Nothing was measured yet: what is believed gives way to whatever is.
@@ -149,11 +155,8 @@ pub(crate) struct BandwidthEstimator {
     /// Last reference time as received, and without its wraps.
     reference: Option<(i32, i64)>,
     round_trip_us: i64,
-    /// When a packet was first sent that transport-wide feedback can be about.
-    first_sent_us: Option<i64>,
     /// When pictures were first wanted, after feedback was first heard.
     sought_us: Option<i64>,
-    unanswered_since_us: Option<i64>,
     silence: Option<Silence>,
     /// Packets sent before say nothing: they fell into an interruption.
     ignored_before_us: i64,
@@ -226,10 +229,8 @@ impl BandwidthEstimator {
     /// Has fetched the places [`BandwidthEstimator::on_sent`] will need.
     #[inline]
     pub(crate) fn prefetch(&self) {
-        prefetch_all(&self.history);
-        prefetch_all(&self.sent);
+        prefetch_span(&self.history, &self.sent);
         prefetch(&self.prober);
-        prefetch(&self.unanswered_since_us);
     }
 
     /// The same for what is behind pointers, a moment later.

@@ -6,10 +6,13 @@ use crate::api::{ExtensionId, ExtensionKind};
 const KINDS: usize = ExtensionKind::DependencyDescriptor as usize + 1;
 
 /// Which id means which extension, looked up per packet in constant time both ways.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
 pub struct ExtensionMap {
-    by_id: [Option<ExtensionKind>; 256],
     by_kind: [u8; KINDS],
+    by_id: [Option<ExtensionKind>; 256],
 }
 
 impl Default for ExtensionMap {

@@ -19,17 +19,20 @@ pub(crate) const OVERSHOOT: Duration = Duration::from_millis(500);
 pub(crate) const HOLD: Duration = Duration::from_secs(3);
 
 /// What one subscription gets of its track's layers, and what it shall get.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct LayerState {
-    /// What the subscriber wants.
-    pub(crate) wish: LayerWish,
+    pub(crate) filter: TemporalFilter,
     /// What it shall get now. `None`: nothing.
     pub(crate) target: Option<Layer>,
+    /// What the subscriber wants.
+    pub(crate) wish: LayerWish,
     /// What it would get if the publisher sent everything: what the publisher is asked for.
     pub(crate) desired: Option<Layer>,
     /// Why the target is what it is.
     pub(crate) reason: LayerSwitchReason,
-    pub(crate) filter: TemporalFilter,
     /// The budget is exceeded since then, until the lower encoding's keyframe comes.
     pub(crate) over_since: Option<Instant>,
     /// No layer above the target until then.

@@ -5,7 +5,7 @@
 //! of several datagrams (or timers) in turn, so that the memory of one is on its way while the
 //! next is looked at. It changes nothing, and what it misses is only slower.
 
-use media_prefetch::{prefetch, prefetch_all};
+use media_prefetch::{prefetch, prefetch_all, prefetch_span};
 
 use super::Room;
 use crate::consumer::Consumer;
@@ -174,10 +174,9 @@ impl<'a> Ahead<'a> {
             }
             Ahead::ControlTransport(room, key, work) => {
                 let transport = room.transports.get(key)?;
-                transport.prefetch_receiving();
-                if let Work::Read(_) = work {
-                    transport.prefetch_sending();
-                    transport.prefetch_fates();
+                match work {
+                    Work::Read(_) => transport.prefetch_fates(),
+                    Work::Write => transport.prefetch_reporting(),
                 }
                 Ahead::ControlTables(room, transport, work)
             }
@@ -212,7 +211,7 @@ impl<'a> Ahead<'a> {
                     estimator.prefetch_unanswered();
                 }
                 for consumer in transport.consumers.iter().take(MAX_CONSUMERS) {
-                    room.consumers.prefetch(*consumer);
+                    room.consumers.prefetch_begin(*consumer);
                 }
                 Ahead::ControlConsumers(room, transport)
             }
@@ -220,7 +219,6 @@ impl<'a> Ahead<'a> {
                 let mut found = [None; MAX_CONSUMERS];
                 for (slot, key) in found.iter_mut().zip(&transport.consumers) {
                     *slot = room.consumers.get(*key);
-                    slot.inspect(|consumer| prefetch(&consumer.voice));
                 }
                 Ahead::ControlVoices(found)
             }
@@ -238,47 +236,44 @@ impl<'a> Ahead<'a> {
 }
 
 impl Transport {
-    /// What every packet received needs of the transport itself.
+    /// What every packet received needs of the transport itself, behind its beginning.
     #[inline]
     fn prefetch_receiving(&self) {
         if let Some(srtp) = &self.srtp {
-            prefetch_all(&srtp.remote);
+            srtp.remote.prefetch_places();
         }
-        prefetch_all(&self.streams);
-        prefetch_all(&self.twcc);
-        prefetch_all(&self.repair);
-        prefetch(&self.bytes_in);
-        self.prefetch_common();
+        prefetch_span(&self.requests_due, &self.twcc);
+        prefetch(&self.uplink);
     }
 
-    /// What every packet sent needs of the transport itself.
+    /// What every packet sent needs of the transport itself, behind its beginning.
     #[inline]
     fn prefetch_sending(&self) {
         if let Some(srtp) = &self.srtp {
-            prefetch_all(&srtp.local);
+            srtp.local.prefetch_places();
         }
+        prefetch(&self.reach.has_lapsed);
         self.pacer.prefetch();
-        prefetch(&self.estimator);
-        prefetch(&self.bytes_out);
-        self.prefetch_common();
     }
 
-    #[inline]
-    fn prefetch_common(&self) {
-        prefetch(&self.extensions);
-        self.ice.prefetch();
-    }
-
-    /// What feedback about packets sent needs of the transport itself.
+    /// What feedback about packets sent needs of the transport itself, behind its beginning.
     #[inline]
     fn prefetch_fates(&self) {
-        prefetch(&self.consumers);
-        prefetch_all(&self.audio_loss);
-        prefetch_all(&self.loss);
-        prefetch(&self.protection);
-        prefetch(&self.rtt);
-        prefetch(&self.pace);
-        prefetch(&self.wanted_bps);
+        if let Some(srtp) = &self.srtp {
+            srtp.remote.prefetch_rtcp_places();
+        }
+        self.pacer.prefetch();
+        prefetch_span(&self.consumers, &self.protection);
+    }
+
+    /// What feedback about packets received needs of the transport itself, behind its beginning.
+    #[inline]
+    fn prefetch_reporting(&self) {
+        if let Some(srtp) = &self.srtp {
+            srtp.local.prefetch_rtcp_places();
+        }
+        prefetch(&self.reach.has_lapsed);
+        prefetch_span(&self.requests_due, &self.twcc_writer);
     }
 
     /// What is behind pointers, for a packet received.
@@ -308,19 +303,16 @@ impl Transport {
 impl Consumer {
     #[inline]
     fn prefetch(&self) {
-        prefetch_all(&self.rewriter);
-        prefetch_all(&self.layers);
-        prefetch_all(&self.pictures);
-        prefetch_all(&self.parameters);
-        prefetch(&self.encoding);
-        prefetch(&self.packets);
+        prefetch_span(&self.packets, &self.rewriter);
         self.responder.prefetch();
+        prefetch_all(&self.pictures);
     }
 
     #[inline]
     fn prefetch_tables(&self) {
         self.rewriter.prefetch();
         self.prefetch_payload_types();
+        self.prefetch_era();
         prefetch(self.parameters.mid.as_bytes());
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::mem::size_of;
 
+use media_prefetch::prefetch_span;
+
 use super::cipher::{Cipher, ENCRYPTED_FLAG, INDEX_LEN, RTCP_HEADER_LEN};
 use super::index::estimate;
 use super::keys::{RTCP_LABELS, RTP_LABELS, SrtpKeys};
@@ -19,12 +21,15 @@ const MAX_RTP_INDEX: u64 = (1 << 48) - 1;
 ///
 /// State per source is created and advanced only after authentication, so forged packets
 /// change nothing.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
+#[repr(C)]
 pub struct SrtpContext {
-    profile: SrtpProfile,
     rtp: Cipher,
-    rtcp: Cipher,
     pub(super) rtp_sources: SourceTable,
+    rtcp: Cipher,
     pub(super) rtcp_sources: SourceTable,
+    profile: SrtpProfile,
     /// Index of the next RTCP packet sent: one counter for all sources.
     next_rtcp_index: u32,
 }
@@ -88,7 +93,19 @@ impl SrtpContext {
         self.rtcp_sources.end(ssrc);
     }
 
-    /// Has fetched which sources there are.
+    /// Has fetched where the key and the sources of RTP are.
+    #[inline]
+    pub(crate) fn prefetch_places(&self) {
+        prefetch_span(&self.rtp, &self.rtp_sources);
+    }
+
+    /// Has fetched where the key and the sources of RTCP are.
+    #[inline]
+    pub(crate) fn prefetch_rtcp_places(&self) {
+        prefetch_span(&self.rtcp, &self.next_rtcp_index);
+    }
+
+    /// Has fetched which sources there are, and the key.
     #[inline]
     pub(crate) fn prefetch(&self) {
         self.rtp_sources.prefetch();

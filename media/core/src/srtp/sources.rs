@@ -26,7 +26,10 @@ pub(super) enum Keep {
 /// A transport has a handful of live sources, all at work all the time: a list in order of
 /// appearance, searched from its end, is found in one or two cache lines, where a hash table would
 /// need as many and a hash.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct SourceTable {
     ssrcs: Vec<u32>,
     /// In the order of `ssrcs`.

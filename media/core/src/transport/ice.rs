@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use media_prefetch::{prefetch, prefetch_all};
+use media_prefetch::prefetch_all;
 
 use super::recent::RecentChecks;
 use super::stun::Check;
@@ -78,14 +78,17 @@ pub struct Accepted {
 }
 
 /// State of one transport.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub struct IceLite {
-    active: CredentialPair,
-    pending: Option<CredentialPair>,
-    paths: Vec<Path>,
     /// Index in `paths`.
     selected: Option<usize>,
+    paths: Vec<Path>,
     is_nominated: bool,
+    active: Box<CredentialPair>,
+    pending: Option<Box<CredentialPair>>,
     checks: RecentChecks,
 }
 
@@ -93,7 +96,7 @@ impl IceLite {
     /// Waits for checks with these credentials.
     pub fn new(local: IceCredentials, remote: IceCredentials) -> IceLite {
         IceLite {
-            active: CredentialPair { local, remote },
+            active: Box::new(CredentialPair { local, remote }),
             pending: None,
             paths: Vec::with_capacity(1),
             selected: None,
@@ -105,7 +108,7 @@ impl IceLite {
     /// Accepts other credentials from now on, and the present ones until these were used.
     /// Returns our ufrag of an earlier restart that was never used, if that is now invalid.
     pub fn restart(&mut self, local: IceCredentials, remote: IceCredentials) -> Option<String> {
-        let replaced = self.pending.replace(CredentialPair { local, remote })?;
+        let replaced = self.pending.replace(Box::new(CredentialPair { local, remote }))?;
         let is_known = self.ufrags().any(|ufrag| ufrag == replaced.local.ufrag);
         (!is_known).then_some(replaced.local.ufrag)
     }
@@ -216,13 +219,6 @@ impl IceLite {
         (path.last_heard, path.nominated) = (now, Some(now));
         self.select(index, Some(now));
         true
-    }
-
-    /// Has fetched where the paths are.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        prefetch(&self.paths);
-        prefetch(&self.selected);
     }
 
     /// Has the path fetched that is used, a moment later.

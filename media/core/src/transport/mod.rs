@@ -66,32 +66,36 @@ pub(crate) struct SrtpPair {
 }
 
 /// One association and what it carries.
+///
+/// Fields lie in memory as they stand here: what is needed together lies together.
+#[repr(C)]
 pub(crate) struct Transport {
-    pub(crate) id: TransportId,
-    pub(crate) location: Location,
-    pub(crate) state: TransportState,
     pub(crate) ice: IceLite,
-    pub(crate) dtls: Option<DtlsAssociation>,
-    pub(crate) srtp: Option<SrtpPair>,
-    pub(crate) extensions: ExtensionMap,
-    created_at: Instant,
+    pub(crate) state: TransportState,
+    /// Loss of everything on the way to the subscriber is measured packet by packet.
+    pub(crate) has_fates: bool,
+    /// So is that of audio.
+    pub(crate) has_audio_fates: bool,
+    /// Nothing was known of the path when it was last looked at.
+    pub(crate) was_settling: bool,
+    /// The budget leaves little to spare.
+    pub(crate) is_tight: bool,
+    /// Transport-wide number an estimator begins with.
+    pub(crate) first_number: SeqNo,
     last_alive: Instant,
-    reach: Reach,
-    pub(crate) next_report: Option<Instant>,
-    pub(crate) quick_reports: QuickReports,
-    pub(crate) streams: Vec<Stream>,
-    pub(crate) producers: Vec<Key>,
-    pub(crate) consumers: Vec<Key>,
-    pub(crate) twcc: TwccRecorder,
-    pub(crate) twcc_writer: TwccWriter,
-    /// The way of what the feedback is about.
-    pub(crate) uplink: Uplink,
-    pub(crate) publisher_clock: PublisherClock,
-    pub(crate) rtt: RttEstimate,
-    /// SSRC under which we send feedback.
-    pub(crate) feedback_ssrc: u32,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    pub(crate) estimator: Option<Box<BandwidthEstimator>>,
+    /// What of its video may have to be sent again; only where it is protected.
+    pub(crate) echoes: Option<Box<Echoes>>,
+    pub(crate) location: Location,
+    pub(crate) extensions: ExtensionMap,
+    pub(crate) reach: Reach,
+    pub(crate) pacer: Pacer,
+    pub(crate) srtp: Option<SrtpPair>,
+    pub(crate) consumers: Vec<Key>,
+    pub(crate) rtt: RttEstimate,
+    pub(crate) pace: Deadline,
     /// What may be sent now, media and retransmissions, in bits per second. `None`: no limit is
     /// known.
     pub(crate) budget_bps: Option<u64>,
@@ -101,35 +105,34 @@ pub(crate) struct Transport {
     /// What the subscriptions could use at the layers they want: nobody needs to know whether
     /// the path carries more.
     pub(crate) wanted_bps: u64,
-    /// The budget leaves little to spare.
-    pub(crate) is_tight: bool,
-    pub(crate) control: Deadline,
-    pub(crate) repair: Deadline,
-    /// When a producer has NACKs or keyframe requests to send: not every time of `repair`.
-    pub(crate) requests_due: Option<Instant>,
-    pub(crate) pace: Deadline,
-    pub(crate) estimator: Option<Box<BandwidthEstimator>>,
-    /// Transport-wide number an estimator begins with.
-    pub(crate) first_number: SeqNo,
-    /// Nothing was known of the path when it was last looked at.
-    pub(crate) was_settling: bool,
-    pub(crate) pacer: Pacer,
-    /// Loss of audio on the way to the subscriber.
-    pub(crate) audio_loss: LossMeter,
-    /// Loss of everything on the way to the subscriber.
-    pub(crate) loss: LossMeter,
-    /// It is measured packet by packet.
-    pub(crate) has_fates: bool,
-    /// How video to the subscriber is protected.
-    pub(crate) protection: Protection,
-    /// What of it may have to be sent again; only where it is protected.
-    pub(crate) echoes: Option<Box<Echoes>>,
     /// When a queue on the way was seen last: what is sent beyond the budget feeds it.
     pub(crate) queue_seen: Option<Instant>,
-    /// It is measured packet by packet.
-    pub(crate) has_audio_fates: bool,
+    /// Loss of everything on the way to the subscriber.
+    pub(crate) loss: LossMeter,
+    /// How video to the subscriber is protected.
+    pub(crate) protection: Protection,
+    /// Loss of audio on the way to the subscriber.
+    pub(crate) audio_loss: LossMeter,
     /// Subscriptions to audio that are being sent.
     pub(crate) voices: u64,
+    /// When a producer has NACKs or keyframe requests to send: not every time of `repair`.
+    pub(crate) requests_due: Option<Instant>,
+    pub(crate) repair: Deadline,
+    /// SSRC under which we send feedback.
+    pub(crate) feedback_ssrc: u32,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) twcc: TwccRecorder,
+    /// The way of what the feedback is about.
+    pub(crate) uplink: Uplink,
+    pub(crate) twcc_writer: TwccWriter,
+    pub(crate) id: TransportId,
+    pub(crate) dtls: Option<DtlsAssociation>,
+    created_at: Instant,
+    pub(crate) next_report: Option<Instant>,
+    pub(crate) quick_reports: QuickReports,
+    pub(crate) producers: Vec<Key>,
+    pub(crate) publisher_clock: PublisherClock,
+    pub(crate) control: Deadline,
     /// Takes the place of `wanted_bps` in scenarios without layers.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) pinned_wanted_bps: Option<u64>,
