@@ -40,6 +40,7 @@ __all__ = [
 MAX_OFFER_CHARACTERS = 128 * 1024
 MAX_SECTIONS = 64
 MAX_SSRCS_PER_SECTION = 32
+MAX_RIDS_PER_SECTION = 32
 MAX_ENCODINGS = 4
 """Streams of a line that are taken; the answer leaves out what comes after them."""
 
@@ -342,6 +343,10 @@ def _ruled_attribute(section: _Section, name: str, value: str, text: str, number
         if way == "send":
             if rid in section.rids:
                 raise SdpError("a=rid described twice", line=number, section=section.number)
+            if len(section.rids) >= MAX_RIDS_PER_SECTION:
+                raise SdpError(
+                    f"more than {MAX_RIDS_PER_SECTION} a=rid", line=number, section=section.number
+                )
             section.rids.append(rid)
     elif name == "simulcast":
         section.simulcast = _simulcast_streams(value)

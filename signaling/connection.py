@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from signaling.clock import Allowance, Instant, TokenBucket
 from signaling.config import LimitsConfig
@@ -192,6 +192,9 @@ class Connection:
         try:
             self._check_rate(size, now)
             message = read_message(text)
+            if isinstance(message, OfferMessage):
+                # Reading it takes the time of the whole text.
+                self._charge("bytes", message.data.more_when_inflated(), now)
         except RefusedError as refused:
             self._stats.messages_in["unknown"] += 1
             unread = refused.code is ErrorCode.RATE_LIMITED and len(text) > MAX_ID_SEARCH_CHARS
@@ -333,16 +336,17 @@ class Connection:
         self._reception.hello(self, message, now)
 
     def _check_rate(self, size: int, now: Instant) -> None:
-        for bucket, amount, what in (
-            (self.allowance.messages, 1, "messages"),
-            (self.allowance.bytes, size, "bytes"),
-        ):
-            wait_s = bucket.take(amount, now.steady_s)
-            if wait_s > 0:
-                self._stats.rate_limited[what] += 1
-                raise RefusedError(
-                    ErrorCode.RATE_LIMITED, f"too many {what}", retry_after_s=round(wait_s, 3)
-                )
+        self._charge("messages", 1, now)
+        self._charge("bytes", size, now)
+
+    def _charge(self, what: Literal["messages", "bytes"], amount: int, now: Instant) -> None:
+        bucket = self.allowance.messages if what == "messages" else self.allowance.bytes
+        wait_s = bucket.take(amount, now.steady_s)
+        if wait_s > 0:
+            self._stats.rate_limited[what] += 1
+            raise RefusedError(
+                ErrorCode.RATE_LIMITED, f"too many {what}", retry_after_s=round(wait_s, 3)
+            )
 
     def _refuse(self, refused: RefusedError, request_id: str | None, now: Instant) -> None:
         """Answers what was refused, and ends the socket when it was too often."""

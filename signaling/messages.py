@@ -203,6 +203,15 @@ class OfferData(_Strict):
         """
         return self.sdp if self.sdp is not None else inflated(self.sdp_deflate or "", MAX_SDP)
 
+    def more_when_inflated(self) -> int:
+        """Characters that :meth:`text` has beyond those that were sent; 0 if there is no text."""
+        if self.sdp_deflate is None:
+            return 0
+        try:
+            return max(0, len(self.text()) - len(self.sdp_deflate))
+        except ValueError:
+            return 0
+
 
 class OfferMessage(_Request):
     """The full description of the participant's connection."""

@@ -178,6 +178,8 @@ def test_malformed_simulcast_is_refused(value: str) -> None:
 def test_a_stream_described_twice_is_refused() -> None:
     with pytest.raises(SdpError, match="described twice"):
         parse_offer(BASE + "a=rid:q send\r\na=rid:q send\r\n")
+    with pytest.raises(SdpError, match="more than 32 a=rid"):
+        parse_offer(BASE + "".join(f"a=rid:{index} send\r\n" for index in range(33)))
 
 
 def test_at_most_four_streams_are_taken() -> None:

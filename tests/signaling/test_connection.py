@@ -7,7 +7,9 @@ import pytest
 from sfu import Role
 from signaling.config import LimitsConfig, SignalingConfig
 from signaling.connection import ConnectionState
+from signaling.deflated import deflated
 from signaling.errors import ErrorCode, IllegalTransitionError
+from tests.signaling.offers import offer_sdp
 from tests.signaling.scene import End, Scene
 
 
@@ -105,6 +107,17 @@ def test_bytes_are_limited_too() -> None:
     assert [r["type"] for r in replies] == ["ok"] * 4 + ["error"]
     assert replies[-1]["data"]["code"] == "rate_limited"
     assert rm.scene.hub.stats.rate_limited == {"bytes": 1}
+
+
+def test_deflated_offers_count_as_what_they_are() -> None:
+    rm = Scene().join()
+    offer = offer_sdp([("audio", "sendonly")])
+    packed = deflated(offer + "a=x-nothing\r\n" * 4_900)
+    assert len(packed) < 2_000
+    replies = [rm.ask("offer", sdp_deflate=packed, tracks=[]) for _ in range(12)]
+    kinds = [r["type"] for r in replies]
+    assert kinds == ["answer"] * 8 + ["error"] * 4
+    assert {r["data"]["code"] for r in replies[8:]} == {"rate_limited"}
 
 
 @pytest.mark.parametrize("leaves", [False, True])
