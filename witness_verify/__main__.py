@@ -40,6 +40,7 @@ _OUTCOMES = {
     "unknown": ("无法判断", "UNKNOWN"),
     "absent": ("包内没有", "not there"),
     "encrypted": ("有密文，未全部比对", "not all compared: encrypted"),
+    "unsaid": ("有终端未声明的媒体流，未全部比对", "not all compared: of some, no device spoke"),
     "gaps": ("通过，有已声明的缺口", "pass, with declared gaps"),
 }
 _VERDICTS = (

@@ -19,27 +19,37 @@ _NEAR_US, _SILENCE_US = 100_000, 2_000_000
 
 
 class Held(NamedTuple):
-    """The time a segment answers for, and its first and last packet."""
+    """The time a segment answers for, its first and last packet; how many are of other streams."""
 
     file: str
     low: int
     high: int
     first: int
     last: int
+    strange: int = 0
 
 
-def held(file: str, blocks: Iterable[bytes], told: dict[str, Any]) -> Held:
-    """Reads a segment that is not encrypted; fails unless it holds as many packets as was told."""
-    count, reports, first, last = 0, 0, 1 << 64, 0
+def held(file: str, blocks: Iterable[bytes], told: dict[str, Any], said: set[int]) -> Held:
+    """Reads a segment that is not encrypted; fails unless it holds as many packets as was told.
+
+    Args:
+        file: its name.
+        blocks: its content.
+        told: its line of the index.
+        said: the streams of its track that devices spoke of, if they spoke of any.
+    """
+    count, reports, strange, first, last = 0, 0, 0, 1 << 64, 0
     for at_us, packet in packets(blocks):
         if packet is None:
             reports += 1
         else:
             count, first, last = count + 1, min(first, at_us), max(last, at_us)
+            strange += bool(said) and int.from_bytes(packet[8:12], "big") not in said
     # Of what a crash left, sender reports are counted too.
     if not count or told.get("packets") not in {count, count + reports}:
         raise Failure("segment", f"{file}: {count} packets")
-    return Held(file, values.number(told, "from_us"), values.number(told, "to_us"), first, last)
+    span = values.number(told, "from_us"), values.number(told, "to_us")
+    return Held(file, *span, first, last, strange)
 
 
 def check_times(track: list[Held], captured: list[Range], absent: list[Range]) -> None:

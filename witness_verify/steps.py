@@ -42,7 +42,8 @@ class Step(NamedTuple):
     Attributes:
         outcome: ``pass``; ``fail``; ``unknown``, when it can't be checked with what was given;
             ``absent``, when the package says that it has no such thing; ``encrypted``, when a part
-            of it could not be compared therefore; ``gaps``.
+            of it could not be compared therefore; ``unsaid``, when no device spoke of a part of it;
+            ``gaps``.
         code: why it failed or is unknown.
         detail: where, or what was found.
     """
@@ -125,6 +126,7 @@ class _Check:
         self._file, self._trusted, self._kept, self._pinned = file, trusted, head, pinned
         self.package = self.session = ""
         self._signers: dict[str, Certificate] = {}
+        self._strange = 0
 
     def structure(self) -> tuple[str, str]:
         """The container, the manifest, and every file but the media."""
@@ -214,6 +216,7 @@ class _Check:
             name = values.text(told, "track")
             track = self._story.tracks[name]
             roots, files, segments = Roots(), iter(track.files), []
+            said = {one.ssrc for one in self._story.devices.tracks.get(name, {}).values()}
             index = f"chunks/{name}.jsonl"
             for number, line in enumerate(self._box.lines(index, MAX_LINE), 1):
                 chunk, file = values.parse(line, index), next(files, None)
@@ -228,8 +231,9 @@ class _Check:
                 roots.add(line)
                 if "segment" in chunk and not self._is_encrypted(chunk["file"]):
                     blocks = self._box.blocks(chunk["file"])
-                    segments.append(held(chunk["file"], blocks, chunk))
+                    segments.append(held(chunk["file"], blocks, chunk, said))
             _expect(next(files, None) is None, "chunk", f"{index}: a file is missing")
+            self._strange += sum(one.strange for one in segments)
             check_times(segments, track.captured, [*track.declared, *self._story.pauses])
             _expect(values.digests(values.mapping(told, "merkle")) == roots.hex(), "merkle", name)
         extra = {name for name in self._files if _is_media(name)} - seen
@@ -253,7 +257,9 @@ class _Check:
         ]
         told += f"; {devices.late} said late" if devices.late else ""
         told += f"; signed: {', '.join(people[:_MAX_TOLD])}" + ", …" * (len(people) > _MAX_TOLD)
-        return "encrypted" if hidden else "pass", f"{devices.count} chunks: {told}"
+        strange, told = self._strange, f"{devices.count} chunks: {told}"
+        told += f"; {strange} packets of streams no device spoke of" if strange else ""
+        return "encrypted" if hidden else "unsaid" if strange else "pass", told
 
     def _compare(self, track: str) -> tuple[int, int]:
         """Makes digests of a track again: of sound, and of chunks that were uploaded whole.

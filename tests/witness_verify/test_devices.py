@@ -444,6 +444,20 @@ async def test_sound_that_was_exchanged_with_its_log_is_found(
     assert (code, step.code) == (2, "device")
 
 
+async def test_another_stream_beside_the_one_a_device_spoke_of_never_passes(
+    office: Office, tmp_path: Path
+) -> None:
+    """Other sound in the same track: the digests are of the true one, which is there too."""
+    sent = send("opus", seconds=3, loss=0)
+    other = (8).to_bytes(4, "big")
+    forged = [replace(one, data=one.data[:8] + other + one.data[12:]) for one in sent.items]
+    items = [one for pair in zip(sent.items, forged, strict=True) for one in pair]
+    place = await record(tmp_path, replace(sent, items=items))
+    code, step, _ = sealed(office, place)
+    assert (code, step.outcome) == (0, "unsaid"), step
+    assert step.detail.endswith("; 150 packets of streams no device spoke of")
+
+
 async def test_a_name_alone_does_not_keep_anything_from_being_compared(
     office: Office, tmp_path: Path
 ) -> None:

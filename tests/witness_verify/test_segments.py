@@ -1,5 +1,7 @@
 """Packets of a capture file are as many, and of the time, as its segment says."""
 
+import struct
+
 import pytest
 
 from tests.recorder.capture_files import datagram, header
@@ -31,7 +33,7 @@ def told(packets: object) -> dict[str, object]:
 def test_packets_are_counted(data: bytes, count: int) -> None:
     for size in (1, 7, len(data)):
         blocks = [data[at : at + size] for at in range(0, len(data), size)]
-        assert held("f", blocks, told(count)) == Held("f", 0, 10 * S, 5, 3 * S)
+        assert held("f", blocks, told(count), set()) == Held("f", 0, 10 * S, 5, 3 * S)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,16 @@ def test_packets_are_counted(data: bytes, count: int) -> None:
 )
 def test_another_number_of_packets_is_refused(data: bytes, count: object) -> None:
     with pytest.raises(Failure, match="segment"):
-        held("f", [data], told(count))
+        held("f", [data], told(count), set())
+
+
+@pytest.mark.parametrize(("said", "strange"), [(set(), 0), ({7}, 2), ({7, 8}, 1), ({9}, 3)])
+def test_packets_of_streams_that_no_device_spoke_of_are_counted(
+    said: set[int], strange: int
+) -> None:
+    rtp = [struct.pack("!BBHII", 0x80, 96, 0, 0, ssrc) for ssrc in (7, 8)]
+    data = header() + b"".join(datagram(5, 5_004, one) for one in [*rtp, b"short"])
+    assert held("f", [data], told(3), said).strange == strange
 
 
 def test_packets_have_the_times_of_the_capture() -> None:
