@@ -45,6 +45,7 @@ from archive.removals import REMOVED
 from archive.retention import Dates, Rules, expect_likely
 from archive.storage import Progress, Storage
 from recorder.durable import sync_directory
+from recorder.regular import open_regular
 from recorder.sale import Sale
 from recorder.session_file import is_session_id, rfc3339
 
@@ -165,7 +166,7 @@ class Archive:
             StorageError: the storage failed; calling again goes on from there.
             OSError: a file can't be read or removed.
         """
-        with material.package.open("rb") as file:
+        with open_regular(material.package) as file:
             facts = facts_of(file)
         with self._lock(facts.session, wait=False):
             found = self.catalogue.of_package(facts.package)
@@ -755,9 +756,7 @@ class _Together:
 
 
 def _stored(facts: Facts, kind: str, path: Path) -> tuple[Stored, Path]:
-    """An object to be: a film's name has its digest, as films are made anew and objects never
-    replaced.
-    """
+    """An object to be. Films are made anew, objects never replaced: their names have a digest."""
     digest = digest_of(path)
     name = PACKAGE if kind == "package" else f"film-{digest[:16]}{path.suffix}"
     key = key_of(facts.session, facts.package, name)

@@ -10,6 +10,7 @@ from archive.errors import MissingError, StorageError
 from archive.keep import Keep
 from archive.storage import BLOCK, Found, Progress
 from recorder.durable import sync_directory
+from recorder.regular import open_regular
 
 __all__ = ["LocalBackend"]
 
@@ -33,7 +34,7 @@ class LocalBackend:
         """See :class:`archive.storage.Backend`."""
         target = self._directory / key
         part = target.with_name(target.name + _PART)
-        with _told(key), source.open("rb") as file:
+        with _told(key), open_regular(source) as file:
             self._make(target.parent)
             total = os.fstat(file.fileno()).st_size
             descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)

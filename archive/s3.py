@@ -20,6 +20,7 @@ from archive.config import Addressing, ObjectLock, S3Config
 from archive.errors import MissingError, RetainedError, StorageError
 from archive.keep import Keep
 from archive.storage import BLOCK, Found, Progress
+from recorder.regular import open_regular
 
 __all__ = ["S3Backend"]
 
@@ -69,7 +70,7 @@ class S3Backend:
 
     def put(self, key: str, source: Path, progress: Progress) -> None:
         """See :class:`archive.storage.Backend`."""
-        with _told(key), source.open("rb") as file:
+        with _told(key), open_regular(source) as file:
             total = os.fstat(file.fileno()).st_size
             if total <= self._part_bytes:
                 data = file.read()

@@ -9,6 +9,7 @@ from typing import Any, Final
 from recorder.durable import sync_directory
 from recorder.envelope import SUFFIX, EnvelopeError, Header, MasterKeys, place_of
 from recorder.playback.sealed import open_sealed
+from recorder.regular import open_regular
 
 __all__ = ["CaptureFile", "Decrypted", "capture_files", "decrypt", "describe"]
 
@@ -84,7 +85,7 @@ def describe(path: Path) -> CaptureFile:
     size = path.stat().st_size
     if path.suffix != SUFFIX:
         return CaptureFile(path, size, None, None, False)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         header = Header.read(file)
     if header is None:
         raise EnvelopeError("{path} is no encrypted file", path=path)

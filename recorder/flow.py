@@ -16,6 +16,7 @@ from recorder.canonical import canonical
 from recorder.digests import digests_of
 from recorder.durable import sync_directory
 from recorder.errors import CanonicalError, FlowError
+from recorder.regular import read_regular
 
 __all__ = ["FLOW_FILE", "MAX_NODES", "Flow", "Node", "parse_flow", "read_flow", "write_flow"]
 
@@ -160,7 +161,7 @@ def read_flow(place: Path) -> Flow | None:
         OSError: it can't be read.
     """
     try:
-        data = (place / FLOW_FILE).read_bytes()
+        data = read_regular(place / FLOW_FILE)
     except FileNotFoundError:
         return None
     try:

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Final, Self
 from recorder.canonical import canonical
 from recorder.digests import Digests, digests_of
 from recorder.errors import CanonicalError, LogBusyError, LogDamagedError, LogError, LogWriteError
+from recorder.regular import open_regular
 from recorder.session_file import SessionFile, read_session, rfc3339
 
 __all__ = ["MAX_LINE", "Event", "EventLog", "LogDisk", "TornTail", "parse_event", "read_events"]
@@ -171,11 +172,10 @@ class EventLog:
         """
         session = session or read_session(place)
         path = place / name
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        file = os.fdopen(descriptor, "r+b", buffering=0)
+        file = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, buffering=0)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise LogBusyError(
                     "the event log of session {session} is being written by another process",
@@ -407,7 +407,7 @@ def read_events(place: Path, session: SessionFile, name: str = _NAME) -> Iterato
         OSError: the file can't be read.
     """
     prev, seq = session.digests, 0
-    with (place / name).open("rb") as file:
+    with open_regular(place / name) as file:
         while line := file.readline(MAX_LINE + 1):
             seq += 1
             event = parse_event(line, seq)

@@ -25,6 +25,7 @@ from recorder.durable import sync_directory
 from recorder.envelope import LAST, MAX_FRAME, TAG, Header
 from recorder.errors import CanonicalError, LogBusyError, RecorderError
 from recorder.log import Event, EventLog, read_events
+from recorder.regular import open_regular, read_regular
 from recorder.session import RecordingSession, State
 from recorder.session_file import read_session
 
@@ -140,20 +141,21 @@ def _state(place: Path) -> str:
 
 def _is_finished(place: Path) -> bool:
     try:
-        return (place / _FINISHED).read_text("ascii") == _state(place)
+        return read_regular(place / _FINISHED) == _state(place).encode()
     except (OSError, ValueError):
         return False
 
 
 def _has_stopped(place: Path) -> bool:
     """Whether nothing but uploads follows in the log: only such a session is marked."""
-    with (place / "events.jsonl").open("rb") as file:
+    with open_regular(place / "events.jsonl") as file:
         return any(b'"type":"recording.stopped"' in line for line in file)
 
 
 def _mark(place: Path) -> None:
     # Not synced: what a crash takes is made again by the next start.
-    (place / _FINISHED).write_text(_state(place), "ascii")
+    with open_regular(place / _FINISHED, os.O_RDWR | os.O_CREAT | os.O_TRUNC) as mark:
+        mark.write(_state(place).encode())
 
 
 def recover_session(place: Path) -> Recovered | None:
@@ -235,7 +237,7 @@ def _finish(log: EventLog, folder: Path, track: _Known, found: Recovered, starte
         if path.exists() and path.samefile(part):
             part.unlink()
             continue
-        with part.open("r+b") as file:
+        with open_regular(part, os.O_RDWR) as file:
             content = _whole(file, path.name)
             torn = os.fstat(file.fileno()).st_size - content.size
             found.cut_bytes += torn
@@ -318,7 +320,7 @@ def _give_name(part: Path, path: Path) -> Path:
 def _describe(log: EventLog, path: Path, track: _Known) -> None:
     """Says what ``track.json`` says, where the log could not yet."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         told = json.loads(data)
         is_ours = isinstance(told, dict) and canonical(told) == data
     except (FileNotFoundError, CanonicalError, ValueError, RecursionError):
@@ -342,7 +344,7 @@ def _close(log: EventLog, name: str, track: _Known, stopped_us: int | None) -> N
 def _described(path: Path, track: _Known, started_ns: int) -> dict[str, Any]:
     """The payload of ``segment.closed`` but its track."""
     digester = Digester()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         content = _whole(file, path.name)
         written_ns = os.fstat(file.fileno()).st_mtime_ns
         file.seek(0)

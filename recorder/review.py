@@ -14,6 +14,7 @@ from recorder.flow import read_flow
 from recorder.intervals import Range, intersect, length, normalised
 from recorder.log import Event, read_events
 from recorder.playback.opening import read_transcript
+from recorder.regular import read_regular
 from recorder.session_file import SessionFile, read_session, rfc3339
 from recorder.summary import Summary, session_places, summarise
 from recorder.timeline import Timeline, TrackTimeline, derive_timeline
@@ -276,7 +277,7 @@ def _flow(place: Path) -> dict[str, Any] | None:
 
 def _about(path: Path) -> Mapping[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_regular(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

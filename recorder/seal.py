@@ -26,6 +26,7 @@ from recorder.keys import KeyRing
 from recorder.log import Event, EventLog, read_events
 from recorder.merkle import MerkleRoot
 from recorder.package import PackageWriter, blocks_of
+from recorder.regular import open_regular, read_regular
 from recorder.report import render_report
 from recorder.session import State
 from recorder.session_file import SessionFile, read_session, rfc3339
@@ -354,7 +355,7 @@ def _has_upload(event: Event) -> bool:
 
 def _about_track(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_regular(path))
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError):
@@ -484,7 +485,7 @@ class _Sealing:
             lines.append(line + b"\n")
         self._add(f"chunks/{track.name}.jsonl", b"".join(lines))
         about = place / "track.json"
-        if about.exists() or track.described is not None:
+        if os.path.lexists(about) or track.described is not None:
             path = f"media/{track.name}/track.json"
             with _opened(about) as file:
                 self._note(entry := self._writer.add(path, blocks_of(file)))
@@ -518,7 +519,7 @@ class _Sealing:
                 self._progress(self._done, self._total)
 
     def _copy(self, path: str, source: Path, expected: Digests) -> None:
-        data = source.read_bytes()
+        data = read_regular(source)
         if digests_of(data) != expected:
             raise SealError("{path} changed while it was sealed", path=source)
         self._add(path, data)
@@ -562,10 +563,9 @@ def _not_logged(path: Path) -> SealError:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        return open_regular(path, os.O_NOFOLLOW)
     except FileNotFoundError:
         raise SealError("{path} is missing", path=path) from None
-    return os.fdopen(descriptor, "rb")
 
 
 def _chunk(number: int, path: str, event: Event) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from recorder.canonical import canonical
 from recorder.digests import Digests, digests_of
 from recorder.durable import sync_directory
 from recorder.errors import SessionFileError
+from recorder.regular import read_regular
 from recorder.sale import Sale
 
 __all__ = ["SESSION_ID", "SessionFile", "is_session_id", "read_session", "rfc3339", "write_session"]
@@ -95,7 +96,7 @@ def read_session(place: Path) -> SessionFile:
     """
     path = place / _NAME
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise SessionFileError(
             "{path} can't be read: {reason}", path=path, reason=error.strerror

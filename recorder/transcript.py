@@ -17,6 +17,7 @@ from recorder.digests import digests_of
 from recorder.durable import sync_directory
 from recorder.errors import SessionStateError
 from recorder.log import EventLog
+from recorder.regular import open_regular, read_regular
 
 __all__ = [
     "MAX_LINES",
@@ -121,7 +122,7 @@ class Transcript:
         log = self._place / "events.jsonl"
         if self._closed or not log.exists():
             return self._closed
-        with log.open("rb") as file:
+        with open_regular(log) as file:
             if os.fstat(file.fileno()).st_size < self._looked_at:
                 # A log that was cut is another one.
                 self._looked_at = 0
@@ -162,7 +163,7 @@ def close_transcript(place: Path, log: EventLog, actor: str = "system") -> None:
         LogWriteError, OSError: the disk refused.
     """
     path = place / TRANSCRIPT_FILE
-    data = path.read_bytes()
+    data = read_regular(path)
     payload = {
         "file": TRANSCRIPT_FILE,
         "lines": data.count(b"\n"),
@@ -182,7 +183,7 @@ def _is_logged(log: Path) -> bool:
     """Looks for the line without parsing the others: a log may be long, lines come often."""
     if not log.exists():
         return False
-    with log.open("rb") as file:
+    with open_regular(log) as file:
         return any(line.endswith(_CLOSED) for line in file)
 
 

@@ -300,9 +300,10 @@ def waiting(archiving: Archiving, settled: Collection[str]) -> list[str]:
 
 
 def _unknown(path: Path) -> str:
+    from recorder.regular import open_regular
     from witness_verify import verify
 
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         steps = verify(file).steps
     failed = [step.code for step in steps if step.outcome == "fail"]
     if failed:
@@ -323,9 +324,10 @@ def _id_of(path: Path, _modified_ns: int, _bytes: int) -> str:
     """
     from archive.errors import PackageError
     from archive.package import facts_of
+    from recorder.regular import open_regular
 
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return facts_of(file).package
-    except PackageError:
+    except (PackageError, OSError):
         return ""

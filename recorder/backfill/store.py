@@ -17,6 +17,7 @@ from recorder.durable import sync_directory
 from recorder.envelope import SUFFIX, MasterKeys, place_of, seal
 from recorder.playback.errors import RecordingError
 from recorder.playback.sealed import open_sealed
+from recorder.regular import read_regular
 
 __all__ = ["FOLDER", "Stored", "fill", "is_track_id", "left_files", "read_stored", "refill"]
 
@@ -188,6 +189,6 @@ def _is_free(path: Path, packed: bytes, keys: MasterKeys | None) -> bool:
 
 def _content(path: Path, keys: MasterKeys | None) -> bytes:
     if path.suffix != SUFFIX:
-        return path.read_bytes()
+        return read_regular(path)
     with open_sealed(path, keys) as sealed:
         return sealed.read()

@@ -18,6 +18,7 @@ from recorder.playback.pcapng import read_segment
 from recorder.playback.recording import Line, Recording
 from recorder.playback.source import Damage, Item, TrackInfo
 from recorder.playback.uploads import SaidRange, UploadedFrame, Uploads
+from recorder.regular import open_regular, read_regular
 from recorder.session_file import read_session
 from recorder.timeline import TrackTimeline, derive_timeline
 from recorder.transcript import TRANSCRIPT_FILE
@@ -224,7 +225,7 @@ def _formats(about: Mapping[str, Any]) -> dict[int, str]:
 
 def _object(path: Path) -> Mapping[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_regular(path))
     except (ValueError, RecursionError):
         raise RecordingError("{path} is no JSON", path=path) from None
     if not isinstance(value, dict):
@@ -258,7 +259,7 @@ def read_transcript(place: Path) -> list[Line]:
     if not path.is_file():
         return []
     lines: list[Line] = []
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for number, text in enumerate(file, 1):
             try:
                 line = _line(text)

@@ -17,6 +17,7 @@ from recorder.playback.clock import SenderReport
 from recorder.playback.errors import DamagedError
 from recorder.playback.sealed import open_sealed
 from recorder.playback.source import CapturedPacket, Item
+from recorder.regular import open_regular
 
 __all__ = ["MEDIA_PORT", "read_items", "read_segment"]
 
@@ -52,7 +53,7 @@ def read_segment(path: Path, keys: MasterKeys | None = None) -> Iterator[Item]:
         OSError: it can't be read.
     """
     if path.suffix != SUFFIX:
-        with path.open("rb", buffering=1 << 18) as file:
+        with open_regular(path, buffering=1 << 18) as file:
             yield from read_items(file, str(path))
         return
     with open_sealed(path, keys) as sealed:

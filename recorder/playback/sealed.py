@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 
 from recorder.envelope import LAST, MAX_FRAME, SUFFIX, TAG, Header, MasterKeys, key_of, place_of
 from recorder.playback.errors import DamagedError, RecordingError
+from recorder.regular import open_regular
 
 __all__ = ["SealedFile", "open_sealed", "read_key"]
 
@@ -37,7 +38,7 @@ def open_sealed(path: Path, keys: MasterKeys | None) -> "SealedFile":
     """
     if keys is None:
         raise RecordingError("{path} is encrypted; give its key with --key", path=path)
-    file = path.open("rb", buffering=1 << 18)
+    file = open_regular(path, buffering=1 << 18)
     try:
         sealed = SealedFile(file, keys, str(path), place_of(path))
         _check_version(path, sealed.header)
