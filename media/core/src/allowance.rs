@@ -1,5 +1,4 @@
-//! What an audio track may bring. Sound is never held back on its way to subscribers, so whoever
-//! publishes it must not be able to fill their links with it.
+//! What one participant may bring, so that others go on undisturbed.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,48 @@ const BURST_NS: u64 = BURST.as_nanos() as u64;
 const FRAME_NS: u64 = 1_000_000_000 / FRAMES_PER_S;
 const BYTE_NS: u64 = 8 * 1_000_000_000 / BITS_PER_S;
 
-/// Two token buckets, both measured in the time they take to fill.
+/// What feedback may say or ask of single packets: ten times what the fastest link believed in
+/// carries (75 Mbit/s). A datagram can name a million.
+const NUMBERS_PER_S: u64 = 100_000;
+/// So many may be named at once.
+const MOST_NUMBERS: u64 = 16_384;
+/// What any packet of RTCP costs, in numbers.
+const PACKET_NUMBERS: u64 = 16;
+
+const NUMBER_NS: u64 = 1_000_000_000 / NUMBERS_PER_S;
+const MOST_NUMBERS_NS: u64 = MOST_NUMBERS * NUMBER_NS;
+
+/// Bounds the time that RTCP of one transport takes the thread that serves all of them.
+#[derive(Debug, Clone)]
+pub struct FeedbackAllowance {
+    filled: Option<Instant>,
+    available_ns: u64,
+}
+
+impl Default for FeedbackAllowance {
+    fn default() -> FeedbackAllowance {
+        FeedbackAllowance { filled: None, available_ns: MOST_NUMBERS_NS }
+    }
+}
+
+impl FeedbackAllowance {
+    /// Whether an RTCP packet is looked at that names so many packets.
+    pub fn admits(&mut self, numbers: usize, now: Instant) -> bool {
+        let last = self.filled.replace(now).unwrap_or(now);
+        self.filled = Some(now.max(last));
+        let elapsed_ns = now.saturating_duration_since(last).as_nanos();
+        let elapsed_ns = elapsed_ns.min(MOST_NUMBERS_NS.into()) as u64;
+        self.available_ns = (self.available_ns + elapsed_ns).min(MOST_NUMBERS_NS);
+        let needed_ns = (numbers as u64 + PACKET_NUMBERS).saturating_mul(NUMBER_NS);
+        let passes = self.available_ns >= needed_ns;
+        self.available_ns -= if passes { needed_ns } else { 0 };
+        passes
+    }
+}
+
+/// What an audio track may bring: sound is never held back on its way to subscribers, so whoever
+/// publishes it must not be able to fill their links with it. Two token buckets, both measured in
+/// the time they take to fill.
 #[derive(Debug, Clone)]
 pub struct AudioAllowance {
     filled: Option<Instant>,
@@ -95,6 +135,21 @@ mod tests {
             let passed = passed(&mut allowance, start, every, len);
             assert!((most - 2..=most).contains(&passed), "{what}: {passed}");
         }
+    }
+
+    #[test]
+    fn feedback_of_the_fastest_link_passes_and_floods_of_it_are_cut() {
+        let start = Instant::now();
+        let mut allowance = FeedbackAllowance::default();
+        let every = Duration::from_millis(50);
+        assert!((0..1_000).all(|step| allowance.admits(1_000, start + every * step)));
+        let later = start + every * 1_000;
+        let every = Duration::from_micros(100);
+        let passed = (0..100_000).filter(|step| allowance.admits(984, later + every * *step));
+        assert!((1_000..=1_017).contains(&passed.count()), "10 s of 100,000, and the burst");
+        let later = later + Duration::from_secs(1_000_000);
+        assert!(!allowance.admits(usize::MAX / 16, later), "more than at once");
+        assert!(allowance.admits(16_368, later) && !allowance.admits(0, start));
     }
 
     #[test]

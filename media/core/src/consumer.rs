@@ -257,6 +257,13 @@ impl Consumer {
         (era.generation == sent.generation).then_some((era.source, offsets))
     }
 
+    /// Pictures go on with the next number, whatever the source counts from now on.
+    pub(crate) fn renumber_pictures(&mut self) {
+        self.pictures.join();
+        // What is remembered of the generation from now on are the new offsets.
+        self.eras[self.rewriter.generation() as usize % ERAS] = None;
+    }
+
     /// The picture offsets of a packet that is sent for the first time.
     #[inline]
     pub(crate) fn place_picture(&mut self, numbers: &PictureNumbers) -> Option<PictureOffsets> {

@@ -37,6 +37,10 @@ const MAX_HEAD: u64 = 8;
 /// SSRCs an encoding remembers to have had. Packets are late by seconds, sources change seldom.
 const MAX_RETIRED: usize = 8;
 
+/// A source keeps its place for at least so long: each change costs all who watch it up to 128
+/// empty packets.
+const LEAST_TENURE: Duration = Duration::from_secs(1);
+
 /// An encoding that was silent for this long is not worth waiting for.
 const ENCODING_TIMEOUT: Duration = Duration::from_millis(1_500);
 
@@ -83,6 +87,8 @@ pub(crate) struct Encoding {
     pub(crate) reception: Reception,
     /// SSRCs before the present one, newest last: their stragglers do not bring them back.
     pub(crate) retired_ssrcs: VecDeque<u32>,
+    /// When the present one took the place of another.
+    pub(crate) changed_at: Option<Instant>,
     pub(crate) throttle: KeyframeThrottle,
     /// What of it is not for the recording.
     pub(crate) withheld: Withheld,
@@ -123,6 +129,7 @@ impl Encoding {
             reports: SenderReports::new(clock_rate_hz),
             lateness: Lateness::default(),
             retired_ssrcs: VecDeque::new(),
+            changed_at: None,
             instance,
             throttle: KeyframeThrottle::new(keyframe_interval),
             voice: None,
@@ -136,6 +143,11 @@ impl Encoding {
             last_keyframe: None,
             dimensions: None,
         }
+    }
+
+    /// Whether another source may take the place of the present one.
+    pub(crate) fn may_change(&self, now: Instant) -> bool {
+        self.changed_at.is_none_or(|at| now >= at + LEAST_TENURE)
     }
 
     /// Whether a packet that just arrived belongs to a time in which the track was paused.
@@ -340,7 +352,7 @@ impl Producer {
     }
 
     /// Starts an encoding over because its SSRC changed.
-    pub(crate) fn restart_encoding(&mut self, index: usize, ssrc: u32) {
+    pub(crate) fn restart_encoding(&mut self, index: usize, ssrc: u32, now: Instant) {
         self.next_instance += 1;
         let defaults = self.defaults(&self.codecs, self.nack);
         let is_withheld = self.is_withheld();
@@ -360,6 +372,7 @@ impl Producer {
         retired.extend(encoding.ssrc);
         *encoding = Encoding::new(&parameters, &defaults);
         encoding.retired_ssrcs = retired;
+        encoding.changed_at = Some(now);
         if is_withheld {
             encoding.withheld.pause(None);
         }

@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+/// Keyframes that may be had one after the other; more come only every [`REST`]. They take most of
+/// what a publisher can send, so one subscriber that always wants them would cost the others theirs.
+const BURST: u32 = 8;
+const REST: Duration = Duration::from_secs(2);
+
 /// Lets the first keyframe request through at once, then one per interval until the keyframe
 /// arrives, however many subscribers ask.
 #[derive(Debug, Clone)]
@@ -12,6 +17,9 @@ pub struct KeyframeThrottle {
     is_answered: bool,
     waiting: bool,
     last_sent: Option<Instant>,
+    /// Rests saved up when the last keyframe was first asked for.
+    saved: Duration,
+    first_asked: Option<Instant>,
 }
 
 impl KeyframeThrottle {
@@ -23,6 +31,8 @@ impl KeyframeThrottle {
             is_answered: false,
             waiting: false,
             last_sent: None,
+            saved: REST * BURST,
+            first_asked: None,
         }
     }
 
@@ -33,7 +43,11 @@ impl KeyframeThrottle {
     }
 
     fn spacing(&self) -> Duration {
-        if self.is_answered { self.pause } else { self.interval }
+        match self.is_answered {
+            true if self.saved < REST => self.pause.max(REST),
+            true => self.pause,
+            false => self.interval,
+        }
     }
 
     /// Somebody needs a keyframe. [`KeyframeThrottle::poll`] says when to ask for it.
@@ -61,6 +75,11 @@ impl KeyframeThrottle {
     pub fn poll(&mut self, now: Instant) -> bool {
         let due = self.waiting && self.last_sent.is_none_or(|sent| now >= sent + self.spacing());
         if due {
+            if self.is_answered || self.first_asked.is_none() {
+                let last = self.first_asked.replace(now).unwrap_or(now);
+                let rested = self.saved + now.saturating_duration_since(last);
+                self.saved = rested.min(REST * BURST).saturating_sub(REST);
+            }
             self.is_answered = false;
             self.last_sent = Some(now);
         }
@@ -159,6 +178,30 @@ mod tests {
         assert!(!throttle.poll(start + ms(1_999)));
         assert!(throttle.poll(start + ms(2_000)));
         assert!(throttle.poll(start + ms(2_500)));
+    }
+
+    #[test]
+    fn who_always_wants_keyframes_gets_some_and_then_one_every_other_second() {
+        let start = Instant::now();
+        let mut throttle = KeyframeThrottle::new(INTERVAL);
+        let mut sent = Vec::new();
+        for at in (0..60_000).step_by(20) {
+            throttle.request();
+            if throttle.poll(start + ms(at)) {
+                throttle.on_keyframe();
+                sent.push(at);
+            }
+        }
+        let steps: Vec<u64> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let often = steps.iter().take_while(|step| **step == 500).count();
+        assert!((BURST as usize..12).contains(&often), "{steps:?}");
+        assert!(steps[often..].iter().all(|step| *step == 2_000), "{steps:?}");
+        assert!(!throttle.poll(start + ms(60_000)), "nobody waits");
+        throttle.request();
+        assert!(throttle.poll(start + ms(90_000)));
+        throttle.on_keyframe();
+        throttle.request();
+        assert!(throttle.poll(start + ms(90_500)), "rested");
     }
 
     #[test]

@@ -72,6 +72,20 @@ fn switches_survive_loss_on_both_sides() {
 }
 
 #[test]
+fn an_encoder_that_begins_anew_below_its_first_picture_is_seen_on() {
+    for (id, tl0, key) in [(20_000, 7, 3), (32_000, 250, 30)] {
+        let mut world = simulcast(1, 3, 1);
+        world.run(ms(1_000));
+        world.client(0).media.tracks[0].renumber((id, tl0, key));
+        world.run(ms(2_000));
+        settle(&mut world);
+        assert_decodable(inbound(&world, 0));
+        let freeze = longest_freeze(inbound(&world, 0), world.start + ms(500));
+        assert!(freeze < ms(100), "{freeze:?} from {id} on");
+    }
+}
+
+#[test]
 fn packets_of_before_a_switch_are_sent_again_with_their_numbers() {
     let mut world = simulcast(2, 3, 1);
     wish(&mut world, 0, Some((0, 7)), 0);

@@ -3,6 +3,9 @@
 use crate::api::Layer;
 use crate::codec::PayloadInfo;
 
+/// Ten seconds of video: a frame further back has not been overtaken, the clock was set.
+const FAR_BACK: u32 = 900_000;
+
 /// Decides frame by frame which temporal layers pass.
 ///
 /// Downwards with the next frame; upwards one layer at a time, with a frame that depends on
@@ -67,7 +70,7 @@ impl TemporalFilter {
         match self.frame {
             Some((newest, passes)) if newest == timestamp => return passes,
             // Overtaken by a newer frame: nothing begins here.
-            Some((newest, _)) if newest.wrapping_sub(timestamp) < 1 << 31 => {
+            Some((newest, _)) if newest.wrapping_sub(timestamp) < FAR_BACK => {
                 return layer <= self.current;
             }
             _ => {}
@@ -174,6 +177,17 @@ mod tests {
         assert!(!filter.admit(&frame(1, true), u32::MAX - 3_100), "overtaken");
         assert!(filter.admit(&frame(0, true), u32::MAX - 100));
         assert!(filter.admit(&frame(1, true), 8_900));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_leaves_the_layers_to_be_chosen() {
+        let mut filter = TemporalFilter::default();
+        assert!(filter.admit(&frame(2, true), 2_000_000));
+        filter.set_target(0);
+        assert!(filter.admit(&frame(2, true), 1_900_000), "overtaken");
+        assert!(!filter.admit(&frame(2, true), 1_000_000));
+        assert!(filter.admit(&frame(0, true), 1_003_000));
+        assert!(!filter.admit(&frame(1, true), 1_006_000));
     }
 
     #[test]

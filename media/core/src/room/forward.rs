@@ -293,7 +293,7 @@ fn forward_to(
             return Outcome::Fine;
         }
     };
-    let Some(offsets) = consumer.place_picture(&packet.info.numbers) else {
+    let Some(offsets) = place_picture(consumer, packet) else {
         // Its picture was left out, or too long ago: the place must not stay empty.
         send_filler(cx, transport, consumer, rewritten);
         cx.drop_packet(Stage::Copy, DropReason::Duplicate);
@@ -373,6 +373,19 @@ fn forward_to(
     consumer.on_sent(cx, sent, &forwarded, &buffer);
     cx.shared.scratch.packet = buffer;
     Outcome::Fine
+}
+
+/// The picture offsets of a packet. Numbers that jump back with a keyframe are those of an encoder
+/// that began anew.
+#[inline]
+fn place_picture(consumer: &mut Consumer, packet: &Packet<'_>) -> Option<PictureOffsets> {
+    let numbers = &packet.info.numbers;
+    let offsets = consumer.place_picture(numbers);
+    if offsets.is_none() && packet.can_start && !packet.is_late {
+        consumer.renumber_pictures();
+        return consumer.place_picture(numbers);
+    }
+    offsets
 }
 
 /// Video waits for too long: what can be left out is left out. If it is to go on at a lower

@@ -55,6 +55,9 @@ impl Room {
         }
         if had.is_some() && !is_rtx {
             encoding.ssrc = had;
+            if !encoding.may_change(cx.now) {
+                return Err(DropReason::RateExceeded);
+            }
             self.restart_stream(cx, key, index, header.ssrc);
         }
         self.list_streams(key);
@@ -87,7 +90,7 @@ impl Room {
     fn restart_stream(&mut self, cx: &mut Cx, key: Key, index: usize, ssrc: u32) {
         let Some(producer) = self.producers.get_mut(key) else { return };
         let lost_before = producer.lost();
-        producer.restart_encoding(index, ssrc);
+        producer.restart_encoding(index, ssrc, cx.now);
         let forgotten = lost_before.saturating_sub(producer.lost());
         cx.shared.lost_before[producer.kind as usize] += forgotten;
         let mut is_affected = false;

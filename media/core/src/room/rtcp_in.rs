@@ -24,13 +24,26 @@ impl Room {
         for packet in rtcp::parse(&datagram[..len]) {
             cx.ledger().enter(Stage::Report, 1);
             match packet {
-                Ok(packet) => {
+                Ok(packet) if self.admits_rtcp(cx, key, &packet) => {
                     cx.ledger().pass(Stage::Report);
                     self.on_rtcp(cx, key, packet);
                 }
+                Ok(_) => cx.drop_packet(Stage::Report, DropReason::RateExceeded),
                 Err(_) => cx.drop_packet(Stage::Report, DropReason::Malformed),
             }
         }
+    }
+
+    /// Whether there is time for the packet.
+    fn admits_rtcp(&mut self, cx: &Cx, key: Key, packet: &RtcpPacket<'_>) -> bool {
+        let numbers = match packet {
+            RtcpPacket::Nack(nack) => nack.most_lost(),
+            RtcpPacket::TransportFeedback(feedback) => feedback.status_count.into(),
+            RtcpPacket::Fir(fir) => fir.entries().count(),
+            _ => 0,
+        };
+        let transport = self.transports.get_mut(key);
+        transport.is_some_and(|transport| transport.feedback.admits(numbers, cx.now))
     }
 
     fn on_rtcp(&mut self, cx: &mut Cx, key: Key, packet: RtcpPacket<'_>) {

@@ -30,6 +30,11 @@ impl<'a> Nack<'a> {
         whole.then_some(nack)
     }
 
+    /// How many packets may be missing at most.
+    pub fn most_lost(&self) -> usize {
+        self.entries.len() / 4 * 17
+    }
+
     /// The missing packets, in the order asked for.
     pub fn lost(&self) -> impl Iterator<Item = SeqNo> + use<'a> {
         self.entries.chunks_exact(4).flat_map(|entry| {

@@ -10,6 +10,7 @@ pub mod stun;
 
 use std::time::Instant;
 
+use crate::allowance::FeedbackAllowance;
 use crate::api::{
     Command, DropReason, DtlsRole, EngineCounters, Fingerprint, IceCredentials, TransportId,
     TransportState, TransportStats,
@@ -113,6 +114,8 @@ pub(crate) struct Transport {
     pub(crate) protection: Protection,
     /// Loss of audio on the way to the subscriber.
     pub(crate) audio_loss: LossMeter,
+    /// What its RTCP may cost.
+    pub(crate) feedback: FeedbackAllowance,
     /// Subscriptions to audio that are being sent.
     pub(crate) voices: u64,
     /// When a producer has NACKs or keyframe requests to send: not every time of `repair`.
@@ -202,6 +205,7 @@ impl Transport {
             publisher_clock: PublisherClock::default(),
             rtt: RttEstimate::default(),
             feedback_ssrc: shared.random.next_u32(),
+            feedback: FeedbackAllowance::default(),
             bytes_in: 0,
             bytes_out: 0,
             budget_bps: None,

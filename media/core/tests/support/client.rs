@@ -100,7 +100,7 @@ pub struct Client {
     has_heard_hello: bool,
     pub tolerates_replays: bool,
     pub media: Media,
-    outbox: Vec<Vec<u8>>,
+    pub outbox: Vec<Vec<u8>>,
 }
 
 impl Client {

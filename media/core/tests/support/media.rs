@@ -162,6 +162,12 @@ impl Track {
         self.wants_keyframe = true;
     }
 
+    /// The encoder begins anew: a keyframe, and other numbers for pictures.
+    pub fn renumber(&mut self, picture: (u16, u8, u8)) {
+        self.picture = picture;
+        self.wants_keyframe = true;
+    }
+
     /// The payload descriptor of the next picture (RFC 7741, section 4.2), for its later packets.
     fn next_picture(&mut self, keyframe: bool) -> Option<[u8; 6]> {
         let layers = self.config.temporal_layers?;
