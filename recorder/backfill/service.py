@@ -411,11 +411,14 @@ class BackfillService:
             if known.deadline_us is not None and now_us >= known.deadline_us:
                 # A last look: repair may have brought something since.
                 due = list(track.open.values())
-            if due := due[:_BATCH]:
-                job = self._job(known, track, due)
-                changed |= self._found(known, track, due, await self._run(examine, job))
-                _note_files(due, frozenset(job.files))
-                changed |= await self._take_left(known, track, due)
+            due = due[:_BATCH]
+            # An encoder that failed goes on in another codec, on the same track.
+            for codec in dict.fromkeys(chunk.codec for chunk in due):
+                some = [chunk for chunk in due if chunk.codec == codec]
+                job = self._job(known, track, some)
+                changed |= self._found(known, track, some, await self._run(examine, job))
+                _note_files(some, frozenset(job.files))
+                changed |= await self._take_left(known, track, some)
         if known.deadline_us is not None and now_us >= known.deadline_us:
             for track in known.ledger.tracks.values():
                 gone = track.participant not in known.uploaded_by
@@ -538,6 +541,7 @@ class BackfillService:
             known.log.append("gap.declared", payload, actor=actor)
 
     def _job(self, known: SessionBackfill, track: TrackLedger, chunks: Sequence[Chunk]) -> Job:
+        """To look for chunks, all of one codec."""
         spans = [track.span_us(chunk) for chunk in chunks if chunk.said.ssrc in track.clocks]
         files = [item.path for item in known.segments.get(track.track, [])]
         # What was told to be there must be found again: a frame that came late lies in files of
@@ -552,7 +556,7 @@ class BackfillService:
                 if (item.to_us >= first and item.from_us <= last) or item.path in seen_in
             ]
         rows = tuple((chunk.seq, chunk.said) for chunk in chunks)
-        return Job(self._reader, track.codec, tuple(files), rows, keys=self._keys)
+        return Job(self._reader, chunks[0].codec, tuple(files), rows, keys=self._keys)
 
     def _note_segment(
         self, known: SessionBackfill, track: str, file: str, from_us: int, to_us: int

@@ -90,8 +90,8 @@ test("streams are apart, layers of one picture together, a step back begins anew
   video(1, 4000, 3);
   video(1, 500, 4);
   made.flush();
-  assert.deepEqual(chunks.map(({ ssrc, frames, first_ts }) => [ssrc, frames, first_ts]), [[1, 2, 1000], [2, 1, 9000], [1, 1, 500]]);
-  assert.deepEqual(plain(unpackFrames(chunks[0].body)[0].data), [1, 2]);
+  assert.deepEqual(chunks.map(({ ssrc, frames, first_ts }) => [ssrc, frames, first_ts]), [[1, 1, 500], [1, 2, 1000], [2, 1, 9000]]);
+  assert.deepEqual(plain(unpackFrames(chunks[1].body)[0].data), [1, 2]);
 });
 
 test("a frame that is handed over twice is logged once", () => {
@@ -144,6 +144,28 @@ test("a stream that pauses finishes its chunk; frames are copied; what can't be 
   made.take({ ...opus(960), codec: "av1", data: bytes(0x8a) }, 0);
   made.take(opus(960, bytes()), 0);
   assert.deepEqual(made.counts, { frames: 1, unreadable: 2, repeated: 0 });
+});
+
+test("frames that were overtaken have their place, and no chunk reaches over what it does not speak of", () => {
+  const { log: made, chunks } = log();
+  const video = (timestamp) => made.take({ ssrc: 1, timestamp, codec: "vp8", data: bytes(timestamp / 1000) }, 0);
+  for (const timestamp of [1000, 7000, 4000, 10_000]) video(timestamp);
+  for (const timestamp of [91_000, 88_000, 94_000, 400_000, 100_000]) video(timestamp);
+  made.flush();
+  const told = chunks.map(({ body }) => unpackFrames(body).map(({ timestamp }) => timestamp / 1000));
+  // The first chunk was finished when 88 came; 100 is so far behind 400 that the stream began anew.
+  assert.deepEqual(told, [[1, 4, 7, 10], [88], [91, 94], [400], [100]]);
+});
+
+test("a frame that can't be logged ends its chunk, and is told of", () => {
+  let unsaid = 0;
+  const chunks = [];
+  const made = new FrameLog((chunk) => chunks.push(chunk.frames), () => (unsaid += 1));
+  for (const timestamp of [0, 960]) made.take(opus(timestamp), 0);
+  made.take(opus(1920, bytes()), 0);
+  for (const timestamp of [2880, 3840, 4800]) made.take(opus(timestamp), 0);
+  made.flush();
+  assert.deepEqual([chunks, unsaid, made.counts.unreadable], [[2, 3], 1, 1]);
 });
 
 test("a large chunk ends early", () => {

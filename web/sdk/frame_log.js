@@ -24,6 +24,8 @@ const MAX_FRAMES = 10_000;
 const SOUND_APART = 24_000;
 /** A stream that paused for this long has finished its chunk. */
 const IDLE_MS = 1500;
+/** A frame that is further behind the newest one was not overtaken: the stream began anew. */
+const LATE_S = 2;
 /** Timestamps that are remembered of a stream: more than a stalled page was ever handed again. */
 const RECENT = 256;
 /** Codecs of which a picture may come in several parts; of the others the server knows one frame of a timestamp. */
@@ -35,13 +37,30 @@ export class FrameLog {
   counts = { frames: 0, unreadable: 0, repeated: 0 };
   /** @type {Map<number, { codec: Codec, frames: import("./frame_form.js").SentFrame[], bytes: number, grewAt: number }>} */
   #open = new Map();
-  /** Parts of the newest picture, and timestamps, by stream; of chunks that are finished too. @type {Map<number, { parts: Uint8Array[], stamps: Set<number> }>} */
+  /** Parts of the newest picture, and timestamps, by stream; of chunks that are finished too. @type {Map<number, { parts: Uint8Array[], stamps: Set<number>, newest: number }>} */
   #recent = new Map();
   #finished;
 
-  /** @param {(chunk: Chunk) => void} finished */
-  constructor(finished) {
+  #unsaid;
+
+  /**
+   * @param {(chunk: Chunk) => void} finished
+   * @param {() => void} [unsaid] Something was sent of which no chunk will speak.
+   */
+  constructor(finished, unsaid = () => {}) {
     this.#finished = finished;
+    this.#unsaid = unsaid;
+  }
+
+  /**
+   * A frame was sent that can't be logged. No chunk may reach over it: the server has it, and would find one too many.
+   *
+   * @param {number} ssrc
+   */
+  miss(ssrc) {
+    this.counts.unreadable += 1;
+    this.#finish(ssrc);
+    this.#unsaid();
   }
 
   /**
@@ -53,14 +72,14 @@ export class FrameLog {
   take({ ssrc, timestamp, codec, data }, now) {
     const carried = data.length > 0 ? carriedFrame(codec, data) : null;
     if (!carried || carried.length > SOFT_BYTES) {
-      this.counts.unreadable += 1;
+      this.miss(ssrc);
       return;
     }
     const copy = carried === data ? data.slice() : carried;
     const present = this.#open.get(ssrc);
     const last = present?.frames.at(-1);
     // A page that stalled may be handed frames again, several of them and in the next chunk, too.
-    const recent = this.#recent.get(ssrc) ?? { parts: [], stamps: new Set() };
+    const recent = this.#recent.get(ssrc) ?? { parts: [], stamps: new Set(), newest: timestamp };
     this.#recent.set(ssrc, recent);
     if (recent.stamps.has(timestamp)) {
       const isLayer = LAYERED.has(codec) && last?.timestamp === timestamp && !recent.parts.some((part) => areEqual(part, copy));
@@ -76,18 +95,43 @@ export class FrameLog {
       return;
     }
     this.counts.frames += 1;
-    recent.parts = [copy];
     recent.stamps.add(timestamp);
     for (const oldest of recent.stamps) {
       if (recent.stamps.size <= RECENT) break;
       recent.stamps.delete(oldest);
     }
+    const behind = (recent.newest - timestamp) >>> 0;
+    if (behind > 0 && behind <= LATE_S * rateOf(codec)) {
+      this.#takeLate(ssrc, codec, { timestamp, data: copy });
+      return;
+    }
+    recent.newest = timestamp;
+    recent.parts = [copy];
     if (present && this.#isFull(present, codec, timestamp)) this.#finish(ssrc);
     const open = this.#open.get(ssrc) ?? { codec, frames: [], bytes: 0, grewAt: now };
     open.frames.push({ timestamp, data: copy });
     open.bytes += copy.length;
     open.grewAt = now;
     this.#open.set(ssrc, open);
+  }
+
+  /**
+   * A frame that was overtaken: the server reads frames by their timestamps, and a chunk has all there are from its first
+   * to its last. One that is before the open chunk is a chunk of its own.
+   *
+   * @param {number} ssrc
+   * @param {Codec} codec
+   * @param {import("./frame_form.js").SentFrame} frame
+   */
+  #takeLate(ssrc, codec, frame) {
+    const open = this.#open.get(ssrc);
+    const first = open?.frames[0]?.timestamp ?? 0;
+    const since = (/** @type {number} */ timestamp) => (timestamp - first) >>> 0;
+    const at = open?.codec === codec ? open.frames.findIndex(({ timestamp }) => since(timestamp) > since(frame.timestamp)) : -1;
+    if (open && at > 0) {
+      open.frames.splice(at, 0, frame);
+      open.bytes += frame.data.length;
+    } else this.#tell(ssrc, codec, [frame]);
   }
 
   /**
@@ -98,7 +142,7 @@ export class FrameLog {
   #isFull(open, codec, timestamp) {
     const first = open.frames[0]?.timestamp ?? timestamp;
     const last = open.frames.at(-1)?.timestamp ?? timestamp;
-    const rate = codec === "opus" ? 48_000 : 90_000;
+    const rate = rateOf(codec);
     // A step back in time is a very long way forward.
     const late = (timestamp - first) >>> 0 >= rate;
     // Few frames of sound don't answer for a long time: a chunk that spoke of one would not be taken.
@@ -120,11 +164,20 @@ export class FrameLog {
   #finish(ssrc) {
     const open = this.#open.get(ssrc);
     this.#open.delete(ssrc);
-    const [first, last] = [open?.frames[0], open?.frames.at(-1)];
-    if (!open || !first || !last) return;
-    const body = packFrames(open.frames);
-    this.#finished({ ssrc, codec: open.codec, first_ts: first.timestamp, last_ts: last.timestamp, frames: open.frames.length, body });
+    if (open) this.#tell(ssrc, open.codec, open.frames);
   }
+
+  /** @param {number} ssrc @param {Codec} codec @param {readonly import("./frame_form.js").SentFrame[]} frames In order of their timestamps. */
+  #tell(ssrc, codec, frames) {
+    const [first, last] = [frames[0], frames.at(-1)];
+    if (!first || !last) return;
+    this.#finished({ ssrc, codec, first_ts: first.timestamp, last_ts: last.timestamp, frames: frames.length, body: packFrames(frames) });
+  }
+}
+
+/** @param {Codec} codec Ticks of a second. */
+function rateOf(codec) {
+  return codec === "opus" ? 48_000 : 90_000;
 }
 
 /**

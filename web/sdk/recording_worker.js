@@ -90,7 +90,10 @@ export class RecordingWorker {
     const codec = isRed ? "opus" : codecOf(mimeType ?? known.mimeType);
     const whole = new Uint8Array(frame.data);
     const data = isRed ? parseRed(whole)?.at(-1)?.data : whole;
-    if (timestamp === undefined || !codec || !data) return;
+    if (timestamp === undefined || !codec || !data) {
+      known.log.miss(ssrc);
+      return;
+    }
     known.log.take({ ssrc, timestamp, codec, data }, this.#clock.now());
   }
 
@@ -99,7 +102,7 @@ export class RecordingWorker {
     let line = this.#lines.get(name);
     if (!line) {
       /** @type {{ log: FrameLog, track: string | null, mimeType: string | undefined }} */
-      const made = { log: new FrameLog((chunk) => this.#finished(made, chunk)), track: null, mimeType: undefined };
+      const made = { log: new FrameLog((chunk) => this.#finished(made, chunk), () => this.#leaveOut(made.track)), track: null, mimeType: undefined };
       line = made;
       this.#lines.set(name, line);
     }
@@ -192,7 +195,13 @@ export class RecordingWorker {
   /** What is sent from now on isn't logged: a number that is left out says so. */
   #breakOff() {
     this.#flush();
-    for (const [track, next] of this.#next) this.#next.set(track, next + 1);
+    for (const track of this.#next.keys()) this.#leaveOut(track);
+  }
+
+  /** A number nobody speaks of. @param {string | null} track */
+  #leaveOut(track) {
+    const next = track === null ? undefined : this.#next.get(track);
+    if (track !== null && next !== undefined) this.#next.set(track, next + 1);
   }
 
   #flush() {

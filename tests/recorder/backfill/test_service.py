@@ -25,8 +25,9 @@ from recorder.backfill.ledger import SETTLE_US
 from recorder.backfill.service import BackfillService, SessionBackfill
 from recorder.envelope import MasterKeys, seal
 from recorder.log import EventLog, read_events
+from recorder.playback.source import CapturedPacket
 from recorder.session_file import read_session
-from tests.recorder.backfill.segments import READER, Sent, send, write
+from tests.recorder.backfill.segments import READER, SSRC, Sent, send, write
 from tests.recorder.backfill.test_device_key import Device
 from tests.recorder.capture_files import capture_file
 
@@ -143,6 +144,32 @@ async def test_what_70_percent_of_loss_took_is_asked_for_and_filled(
         assert payload["frames"] == len(unpack(file.read_bytes()))
     said = {seq for seq, _ in case.sent.chunks}
     assert {payload["chunk"] for payload in case.events("chunk.backfilled")} == said
+
+
+@pytest.mark.parametrize("codecs", [("vp8", "vp9"), ("h264", "vp9"), ("h264", "av1")])
+async def test_an_encoder_that_gave_up_goes_on_in_another_codec(
+    begin: Begin, codecs: tuple[str, str]
+) -> None:
+    before, after = (send(codec, seconds=2, loss=0.5) for codec in codecs)
+    case = begin(before)
+    case.clock.at_us = 0
+    later = SSRC + 1
+    items = [
+        replace(one, data=one.data[:8] + later.to_bytes(4, "big") + one.data[12:])
+        for one in after.items
+        if isinstance(one, CapturedPacket)
+    ]
+    write(case.place / "tracks/t1/000002.pcapng", items)
+    chunks = [(seq + 100, replace(said, ssrc=later)) for seq, said in after.chunks]
+    case.service.accept("s1", "p1", "t1", codecs[1], chunks, late=False)
+    case.service.segment_closed("s1", "t1", "000002.pcapng", 0, 10_000_000)
+    case.clock.at_us = 10_000_000
+    await case.service.tick()
+    for seq, have in case.wanted().items():
+        sent, own = (after, seq - 100) if seq >= chunks[0][0] else (before, seq)
+        await case.put(seq, sent.missing(own, have))
+    assert case.ratio("video") == 1
+    assert not case.service.refused
 
 
 @pytest.mark.parametrize("codec", CODECS)
