@@ -24,11 +24,12 @@ from recorder.backfill.errors import (
     DeviceKeyError,
     IncompleteError,
     MismatchError,
+    NotYoursError,
     UnknownChunkError,
 )
 from recorder.backfill.examine import Examined, Job, examine
 from recorder.backfill.ledger import Counts, Ledger, TrackLedger, digest_payloads, digest_row
-from recorder.backfill.store import Stored, fill, is_track_id, left_files, refill
+from recorder.backfill.store import Stored, fill, is_track_id, left_files, refill, sender_of
 from recorder.envelope import MasterKeys
 from recorder.errors import RecorderError
 from recorder.intervals import normalised
@@ -264,6 +265,10 @@ class BackfillService:
         _expect_room(known.log, len(chunks))
         if not is_track_id(track):
             raise UnknownChunkError("{track} is no track", track=repr(track))
+        if track not in known.ledger.tracks and participant != sender_of(
+            known.place, track, participant
+        ):
+            raise NotYoursError("track {track} is somebody else's", track=track)
         late = signed.late if signed is not None else late or known.ended_us is not None
         now_us = known.heard_us = known.log.now_us()
         if signed is None and not late and known.keys.has(participant):

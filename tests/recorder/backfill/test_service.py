@@ -273,6 +273,21 @@ async def test_a_frame_that_came_very_late_is_found_again_when_the_rest_is_uploa
     assert not case.service.refused
 
 
+def test_nobody_speaks_of_a_track_that_somebody_else_sent(place: Path, begin: Begin) -> None:
+    """Also where its sender never spoke of it: without the SDK nobody is there to contradict."""
+    case = begin(send("opus", seconds=1, loss=0))
+    sent = ("opus", case.sent.chunks)
+    other = place / "tracks/t2/track.json"
+    other.parent.mkdir(parents=True)
+    other.write_text('{"participant": "rm"}')
+    for participant in ("p1", "p2"):
+        with pytest.raises(NotYoursError):
+            case.service.accept("s1", participant, "t2", *sent, late=True)
+    case.service.accept("s1", "rm", "t2", *sent, late=True)
+    said = [one.actor for one in read_events(place, read_session(place)) if "digest" in one.type]
+    assert said == ["p1", "rm"]
+
+
 async def test_wrong_uploads_change_nothing(place: Path, begin: Begin) -> None:
     case = begin(send("opus", seconds=2, loss=0.5))
     await case.service.tick()
