@@ -1,11 +1,13 @@
-"""The host itself: media in, inputs to watches, and what they say out. No sockets in here."""
+"""The host itself: what the server says, who is watched, and what watches say. No sockets in here.
+
+Packets, pictures and sound are the business of :mod:`analytics.host.media`.
+"""
 
 import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -18,12 +20,11 @@ from analytics.detector import (
     Portrait,
     VideoNeed,
 )
-from analytics.host.audio import AudioTap, Chunker, Sound
 from analytics.host.board import Board, Key
 from analytics.host.config import HostConfig
 from analytics.host.frames import Frames
 from analytics.host.ledger import FindingIds, UnknownTimes
-from analytics.host.numbers import WatchNumbers
+from analytics.host.media import Media
 from analytics.host.outputs import (
     finding_of,
     found_of,
@@ -33,19 +34,16 @@ from analytics.host.outputs import (
 )
 from analytics.host.photos import PhotoError, Photos, decoded
 from analytics.host.pool import Pool
-from analytics.host.session_clock import SessionClock
-from analytics.host.shedding import Shedding
-from analytics.host.tap import TapFormatError, TapPacket, parse_message
-from analytics.host.tracks import TappedMedia, Trouble
-from analytics.host.video import Picture, VideoTap
-from analytics.host.wire import Flush, FrameAt, Loaded, Order, Out, Show, Unwatch, WatchThis
+from analytics.host.session_clock import SessionClocks
+from analytics.host.tap import TapFormatError, parse_message
+from analytics.host.watches import Watches, Watching
+from analytics.host.wire import FrameAt, Loaded, Order, Out, Show, Unwatch, WatchThis
 from analytics.link import (
     Consents,
     Greet,
     Hello,
     IdPhoto,
     IdPhotoDone,
-    KeyframeWanted,
     Marked,
     Status,
     ToHost,
@@ -56,13 +54,10 @@ from analytics.link import (
 )
 from analytics.pacing import Pace
 
-__all__ = ["MOST_SAID", "Host"]
+__all__ = ["Host"]
 
 log = logging.getLogger(__name__)
 
-MOST_SAID: Final = 500
-"""Findings and words of one watch in a second; a detector that says more has gone mad, and is
-ended before those that read it can't keep up."""
 _OVERLOADED_TICKS: Final = 3
 """Seconds in a row in which inputs had to go, or none had to."""
 _MEDIA_CAUSES: Final = (
@@ -73,25 +68,6 @@ _MEDIA_CAUSES: Final = (
 _FOR_PHOTOS: Final = frozenset({"face", "identity"})
 """What somebody allows who may be compared with a photo."""
 _Say = Callable[[BaseModel], None]
-
-
-@dataclass(slots=True)
-class _Watching:
-    key: Key
-    ids: FindingIds
-    pace: Pace
-    done_us: int = 0
-    """Time of the newest input that was looked at."""
-    since_s: float = 0.0
-    said: int = 0
-    """Since when, and how much it has said since; about a second."""
-
-    def is_flooding(self, now_s: float) -> bool:
-        """It says something more: whether that is more than can be meant."""
-        if not 0 <= now_s - self.since_s < 1:
-            self.since_s, self.said = now_s, 0
-        self.said += 1
-        return self.said > MOST_SAID
 
 
 class Host:
@@ -122,31 +98,22 @@ class Host:
         self._say = say
         self._name = name
         self._clock = clock
-        self._shares_clock = shares_clock
         self._numbers = 0
-        self._frames = Frames(config.frames_mib << 20)
         self._photos = Photos()
+        self._watches = Watches(self.board)
+        self._clocks = SessionClocks(clock, is_shared=shares_clock)
+        self._frames = Frames(config.frames_mib << 20)
         self.pool = Pool(config, self._frames, self)
-        self._tracks: dict[str, TappedMedia] = {}
-        self._taps: dict[int, TappedMedia] = {}
-        self._watches: dict[int, _Watching] = {}
-        self._by_key = WatchNumbers()
+        self._media = Media(self.board, self._watches, self._clocks, self._frames, self.pool, say)
         self._unknown = UnknownTimes(self._new_id, say)
-        self._clocks: dict[str, SessionClock] = {}
         self._seconds: Counter[str] = Counter()
-        self._no_memory: Counter[str] = Counter()
         self._lag_ms: dict[str, float] = {}
         self._down = dict.fromkeys(config.detectors, UnknownCause.NO_HOST)
-        self._decode_s = 0.0
         self._refused = 0
         self._overload: dict[str, tuple[int, int]] = {}
         """Inputs dropped so far, and for how many ticks that has, or hasn't, grown."""
         self._overloaded: set[str] = set()
         """Detectors that don't get through what they are given."""
-        self._shedding = Shedding()
-        self._shed_packets = 0
-        self._has_bursts = False
-        """Some watch wants more frames than it usually does."""
 
     def start(self) -> None:
         """Starts the workers and says hello."""
@@ -183,8 +150,8 @@ class Host:
         match message:
             case Greet():
                 for session_id in self.board.sessions:
-                    self._end_session(session_id, self._now_us(session_id))
-                self._clocks.clear()
+                    self._end_session(session_id, self._clocks.now_us(session_id))
+                self._clocks.end_all()
                 self._hello()
             case TrackStarted():
                 self._track_started(message)
@@ -204,20 +171,7 @@ class Host:
         except TapFormatError:
             self._refused += 1
             return
-        began = time.thread_time()
-        for packet in packets:
-            track = self._taps.get(packet.tap)
-            if track is None or track.muted:
-                continue
-            self._note_time(track.started.session_id, packet.at_us)
-            track.note_packet(packet)
-            if track.shed_us is None:
-                self._try_decode(track, packet)
-            else:
-                self._shed_packets += 1
-        self._decode_s += time.thread_time() - began
-        if (last := self._taps.get(packets[-1].tap) if packets else None) is not None:
-            self._shedding.note(self._now_us(last.started.session_id) - packets[-1].at_us)
+        self._media.take(packets)
 
     def tick(self) -> Status:
         """Once a second: looks what is overloaded, and says how all this is."""
@@ -225,23 +179,15 @@ class Host:
         self._forget_lags()
         if not self._watches:
             self.pool.rest()
-        self._shed()
-        if self._has_bursts:
-            self._has_bursts = any(self._is_bursting(one) for one in self._watches.values())
-            self._fit_taps(self._tracks.values())
+        self._media.tick()
         self._look_at_media()
         return self.status()
-
-    def _is_bursting(self, watching: _Watching) -> bool:
-        need = self.board.detectors[watching.key.detector].needs.video
-        now_us = self._now_us(watching.key.session_id)
-        return need is not None and watching.pace.rate_hz(now_us) > need.rate_hz
 
     def _look_at_detectors(self) -> None:
         dropped = self.pool.dropped()
         for name in self.board.detectors:
             reasons = dropped.get(name, Counter())
-            count = reasons["queue_full"] + reasons["no_memory"] + self._no_memory[name]
+            count = reasons["queue_full"] + reasons["no_memory"] + self._media.no_memory[name]
             before, ticks = self._overload.get(name, (0, 0))
             ticks = (max(ticks, 0) + 1) if count > before else (min(ticks, 0) - 1)
             self._overload[name] = count, ticks
@@ -252,46 +198,18 @@ class Host:
 
     def _forget_lags(self) -> None:
         """Who watches nobody is not late."""
-        busy = {watching.key.detector for watching in self._watches.values()}
+        busy = {watching.key.detector for _, watching in self._watches}
         self._lag_ms = {name: lag_ms for name, lag_ms in self._lag_ms.items() if name in busy}
 
-    def _shed(self) -> None:
-        """Leaves tracks out, or takes them in again: those of the oldest sessions stay longest."""
-        sessions: dict[str, list[TappedMedia]] = {}
-        for track in self._tracks.values():
-            tracks = sessions.setdefault(track.started.session_id, [])
-            if track.is_wanted:
-                tracks.append(track)
-            else:
-                track.shed_us = None
-        wanted = [track for tracks in sessions.values() for track in tracks]
-        self._shedding.tick(len(wanted))
-        limit = self._shedding.limit
-        for place, track in enumerate(wanted):
-            now_us = self._now_us(track.started.session_id)
-            is_left_out = limit is not None and place >= limit
-            if is_left_out and track.shed_us is None:
-                self._flush_track(track, now_us)
-                track.shed_us = now_us
-            elif not is_left_out and track.shed_us is not None:
-                track.shed_us = None
-                track.expect(now_us)
-
     def _look_at_media(self) -> None:
-        troubles: dict[Key, Trouble] = {}
-        for track in self._tracks.values():
-            now_us = self._now_us(track.started.session_id)
-            trouble = track.trouble(now_us, self._shedding.is_behind)
-            if trouble is not None:
-                for watching, _ in self._fed(track):
-                    troubles.setdefault(watching.key, trouble)
-        for key, number in self._by_key:
+        troubles = self._media.troubles()
+        for key, number in self._watches.by_key:
             if key.detector in self._overloaded:
                 done_us = self._watches[number].done_us
                 troubles.setdefault(key, (UnknownCause.OVERLOADED, done_us))
             cause, since_us = troubles.get(key, (None, 0))
             causes = [one for one in _MEDIA_CAUSES if one is not cause]
-            self._unknown.end(key, self._now_us(key.session_id), *causes)
+            self._unknown.end(key, self._clocks.now_us(key.session_id), *causes)
             if cause is not None:
                 self._unknown.begin(key, cause, since_us)
 
@@ -299,7 +217,7 @@ class Host:
         """How all this is."""
         names = list(self.config.detectors)
         dropped = {name: dict(reasons) for name, reasons in self.pool.dropped().items()}
-        for name, count in self._no_memory.items():
+        for name, count in self._media.no_memory.items():
             reasons = dropped.setdefault(name, {})
             reasons["no_memory"] = reasons.get("no_memory", 0) + count
         return Status(
@@ -308,10 +226,10 @@ class Host:
             dropped=dropped,
             queue_depth={name: self.pool.depth(name) for name in names},
             lag_ms=dict(self._lag_ms),
-            decode_seconds=round(self._decode_s, 6),
-            refused=self._refused,
-            shed_tracks=sum(track.shed_us is not None for track in self._tracks.values()),
-            shed_packets=self._shed_packets,
+            decode_seconds=round(self._media.decode_s, 6),
+            refused=self._refused + self._media.failed,
+            shed_tracks=self._media.shed_tracks,
+            shed_packets=self._media.shed_packets,
             unsaid=self.unsaid,
         )
 
@@ -323,9 +241,9 @@ class Host:
         self._down.pop(detector, None)
         for session_id in self.board.sessions:
             # Nothing was known of what it watches.
-            self._unknown.end(Key(detector, session_id), self._now_us(session_id))
+            self._unknown.end(Key(detector, session_id), self._clocks.now_us(session_id))
             self._settle(session_id)
-        self._fit_taps(self._tracks.values())
+        self._media.fit_all()
         self._hello()
 
     def down(self, detector: str, cause: UnknownCause) -> None:
@@ -334,21 +252,21 @@ class Host:
         for session_id in self.board.sessions:
             # It still loaded; now it is known why nobody watches.
             whole = Key(detector, session_id)
-            self._unknown.end(whole, self._now_us(session_id), UnknownCause.NO_HOST)
-        for number, watching in list(self._watches.items()):
+            self._unknown.end(whole, self._clocks.now_us(session_id), UnknownCause.NO_HOST)
+        for number, watching in self._watches:
             key = watching.key
             if key.detector != detector:
                 continue
             self._forget(number)
-            if self._by_key.get(key) == number:
-                self._by_key.drop(key)
+            if self._watches.by_key.get(key) == number:
+                self._watches.by_key.drop(key)
                 self._unknown.begin(key, cause, watching.done_us)
         for session_id in self.board.sessions:
             self._settle(session_id)
 
     def _forget(self, number: int) -> None:
         """A watch says nothing more; what it left open is over."""
-        watching = self._watches.pop(number, None)
+        watching = self._watches.forget(number)
         if watching is not None:
             for found in watching.ids.close_all():
                 self._say(found)
@@ -389,30 +307,23 @@ class Host:
                         watching.done_us = max(watching.done_us, item.pts_us)
                         names.add((watching.key.detector, watching.key.session_id))
                 for name, session_id in names:
-                    lag_us = self._now_us(session_id) - item.pts_us
+                    lag_us = self._clocks.now_us(session_id) - item.pts_us
                     self._lag_ms[name] = max(0.0, round(lag_us / 1e3, 1))
 
     # People, tracks and watches.
 
     def _track_started(self, message: TrackStarted) -> None:
-        self._drop_track(message.track_id)
-        track = TappedMedia(message)
-        if message.kind == "video":
-            track.video = VideoTap(wait_us=self.config.video_wait_ms * 1_000)
-        else:
-            track.audio = AudioTap(wait_us=self.config.audio_wait_ms * 1_000)
-        self._tracks[message.track_id] = self._taps[message.tap] = track
-        self._note_time(message.session_id, message.at_us)
+        self._media.start(message)
+        self._clocks.note(message.session_id, message.at_us)
         person = self.board.person(message.session_id, message.participant_id)
         is_news, person.role = person.role != message.role, message.role
-        self.board.session(message.session_id).tracks[message.track_id] = message
         if is_news:
             # Nobody told which part he plays; watches that are there have to know.
             who, data = message.participant_id, {"role": message.role}
             mark = Mark("participant.joined", message.at_us, who, data)
             self._give(mark, message.session_id, who, "marks")
         self._settle(message.session_id)
-        self._fit_taps([track])
+        self._media.fit([message.track_id])
 
     def _consents(self, message: Consents) -> None:
         session_id, who = message.session_id, message.participant_id
@@ -420,10 +331,10 @@ class Host:
         before = {name for name in self.board.detectors if self.board.may(name, session_id, who)}
         person.permissions = frozenset(message.permissions)
         lost = {name for name in before if not self.board.may(name, session_id, who)}
-        for key, number in self._by_key.of(session_id):
+        for key, number in self._watches.by_key.of(session_id):
             # Also what is of the whole session: it has seen this person, and begins anew.
             if key.participant_id in ("", who) and key.detector in lost:
-                self._by_key.drop(key)
+                self._watches.by_key.drop(key)
                 self._forget(number)
                 self.pool.withdraw(key.detector, number)
         if not person.permissions >= _FOR_PHOTOS:
@@ -431,41 +342,27 @@ class Host:
         if lost:
             self.pool.forget(self._is_allowed)
         self._settle(session_id)
-        self._fit_taps(self._tracks[one] for one in self.board.session(session_id).tracks)
+        self._media.fit(self.board.session(session_id).tracks)
 
     def _track_ended(self, track_id: str, at_us: int) -> None:
-        track = self._tracks.get(track_id)
-        if track is None:
+        if track_id not in self._media:
             return
-        session_id = track.started.session_id
-        self._note_time(session_id, at_us)
-        self._flush_track(track, at_us)
-        of_all = [Key(name, session_id) for name in self._feeding(track)]
-        self._drop_track(track_id)
+        started = self._media[track_id].started
+        session_id = started.session_id
+        self._clocks.note(session_id, at_us)
+        self._media.flush(track_id, at_us)
+        of_all = [Key(name, session_id) for name in self._media.feeding(started)]
+        self._media.drop(track_id)
         for key in of_all:
             # Whose media end leaves nothing behind: no face, no voice.
-            number = self._by_key.drop(key)
+            number = self._watches.by_key.drop(key)
             if number is not None:
                 self._unwatch(key, number, at_us)
         self._settle(session_id)
 
-    def _feeding(self, track: TappedMedia) -> list[str]:
-        names = self.board.detectors
-        return [name for name in names if self.board.feeds(name, track.started)]
-
-    def _drop_track(self, track_id: str) -> None:
-        track = self._tracks.pop(track_id, None)
-        if track is not None:
-            if self._taps.get(track.started.tap) is track:
-                del self._taps[track.started.tap]
-            for _, number in self._by_key.of(track.started.session_id):
-                self._watches[number].pace.forget(track_id)
-            self.board.session(track.started.session_id).tracks.pop(track_id, None)
-
     def _marked(self, message: Marked) -> None:
         session_id = message.session_id
-        self._note_time(session_id, message.at_us)
-        track = self._tracks.get(str(message.data.get("track_id", "")))
+        self._clocks.note(session_id, message.at_us)
         if message.kind == "session.ended":
             self._end_session(session_id, message.at_us)
             return
@@ -483,12 +380,9 @@ class Host:
         if message.kind == "participant.left":
             self.board.leave(session_id, message.participant_id)
             self._settle(session_id)
-        if track is not None and message.kind == "track.muted":
-            track.muted = True
-            self._flush_track(track, message.at_us)
-        if track is not None and message.kind == "track.unmuted":
-            track.muted = False
-            track.expect(message.at_us)
+        if message.kind in {"track.muted", "track.unmuted"}:
+            track_id, muted = str(message.data.get("track_id", "")), message.kind == "track.muted"
+            self._media.mute(track_id, message.at_us, muted=muted)
 
     def _id_photo(self, message: IdPhoto) -> None:
         """Somebody's document was photographed: watches that need it are given the photo."""
@@ -504,7 +398,7 @@ class Host:
         except PhotoError:
             self._say(IdPhotoDone(session_id=session_id, participant_id=who, is_readable=False))
             return
-        for key, number in self._by_key.of(session_id):
+        for key, number in self._watches.by_key.of(session_id):
             photo = self._photo_for(key) if key.participant_id == who else None
             if photo is not None:
                 self.pool.order(key.detector, Show(number, Portrait(who, photo)))
@@ -523,40 +417,15 @@ class Host:
         self._settle(session_id)
         for key in self._unknown.keys(session_id):
             self._unknown.end(key, at_us)
-        self._clocks.pop(session_id, None)
-
-    def _flush_track(self, track: TappedMedia, at_us: int) -> None:
-        """Media of a track have stopped: what is whole goes out, and watches say what is open."""
-        for samples, chunker in track.chunkers.items():
-            for sound in chunker.flush():
-                self._give_sound(track, samples, sound)
-        for tap in (track.video, track.audio):
-            if tap is not None:
-                tap.reset()
-        for key, number in self._by_key.of(track.started.session_id):
-            if self._is_of(key, track):
-                self.pool.order(key.detector, Flush(number, at_us))
-
-    def _is_of(self, key: Key, track: TappedMedia) -> bool:
-        """Whether a watch is about this track, or the person whose it is."""
-        started = track.started
-        same_person = (key.session_id, key.participant_id) == (
-            started.session_id,
-            started.participant_id,
-        )
-        return (
-            same_person
-            and key.track_id in ("", started.track_id)
-            and self.board.feeds(key.detector, started)
-        )
+        self._clocks.end(session_id)
 
     def _settle(self, session_id: str) -> None:
         """Begins and ends watches as things are now."""
         wanted = self.board.wanted(session_id)
-        present = dict(self._by_key.of(session_id))
-        now_us = self._now_us(session_id)
+        present = dict(self._watches.by_key.of(session_id))
+        now_us = self._clocks.now_us(session_id)
         for key in present.keys() - wanted:
-            self._by_key.drop(key)
+            self._watches.by_key.drop(key)
             self._unwatch(key, present[key], now_us)
         for key in wanted - present.keys():
             if key.detector in self._down:
@@ -585,10 +454,10 @@ class Host:
     def _begin(self, key: Key) -> None:
         self._numbers += 1
         number = self._numbers
-        now_us = self._now_us(key.session_id)
+        now_us = self._clocks.now_us(key.session_id)
         pace = Pace(self.board.detectors[key.detector].needs.video or VideoNeed(rate_hz=0.0))
-        self._watches[number] = _Watching(key, FindingIds(self._new_id), pace, done_us=now_us)
-        self._by_key.note(key, number)
+        watching = Watching(key, FindingIds(self._new_id), pace, done_us=now_us)
+        self._watches.begin(number, watching)
         subject = self.board.subject(key, self._photo_for(key))
         self.pool.order(key.detector, WatchThis(number, key.detector, subject))
         node = self.board.session(key.session_id).node
@@ -600,128 +469,15 @@ class Host:
 
     def _is_allowed(self, item: Any, number: int) -> bool:
         watching = self._watches.get(number)
-        if watching is None or watching.key not in self._by_key:
+        if watching is None or watching.key not in self._watches.by_key:
             return False
         who = getattr(item, "participant_id", "")
         key = watching.key
         return not who or self.board.may(key.detector, key.session_id, who)
 
-    # Media.
-
-    def _fit_taps(self, tracks: Iterable[TappedMedia]) -> None:
-        """Has tracks decoded as often, and as large, as somebody needs."""
-        for track in tracks:
-            needs = [self.board.detectors[name].needs for name in self._feeding(track)]
-            track.want(bool(needs), self._now_us(track.started.session_id))
-            if track.video is not None:
-                videos = [need.video for need in needs if need.video is not None]
-                track.video.want(
-                    self._rate_hz(track), max((need.height for need in videos), default=180)
-                )
-                if not videos:
-                    track.video.reset()
-            elif track.audio is not None:
-                sizes = {need.audio.chunk_ms * 16 for need in needs if need.audio is not None}
-                track.chunkers = {size: track.chunkers.get(size) or Chunker(size) for size in sizes}
-                if not sizes:
-                    track.audio.reset()
-
-    def _rate_hz(self, track: TappedMedia) -> float:
-        """Pictures a second that somebody needs now."""
-        now_us = self._now_us(track.started.session_id)
-        needs = [self.board.detectors[name].needs.video for name in self._feeding(track)]
-        rates = [need.rate_hz for need in needs if need is not None]
-        rates += [watching.pace.rate_hz(now_us) for watching, _ in self._fed(track)]
-        return max(rates, default=0.0)
-
-    def _try_decode(self, track: TappedMedia, packet: TapPacket) -> None:
-        """Whatever a sender makes up, the media of all others go on."""
-        try:
-            self._decode(track, packet)
-        except Exception:
-            self._refused += 1
-            if not track.has_failed:
-                track.has_failed = True
-                log.exception("media can't be read", extra={"codec": packet.codec})
-            for tap in (track.video, track.audio):
-                if tap is not None:
-                    tap.reset()
-
-    def _decode(self, track: TappedMedia, packet: TapPacket) -> None:
-        if track.video is not None and packet.codec != "opus":
-            before = track.video.decoded
-            for picture in track.video.push(packet):
-                self._give_picture(track, picture)
-            if track.video.decoded > before:
-                track.note_whole(packet.at_us)
-            if track.video.wants_keyframe:
-                track.video.wants_keyframe = False
-                self._say(KeyframeWanted(tap=packet.tap))
-        elif track.audio is not None and packet.codec == "opus" and track.chunkers:
-            for sound in track.audio.push(packet):
-                for samples, chunker in track.chunkers.items():
-                    for chunk in chunker.push(sound):
-                        track.note_whole(packet.at_us)
-                        self._give_sound(track, samples, chunk)
-
-    def _give_picture(self, track: TappedMedia, picture: Picture) -> None:
-        started = track.started
-        due: dict[str, list[int]] = {}
-        for watching, number in self._fed(track):
-            need = self.board.detectors[watching.key.detector].needs.video
-            if need is not None and watching.pace.takes(started.track_id, picture.pts_us):
-                due.setdefault(watching.key.detector, []).append(number)
-        if not due:
-            return
-        offset = self._frames.put(picture.image)
-        while offset is None and self.pool.drop_frames_for_room():
-            offset = self._frames.put(picture.image)
-        if offset is None:
-            self._no_memory.update(due)
-            return
-        height, width, depth = picture.image.shape
-        frame = FrameAt(
-            started.track_id, started.participant_id, picture.pts_us, offset, (height, width, depth)
-        )
-        self.pool.put(frame, due)
-        self._frames.release(offset)
-
-    def _give_sound(self, track: TappedMedia, samples: int, sound: Sound) -> None:
-        started = track.started
-        due: dict[str, list[int]] = {}
-        for watching, number in self._fed(track):
-            need = self.board.detectors[watching.key.detector].needs.audio
-            if need is not None and need.chunk_ms * 16 == samples:
-                due.setdefault(watching.key.detector, []).append(number)
-        if not due:
-            return
-        chunk = AudioChunk(
-            started.track_id,
-            started.participant_id,
-            sound.pts_us,
-            sound.samples,
-            sound.is_after_gap,
-        )
-        self.pool.put(chunk, due)
-
-    def _fed(self, track: TappedMedia) -> Iterator[tuple[_Watching, int]]:
-        started = track.started
-        for name in self.board.detectors:
-            if not self.board.feeds(name, started):
-                continue
-            session, person = started.session_id, started.participant_id
-            for key in (
-                Key(name, session, person, started.track_id),
-                Key(name, session, person),
-                Key(name, session),
-            ):
-                number = self._by_key.get(key)
-                if number is not None:
-                    yield self._watches[number], number
-
     # What watches say.
 
-    def _found(self, watching: _Watching, data: dict[str, Any]) -> None:
+    def _found(self, watching: Watching, data: dict[str, Any]) -> None:
         key, loaded = watching.key, self.board.detectors[watching.key.detector]
         name = watching.ids.name(str(data.get("kind", "")), int(data["start_us"]))
         found = found_of(key, loaded, name, data)
@@ -734,20 +490,20 @@ class Host:
             self._say(IdPhotoDone(session_id=key.session_id, participant_id=key.participant_id))
         self._give(finding_of(found), key.session_id, found.participant_id, found.kind)
 
-    def _said(self, watching: _Watching, data: dict[str, Any]) -> None:
+    def _said(self, watching: Watching, data: dict[str, Any]) -> None:
         key = watching.key
         said, utterance = said_of(key, self.board.detectors[key.detector], data)
         self._say(said)
         self._give(utterance, key.session_id, said.participant_id, "words")
 
-    def _heard(self, watching: _Watching, data: dict[str, Any]) -> None:
+    def _heard(self, watching: Watching, data: dict[str, Any]) -> None:
         heard = heard_of(data)
         self._give(heard, watching.key.session_id, heard.participant_id, "words")
 
     def _give(self, item: Any, session_id: str, participant_id: str, what: str) -> None:
         """Gives an input that is no media to all watches that need it."""
         due: dict[str, list[int]] = {}
-        for key, number in self._by_key.of(session_id):
+        for key, number in self._watches.by_key.of(session_id):
             needs = self.board.detectors[key.detector].needs
             is_needed = {"words": needs.words, "marks": needs.marks}.get(
                 what, what in needs.findings
@@ -760,26 +516,14 @@ class Host:
             self.pool.put(item, due)
         if what == "marks":
             numbers = [number for found in due.values() for number in found]
-            bursts = sum(self._watches[number].pace.note(item) for number in numbers)
-            if bursts:
-                self._has_bursts = True
-                self._fit_taps(self._tracks[one] for one in self.board.session(session_id).tracks)
+            if sum(self._watches[number].pace.note(item) for number in numbers):
+                self._media.burst(session_id)
 
     def _is_allowed_to(self, key: Key, item: Any, what: str) -> bool:
         who = item.participant_id
         return what == "marks" or not who or self.board.may(key.detector, key.session_id, who)
 
     # Time and names.
-
-    def _note_time(self, session_id: str, at_us: int) -> None:
-        clock = self._clocks.get(session_id)
-        if clock is None:
-            clock = self._clocks[session_id] = SessionClock(is_shared=self._shares_clock)
-        clock.note(at_us, self._clock())
-
-    def _now_us(self, session_id: str) -> int:
-        clock = self._clocks.get(session_id)
-        return 0 if clock is None else clock.now_us(self._clock())
 
     def _new_id(self) -> str:
         self._numbers += 1

@@ -1,11 +1,12 @@
 """The session clock, as a host knows it: by the times that what it is told carries."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from analytics.link import MAX_US
 
-__all__ = ["WINDOW_S", "SessionClock"]
+__all__ = ["WINDOW_S", "SessionClock", "SessionClocks"]
 
 WINDOW_S: Final = 30.0
 _BUCKET_S: Final = 1.0
@@ -63,3 +64,40 @@ class SessionClock:
         if self._zero_s is None:
             return 0
         return min(MAX_US, max(0, int((now_s - self._zero_s) * 1e6)))
+
+
+class SessionClocks:
+    """The clocks of all sessions.
+
+    Args:
+        clock: of the host, seconds; only differences count.
+        is_shared: the server reads the same clock.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, is_shared: bool) -> None:
+        self._clock = clock
+        self._is_shared = is_shared
+        self._sessions: dict[str, SessionClock] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def note(self, session_id: str, at_us: int) -> None:
+        """Something of a session came that was sent at that time of it."""
+        clock = self._sessions.get(session_id)
+        if clock is None:
+            clock = self._sessions[session_id] = SessionClock(is_shared=self._is_shared)
+        clock.note(at_us, self._clock())
+
+    def now_us(self, session_id: str) -> int:
+        """The time in a session, µs; 0 while nothing of it has come."""
+        clock = self._sessions.get(session_id)
+        return 0 if clock is None else clock.now_us(self._clock())
+
+    def end(self, session_id: str) -> None:
+        """A session is over."""
+        self._sessions.pop(session_id, None)
+
+    def end_all(self) -> None:
+        """So are all of them."""
+        self._sessions.clear()

@@ -51,7 +51,7 @@ async def test_harm_is_ended_counted_and_unknown_and_others_go_on(harm: str, tmp
         assert again.values["count"] == 1, "it knows nothing of its former life"
         assert again.start_us >= known.end_us
         # The other one has seen every picture that was due, and nothing was dropped for it.
-        due = scene.host._tracks["video-a"].video
+        due = scene.host._media["video-a"].video
         assert due is not None
         await scene.until(lambda: len(scene.found("Counter")) >= due.converted)
         counts = [item.values["count"] for item in scene.found("Counter")]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from analytics.detector import AudioNeed, Burst, Likely, Needs, VideoNeed
-from analytics.host.core import MOST_SAID, Host
+from analytics.host.core import Host
+from analytics.host.watches import MOST_SAID
 from analytics.host.wire import FrameAt, Loaded, Out, Unwatch, WatchThis
 from analytics.link import Found, Greet, Said, Unknown
 from tests.analytics.host.media import Camera
@@ -59,7 +60,7 @@ class Desk(Scene):
     def __init__(self, *names: str) -> None:
         super().__init__(config({name: {} for name in names}))
         self.orders = Orders(self.host)
-        self.host.pool = self.orders  # type: ignore[assignment]
+        self.host.pool = self.host._media._pool = self.orders  # type: ignore[assignment]
 
     def load(self, name: str, **changes: Any) -> None:
         about = {
@@ -270,9 +271,9 @@ async def test_more_pictures_come_for_a_while_to_whom_they_are_about() -> None:
     counts = Counter(item.participant_id for item in frames(desk, cameras, 3))
     assert 14 <= counts["a"] <= 17, counts
     assert counts["b"] <= 2, counts
-    converted = desk.host._tracks["video-a"].video.converted  # type: ignore[union-attr]
+    converted = desk.host._media["video-a"].video.converted  # type: ignore[union-attr]
     assert len(frames(desk, cameras, 6)) <= 9
-    assert desk.host._tracks["video-a"].video.converted - converted <= 9  # type: ignore[union-attr]
+    assert desk.host._media["video-a"].video.converted - converted <= 9  # type: ignore[union-attr]
 
 
 async def test_a_watch_that_floods_is_its_detectors_fault() -> None:
@@ -317,7 +318,7 @@ async def test_media_that_can_not_be_read_end_nothing_else(
     desk = Desk("d")
     desk.load("d")
     desk.two()
-    video = desk.host._taps[1].video
+    video = desk.host._media["video-a"].video
 
     def fail(*_: object) -> None:
         raise IndexError
@@ -373,12 +374,11 @@ async def test_thousands_of_taps_come_and_go_and_leave_nothing(way: str) -> None
     assert len(desk.of(Unknown)) == before + len(lost), "each time that was unknown is over"
     host.done([Unwatch(number, 0) for number in desk.orders.ended()], {})
     assert not host._watches
-    assert not host._by_key
+    assert not host._watches.by_key
     assert not host._unknown._open
     assert not list(host.board.sessions)
     assert not host._clocks
-    assert not host._tracks
-    assert not host._taps
+    assert not len(host._media)
 
 
 HEARD = {"participant_id": "a", "track_id": "t", "start_us": 0, "end_us": 1, "text": "同意"}

@@ -160,9 +160,8 @@ async def test_a_session_that_ends_leaves_nothing() -> None:
         scene.mark("session.ended", who="")
         await scene.until(lambda: not scene.host._watches)
         host = scene.host
-        assert not host._tracks
-        assert not host._taps
-        assert not host._by_key
+        assert not len(host._media)
+        assert not host._watches.by_key
         assert not host._unknown._open
         assert list(host.board.sessions) == []
         assert not scene.found("Counter", "watched")[-1].is_open
@@ -173,7 +172,7 @@ async def test_rubbish_of_a_worker_is_its_detectors_fault() -> None:
         await scene.ready("Counter")
         scene.join()
         scene.start()
-        ((number, _),) = scene.host._watches.items()
+        ((number, _),) = scene.host._watches
         said = len(scene.said)
         for kind, data in RUBBISH:
             out = Out.model_construct(watch=number, kind=kind, data=data)
