@@ -1,5 +1,6 @@
-"""Findings of detectors as RMs see them; nobody else in a call is told.
+"""Findings of detectors as RMs see them, and challenges as those see them who are asked.
 
+Nobody else in a call is told.
 Where they come from is somebody else's: :class:`FindingDesk` is what this package asks of it.
 """
 
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sfu.model import Role
 from signaling.errors import ErrorCode, RefusedError
-from signaling.notices import FindingNotice, Ok
+from signaling.notices import ChallengeNotice, FindingNotice, Ok
 from signaling.roster import Roster
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class FindingDesk(Protocol):
 
 
 class Findings:
-    """Tells RMs, and takes their acknowledgements.
+    """Tells RMs, takes their acknowledgements, and tells people what they are asked to do.
 
     Attributes:
         desk: ``None`` on servers that don't watch calls.
@@ -45,6 +46,12 @@ class Findings:
         for member in self._roster.in_room(room_id):
             if member.grant.role is Role.RM:
                 member.notify(notice)
+
+    def ask(self, room_id: str, participant_id: str, notice: ChallengeNotice) -> None:
+        """Tells somebody what he is asked to do, if he is there."""
+        member = self._roster.get(room_id, participant_id)
+        if member is not None:
+            member.notify(notice)
 
     def remind(self, member: "Member") -> None:
         """Tells an RM who came what is open."""

@@ -18,6 +18,7 @@ __all__ = [
     "Asked",
     "AskedConsent",
     "Bye",
+    "ChallengeNotice",
     "ConsentNoted",
     "ConsentText",
     "ConsentsNotice",
@@ -609,6 +610,16 @@ class FindingText(_Value):
     en: str = Field(max_length=2_000)
 
 
+class ChallengeNotice(ServerData):
+    """What somebody is asked to do for the camera; detectors look whether he does."""
+
+    type = "challenge"
+    delivery = Delivery.NOTICE
+
+    ask: Literal["blink", "turn", "turn_left", "turn_right", "open_mouth"]
+    within_s: float = Field(ge=1, le=60)
+
+
 class FindingNotice(ServerData):
     """What a detector found; only an RM is told."""
 
@@ -647,6 +658,6 @@ ALL: tuple[type[ServerData], ...] = (
     TrackPublished, TrackUnpublished, TrackMuted, TrackUnavailable, LayersWanted,
     Negotiate, MediaStateNotice, MessageNotice, MuteAsked, MuteResult,
     Speakers, QualityNotice, Protection, Playout, RecordingNotice, GapWant, AlertNotice,
-    ConsentsNotice, FindingNotice, Draining,
+    ConsentsNotice, ChallengeNotice, FindingNotice, Draining,
 )  # fmt: skip
 """Every server message."""

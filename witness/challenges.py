@@ -25,6 +25,7 @@ class Challenges:
 
     Attributes:
         calls: whoever has calls watched; ``None``: nobody.
+        asked: told of each challenge that detectors look at; the person has to hear of it.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Challenges:
         clock_ns: Callable[[], int],
     ) -> None:
         self.calls: AnalyticsCalls | None = None
+        self.asked: Callable[[Subject, Challenge], None] = lambda _subject, _challenge: None
         self._held = held
         self._session_of = session_of
         self._clock_ns = clock_ns
@@ -55,5 +57,6 @@ class Challenges:
             raise SessionRefusedError(429, ErrorCode.RATE_LIMITED, detail)
         asked = challenge.model_dump()
         self.calls.marked(session_id, "challenge", subject.participant_id, asked)
+        self.asked(subject, challenge)
         about = {"room": subject.room_id, "participant_id": subject.participant_id}
         return {**about, "session_id": session_id, **asked}

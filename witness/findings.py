@@ -84,6 +84,8 @@ LOST: Final = (
 )  # fmt: skip
 """Why a finding or what somebody said was not taken."""
 
+ANSWERS: Final = frozenset({"challenge_seen", "challenge_missed", "id_match", "id_mismatch"})
+"""Kinds that answer an RM's question: told whatever came of it."""
 _ACTIONS: Final = {FindingGrade.CALLBACK: "call_back", FindingGrade.DISPATCH: "step_in"}
 
 
@@ -525,6 +527,13 @@ class FindingsDesk:
 
     def _hint(self, session: _Session, entry: _Open, found: Found) -> None:
         """Discreetly on the RM's page, where it warns; never what flaps or floods."""
+        if found.kind in ANSWERS and not found.is_open:
+            # Somebody asked, two a second at most, and waits for it.
+            if session.hints.take(1, self._steady_s()):
+                self.unshown += 1
+            else:
+                self._outlets.tell(session.room_id, self._notice(entry, found))
+            return
         severity = severity_of(self.cards.get(found.detector), found.kind)
         if found.outcome not in {"warn", "fail"} or severity == "info":
             return

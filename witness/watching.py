@@ -10,12 +10,13 @@ from aiohttp import web
 
 from analytics.detector import Card, Permission
 from recorder.log_writer import SessionLog
-from signaling.challenge_endpoint import ChallengeEndpoint
+from signaling.challenge_endpoint import Challenge, ChallengeEndpoint
 from signaling.clock import system_clock
 from signaling.consent_endpoint import ConsentEndpoint
 from signaling.consents import Subject
 from signaling.hub import Hub
 from signaling.id_photo_endpoint import IdPhotoEndpoint
+from signaling.notices import ChallengeNotice
 from signaling.recording import RecordingState
 from witness.analytics_service import AnalyticsCalls, AnalyticsService
 from witness.challenges import Challenges
@@ -73,6 +74,7 @@ class Watching:
         self.consents.room_forgotten = self.photos.forget_room
         self._sessions: dict[str, str] = {}
         self.challenges = Challenges(self.consents.held, self._sessions.get, time.monotonic_ns)
+        self.challenges.asked = self._ask
         if post is not None:
             self.consents.withdrawn = lambda data: post("consent.withdrawn", data)
         outlets = Outlets(hub.findings.tell, post, self.consents.allows)
@@ -99,6 +101,10 @@ class Watching:
         """Has calls watched."""
         self.calls = self.photos.calls = self.challenges.calls = calls
         calls.photo_done = self.photos.done
+
+    def _ask(self, subject: Subject, challenge: Challenge) -> None:
+        notice = ChallengeNotice(ask=challenge.ask, within_s=challenge.within_s)
+        self._hub.findings.ask(subject.room_id, subject.participant_id, notice)
 
     def _changed(self, subject: Subject) -> None:
         self._hub.consents.changed(subject)

@@ -331,3 +331,12 @@ test("a screen whose sharing the browser ended is unpublished", async () => {
   assert.equal(call.localTrack("screen"), null);
   assert.deepEqual(offers.at(-1).tracks, []);
 });
+
+test("whoever is asked to do something is told, and for how long", async () => {
+  const { call, server } = await joined();
+  const asked = [];
+  call.on("challenge", (challenge) => asked.push(challenge));
+  server.notify("challenge", { ask: "turn", within_s: 8 });
+  await settle();
+  assert.deepEqual(asked, [{ ask: "turn", withinS: 8 }]);
+});

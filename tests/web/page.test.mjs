@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
 
+import { PHOTO_BYTES, answerOf, photoProblem } from "../../web/app/answers.js";
 import { bannerFor, timeLeft } from "../../web/app/banner.js";
 import { describeToken, readParams, withoutToken } from "../../web/app/params.js";
 import { STRINGS } from "../../web/app/strings.js";
@@ -135,4 +136,29 @@ test("the page asks for all its modules at once", async () => {
   const graph = await moduleGraph();
   for (const file of ["/sdk/call.js", "/sdk/clock.js", "/app/strings.js"]) assert.ok(graph.has(file), file);
   assert.equal(await readFile(PAGE, "utf8"), await pageWithLinks(), "node tools/modulepreload.mjs --write");
+});
+
+test("an answer to a question of the RM is seen, not seen or unknown, and nothing that isn't known passes", () => {
+  for (const [kind, outcome, told] of [
+    ["challenge_seen", "unknown", "seen"], ["challenge_missed", "warn", "missed"], ["challenge_missed", "unknown", "unknown"],
+    ["id_match", "pass", "match"], ["id_match", "unknown", "unknown"], ["id_mismatch", "fail", "mismatch"],
+    ["id_mismatch", "unknown", "unknown"], ["face_absent", "warn", null],
+  ]) assert.equal(answerOf({ kind, outcome }), told, `${kind} ${outcome}`);
+});
+
+test("a photo that the server would refuse is refused before it is sent, and why", () => {
+  assert.equal(photoProblem({ size: PHOTO_BYTES, type: "image/png" }), null);
+  assert.equal(photoProblem({ size: PHOTO_BYTES + 1, type: "image/jpeg" }), "checks.photo_large");
+  for (const type of ["image/webp", "application/pdf", ""]) assert.equal(photoProblem({ size: 1, type }), "checks.photo_type");
+});
+
+test("whatever may be asked, and whatever may come of it, has a text in both languages", () => {
+  const said = [
+    ...["blink", "turn", "turn_left", "turn_right", "open_mouth"].map((ask) => `challenge.${ask}`),
+    ...["blink", "turn", "seen", "missed", "unknown", "match", "mismatch"].map((key) => `checks.${key}`),
+  ];
+  for (const key of said) {
+    assert.match(STRINGS[key]?.[0] ?? "", /\p{Script=Han}/u, key);
+    assert.match(STRINGS[key]?.[1] ?? "", /[a-z]/, key);
+  }
 });

@@ -1,5 +1,8 @@
 import { WitnessError, canShareScreen, describeError, openScreen } from "/sdk/witness.js";
 import { bannerFor, timeLeft } from "./banner.js";
+import { ChallengeView } from "./challenge.js";
+import { Checks } from "./checks.js";
+import { ChecksApi } from "./checks_api.js";
 import { ConsentsView } from "./consents.js";
 import { ask, openDevices } from "./dialogs.js";
 import { control, h, icon } from "./dom.js";
@@ -31,6 +34,10 @@ export class CallView {
   #messages;
   #consents;
   #hints;
+  #challenge;
+  #checksApi;
+  /** @type {Checks | null} */
+  #checks = null;
   #status = h("span", { class: "pill" });
   #recording = h("span", { class: "pill pill-recording", role: "status" });
   #banner = h("div", { class: "banner", role: "status", "aria-live": "polite" });
@@ -50,11 +57,14 @@ export class CallView {
   /**
    * @param {Call} call
    * @param {LocalMedia} local
+   * @param {() => Promise<string | null>} token For what goes over HTTP.
    */
-  constructor(call, local) {
+  constructor(call, local, token) {
     this.#call = call;
     this.#local = local;
-    this.#stage = new Stage(call, (track) => void this.#askMute(track));
+    this.#checksApi = new ChecksApi(call.info.room_id, token);
+    this.#challenge = new ChallengeView(call);
+    this.#stage = new Stage(call, (track) => void this.#askMute(track), (id, button) => this.#openChecks(id, button));
     this.#sound = new Sound((blocked) => (this.#hear.hidden = !blocked));
     this.#messages = new Messages({
       send: (text) => call.sendMessage(text),
@@ -80,6 +90,8 @@ export class CallView {
     this.#sound.close();
     this.#consents.close();
     this.#hints.close();
+    this.#challenge.close();
+    this.#checks?.close();
     for (const dialog of document.querySelectorAll("dialog")) dialog.remove();
   }
 
@@ -91,7 +103,7 @@ export class CallView {
       { class: "call" },
       h("header", { class: "call-head" }, h("h1", { class: "call-room", t: "lobby.room", values: { room } }), this.#consents.button, this.#recording, this.#status),
       this.#banner,
-      h("div", { class: "call-body" }, this.#stage.element, this.#messages.element, this.#toasts.element, this.#hints.element),
+      h("div", { class: "call-body" }, this.#stage.element, this.#messages.element, this.#toasts.element, this.#hints.element, this.#challenge.element),
       this.#hear,
       h(
         "nav",
@@ -129,6 +141,7 @@ export class CallView {
     on("participants", (event) => this.#onPeople(event));
     on("tracks", (event) => this.#onTracks(event));
     on("media", () => this.#showAll());
+    on("consents", () => this.#showAll());
     on("speakers", ({ active }) => this.#stage.setSpeaker(active));
     on("quality", (people) => this.#stage.setQuality(people));
     on("message", (message) => this.#messages.receive(message, this.#nameOf(message.from)));
@@ -199,6 +212,14 @@ export class CallView {
       const outcome = await this.#call.requestMute(track.track_id);
       this.#toasts.show(outcome === "asked" ? "mute.asked" : "mute.done", { name: this.#nameOf(track.participant_id) });
     });
+  }
+
+  /** @param {string} id @param {HTMLElement} button */
+  #openChecks(id, button) {
+    this.#checks?.close();
+    this.#checks = new Checks({ call: this.#call, api: this.#checksApi, who: { id, name: this.#nameOf(id) }, opener: button });
+    this.#hints.element.before(this.#checks.element);
+    this.#checks.element.focus();
   }
 
   /** @param {DeviceSource} source */
@@ -302,6 +323,9 @@ export class CallView {
     }
     this.#sound.set(sounds);
     this.#hints.update();
+    // As hints: what others see of a shared screen must not hold it. And nobody is asked who has gone.
+    const checked = this.#checks?.participantId;
+    if (this.#call.localTrack("screen") || (checked && !this.#call.participant(checked))) this.#checks?.close();
     this.#showControls();
   }
 

@@ -93,11 +93,23 @@ function showLobby(error) {
 
 /** @param {Call} call A call that was joined, or resumed after a reload. */
 function enter(call) {
-  const view = new CallView(call, local);
+  const view = new CallView(call, local, () => tokenOf(call));
   show("call", view);
   call.on("closed", (reason) => showEnded(reason));
   call.on("upload", (progress) => uploads.show(progress));
   if (params.debug) Object.assign(globalThis, { witness: { call } });
+}
+
+/**
+ * The room's token for what goes over HTTP: that of the link, or a demonstration's. A page that was reloaded has no link any more.
+ *
+ * @param {Call} call
+ * @returns {Promise<string | null>}
+ */
+async function tokenOf(call) {
+  if (params.token) return params.token;
+  if (!isLoopback(location.hostname)) return null;
+  return fetchDemoToken({ room: call.info.room_id, role: call.info.role, name: "" });
 }
 
 function options() {

@@ -18,6 +18,7 @@ export class Stage {
   #screens = new Map();
   #call;
   #askMute;
+  #check;
   /** @type {Map<string, import("/sdk/protocol.js").Score>} */
   #scores = new Map();
   /** @type {Set<string>} */
@@ -27,10 +28,12 @@ export class Stage {
   /**
    * @param {Call} call
    * @param {(track: TrackInfo) => void} askMute
+   * @param {(participantId: string, button: HTMLElement) => void} check Opens the checks of somebody.
    */
-  constructor(call, askMute) {
+  constructor(call, askMute, check) {
     this.#call = call;
     this.#askMute = askMute;
+    this.#check = check;
     this.element.append(this.#grid, this.#empty);
     this.update();
   }
@@ -115,6 +118,8 @@ export class Stage {
     tile.setPicture(pictureOff || unavailable ? null : picture);
     if (!own) tile.followSize(unavailable ? null : (camera?.track_id ?? null), this.#watch);
     tile.setAudio({ published: microphone !== undefined, muted: own ? call.isMuted("microphone") : (microphone?.muted ?? true) });
+    // Calls that aren't watched ask for no consents.
+    tile.setCheckable(call.info.role === "rm" && role === "customer" && call.consents.length > 0);
     tile.setNote(connection === "reconnecting" ? "call.person_reconnecting" : unavailable ? "call.unavailable" : null);
     tile.setScore(connection === "reconnecting" ? "lost" : (this.#scores.get(id) ?? "unknown"));
   }
@@ -131,7 +136,8 @@ export class Stage {
       const track = this.#call.tracksOf(id).find(({ source }) => source === "microphone");
       if (track) this.#askMute(track);
     };
-    const tile = new Tile({ name: name || id, role, kind: own ? "self" : "person", askMute: mayAsk ? askMute : null });
+    const check = (/** @type {HTMLElement} */ button) => this.#check(id, button);
+    const tile = new Tile({ name: name || id, role, kind: own ? "self" : "person", askMute: mayAsk ? askMute : null, check });
     this.#people.set(id, tile);
     return tile;
   }

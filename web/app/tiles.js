@@ -15,6 +15,7 @@ export class Tile {
   #bars;
   #note = h("p", { class: "tile-note" });
   #ask;
+  #check;
 
   /**
    * @param {object} options
@@ -22,8 +23,9 @@ export class Tile {
    * @param {import("/sdk/protocol.js").Role} options.role
    * @param {"person" | "self" | "screen"} options.kind
    * @param {(() => void) | null} [options.askMute]
+   * @param {((button: HTMLElement) => void) | null} [options.check] Opens the checks of this person.
    */
-  constructor({ name, role, kind, askMute = null }) {
+  constructor({ name, role, kind, askMute = null, check = null }) {
     this.#video.muted = true;
     this.#bars = h("span", { class: "bars", role: "img" }, h("i"), h("i"), h("i"));
     this.#bars.hidden = kind === "screen";
@@ -41,6 +43,12 @@ export class Tile {
       h("span", { t: "mute.ask" }),
     );
     this.#ask.hidden = true;
+    this.#check = h(
+      "button",
+      { type: "button", class: "tile-check", label: "checks.open_person", values: { name }, "aria-haspopup": "dialog", hidden: true,
+        on: { click: () => check?.(this.#check) } },
+      h("span", { t: "checks.open" }),
+    );
     this.#canAsk = askMute !== null;
     this.element = h(
       "article",
@@ -50,6 +58,7 @@ export class Tile {
       this.#note,
       h("div", { class: "tile-bar" }, this.#muted, title, badge, this.#bars),
       this.#ask,
+      this.#check,
     );
     this.setAudio({ published: false, muted: kind !== "screen" });
     this.setScore("unknown");
@@ -77,6 +86,11 @@ export class Tile {
   setAudio({ published, muted }) {
     this.#muted.hidden = !muted;
     this.#ask.hidden = !this.#canAsk || !published || muted;
+  }
+
+  /** @param {boolean} possible Whether the person can be checked. */
+  setCheckable(possible) {
+    this.#check.hidden = !possible;
   }
 
   /** @param {boolean} speaking */

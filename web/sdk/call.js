@@ -54,6 +54,7 @@ import { Watching } from "./watching.js";
  * @property {{ deadlineS: number }} draining
  * @property {{ alert: string, severity: string, cause: string, ended: boolean }} alert Something is wrong with the recording; RMs are told.
  * @property {readonly AskedConsent[]} consents What detectors would like to do with one's own media; people have to be asked.
+ * @property {{ ask: string, withinS: number }} challenge One is asked to do something for the camera, and detectors look whether.
  * @property {Finding} finding What a detector found, or that it is over; RMs are told.
  * @property {import("./recording.js").RecordingView} recording Whether the call is recorded; people have to be shown it.
  * @property {import("./recording.js").Progress} upload Of what the recording lacks; goes on after the call is closed.
@@ -531,6 +532,9 @@ export class Call extends Emitter {
         break;
       case "consents":
         this.emit("consents", this.#watching.onConsents(data));
+        break;
+      case "challenge":
+        this.emit("challenge", { ask: data.ask, withinS: data.within_s });
         break;
       case "finding":
         this.emit("finding", this.#watching.onFinding(data));
