@@ -26,14 +26,19 @@ MAX_BYTES: Final = 40_000
 MIN_SIDE: Final = 64
 MAX_SIDE: Final = 2_048
 _KINDS: Final = ("image/jpeg", "image/png")
-_Handler = Callable[[web.Request, Subject], Awaitable[dict[str, Any] | None]]
+_Handler = Callable[[web.Request, Subject, str], Awaitable[dict[str, Any] | None]]
 
 
 class IdPhotoDesk(Protocol):
     """What keeps photos until they are compared. Calls return at once."""
 
-    def give(self, subject: Subject, photo: bytes) -> dict[str, Any]:
+    def give(self, subject: Subject, photo: bytes, by: str) -> dict[str, Any]:
         """Takes somebody's photo, in place of one that waits; tells its state.
+
+        Args:
+            subject: whose it is.
+            photo: JPEG or PNG.
+            by: who gave it: an RM's participant, or a system of the bank.
 
         Raises:
             SessionRefusedError: the participant doesn't hold the consents for it.
@@ -70,7 +75,7 @@ class IdPhotoEndpoint:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             try:
-                told = await handler(request, self._subject(request))
+                told = await handler(request, *self._asked(request))
             except SessionRefusedError as refused:
                 return problem(refused.status, refused.code, refused.detail)
             except RefusedError as refused:
@@ -82,8 +87,8 @@ class IdPhotoEndpoint:
 
         return serve
 
-    def _subject(self, request: web.Request) -> Subject:
-        """Whose photo it is.
+    def _asked(self, request: web.Request) -> tuple[Subject, str]:
+        """Whose photo it is, and who asks.
 
         Raises:
             UnauthorizedError, RefusedError: no token, or none that is good for this.
@@ -100,17 +105,17 @@ class IdPhotoEndpoint:
             # Who is to be compared doesn't say with what.
             detail = "photos of documents are given by RMs and systems of the bank"
             raise SessionRefusedError(403, ErrorCode.FORBIDDEN, detail)
-        return subject
+        return subject, asker.name
 
-    async def _put(self, request: web.Request, subject: Subject) -> dict[str, Any]:
-        return self._desk.give(subject, await _photo(request))
+    async def _put(self, request: web.Request, subject: Subject, by: str) -> dict[str, Any]:
+        return self._desk.give(subject, await _photo(request), by)
 
-    async def _get(self, request: web.Request, subject: Subject) -> dict[str, Any]:
-        del request
+    async def _get(self, request: web.Request, subject: Subject, by: str) -> dict[str, Any]:
+        del request, by
         return self._desk.state(subject)
 
-    async def _delete(self, request: web.Request, subject: Subject) -> None:
-        del request
+    async def _delete(self, request: web.Request, subject: Subject, by: str) -> None:
+        del request, by
         self._desk.take_back(subject)
 
 

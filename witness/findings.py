@@ -559,6 +559,12 @@ class FindingsDesk:
             session.log.append("findings.lost", {"count": session.lost})
             session.lost = 0
 
+    def photo_given(self, session_id: str, origin: Mapping[str, Any], by: str) -> None:
+        """Detectors were given the photo of a document: which one is in the log, not the photo."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.ended_s is None:
+            session.log.append("id_photo.given", dict(origin), actor=by)
+
     # What RMs do.
 
     def open_hints(self, room_id: str) -> Sequence[FindingNotice]:

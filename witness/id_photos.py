@@ -5,6 +5,7 @@ the detectors have it, and only what became of it is known here.
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Final
 from analytics.detector import Permission
 from signaling.consents import ConsentPermission, Subject
 from signaling.errors import ErrorCode, HttpCode, SessionRefusedError
+from signaling.notices import rfc3339
 from witness.analytics_service import FOR_PHOTOS, AnalyticsCalls
 
 __all__ = ["KEPT_S", "IdPhotos"]
@@ -29,11 +31,15 @@ class _Photo:
 
     Attributes:
         data: empty once the detectors have it.
+        origin: which it is and where it came from, for the session's log.
+        by: who gave it.
     """
 
     state: str
     data: bytes = field(repr=False)
     given_s: float
+    origin: dict[str, Any]
+    by: str
 
 
 class IdPhotos:
@@ -45,6 +51,8 @@ class IdPhotos:
 
     Attributes:
         calls: whoever has calls watched; ``None``: nobody.
+        noted: told which photo the detectors of a session were given, by whom, and where it came
+            from; never the photo.
     """
 
     def __init__(
@@ -53,6 +61,7 @@ class IdPhotos:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.calls: AnalyticsCalls | None = None
+        self.noted: Callable[[str, dict[str, Any], str], None] = lambda _session, _origin, _by: None
         self._held = held
         self._clock = clock
         self._photos: dict[Subject, _Photo] = {}
@@ -67,7 +76,7 @@ class IdPhotos:
 
     # What people do.
 
-    def give(self, subject: Subject, photo: bytes) -> dict[str, Any]:
+    def give(self, subject: Subject, photo: bytes, by: str) -> dict[str, Any]:
         """Takes somebody's photo, in place of one that waits."""
         self._expire()
         if self.calls is None:
@@ -82,7 +91,14 @@ class IdPhotos:
         if waiting >= _MOST_WAITING or len(self._photos) >= _MOST:
             detail = "too many photos wait: give it again when the session has begun"
             raise SessionRefusedError(429, ErrorCode.RATE_LIMITED, detail)
-        self._photos[subject] = _Photo("waiting", photo, self._clock())
+        origin = {
+            "participant": subject.participant_id,
+            "origin": "upload",
+            "bytes": len(photo),
+            "sha256": hashlib.sha256(photo).hexdigest(),
+            "given_at": rfc3339(time.time()),
+        }
+        self._photos[subject] = _Photo("waiting", photo, self._clock(), origin, by)
         self._hand_over(subject)
         if self._photos[subject].data:
             asyncio.get_running_loop().call_later(KEPT_S + 1, self._expire)
@@ -158,6 +174,8 @@ class IdPhotos:
             return
         if subject in self._allowed:
             data, photo.data = photo.data, b""
+            # Before anything can be found of it.
+            self.noted(session_id, photo.origin, photo.by)
             self.calls.id_photo(session_id, subject.participant_id, data)
 
     def _expire(self) -> None:

@@ -81,6 +81,7 @@ class Watching:
         self.findings = FindingsDesk(
             cards, alerts.findings, outlets, recording.writer, time.monotonic
         )
+        self.photos.noted = self.findings.photo_given
         self.collector = FindingsCollector(self.findings)
         self.calls: AnalyticsCalls | None = None
         self._loading: set[asyncio.Task[None]] = set()

@@ -1,6 +1,7 @@
 """Checks from the RM's page, with real detectors: who is asked, what is seen, what comes of it."""
 
 import base64
+import hashlib
 import io
 from pathlib import Path
 
@@ -65,7 +66,7 @@ async def test_an_rm_asks_for_a_turn_and_gives_a_photo(chromium: Browser, tmp_pa
     watched = settings(
         recording=recording, analytics=AnalyticsConfig(enabled=True, detectors=detectors)
     )
-    async with stage(chromium, watched) as made:
+    async with stage(chromium, watched, expected=["status 409"]) as made:
         customer, rm = await made.join("customer"), await made.join("rm")
         server = made.call.server
         assert isinstance(server, WitnessServer)
@@ -105,8 +106,10 @@ async def test_an_rm_asks_for_a_turn_and_gives_a_photo(chromium: Browser, tmp_pa
         await rm.hides(".checks")
         assert await rm.run("return document.activeElement.className") == "tile-check"
     (place,) = (path.parent for path in directory.glob("*/session.json"))
-    told = [event.payload for event in read_events(place, read_session(place))
-            if event.type == "finding"]  # fmt: skip
+    events = list(read_events(place, read_session(place)))
+    (given,) = [event.payload for event in events if event.type == "id_photo.given"]
+    assert given["sha256"] == hashlib.sha256(portrait()).hexdigest()
+    told = [event.payload for event in events if event.type == "finding"]
     answers = [
         OUTCOMES[finding["kind"], finding["outcome"]]
         for finding in told

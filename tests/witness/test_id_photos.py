@@ -1,7 +1,9 @@
 """Photos of identity documents: who may give them, where they go, and when they are gone."""
 
 import asyncio
+import hashlib
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,8 +72,26 @@ def desk() -> Desk:
     return Desk()
 
 
+async def test_log_says_which_photo_detectors_were_given_and_who_gave_it(desk: Desk) -> None:
+    noted: list[tuple[str, dict[str, Any], str]] = []
+    desk.photos.noted = lambda *about: noted.append(about)
+    desk.photos.give(WHO, png(), "rm-1")
+    desk.photos.give(WHO, PHOTO, "rm-2")
+    assert noted == [], "nothing was compared yet"
+    desk.begin()
+    ((session_id, origin, by),) = noted
+    assert (session_id, by) == ("s1", "rm-2")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", origin.pop("given_at"))
+    assert origin == {
+        "participant": "customer-1",
+        "origin": "upload",
+        "bytes": len(PHOTO),
+        "sha256": hashlib.sha256(PHOTO).hexdigest(),
+    }
+
+
 async def test_photo_waits_for_the_session_and_is_not_kept_after_that(desk: Desk) -> None:
-    told = desk.photos.give(WHO, PHOTO)
+    told = desk.photos.give(WHO, PHOTO, "rm-1")
     assert told == {
         "room": "sale-1",
         "participant_id": "customer-1",
@@ -91,8 +111,8 @@ async def test_photo_waits_for_the_session_and_is_not_kept_after_that(desk: Desk
 
 async def test_photo_of_a_session_that_runs_goes_on_at_once(desk: Desk) -> None:
     desk.begin()
-    desk.photos.give(WHO, PHOTO)
-    desk.photos.give(WHO, png())
+    desk.photos.give(WHO, PHOTO, "rm-1")
+    desk.photos.give(WHO, png(), "rm-1")
     assert [photo for *_, photo in desk.calls.photos] == [PHOTO, png()]
     desk.photos.done("s1", "customer-1", is_readable=False)
     assert desk.state == "unreadable"
@@ -102,7 +122,7 @@ async def test_photo_of_a_session_that_runs_goes_on_at_once(desk: Desk) -> None:
 async def test_without_consent_no_photo_is_taken(desk: Desk, held: dict[str, str]) -> None:
     desk.held = held
     with pytest.raises(SessionRefusedError) as refused:
-        desk.photos.give(WHO, PHOTO)
+        desk.photos.give(WHO, PHOTO, "rm-1")
     assert (refused.value.status, refused.value.code) == (409, "no_consent")
     assert desk.photos.waiting_bytes == 0
 
@@ -110,12 +130,12 @@ async def test_without_consent_no_photo_is_taken(desk: Desk, held: dict[str, str
 async def test_without_detectors_no_photo_is_taken(desk: Desk) -> None:
     desk.photos.calls = None
     with pytest.raises(SessionRefusedError) as refused:
-        desk.photos.give(WHO, PHOTO)
+        desk.photos.give(WHO, PHOTO, "rm-1")
     assert (refused.value.status, refused.value.code) == (409, "wrong_state")
 
 
 async def test_withdrawal_before_and_during_a_session_deletes_it(desk: Desk) -> None:
-    desk.photos.give(WHO, PHOTO)
+    desk.photos.give(WHO, PHOTO, "rm-1")
     desk.held = {"face": "c1"}
     desk.photos.changed(WHO)
     assert desk.state == "none"
@@ -123,17 +143,17 @@ async def test_withdrawal_before_and_during_a_session_deletes_it(desk: Desk) -> 
     assert desk.calls.photos == []
     desk.held = {"face": "c1", "identity": "c3"}
     desk.photos.permitted("s1", "customer-1", BOTH)
-    desk.photos.give(WHO, PHOTO)
+    desk.photos.give(WHO, PHOTO, "rm-1")
     desk.photos.permitted("s1", "customer-1", frozenset())
     assert desk.state == "none"
 
 
 async def test_photo_that_is_taken_back_is_deleted_wherever_it_is(desk: Desk) -> None:
-    desk.photos.give(WHO, PHOTO)
+    desk.photos.give(WHO, PHOTO, "rm-1")
     desk.photos.take_back(WHO)
     desk.begin()
     assert desk.calls.photos == []
-    desk.photos.give(WHO, PHOTO)
+    desk.photos.give(WHO, PHOTO, "rm-1")
     desk.photos.take_back(WHO)
     desk.photos.take_back(WHO)
     assert desk.calls.photos == [("s1", "customer-1", PHOTO), ("s1", "customer-1", b"")]
@@ -142,19 +162,19 @@ async def test_photo_that_is_taken_back_is_deleted_wherever_it_is(desk: Desk) ->
 
 async def test_end_of_the_session_deletes_all(desk: Desk) -> None:
     desk.begin()
-    desk.photos.give(WHO, PHOTO)
+    desk.photos.give(WHO, PHOTO, "rm-1")
     desk.photos.forget_room("sale-1")
     assert desk.state == "waiting", "the session goes on"
     desk.photos.ended("sale-1")
     assert (desk.state, desk.photos.state(WHO)["session_id"]) == ("none", None)
-    desk.photos.give(WHO, PHOTO)
+    desk.photos.give(WHO, PHOTO, "rm-1")
     assert desk.calls.photos == [("s1", "customer-1", PHOTO)], "that was for the other session"
     desk.photos.forget_room("sale-1")
     assert desk.state == "none"
 
 
 async def test_photo_waits_for_half_an_hour_and_not_longer(desk: Desk) -> None:
-    desk.photos.give(WHO, PHOTO)
+    desk.photos.give(WHO, PHOTO, "rm-1")
     desk.now_s = KEPT_S - 1
     assert desk.state == "waiting"
     desk.now_s = KEPT_S
@@ -163,10 +183,10 @@ async def test_photo_waits_for_half_an_hour_and_not_longer(desk: Desk) -> None:
 
 async def test_only_so_many_photos_wait(desk: Desk) -> None:
     for number in range(256):
-        desk.photos.give(Subject(f"room-{number}", "a"), PHOTO)
-    desk.photos.give(Subject("room-7", "a"), PHOTO)
+        desk.photos.give(Subject(f"room-{number}", "a"), PHOTO, "rm-1")
+    desk.photos.give(Subject("room-7", "a"), PHOTO, "rm-1")
     with pytest.raises(SessionRefusedError) as refused:
-        desk.photos.give(WHO, PHOTO)
+        desk.photos.give(WHO, PHOTO, "rm-1")
     assert refused.value.status == 429
 
 
@@ -278,7 +298,7 @@ async def test_photo_goes_to_the_host_and_to_no_log(
     for permission in ("face", "identity"):
         given = Given(permission, "sign", "0a" * 32, "rm-1")  # type: ignore[arg-type]
         stage.watching.consents.give(WHO, given)
-    stage.watching.photos.give(WHO, PHOTO)
+    stage.watching.photos.give(WHO, PHOTO, "rm-1")
     stage.tell("on")
     assert way.take() == []
     for _ in range(2):
@@ -300,7 +320,7 @@ async def test_photo_goes_to_the_host_and_to_no_log(
     way.came()
     way.hello(person_swap=WANTS)
     assert not [one for one in way.take() if isinstance(one, IdPhoto)]
-    stage.watching.photos.give(WHO, PHOTO)
+    stage.watching.photos.give(WHO, PHOTO, "rm-1")
     assert [type(one) for one in way.take()] == [IdPhoto]
     stage.watching.consents.withdraw(WHO, "identity", "rm-1")
     way.gone()
