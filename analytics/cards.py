@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any, Final
 
 from analytics.config import AnalyticsConfig
@@ -22,7 +23,7 @@ from analytics.detector import (
 from analytics.errors import AnalyticsError, DetectorError, ModelError, UnknownModelError
 from analytics.models import Models
 from analytics.models.manifest import Manifest, the_manifest
-from analytics.registry import Registry
+from analytics.registry import BUILTIN, Registry
 
 __all__ = ["all_cards", "card_of", "needs_of", "settings_of"]
 
@@ -56,7 +57,10 @@ def all_cards(registry: Registry, config: AnalyticsConfig) -> dict[str, Any]:
             problems.append({"detector": name, "problem": str(error)})
             continue
         package = registry.origin(name).package
-        cards.append(card_of(detector, settings, models, package=package, costs=costs))
+        is_named = name in config.detectors
+        cards.append(
+            card_of(detector, settings, models, package=package, is_named=is_named, costs=costs)
+        )
     return {"detectors": cards, "problems": problems}
 
 
@@ -66,13 +70,15 @@ def card_of(
     models: Models,
     *,
     package: str,
+    is_named: bool = True,
     manifest: Manifest | None = None,
     costs: Costs | None = None,
 ) -> dict[str, Any]:
     """The card of one detector with these settings.
 
-    Its cost is what the card itself says, else what ``costs`` has (``None``: those that were
-    measured on the reference machine).
+    ``runs``: a host starts it; those of other packages only where the settings name them
+    (``is_named``). ``lacks``: libraries that are not installed. Its cost is what the card itself
+    says, else what ``costs`` has (``None``: those that were measured on the reference machine).
     """
     card = detector.card
     manifest = the_manifest() if manifest is None else manifest
@@ -85,6 +91,8 @@ def card_of(
         "version": detector.version,
         "package": package,
         "enabled": config.enabled,
+        "runs": config.enabled and (detector.name in BUILTIN or is_named),
+        "lacks": [name for name in card.modules if find_spec(name) is None],
         "title": _text(card.title),
         "summary": _text(card.summary),
         "scope": card.scope.value,

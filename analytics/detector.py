@@ -384,6 +384,7 @@ class Card:
 
     Attributes:
         models: names in the model index (see ``witness models``).
+        modules: libraries it imports when it is loaded that Witness doesn't always have.
         limits: what it can't do, and what its figures don't show.
         cpu_ms_per_minute: measured cost of one watch for a minute of media on one core, models
             included; ``None``: not measured.
@@ -398,6 +399,7 @@ class Card:
     limits: Text
     unknown_when: Text
     models: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     cpu_ms_per_minute: float | None = None
 
 

@@ -37,6 +37,7 @@ def list_detectors(arguments: argparse.Namespace) -> int:
     else:
         head = [t("detector"), t("version"), t("package"), t("needs consent"), t("state"), ""]
         rows = [[*_row(one)] for one in told["detectors"]]
+        rows += [[one["detector"], "", "", "", t("can't be had"), ""] for one in told["problems"]]
         _say(render([head, *rows], left={0, 1, 2, 3, 4, 5}))
         for problem in told["problems"]:
             sys.stderr.write(f"witness: {problem['problem']}\n")
@@ -45,11 +46,14 @@ def list_detectors(arguments: argparse.Namespace) -> int:
 
 def _row(one: dict[str, Any]) -> Iterator[str]:
     missing = [model["name"] for model in one["models"] if model["sha256"] is None]
+    missing += one["lacks"]
     state = t("ready")
     if not one["enabled"]:
         state = t("switched off")
     elif missing:
         state = t("lacks {models}").format(models=", ".join(missing))
+    elif not one["runs"]:
+        state = t("not in analytics.detectors")
     asks = [name for name in one["permissions"] if name != "picture"]
     yield from (one["name"], one["version"], one["package"], ", ".join(asks) or "-", state)
     yield one["title"][language_of_user()]

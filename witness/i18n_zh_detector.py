@@ -36,6 +36,8 @@ DETECTOR: dict[str, str] = {
     "ready": "就绪",
     "switched off": "已关闭",
     "lacks {models}": "缺少 {models}",
+    "can't be had": "无法使用",
+    "not in analytics.detectors": "未列入 analytics.detectors",
     "looks at": "对象",
     "needs": "输入",
     "does with people": "对人所做的处理",

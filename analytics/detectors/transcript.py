@@ -164,6 +164,7 @@ class Transcript:
             ),
         ),
         models=(VOICE_MODEL, RECOGNISER_MODEL),
+        modules=("faster_whisper",),
         limits=Text(
             "同音字、数字和人名常有误，方言和嘈杂环境下错误很多；词的时间按有声部分平均分配，"
             "误差可达零点几秒。在合成普通话上测得的数字不代表真实通话。",

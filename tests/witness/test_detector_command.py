@@ -11,8 +11,14 @@ import av
 import numpy as np
 import pytest
 
+from analytics import cards
+from analytics.cards import card_of
+from analytics.config import AnalyticsConfig
 from analytics.detector import Finding
+from analytics.detectors.picture_health import PictureHealth
 from analytics.filepage import explained
+from analytics.registry import BUILTIN, WITNESS, Origin, Registry
+from witness import commands_detector
 from witness.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +67,36 @@ def test_list_tells_each_detector_and_what_it_lacks(capsys: Capture) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:3] == ["detector", "version", "package"]
     assert any(re.match(r"transcript .*lacks silero_vad, whisper", line) for line in lines)
+
+
+def test_list_tells_what_keeps_a_detector_from_running(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = [
+        ("dim_light", Origin("bank-detectors", "analytics.detectors.phone:Phone")),
+        ("gone", Origin("bank-detectors", "no_such_module:Gone")),
+    ]
+    own = [(name, Origin(WITNESS, target)) for name, target in BUILTIN.items()]
+    monkeypatch.setattr(commands_detector, "the_registry", lambda: Registry([*own, *foreign]))
+    monkeypatch.setattr(cards, "find_spec", lambda _: None)
+    assert main(["detector", "list"]) == 1
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert any(re.match(r"transcript .*lacks .*faster_whisper", line) for line in lines)
+    assert any(re.match(r"gone .*can't be had", line) for line in lines)
+    assert any(re.match(r"dim_light .*can't be had", line) for line in lines), "it is no such one"
+    assert "no_such_module" in said.err
+
+
+def test_detector_of_a_package_runs_only_where_the_settings_name_it() -> None:
+    class Foreign(PictureHealth):
+        name = "foreign"
+
+    config, models = PictureHealth.Config(), AnalyticsConfig().models()
+    for is_named in (False, True):
+        card = card_of(Foreign, config, models, package="bank", is_named=is_named)
+        assert card["runs"] is is_named
+    assert card_of(PictureHealth, config, models, package="witness", is_named=False)["runs"]
 
 
 def test_switched_off_detector_is_said_to_be(
