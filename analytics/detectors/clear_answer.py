@@ -127,27 +127,31 @@ class ClearAnswer:
                 _MISSING,
                 Text("没有答复", "No answer"),
                 Text(
-                    "环节 {node}：规定时间内没有答复（{how}）。",
-                    "Node {node}: no answer within the window ({how}).",
+                    "环节 {node}：规定时间内没有答复（{how}），请再问一次。",
+                    "Node {node}: no answer within the window ({how}); ask again.",
                 ),
             ),
             FindingKind(
                 _UNKNOWN,
                 Text("答复无法核对", "Answer not checked"),
                 Text(
-                    "环节 {node}：无法判断答复（{how}），请人工复核。",
-                    "Node {node}: the answer is not known ({how}); somebody has to listen.",
+                    "环节 {node}：无法判断答复（{how}），请再问一次；否则须人工复核。",
+                    "Node {node}: the answer is not known ({how}); ask again, or somebody has to"
+                    " listen to it.",
                 ),
             ),
         ),
         limits=Text(
             "只听到声音；点头不算。一两个字的答复最容易听错：等待答复时会把可能的答复"
-            "逐一与声音比对，“是”须比每一种否定都更合声音才算，宁可判为无法核对，也不放过否定。"
+            "逐一与声音比对，“是”须比每一种否定都更合声音才算，宁可判为无法核对，也不放过否定；"
+            "每四五个肯定答复约有一个须再问一次。附条件、只就部分或由他人同意的不算。"
             "不判断客户是否真正理解。",
             "Hears, and sees no nod. Answers of a word or two are misheard most: while one is"
             " waited for, likely answers are compared with the sound, and a yes has to fit it"
-            " better than every denial; rather unknown than a denial taken for a yes. It doesn't"
-            " know whether anybody understood.",
+            " better than every denial; rather unknown than a denial taken for a yes, so about one"
+            " clear yes in four or five has to be asked for again. What is agreed to on a"
+            " condition, in part or by somebody else is none. It doesn't know whether anybody"
+            " understood.",
         ),
         unknown_when=Text(
             "窗口内声音缺失或未能识别、识别把握不足、或“是”与否定同样合乎声音。",
