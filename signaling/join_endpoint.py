@@ -12,12 +12,16 @@ from typing import Final
 from aiohttp import web
 
 from signaling.clock import Clock
+from signaling.coding import content_coding
 from signaling.deflated import inflated_body
 from signaling.door import Door
 from signaling.hub import Hub
 from signaling.problem import HttpCode, problem
 
-__all__ = ["JoinEndpoint"]
+__all__ = ["CODING", "JoinEndpoint"]
+
+CODING: Final = "deflate"
+"""The one content coding that is taken, of this body alone (RFC 9110, 8.4.1.2)."""
 
 BODY_TIMEOUT_S: Final = 30.0
 """Time for a body to arrive."""
@@ -80,6 +84,6 @@ async def _text(request: web.Request) -> str:
     body = await request.read()
     header = Message()
     header["Content-Type"] = request.headers["Content-Type"]
-    if header.get_param("encoding") == "deflate":
+    if CODING in {header.get_param("encoding"), content_coding(request)}:
         return inflated_body(body, _MAX_BYTES)
     return body.decode("utf-8")

@@ -75,7 +75,7 @@ async def problem_middleware(
         kept = {k: v for k, v in error.headers.items() if k in {"Allow", "Retry-After"}}
         return problem(error.status, headers=kept)
     except (web.RequestPayloadError, ConnectionError):
-        # The body was cut off, or is not encoded as its header says.
+        # The body was cut off.
         return problem(400, detail="the request's body can't be read")
     except Exception:  # one request's fault must not show its cause, nor end the others
         log.exception("request failed", extra={"method": request.method})

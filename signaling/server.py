@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from signaling.auth import MintingKey
 from signaling.clock import Clock, system_clock
+from signaling.coding import only_codings
 from signaling.cors import CrossOrigin
 from signaling.demo import DEMO_TTL_S, DemoRequest, mint_demo_token
 from signaling.door import Door
@@ -18,7 +19,7 @@ from signaling.driver import HubDriver
 from signaling.endpoint import SocketEndpoint
 from signaling.errors import ErrorCode
 from signaling.hub import Hub
-from signaling.join_endpoint import JoinEndpoint
+from signaling.join_endpoint import CODING, JoinEndpoint
 from signaling.origin import is_allowed_origin, is_local
 from signaling.pages import Pages
 from signaling.problem import problem, problem_middleware
@@ -32,6 +33,8 @@ __all__ = ["HUB", "add_headers", "build_app", "has_bearer"]
 HUB: Final = web.AppKey("hub", Hub)
 
 MAX_BODY_BYTES: Final = 65_536
+
+_JOIN: Final = "/v1/join"
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -52,6 +55,8 @@ def build_app(
 ) -> web.Application:
     """The application with all routes of signaling; the caller adds its own.
 
+    Run it on handlers that don't inflate bodies (``auto_decompress=False``).
+
     Args:
         hub: its deadlines run while the application does.
         web_root: folder with ``app/`` and ``sdk/``; ``None`` serves no pages.
@@ -60,7 +65,10 @@ def build_app(
         uploads: takes what recordings lack; ``None`` leaves the routes out.
         sessions: records rooms; ``None`` leaves the routes out.
     """
-    app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[problem_middleware, only_codings(_JOIN, CODING)],
+        client_max_size=MAX_BODY_BYTES,
+    )
     app[HUB] = hub
     cors = CrossOrigin(hub.config.web.allowed_origins)
     app.on_response_prepare.extend((cors.add_headers, add_headers))
@@ -79,7 +87,7 @@ def build_app(
     app.cleanup_ctx.append(run_hub)
     app.on_shutdown.append(end_sockets)
     app.router.add_get("/v1/ws", endpoint.serve)
-    cors.open([app.router.add_post("/v1/join", JoinEndpoint(hub, clock, door).serve)])
+    cors.open([app.router.add_post(_JOIN, JoinEndpoint(hub, clock, door).serve)])
     app.router.add_get("/v1/schema.json", _schema(SCHEMA_PATH.read_text(encoding="utf-8")))
     if hub.config.whip.enabled:
         app.add_routes(WhipEndpoint(hub, clock).routes())

@@ -73,6 +73,8 @@ class GuardedHandler(web.RequestHandler):
             loop=loop,
             access_log=None,  # type: ignore[arg-type] # None is how it is switched off
             lingering_time=_LINGER_S,
+            # A KiB may inflate to a MiB, and would before anybody asked who sends it.
+            auto_decompress=False,
         )
         self._admission = admission
         self._alarm: asyncio.TimerHandle | None = None

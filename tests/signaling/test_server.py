@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -94,7 +95,9 @@ async def site(
         demo_key=scene.demo_key if demo else None,
         clock=lambda: scene.now,
     )
-    async with TestClient(TestServer(app, host="127.0.0.1")) as client:
+    server = TestServer(app, host="127.0.0.1")
+    await server.start_server(auto_decompress=False)  # as witness.guarded does
+    async with TestClient(server) as client:
         yield Site(scene, client)
 
 
@@ -217,7 +220,9 @@ async def test_one_request_joins_and_a_socket_goes_on(deflate: bool) -> None:
         (b"\xff\xfe", {}, 400),
         (b"not deflated", {"Content-Encoding": "deflate"}, 400),
         (b"x" * 70_000, {}, 413),
-        (zlib.compress(b"x" * 8_000_000), {"Content-Encoding": "deflate"}, 413),
+        (zlib.compress(b"x" * 8_000_000), {"Content-Encoding": "deflate"}, 400),
+        (gzip.compress(b"{}", mtime=0), {"Content-Encoding": "gzip"}, 415),
+        (zlib.compress(zlib.compress(b"{}")), {"Content-Encoding": "deflate, deflate"}, 415),
         (b"not deflated", {"Content-Type": "text/plain;encoding=deflate"}, 400),
         (zlib.compress(b"x" * 65_537), {"Content-Type": "text/plain;encoding=deflate"}, 400),
         (zlib.compress(b"{}")[:-2], {"Content-Type": "text/plain;encoding=deflate"}, 400),
@@ -236,6 +241,21 @@ async def test_request_that_joins_is_refused(
         assert (await response.json())["code"] == CODES[status]
         assert at.scene.hub.is_idle
         assert at.scene.hub.stats.connections == 0
+
+
+async def test_compressed_bodies_are_refused_unread_where_none_is_expected() -> None:
+    async with site() as at:
+        for path in ["/v1/demo/tokens", "/whip/room", "/nowhere"]:
+            headers = {"Content-Encoding": "gzip"}
+            response = await at.client.post(
+                path, data=gzip.compress(b"{}", mtime=0), headers=headers
+            )
+            assert (response.status, response.headers["Accept-Encoding"]) == (415, "identity")
+            assert "Content-Encoding" in (await response.json())["detail"]
+        headers = {"Content-Encoding": "Identity", "Content-Type": "application/json"}
+        body = json.dumps({"room": "demo", "role": "rm"}).encode()
+        response = await at.client.post("/v1/demo/tokens", data=body, headers=headers)
+        assert response.status != 415
 
 
 @pytest.mark.parametrize("deflate", [False, True])
