@@ -43,6 +43,7 @@ BENCH: dict[str, str] = {
     ),
     "two engines need two CPUs": "两个引擎需要两个 CPU",
     "a quick measurement has no growth curve to draw": "快速测量没有可绘制的增长曲线",
+    "the server kept up at no point of the growth curve": "服务器在增长曲线的各点均跟不上负载",
     # Results.
     "figure": "指标",
     "measured": "测得",
@@ -119,8 +120,8 @@ BENCH: dict[str, str] = {
     "media thread alone": "仅媒体线程",
     "Server CPU per forwarded packet": "每个转发包的服务器 CPU",
     "three-party rooms": "三方房间数",
-    "µs per packet of 1,100 bytes, at 250,000 packets per second": (
-        "每个 1100 字节包的微秒数，每秒 25 万包"
+    "µs per packet of 1,100 bytes, at {rate} packets per second": (
+        "每个 1100 字节包的微秒数，每秒 {rate} 包"
     ),
     "raw limit: AES-GCM and one sendto": "原始极限：AES-GCM 加一次 sendto",
 }

@@ -1,7 +1,7 @@
 """``witness bench forward``: what forwarding costs the whole server."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,11 @@ _RAW_PACKETS = 40_000
 _PROTECTION_BYTES = 16
 _GROWTH_ROUNDS = 3
 _GROWTH_RATE = 250_000.0
-"""Forwarded packets a second at every point of the growth curve."""
+"""Forwarded packets a second at every point of the growth curve, at most."""
+_GROWTH_BUSY = 0.5
+"""At most so much of what a core forwards: with many rooms it is slower."""
+_KEPT_UP = 0.9
+"""Share of the packets offered that a point has to forward to be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,16 @@ class GrowthPoint:
     """Cost with so many rooms.
 
     Attributes:
-        us_constant: per packet, at the same number of packets a second for every point.
+        us_constant: per packet, at the same number of packets a second for every point; ``None``
+            where the core can't keep up, as in the others.
         us_engine: the media thread's part of it; the rest is signaling, statistics and events.
-        us_calls: per packet, when every participant sends what it sends in a call; ``None``
-            where the core can't keep up.
+        us_calls: per packet, when every participant sends what it sends in a call.
         busy_calls: cores used then.
     """
 
     rooms: int
-    us_constant: float
-    us_engine: float
+    us_constant: float | None
+    us_engine: float | None
     us_calls: float | None
     busy_calls: float | None
 
@@ -109,6 +113,8 @@ class ForwardResult:
     """The engine's own 50th, 99th and 99.9th percentile: upper bounds of its buckets."""
     mib_per_participant: float
     growth: tuple[GrowthPoint, ...]
+    growth_rate: float | None
+    """Forwarded packets a second at its points."""
 
     @property
     def rooms_per_core(self) -> float:
@@ -161,6 +167,7 @@ class ForwardResult:
             "mib_per_participant": _round(self.mib_per_participant),
             "growth_300_over_10": _round(self.growth_300_over_10),
             "engine_growth_300_over_10": _round(self.engine_growth_300_over_10),
+            "growth_packets_per_s": _round(self.growth_rate),
             "growth": [
                 {
                     "rooms": point.rooms,
@@ -190,15 +197,14 @@ class ForwardResult:
         }
 
 
-def _ratio(by_rooms: dict[int, float]) -> float | None:
-    if 10 not in by_rooms or 300 not in by_rooms:
-        return None
-    return by_rooms[300] / by_rooms[10]
+def _ratio(by_rooms: dict[int, float | None]) -> float | None:
+    few, many = by_rooms.get(10), by_rooms.get(300)
+    return None if few is None or many is None else many / few
 
 
-def _bps(rooms: int) -> float:
-    """What each participant receives at a point of the growth curve."""
-    return 8 * (VIDEO_BYTES + _PROTECTION_BYTES) * _GROWTH_RATE / (rooms * len(PARTIES))
+def _bps(rooms: int, rate: float) -> float:
+    """What each participant receives of so many packets a second."""
+    return 8 * (VIDEO_BYTES + _PROTECTION_BYTES) * rate / (rooms * len(PARTIES))
 
 
 def _factor(interval: Interval, rooms: int) -> float:
@@ -222,7 +228,8 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
         memory = (probe.server.memory_bytes() - before) / 2**20 / rooms.participants
         delays = await _delay(probe, rooms, samples, options, progress)
         scheduling = probe.server.scheduling[0]
-    growth = await _growth(options, progress, cpus)
+    rate = min(_GROWTH_RATE, _GROWTH_BUSY * 1e6 / samples.us("large").median)
+    growth = await _growth(options, rate, progress, cpus)
     return ForwardResult(
         rooms=options.rooms,
         preferred=preferred,
@@ -233,30 +240,32 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
         delay_inside_s=delays.inside_s,
         mib_per_participant=memory,
         growth=growth,
+        growth_rate=rate if growth else None,
     )
 
 
 async def _growth(
-    options: ForwardOptions, progress: Progress, cpus: Sequence[int]
+    options: ForwardOptions, rate: float, progress: Progress, cpus: Sequence[int]
 ) -> tuple[GrowthPoint, ...]:
     """The growth curve, on servers of its own: with few rooms each participant gets far more than
     in a call, and a participant is remembered by as many packets as it got.
     """
     points: list[GrowthPoint] = []
     for wide in (True, False):
-        counts = [count for count in options.growth if wide == _is_wide(count)]
+        counts = [count for count in options.growth if wide == _is_wide(count, rate)]
         if not counts:
             continue
         async with _stage(progress, cpus, wide_links=wide) as (probe, rooms, _):
             points += [
-                await _growth_point(probe, rooms, count, options, progress) for count in counts
+                await _growth_point(probe, rooms, count, rate, options, progress)
+                for count in counts
             ]
     return tuple(points)
 
 
-def _is_wide(rooms: int) -> bool:
+def _is_wide(rooms: int, rate: float) -> bool:
     """Whether a point of the curve needs more than links are believed to take by default."""
-    return _bps(rooms) > MediaConfig().max_bitrate_bps
+    return _bps(rooms, rate) > MediaConfig().max_bitrate_bps
 
 
 @contextlib.asynccontextmanager
@@ -347,20 +356,23 @@ def _bucket_quantile(counts: Sequence[int], share: float) -> float | None:
 
 
 async def _growth_point(
-    probe: Probe, rooms: Rooms, count: int, options: ForwardOptions, progress: Progress
+    probe: Probe,
+    rooms: Rooms,
+    count: int,
+    rate: float,
+    options: ForwardOptions,
+    progress: Progress,
 ) -> GrowthPoint:
     # Who joins under load belongs to `witness bench isolation`.
     probe.set_load(SILENCE, busy=False)
     await rooms.grow(count)
     progress.say(t("cost with {count} rooms").format(count=count))
     load = packets(VIDEO_BYTES)
-    offered = load.packets_per_s * rooms.participants * (len(PARTIES) - 1)
+    load = load.times(rate / (load.packets_per_s * rooms.participants * (len(PARTIES) - 1)))
     half_s = options.seconds / 2
-    await probe.warm(load.times(_GROWTH_RATE / offered))
-    constant = [
-        await probe.measure(load.times(_GROWTH_RATE / offered), half_s)
-        for _ in range(_GROWTH_ROUNDS)
-    ]
+    await probe.warm(load)
+    constant = [await probe.measure(load, half_s) for _ in range(_GROWTH_ROUNDS)]
+    is_carried = all(interval.packets_per_s > _KEPT_UP * rate for interval in constant)
     # Last: a core that can't keep up is busy with what it lost for a while.
     in_calls = []
     for _ in range(_GROWTH_ROUNDS):
@@ -370,13 +382,15 @@ async def _growth_point(
     is_kept_up = all(interval.lost == 0 for interval in in_calls)
     return GrowthPoint(
         rooms=count,
-        us_constant=Spread.of([item.us_per_packet for item in constant]).median,
-        us_engine=Spread.of([item.engine_us_per_packet for item in constant]).median,
-        us_calls=Spread.of([item.us_per_packet for item in in_calls]).median
-        if is_kept_up
-        else None,
-        busy_calls=Spread.of([item.busy for item in in_calls]).median if is_kept_up else None,
+        us_constant=_median(item.us_per_packet for item in constant) if is_carried else None,
+        us_engine=_median(item.engine_us_per_packet for item in constant) if is_carried else None,
+        us_calls=_median(item.us_per_packet for item in in_calls) if is_kept_up else None,
+        busy_calls=_median(item.busy for item in in_calls) if is_kept_up else None,
     )
+
+
+def _median(values: Iterable[float]) -> float:
+    return Spread.of(list(values)).median
 
 
 def _round(value: float | None) -> float | None:

@@ -36,7 +36,7 @@ def forward_text(result: ForwardResult) -> str:
         [t("three-party 720p rooms per core"), _number(data["rooms_per_core"], 0), "", "≥ 150"],
         [t("memory per participant"), f"{data['mib_per_participant']:.2f} MiB", "", "≤ 1 MiB"],
     ]
-    if result.growth_300_over_10 is not None:
+    if result.growth:
         ratio = _number(result.growth_300_over_10, 2)
         rows.append([t("cost at 300 rooms over cost at 10"), ratio, "", "≤ 1.2"])
     text = render(rows, left={0})
@@ -115,18 +115,24 @@ def write_plot(result: ForwardResult, path: Path) -> None:
     Raises:
         BenchError: there is no curve, or the file can't be written.
     """
-    if not result.growth:
+    if result.growth_rate is None:
         raise BenchError(t("a quick measurement has no growth curve to draw"))
+    whole = [(p.rooms, p.us_constant) for p in result.growth if p.us_constant is not None]
+    engine = [(p.rooms, p.us_engine) for p in result.growth if p.us_engine is not None]
+    if not whole:
+        raise BenchError(t("the server kept up at no point of the growth curve"))
     curves = [
-        Curve(t("whole server"), "#0969da", [(p.rooms, p.us_constant) for p in result.growth]),
-        Curve(t("media thread alone"), "#1a7f37", [(p.rooms, p.us_engine) for p in result.growth]),
+        Curve(t("whole server"), "#0969da", whole),
+        Curve(t("media thread alone"), "#1a7f37", engine),
     ]
     raw = result.samples.raw_us(VIDEO_BYTES).median
     text = growth_svg(
         curves,
         title=t("Server CPU per forwarded packet"),
         across=t("three-party rooms"),
-        upwards=t("µs per packet of 1,100 bytes, at 250,000 packets per second"),
+        upwards=t("µs per packet of 1,100 bytes, at {rate} packets per second").format(
+            rate=f"{result.growth_rate:,.0f}"
+        ),
         limit=(t("raw limit: AES-GCM and one sendto"), raw),
     )
     try:
