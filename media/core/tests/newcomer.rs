@@ -10,7 +10,8 @@ use media_core::api::{EncodingParameters, ExtensionId, ExtensionKind, MediaKind}
 use media_core::netem::NetemConfig;
 use media_core::rtcp::TwccWriter;
 use media_core::twcc::TwccRecorder;
-use support::media::{Got, TrackConfig};
+use support::inbound::Got;
+use support::media::TrackConfig;
 use support::simulcast::{
     PRODUCER, RIDS, STREAM, SlowPublisher, consumer, encoding, frames, inbound,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use media_core::api::LayerSwitchReason;
 use media_core::codec::vp9::Vp9Descriptor;
 use support::form::{Form, has_parameter_sets};
-use support::media::{Got, Inbound};
+use support::inbound::{Got, Inbound};
 use support::simulcast::*;
 use support::{World, good_network, lossy};
 

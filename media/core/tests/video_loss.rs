@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use media_core::PlaneConfig;
 use media_core::api::MediaKind;
 use media_core::netem::{Loss, NetemConfig};
-use support::media::{Got, TrackConfig};
+use support::inbound::Got;
+use support::media::TrackConfig;
 use support::simulcast::*;
 use support::{Datagram, Endpoint, PUBLISHER_EXTENSIONS, World, good_network, test_config};
 

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod form;
+pub mod inbound;
 pub mod media;
 pub mod simulcast;
 

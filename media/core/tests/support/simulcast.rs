@@ -7,7 +7,8 @@ use media_core::rtp::SeqNo;
 
 use super::client::ClientConfig;
 use super::form::Form;
-use super::media::{CLOCK_VIDEO, Got, Inbound, TrackConfig};
+use super::inbound::{Got, Inbound};
+use super::media::{CLOCK_VIDEO, TrackConfig};
 use super::{SUBSCRIBER_EXTENSIONS, World, consumer_parameters, good_network, producer_parameters};
 
 pub const RIDS: [&str; 3] = ["q", "h", "f"];
