@@ -32,6 +32,24 @@ files.items.add(new File([bytes], "photo", { type: arguments[1] }));
 input.files = files.files;
 input.dispatchEvent(new Event("change"));
 """
+FIT = """
+return (async () => {
+// As large as a camera makes it.
+const canvas = document.createElement("canvas");
+[canvas.width, canvas.height] = [4000, 3000];
+const context = canvas.getContext("2d");
+const shade = context.createLinearGradient(0, 0, 4000, 3000);
+shade.addColorStop(0, "#203040");
+shade.addColorStop(1, "#f0d0b0");
+context.fillStyle = shade;
+context.fillRect(0, 0, 4000, 3000);
+const { fittingPhoto } = await import("/app/photo.js");
+const camera = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+const photo = await fittingPhoto(camera);
+const { width, height } = await createImageBitmap(photo);
+return photo.size <= 40000 && { type: photo.type, width, height };
+})();
+"""
 RESULT = """
 const { state } = [...document.querySelectorAll(".checks-row")]
   .find((row) => row.querySelector(arguments[0])).querySelector(".checks-result").dataset;
@@ -87,7 +105,8 @@ async def test_an_rm_asks_for_a_turn_and_gives_a_photo(chromium: Browser, tmp_pa
         await rm.run(CHOOSE, base64.b64encode(b"GIF89a").decode(), "image/gif")
         await rm.shows(".checks-result[data-state=refused]", "Only JPEG and PNG")
         await rm.run(CHOOSE, base64.b64encode(bytes(40_001)).decode(), "image/png")
-        await rm.shows(".checks-result[data-state=refused]", "at most 40 kB")
+        await rm.shows(".checks-result[data-state=refused]", "can't be read")
+        assert await rm.run(FIT) == {"type": "image/jpeg", "width": 1280, "height": 960}
         await rm.run(CHOOSE, base64.b64encode(portrait()).decode(), "image/jpeg")
         await rm.shows(".checks-result[data-state=match]", "Like the photo")
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
 
-import { PHOTO_BYTES, answerOf, photoProblem } from "../../web/app/answers.js";
+import { FILE_BYTES, answerOf, photoProblem } from "../../web/app/answers.js";
 import { bannerFor, timeLeft } from "../../web/app/banner.js";
 import { describeToken, readParams, withoutToken } from "../../web/app/params.js";
 import { STRINGS } from "../../web/app/strings.js";
@@ -146,9 +146,9 @@ test("an answer to a question of the RM is seen, not seen or unknown, and nothin
   ]) assert.equal(answerOf({ kind, outcome }), told, `${kind} ${outcome}`);
 });
 
-test("a photo that the server would refuse is refused before it is sent, and why", () => {
-  assert.equal(photoProblem({ size: PHOTO_BYTES, type: "image/png" }), null);
-  assert.equal(photoProblem({ size: PHOTO_BYTES + 1, type: "image/jpeg" }), "checks.photo_large");
+test("a file that can be no photo is refused before it is read, and why", () => {
+  assert.equal(photoProblem({ size: FILE_BYTES, type: "image/png" }), null);
+  assert.equal(photoProblem({ size: FILE_BYTES + 1, type: "image/jpeg" }), "checks.photo_large");
   for (const type of ["image/webp", "application/pdf", ""]) assert.equal(photoProblem({ size: 1, type }), "checks.photo_type");
 });
 

@@ -2,17 +2,19 @@
 
 /** As the server has it: a photo goes to detectors in one message. */
 export const PHOTO_BYTES = 40_000;
+/** Of a file that is made smaller: more than cameras make. */
+export const FILE_BYTES = 40_000_000;
 const PHOTO_TYPES = ["image/jpeg", "image/png"];
 
 /**
- * What keeps a file from being sent as the photo of a document.
+ * What keeps a file from being looked at as the photo of a document.
  *
  * @param {{ size: number, type: string }} file
  * @returns {string | null} Key of the text that says so.
  */
 export function photoProblem({ size, type }) {
   if (!PHOTO_TYPES.includes(type)) return "checks.photo_type";
-  return size > PHOTO_BYTES ? "checks.photo_large" : null;
+  return size > FILE_BYTES ? "checks.photo_large" : null;
 }
 
 /**

@@ -1,7 +1,8 @@
 import { WitnessError } from "/sdk/errors.js";
-import { PHOTO_BYTES, answerOf, photoProblem } from "./answers.js";
+import { FILE_BYTES, answerOf, photoProblem } from "./answers.js";
 import { h, icon } from "./dom.js";
 import { say } from "./language.js";
+import { fittingPhoto } from "./photo.js";
 
 /**
  * @typedef {import("/sdk/witness.js").Call} Call
@@ -16,6 +17,7 @@ const WITHIN_S = 8;
 const LATE_S = 4;
 const PHOTO_TRIES = 10;
 const PHOTO_EVERY_MS = 2000;
+const LIMITS = { most: FILE_BYTES / 1e6 };
 
 /** For one person, on the RM's page alone: asks him to blink or turn his head, and takes the photo of his document. */
 export class Checks {
@@ -136,14 +138,20 @@ export class Checks {
     this.#file.value = "";
     const problem = photoProblem(file);
     if (problem) {
-      this.#show(this.#photo, problem, "refused", { most: PHOTO_BYTES / 1000, has: Math.ceil(file.size / 1000) });
+      this.#show(this.#photo, problem, "refused", LIMITS);
       return;
     }
     this.#given += 1;
     const given = this.#given;
     this.#show(this.#photo, "checks.photo_sent", "waiting");
     try {
-      await this.#api.givePhoto(this.#who.id, file);
+      const photo = await fittingPhoto(file);
+      if (given !== this.#given || this.#closed) return;
+      if (photo === null) {
+        this.#show(this.#photo, "checks.photo_unreadable", "refused");
+        return;
+      }
+      await this.#api.givePhoto(this.#who.id, photo);
       await this.#follow(given);
     } catch (error) {
       if (given === this.#given) this.#refused(this.#photo, error);
@@ -172,7 +180,7 @@ export class Checks {
     const key = { no_consent: "checks.no_consent", wrong_state: "checks.no_session", not_found: "checks.no_session",
       unauthorized: "checks.no_token", too_large: "checks.photo_large", bad_message: "checks.photo_size",
       rate_limited: "checks.too_fast" }[/** @type {string} */ (code)] ?? "checks.failed";
-    this.#show(element, key, "refused", { most: PHOTO_BYTES / 1000, has: "" });
+    this.#show(element, key, "refused", LIMITS);
   }
 
   /** @param {HTMLElement} element @param {string} key @param {string} state @param {Record<string, string | number>} [values] */

@@ -159,7 +159,7 @@ export const STRINGS = {
   "checks.mismatch": ["与证件照不符", "Unlike the photo"],
   "checks.photo_sent": ["已送出，等待比对…", "Sent, waiting to be compared…"],
   "checks.photo_type": ["只能使用 JPEG 或 PNG 图片", "Only JPEG and PNG pictures can be used"],
-  "checks.photo_large": ["图片过大：最多 {most} KB，请缩小后再试", "The picture is too large: at most {most} kB. Make it smaller."],
+  "checks.photo_large": ["图片文件过大：最多 {most} MB", "The file is too large: at most {most} MB"],
   "checks.photo_size": ["无法使用该图片：每边须为 64 至 2048 像素", "The picture can't be used: each side has 64 to 2048 pixels"],
   "checks.photo_unreadable": ["图片无法读取，请换一张", "The picture can't be read. Choose another."],
   "checks.no_consent": ["客户未同意此项分析", "The customer has not agreed to this"],
