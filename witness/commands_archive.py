@@ -321,6 +321,7 @@ def fetch(arguments: argparse.Namespace) -> int:
     with _said():
         deposit = archive.newest(archive.session_named(arguments.session))
         session = deposit.facts.session
+        directory.mkdir(parents=True, exist_ok=True)
         for one in deposit.objects if arguments.all else deposit.objects[:1]:
             name = f"{session}.zip" if one.kind == "package" else f"{session}-{Path(one.key).name}"
             bar = _bar(arguments, name)

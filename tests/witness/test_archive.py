@@ -58,9 +58,9 @@ def test_from_sealed_to_archived_to_fetched(
     assert not (tmp_path / "recordings/s2").exists()
     assert (tmp_path / "recordings/s1").exists()
     assert [item["verdict"] for item in told(capsys, "verify", "s1", "s2")] == ["gaps", "pass"]
-    told(capsys, "fetch", "s2", "--reason", "complaint 5", "--out", str(tmp_path))
+    told(capsys, "fetch", "s2", "--reason", "complaint 5", "--out", str(tmp_path / "case/5"))
     trust = [f"keys/{name}.crt" for name in ("seal-ed25519", "seal-sm2", "tsa")]
-    assert main(["verify", "s2.zip", "--trust", *trust]) == 0
+    assert main(["verify", "case/5/s2.zip", "--trust", *trust]) == 0
     entries = told(capsys, "journal", "--session", "s2")
     assert [entry["what"] for entry in entries] == [
         "deposit.begun", "deposit.verified", "originals.removing", "originals.removed",
