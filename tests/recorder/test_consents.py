@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recorder.consents import CONSENTS_FILE, write_consents
+from recorder.errors import SealError
 from recorder.log import read_events
 from recorder.session_file import read_session
 from tests.recorder.evidence import Office, Shape, record
@@ -18,8 +19,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
     return Office.made(tmp_path_factory.mktemp("office"))
 
 
-def sealed(office: Office, place: Path) -> tuple[str, str]:
-    office.seal(place, out := place.parent / "s1.zip")
+def sealed(office: Office, place: Path, *, honest: bool = True) -> tuple[str, str]:
+    office.seal(place, out := place.parent / "s1.zip", honest=honest)
     with out.open("rb") as file:
         result = verify(file)
     step = {one.name: one for one in result.steps}.get("documents", result.steps[-1])
@@ -65,4 +66,6 @@ def test_whoever_seals_other_consents_than_the_log_has_is_found_out(
         return written
 
     monkeypatch.setattr("recorder.seal.write_consents", write)
-    assert sealed(office, place) == ("fail", "files")
+    with pytest.raises(SealError, match="would not pass, at documents"):
+        sealed(office, place)
+    assert sealed(office, place, honest=False) == ("fail", "files")

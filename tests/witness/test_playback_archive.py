@@ -345,7 +345,7 @@ async def test_a_film_is_made_of_what_is_archived_alone(local: Stage) -> None:
         audio_track("a1", beeps(2), Link(), name="李雷"),
     ]
     place = write_recording(
-        local.root / "recordings", "s8", tracks, 2_000_000, started_ns=STARTED_NS, sealable=True
+        local.root / "recordings", "s8", tracks, 2_010_000, started_ns=STARTED_NS, sealable=True
     )
     path = Office.opened(local.root / "office").seal(place, local.root / "packages/s8.zip").path
     material = Material(path, (), (place, path))

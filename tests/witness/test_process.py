@@ -228,6 +228,7 @@ async def test_personal_data_is_in_the_output_only_on_request(form: str, pii: st
         assert lines["media path chosen"]["pii.remote"].startswith(f"{ADDRESS}:")
 
 
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize(
     ("arguments", "text", "expected"),
     [
@@ -246,7 +247,7 @@ async def test_interrupted_demo_that_was_to_stay_up_is_a_success(
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while text not in (line := (await process.stdout.readline()).decode()):
                 assert line, "the demo ended"
             process.send_signal(signal.SIGINT)

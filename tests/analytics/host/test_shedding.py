@@ -109,7 +109,7 @@ class Crowd(Desk):
         return said
 
     def _decoded(self) -> int:
-        taps = [track.audio for track in self.host._tracks.values()]
+        taps = [track.audio for track in self.host._media._tracks.values()]
         return sum(tap.decoded for tap in taps if tap is not None)
 
     def chunks(self) -> Counter[str]:
