@@ -16,8 +16,6 @@ from recorder.digests import Digester, Digests
 
 __all__ = ["Entry", "PackageWriter", "blocks_of"]
 
-"""Files in a package at most."""
-
 _LOCAL: Final = struct.Struct("<IHHHHHIIIHH")
 _CENTRAL: Final = struct.Struct("<IHHHHHHIIIHHHHHII")
 _END64: Final = struct.Struct("<IQHHIIQQQQ")

@@ -28,6 +28,7 @@ from recorder.log import Event, EventLog, read_events
 from recorder.regular import open_regular, read_regular
 from recorder.session import RecordingSession, State
 from recorder.session_file import read_session
+from recorder.track_file import who_sends
 
 __all__ = ["Damaged", "Recovered", "recover_all", "recover_session"]
 
@@ -48,7 +49,6 @@ _TIME: Final = Struct("<II")
 _AT_MOST_LOST_US: Final = 1_000_000
 """Packets are handed to the operating system within so long of their arrival."""
 _COPIED: Final = 1 << 20
-_WHO: Final = ("participant", "role", "kind", "source", "codec", "ssrc")
 
 
 @dataclass(slots=True)
@@ -327,8 +327,7 @@ def _describe(log: EventLog, path: Path, track: _Known) -> None:
         return
     about = digests_of(data).to_json()
     if is_ours and about != track.about:
-        who = {key: told[key] for key in _WHO if key in told}
-        payload = {**who, "track": path.parent.name, "about": about, "recovered": True}
+        payload = {**who_sends(told), "track": path.parent.name, "about": about, "recovered": True}
         log.append("track.described", payload, at=track.last_us)
 
 

@@ -1,6 +1,5 @@
 """A recording as somebody looks at it afterwards: found in a list, laid out along its time."""
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from recorder.flow import read_flow
 from recorder.intervals import Range, intersect, length, normalised
 from recorder.log import Event, read_events
 from recorder.playback.opening import read_transcript
-from recorder.regular import read_regular
 from recorder.session_file import SessionFile, read_session, rfc3339
 from recorder.summary import Summary, session_places, summarise
 from recorder.timeline import Timeline, TrackTimeline, derive_timeline
+from recorder.track_file import read_track
 
 __all__ = ["Catalogue", "Criteria", "describe_recording", "state_of_recording"]
 
@@ -183,7 +182,9 @@ def describe_recording(place: Path) -> dict[str, Any]:
     session = read_session(place)
     facts = _Facts()
     timeline = derive_timeline(facts.watch(read_events(place, session)))
-    abouts = {track: _about(place / "tracks" / track / "track.json") for track in timeline.tracks}
+    abouts = {
+        track: read_track(place / "tracks" / track / "track.json") for track in timeline.tracks
+    }
     lines = [
         {"from_us": one.from_us, "to_us": one.to_us, "speaker": one.speaker, "text": one.text}
         for one in read_transcript(place)[:MAX_LINES]
@@ -273,14 +274,6 @@ def _flow(place: Path) -> dict[str, Any] | None:
     except FlowError:
         return None
     return None if flow is None else flow.to_json()
-
-
-def _about(path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(read_regular(path))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _people(

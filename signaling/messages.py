@@ -4,6 +4,7 @@
 """
 
 from base64 import b64decode
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
@@ -26,8 +27,6 @@ from signaling.errors import ErrorCode, RefusedError
 __all__ = [
     "CLIENT_ADAPTER",
     "MAX_CHUNK_BYTES",
-    "MAX_CHUNK_S",
-    "MAX_SOUND_APART_S",
     "MAX_TEXT_CHARS",
     "Ack",
     "ClientMessage",
@@ -65,10 +64,10 @@ MAX_TEXT_CHARS: Final = 16_000
 MAX_CHUNK_BYTES: Final = 8 * 1024 * 1024
 """Media of a chunk at most: a second of the best encoding is far below it."""
 
-MAX_CHUNK_S: Final = 2
+_MAX_CHUNK_S: Final = 2
 """From the first frame of a chunk to its last; clients end one after a second."""
 
-MAX_SOUND_APART_S: Final = 0.5
+_MAX_SOUND_APART_S: Final = 0.5
 """Between two frames of sound: in silence (DTX) Opus sends one about every 0.4 s."""
 
 _CLOCK_RATES: Final = {"opus": 48_000}
@@ -201,7 +200,11 @@ class OfferData(_Strict):
         Raises:
             ValueError: it is no deflated text.
         """
-        return self.sdp if self.sdp is not None else inflated(self.sdp_deflate or "", MAX_SDP)
+        return self._inflated if self.sdp is None else self.sdp
+
+    @cached_property
+    def _inflated(self) -> str:
+        return inflated(self.sdp_deflate or "", MAX_SDP)
 
     def more_when_inflated(self) -> int:
         """Characters that :meth:`text` has beyond those that were sent; 0 if there is no text."""
@@ -406,10 +409,10 @@ class DigestBatchData(_Strict):
         rate = _CLOCK_RATES.get(self.codec, _VIDEO_CLOCK_RATE)
         for index, chunk in enumerate(self.chunks):
             apart_s = (
-                MAX_SOUND_APART_S * (chunk.frames - 1) if self.codec == "opus" else MAX_CHUNK_S
+                _MAX_SOUND_APART_S * (chunk.frames - 1) if self.codec == "opus" else _MAX_CHUNK_S
             )
             length_s = (chunk.last_ts - chunk.first_ts) % 2**32 / rate
-            if length_s > min(apart_s, MAX_CHUNK_S):
+            if length_s > min(apart_s, _MAX_CHUNK_S):
                 raise ValueError(
                     f"chunk {self.from_seq + index} is too long: {chunk.frames} frames in"
                     f" {length_s:.1f} s"

@@ -23,6 +23,7 @@ from recorder.log import EventLog, LogDisk
 from recorder.log_writer import THREADS, LogWriter, SessionLog
 from recorder.recovery import recover_all
 from recorder.session_file import write_session
+from recorder.track_file import who_sends
 from sfu import CapturedTrack, CaptureFiles, Room
 from signaling.recording import RecordingState
 from witness.errors import StartError
@@ -97,7 +98,8 @@ class SessionRecording:
         about = _about(track)
         folder = self.place / "tracks" / track.track.track_id
         written = self._unmade[folder] = canonical(about)
-        self.note("track.described", _who(about) | {"about": digests_of(written).to_json()})
+        described = {"track": about["track"], **who_sends(about)}
+        self.note("track.described", described | {"about": digests_of(written).to_json()})
         self._writer.wake(self.log)
         clock = {"wall_us": str(self._wall_us), "session": self.log.session.session}
         return CaptureFiles(
@@ -111,7 +113,8 @@ class SessionRecording:
 
     def track_changed(self, track: CapturedTrack) -> None:
         """Who brings a track again, after ``track.json`` was written, stands in the log."""
-        self.note("track.described", _who(_about(track)))
+        about = _about(track)
+        self.note("track.described", {"track": about["track"], **who_sends(about)})
 
     def on_event(self, track_id: str, event: Any) -> None:
         """Enters what the plane tells of a track into the log."""
@@ -429,12 +432,6 @@ def _make_track(folder: Path, about: bytes) -> None:
         os.fsync(file.fileno())
     new.replace(folder / "track.json")
     sync_directory(folder)
-
-
-def _who(about: dict[str, Any]) -> dict[str, Any]:
-    """What the log says of a track: all but the name of who speaks."""
-    names = ("track", "participant", "role", "kind", "source", "codec", "ssrc")
-    return {name: about[name] for name in names}
 
 
 def _about(track: CapturedTrack) -> dict[str, Any]:

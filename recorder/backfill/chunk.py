@@ -7,28 +7,20 @@ from typing import Final
 
 from recorder.backfill.errors import ChunkStateError
 
-__all__ = [
-    "CLOCK_RATES",
-    "LONGEST_US",
-    "SOUND_APART_US",
-    "Chunk",
-    "ChunkState",
-    "LossCause",
-    "SaidChunk",
-]
+__all__ = ["CLOCK_RATES", "Chunk", "ChunkState", "LossCause", "SaidChunk"]
 
 CLOCK_RATES: Final = {"opus": 48_000, "vp8": 90_000, "vp9": 90_000, "h264": 90_000, "av1": 90_000}
 """RTP clock rates by codec."""
 
-LONGEST_US: Final = 2_000_000
+_LONGEST_US: Final = 2_000_000
 """From the first frame of a chunk to its last, at most; also how long a picture stands of which the
 next one isn't known.
 """
 
-SOUND_APART_US: Final = 500_000
+_SOUND_APART_US: Final = 500_000
 """Between two frames of sound, at most: in silence (DTX) Opus sends one about every 400 ms."""
 
-SOUND_FRAME_US: Final = 120_000
+_SOUND_FRAME_US: Final = 120_000
 """The longest frame of Opus (RFC 6716, 2.1.4)."""
 
 _WORD: Final = 1 << 32
@@ -142,7 +134,8 @@ class Chunk:
         """
         steps, is_sound = self.said.frames - 1, self.codec == "opus"
         longest, apart, frame = (
-            us * self.clock_rate // 1_000_000 for us in (LONGEST_US, SOUND_APART_US, SOUND_FRAME_US)
+            us * self.clock_rate // 1_000_000
+            for us in (_LONGEST_US, _SOUND_APART_US, _SOUND_FRAME_US)
         )
         most = min(steps * apart, longest) if is_sound else longest
         inside = (self.said.last_ts - self.said.first_ts) % _WORD

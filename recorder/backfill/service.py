@@ -29,10 +29,11 @@ from recorder.backfill.errors import (
 )
 from recorder.backfill.examine import Examined, Job, examine
 from recorder.backfill.ledger import Counts, Ledger, TrackLedger, digest_payloads, digest_row
-from recorder.backfill.store import Stored, fill, is_track_id, left_files, refill, sender_of
+from recorder.backfill.store import Stored, fill, is_track_id, left_files, refill
 from recorder.envelope import MasterKeys
 from recorder.errors import RecorderError
 from recorder.intervals import normalised
+from recorder.track_file import sender_of
 
 __all__ = ["BackfillService", "BusyError", "Log", "SessionBackfill"]
 

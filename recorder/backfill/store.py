@@ -1,7 +1,6 @@
 """Files of uploaded frames. Written once, synced, then renamed; nothing is ever written over."""
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -20,8 +19,7 @@ from recorder.playback.errors import RecordingError
 from recorder.playback.sealed import open_sealed
 from recorder.regular import read_regular
 
-__all__ = ["FOLDER", "Stored", "fill", "is_track_id", "left_files", "read_stored", "refill",
-           "sender_of"]  # fmt: skip
+__all__ = ["FOLDER", "Stored", "fill", "is_track_id", "left_files", "read_stored", "refill"]
 
 FOLDER: Final = "backfill"
 """In a track's directory."""
@@ -194,18 +192,3 @@ def _content(path: Path, keys: MasterKeys | None) -> bytes:
         return read_regular(path)
     with open_sealed(path, keys) as sealed:
         return sealed.read()
-
-
-def sender_of(place: Path, track: str, default: str) -> str:
-    """Whose a recorded track is, as ``track.json`` says.
-
-    Args:
-        place: the session's directory.
-        track: a sound id.
-        default: who it is where nothing is written of the track (yet).
-    """
-    try:
-        about = json.loads(read_regular(place / "tracks" / track / "track.json"))
-    except (OSError, ValueError, RecursionError):
-        return default
-    return str(about.get("participant", default)) if isinstance(about, dict) else default

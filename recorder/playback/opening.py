@@ -137,11 +137,12 @@ def _track(
             codec=info.codec or "unknown",
         )
     segments = [file for file in folder.iterdir() if _SEGMENT.fullmatch(file.name)]
-    segments.sort(key=lambda file: int(file.name.partition(".")[0]))
+    segments.sort(key=_number)
+    there = {_number(file) for file in segments}
     spans, damage = {}, list[Damage]()
     for item in [] if known is None else known.segments:
         spans[Path(item.file).name] = item.from_us, item.to_us
-        if all(int(file.name.partition(".")[0]) != item.segment for file in segments):
+        if item.segment not in there:
             file = f"tracks/{info.track}/{Path(item.file).name}"
             why = RecordingError("{path} is not there", path=file)
             damage.append(Damage(info.track, file, item.from_us, item.to_us, why))
@@ -150,6 +151,10 @@ def _track(
         return _uploaded(folder.parents[1], info, item, keys, damage)
 
     return CapturedTrack(info, tuple(segments), Uploads(said, uploaded), keys, spans, damage)
+
+
+def _number(segment: Path) -> int:
+    return int(segment.name.partition(".")[0])
 
 
 class _Ranges:
