@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from analytics.eval.hands import skin_of
 from analytics.eval.material import Sprite
 from analytics.vision.network import Image
 
-__all__ = ["with_hand", "with_mask", "with_phone"]
+__all__ = ["with_mask", "with_phone"]
 
 _COLOURS: Final = (
     (18, 18, 20),
@@ -94,8 +95,7 @@ def _with_fingers(
     import cv2
 
     face = sprite.face
-    cheek = sprite.image[int(face.centre[1]) : int(face.bottom), int(face.left) : int(face.right)]
-    skin = np.median(cheek.reshape(-1, 3), axis=0)
+    skin = skin_of(sprite)
     image, alpha = sprite.image.copy(), sprite.alpha.copy()
     thick = int(length * 0.075)
     for finger in range(int(rng.integers(3, 5))):
@@ -113,47 +113,6 @@ def _with_fingers(
         cv2.ellipse(target, palm, (int(breadth * 0.35), int(length * 0.3)), 0, 0, 360, value, -1)
         cv2.line(target, palm, arm, value, int(length * 0.3))
     return replace(sprite, image=image, alpha=alpha)
-
-
-def with_hand(sprite: Sprite, rng: np.random.Generator) -> tuple[Sprite, dict[str, str]]:
-    """An empty hand held to an ear, with its forearm; gives how it was drawn as well."""
-    import cv2
-
-    face = sprite.face
-    side = int(rng.choice([-1, 1]))
-    cheek = sprite.image[int(face.centre[1]) : int(face.bottom), int(face.left) : int(face.right)]
-    skin = np.median(cheek.reshape(-1, 3), axis=0) * rng.uniform(0.85, 1.0)
-    image, alpha = sprite.image.copy(), sprite.alpha.copy()
-    ear = _beside(face.centre, side * face.width * 0.6, face.height * rng.uniform(-0.02, 0.1))
-    wrist = _beside(ear, side * face.width * rng.uniform(0.3, 0.45), face.height * 0.62)
-    elbow = _beside(wrist, side * face.width * rng.uniform(0.5, 0.9), face.height * 1.15)
-    thick = face.width * 0.11
-    sleeve = image[-8, int(face.centre[0])] * 0.72
-
-    def draw(start: Any, end: Any, colour: Any, width: float) -> None:
-        ends = [tuple(int(part) for part in point) for point in (start, end)]
-        shade = tuple(int(part) for part in np.clip(colour, 0, 255))
-        for target, value in ((image, shade), (alpha, (255,))):
-            cv2.line(target, ends[0], ends[1], value, max(int(width), 1), cv2.LINE_AA)
-
-    arm, palm = elbow - wrist, ear - wrist
-    draw(wrist + 0.3 * arm, elbow, sleeve, 4.6 * thick)
-    draw(wrist, wrist + 0.4 * arm, skin * 0.9, 2.4 * thick)
-    draw(wrist, wrist + 0.2 * arm, skin * 0.84, 2.2 * thick)
-    draw(wrist + 0.3 * palm, wrist + 0.62 * palm, skin * 0.97, 3.6 * thick)
-    across = np.array([-palm[1], palm[0]]) / max(float(np.linalg.norm(palm)), 1.0)
-    for finger in range(4):
-        root = wrist + 0.6 * palm + across * thick * (finger - 1.5) * 0.95
-        tip = root + palm * (0.52 + 0.08 * (finger in {1, 2}))
-        draw(root, tip, skin * (0.8 if finger % 2 else 1.0), 0.95 * thick)
-    thumb = wrist + 0.45 * palm - across * side * thick * 1.4
-    draw(thumb, thumb + 0.45 * palm - across * side * thick, skin * 0.88, thick)
-    made = replace(sprite, image=image, alpha=alpha)
-    return made, {"side": "left" if side < 0 else "right"}
-
-
-def _beside(place: Any, across: float, down: float) -> Any:
-    return np.asarray(place, np.float64) + np.array([across, down])
 
 
 def _pasted(sprite: Sprite, canvas: Any, solid: Any, at: tuple[int, int]) -> Sprite:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from analytics.detector import VideoFrame
+from analytics.eval.confusion import AT_EAR, NOTHING, Row, confusion
 from analytics.eval.limits import limits_of
 from analytics.eval.media import items_of
-from analytics.eval.score import TARGETS, Judged, Score, upper_rate, wilson_low
+from analytics.eval.score import TARGETS, Judged, Score, upper_rate, wilson
 
 __all__ = ["as_json", "as_page"]
 
@@ -31,6 +32,7 @@ def as_json(clips: Sequence[Judged], scores: Mapping[str, Score]) -> dict[str, A
         "hours": round(seconds / 3600, 3),
         "kinds": {kind: _figures(one) for kind, one in scores.items()},
         "targets": {kind: _target(kind, scores) for kind in TARGETS if kind in scores},
+        "at_ear": [_confused(row) for row in confusion(clips)],
         "cpu_ms_per_minute": {
             name: round(spent * 60_000 / seconds) for name, spent in sorted(cost.items())
         },
@@ -49,7 +51,7 @@ def _figures(one: Score) -> dict[str, Any]:
         "found": one.found,
         "late": one.late,
         "recall": _rounded(one.recall),
-        "recall_low": _rounded(wilson_low(one.found, one.events)) if one.events else None,
+        "recall_low": _rounded(wilson(one.found, one.events)[0]) if one.events else None,
         "precision": _rounded(one.precision),
         "delay_s": {
             "median": delays[len(delays) // 2],
@@ -66,6 +68,18 @@ def _figures(one: Score) -> dict[str, Any]:
         "by_tag": {
             tag: {"found": found, "events": events}
             for tag, (found, events) in sorted(one.by_tag.items())
+        },
+    }
+
+
+def _confused(row: Row) -> dict[str, Any]:
+    return {
+        "truth": row.truth,
+        "story": row.story or None,
+        "clips": row.clips,
+        "said": {
+            kind: {"clips": count, "interval": [round(end, 3) for end in row.interval(kind)]}
+            for kind, count in row.said.items()
         },
     }
 
@@ -94,6 +108,7 @@ def as_page(clips: Sequence[tuple[Path, Judged]], scores: Mapping[str, Score]) -
     figures = as_json([judged for _, judged in clips], scores)
     rows = "".join(_row(kind, one) for kind, one in figures["kinds"].items())
     targets = "".join(_target_row(kind, one, figures) for kind, one in figures["targets"].items())
+    confused = "".join(_confused_row(row) for row in figures["at_ear"])
     cost = "".join(
         f"<tr><td>{escape(name)}</td><td>{ms}</td></tr>"
         for name, ms in figures["cpu_ms_per_minute"].items()
@@ -119,6 +134,14 @@ def as_page(clips: Sequence[tuple[Path, Judged]], scores: Mapping[str, Score]) -
         figures_title=_both("各类发现", "By kind"),
         head="".join(f"<th>{_both(zh, en)}</th>" for zh, en in _HEAD),
         rows=rows,
+        at_ear_title=_both("耳边有什么，说成什么", "What is at the ear, and what was said"),
+        at_ear_about=_both(
+            "每格：片段数与所占比例的 95% 区间；既说手机又说手的片段算作手机。",
+            "Each cell: clips, and the 95 % interval of their share; where a phone and a hand were "
+            "said, it counts as a phone.",
+        ),
+        at_ear_head="".join(f"<th>{_both(zh, en)}</th>" for zh, en in _AT_EAR_HEAD),
+        at_ear=confused,
         cost_title=_both("每分钟媒体耗时（毫秒）", "Cost per minute of media (ms)"),
         cost=cost,
         failed_title=_both("漏报与误报", "Missed and false"),
@@ -148,6 +171,28 @@ _HEAD: Final = (
     ("无事件小时数", "Hours without"),
     ("每小时误报（95% 上限）", "False alarms per hour (95 % high)"),
 )
+
+
+_NAMES: Final = {
+    "phone_at_ear": ("手机贴在耳边", "phone at the ear"),
+    "hand_at_ear": ("空手在耳边", "bare hand at the ear"),
+    "neither": ("两者皆无", "neither"),
+    "nothing": ("什么也没说", "nothing"),
+}
+_AT_EAR_HEAD: Final = (
+    ("实际", "True"),
+    ("片段", "Clips"),
+    *(_NAMES[kind] for kind in (*AT_EAR, NOTHING)),
+)
+
+
+def _confused_row(row: Mapping[str, Any]) -> str:
+    truth = _both(*_NAMES[row["truth"]]) + (f" · {escape(row['story'])}" if row["story"] else "")
+    cells = [truth, str(row["clips"])]
+    for said in row["said"].values():
+        low, high = said["interval"]
+        cells.append(f"{said['clips']} ({100 * low:.0f}–{100 * high:.0f} %)")
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _number(value: float | None, digits: int = 2) -> str:
@@ -298,6 +343,7 @@ e.dataset.language=e.dataset.language=='en'?'zh':'en'">中文 / English</button>
 <h2>{limits_title}</h2><ul>{limits}</ul>
 <h2>{targets_title}</h2><table>{targets}</table>
 <h2>{figures_title}</h2><table><tr>{head}</tr>{rows}</table>
+<h2>{at_ear_title}</h2><p>{at_ear_about}</p><table><tr>{at_ear_head}</tr>{at_ear}</table>
 <h2>{cost_title}</h2><table>{cost}</table>
 <h2>{failed_title}</h2>{strips}
 <h2>{clips_title}</h2><p>{legend}</p>{lines}

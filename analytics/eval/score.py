@@ -15,19 +15,24 @@ from analytics.eval.labels import Clip, ClipEvent
 from analytics.eval.run import Run, Said
 
 __all__ = [
+    "AFTER_US",
+    "BEFORE_US",
     "TARGETS",
     "Case",
     "Judged",
     "Score",
     "Target",
+    "is_alarm",
     "judge",
     "score",
     "upper_rate",
-    "wilson_low",
+    "wilson",
 ]
 
-_BEFORE_US: Final = 1_500_000
-_AFTER_US: Final = 4_000_000
+BEFORE_US: Final = 1_500_000
+"""So much before an event a finding of it may begin,"""
+AFTER_US: Final = 4_000_000
+"""and so much after it it may begin or go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +136,21 @@ def judge(run: Run) -> Judged:
         if not event.optional:
             judged.cases.append(_case(event, [said for _, said in matching]))
     for index, said in enumerate(run.said):
-        if said.finding.kind not in clip.scored or not _is_alarm(said.finding):
+        if said.finding.kind not in clip.scored or not is_alarm(said.finding):
             continue
         (judged.true_alarms if index in taken else judged.false_alarms).append(said)
     return judged
 
 
-def _is_alarm(finding: Finding) -> bool:
+def is_alarm(finding: Finding) -> bool:
+    """Whether it warns or fails: what a right or a false alarm can be."""
     return finding.outcome in {Outcome.WARN, Outcome.FAIL}
 
 
 def _matches(finding: Finding, event: ClipEvent, clip: Clip) -> bool:
     if finding.kind != event.kind:
         return False
-    if event.outcome is None and not _is_alarm(finding):
+    if event.outcome is None and not is_alarm(finding):
         return False
     if event.track_id and finding.track_id and finding.track_id != event.track_id:
         return False
@@ -153,8 +159,8 @@ def _matches(finding: Finding, event: ClipEvent, clip: Clip) -> bool:
         return False
     if any(finding.values.get(name) != value for name, value in event.match.items()):
         return False
-    end_us = min(event.end_us + _AFTER_US, clip.duration_us)
-    return finding.start_us <= end_us and finding.end_us >= event.start_us - _BEFORE_US
+    end_us = min(event.end_us + AFTER_US, clip.duration_us)
+    return finding.start_us <= end_us and finding.end_us >= event.start_us - BEFORE_US
 
 
 def _case(event: ClipEvent, matching: Sequence[Said]) -> Case:
@@ -218,14 +224,15 @@ def _covered_s(events: Sequence[ClipEvent]) -> float:
     return covered / 1e6
 
 
-def wilson_low(found: int, events: int) -> float:
-    """Lower end of the 95 % interval of a share (Wilson)."""
+def wilson(found: int, events: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson); of no events it is all."""
     if not events:
-        return 0.0
+        return 0.0, 1.0
     z, p = 1.96, found / events
     middle = p + z * z / (2 * events)
     spread = z * math.sqrt(p * (1 - p) / events + z * z / (4 * events * events))
-    return max((middle - spread) / (1 + z * z / events), 0.0)
+    whole = 1 + z * z / events
+    return max((middle - spread) / whole, 0.0), min((middle + spread) / whole, 1.0)
 
 
 def upper_rate(count: int, hours: float) -> float | None:

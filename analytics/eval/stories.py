@@ -5,7 +5,7 @@ from typing import Final
 
 from analytics.eval.overlays import with_mask, with_phone
 from analytics.eval.scene import Shot
-from analytics.eval.stories_of_faces import back, challenge, document, hand
+from analytics.eval.stories_of_faces import back, challenge, cheek, cup, document, hair, hand
 from analytics.eval.stories_of_two import neighbours, same, together, twice
 from analytics.eval.story import SCORED, Cast, Story, Tell, begins, event
 
@@ -207,6 +207,9 @@ STORIES: Final[dict[str, Tell]] = {
     "extra": extra,
     "challenge": challenge,
     "hand": hand,
+    "cheek": cheek,
+    "hair": hair,
+    "cup": cup,
     "back": back,
     "document": document,
     "twice": twice,

@@ -1,20 +1,24 @@
-"""Stories of one face: challenges, a hand at the ear, who comes back, and whose document it is."""
+"""Stories of one face: challenges, hands at the head, who comes back, and whose document it is."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from analytics.detector import Outcome
 from analytics.eval.grimaces import blinking, mouth_open, turned
+from analytics.eval.hands import drinking, with_hand
 from analytics.eval.labels import ClipEvent, ClipMark
 from analytics.eval.material import Sprite
-from analytics.eval.overlays import with_hand
 from analytics.eval.scene import Shot
 from analytics.eval.story import Cast, Story, begins, event
 from analytics.vision.network import Image
 
-__all__ = ["back", "challenge", "document", "hand"]
+__all__ = ["back", "challenge", "cheek", "cup", "document", "hair", "hand"]
+
+_Drawn: TypeAlias = Callable[[Sprite, np.random.Generator], tuple[Sprite, dict[str, str]]]
 
 _ASKS: Final = ("blink", "turn_left", "turn_right", "open_mouth")
 _WITHIN_S: Final = 8.0
@@ -79,16 +83,38 @@ def _poses(sprite: Sprite, ask: str) -> list[Sprite]:
 
 def hand(cast: Cast, length_s: float) -> Story:
     """Holds a hand to the ear, with nothing in it."""
+    return _held(cast, length_s, "hand_at_ear", partial(with_hand, place="ear"))
+
+
+def cheek(cast: Cast, length_s: float) -> Story:
+    """Props the head up on a hand."""
+    return _held(cast, length_s, None, partial(with_hand, place="cheek"))
+
+
+def hair(cast: Cast, length_s: float) -> Story:
+    """Touches the hair."""
+    return _held(cast, length_s, None, partial(with_hand, place="hair"))
+
+
+def cup(cast: Cast, length_s: float) -> Story:
+    """Drinks from a cup, for long."""
+    return _held(cast, length_s, None, drinking)
+
+
+def _held(cast: Cast, length_s: float, kind: str | None, drawn: _Drawn) -> Story:
+    """From some time on a hand is at the head; without ``kind`` it is no hand at the ear, though
+    it may be taken for one.
+    """
     placed = cast.placed(cast.first)
     begin, end = begins(cast), length_s - 2
-    sprite, tags = with_hand(placed.sprite, cast.rng)
-    listening = replace(placed, sprite=sprite)
+    sprite, tags = drawn(placed.sprite, cast.rng)
+    held = replace(placed, sprite=sprite)
+    told = event("hand_at_ear", begin, end, 8.0 if kind else None, **tags)
+    beside = ("face_occluded", "person_swapped", "face_absent")
     return Story(
-        lambda now: Shot([listening if begin <= now < end else placed]),
-        (
-            event("hand_at_ear", begin, end, 8.0, **tags),
-            *(event(kind, begin, end) for kind in ("face_occluded", "person_swapped")),
-        ),
+        lambda now: Shot([held if begin <= now < end else placed]),
+        (told, *(event(one, begin, end) for one in beside)),
+        tags,
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from analytics.detector import Finding, Outcome
 from analytics.eval.labels import Clip, ClipEvent, ClipTrack
 from analytics.eval.run import Run, Said
-from analytics.eval.score import Score, Target, judge, score, upper_rate, wilson_low
+from analytics.eval.score import Score, Target, judge, score, upper_rate, wilson
 
 S = 1_000_000
 
@@ -119,8 +119,9 @@ def test_figures_that_arent_there_are_none() -> None:
 
 
 def test_intervals_are_the_known_ones() -> None:
-    assert wilson_low(40, 40) == pytest.approx(0.912, abs=0.001)
-    assert wilson_low(0, 0) == 0
+    assert wilson(40, 40) == (pytest.approx(0.912, abs=0.001), 1)
+    assert wilson(8, 10) == pytest.approx((0.490, 0.943), abs=0.001)
+    assert wilson(0, 0) == (0, 1)
     assert upper_rate(0, 3.0) == pytest.approx(1.0, abs=0.01)
     assert upper_rate(5, 1.0) == pytest.approx(10.51, abs=0.02)
     assert upper_rate(0, 0) is None
