@@ -9,9 +9,8 @@ Not part of the tests: it needs TensorFlow. In an environment of its own::
 
 It speaks what ``sentences.json`` there lists, and writes a file beside it for each. The voice
 ``low`` and ``deep`` are the same voice spoken faster and then slowed, which lowers pitch and
-formants by three and by six semitones; ``bright`` is spoken slower and raised by two. Of ``calm``,
-``brisk``, ``grave`` and ``light``, ``soft``, ``firm``, ``plain`` and ``keen`` the model itself
-changes pitch and loudness, apart from formants.
+formants by three and by six semitones; ``bright`` is spoken slower and raised by two. Of all the
+others the model itself changes pitch and loudness, apart from formants.
 """
 
 import json
@@ -37,6 +36,10 @@ VOICES = {
     "firm": (16, 15, 0.95, 1.2),
     "plain": (21, 20, 1.1, 1.0),
     "keen": (13, 14, 1.05, 1.15),
+    "aged": (8, 7, 0.8, 0.85),
+    "mellow": (10, 9, 1.1, 0.75),
+    "crisp": (19, 20, 1.2, 1.1),
+    "lively": (23, 22, 1.3, 1.0),
 }
 """How much longer the sound is made (up, down), then pitch and energy of what is spoken."""
 
