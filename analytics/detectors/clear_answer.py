@@ -78,6 +78,9 @@ class ClearAnswerConfig(DetectorConfig):
         description="An answer that was misheard is a yes only if yes fits the sound at least so"
         " well.",
     )
+    least_of_one_nats: float = Field(
+        default=-4.0, le=0, description="The same of a yes of one syllable."
+    )
     settle_s: float = Field(
         default=1.5, ge=0, description="After a yes it is waited so long for a second thought."
     )
@@ -394,7 +397,11 @@ class ClearAnswerWatch:
         # A refusal is one even where it was hardly heard: nobody's consent is lost by asking again.
         reply = Reply.NEAR if is_unsure and reply is not Reply.NO else reply
         margins = Margins(
-            config.sure_nats, config.doubt_nats, config.behind_nats, config.least_nats
+            config.sure_nats,
+            config.doubt_nats,
+            config.behind_nats,
+            config.least_nats,
+            config.least_of_one_nats,
         )
         return weighed(asked.replies, reply, said.likely, margins)
 

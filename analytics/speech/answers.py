@@ -24,6 +24,8 @@ _ECHO_OF_QUESTION: Final = 0.5
 _NEAR: Final = 0.6
 _SHORT: Final = 3
 _DENIAL: Final = 8
+_MISHEARD: Final = 3
+"""Words before an answer among which nothing may sound like a negator."""
 _PARTICLES: Final = "的了呀啊"
 _FIRST_PERSON: Final = frozenset({"我", "i"})
 
@@ -94,7 +96,9 @@ class Replies:
             return Reply.ASKING
         negators = turners(tokens, pack)
         yes = _places(tokens, lists.affirmative)
-        meanings = [meaning_of(tokens, start, end, pack, negators) for start, end in yes]
+        meanings = [
+            meaning_of(tokens, start, end, pack, negators, misheard=_MISHEARD) for start, end in yes
+        ]
         if _has(tokens, lists.hesitant):
             return Reply.HESITANT
         if Meaning.DENIED in meanings:
@@ -119,6 +123,15 @@ class Replies:
             if yes or self._sounds_like_yes(tokens) or self._is_near(tokens)
             else Reply.OTHER
         )
+
+    def negators(self, text: str) -> dict[int, str]:
+        """What of a text turns something round, by place."""
+        tokens = tokens_of(text)
+        return {
+            place: tokens[place].text
+            for first, last in turners(tokens, self._pack)
+            for place in range(first, last)
+        }
 
     def _is_all_meant(
         self, tokens: Sequence[Token], meant: Sequence[_Place], negators: Sequence[Turned]

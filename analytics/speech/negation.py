@@ -14,7 +14,7 @@ from analytics.speech.tokens import Token
 __all__ = ["Meaning", "Turned", "asks_either_or", "heads", "meaning_of", "turners"]
 
 _REACH: Final = 10
-_LIKE_NEGATORS: Final = frozenset({"bu", "fei", "mei"})
+_LIKE_NEGATORS: Final = frozenset({"bu", "fei", "mei", "pu"})
 _EITHER_OR: Final = frozenset({"不", "没"})
 
 
@@ -48,7 +48,13 @@ def turners(tokens: Sequence[Token], pack: Pack) -> list[Turned]:
 
 
 def meaning_of(
-    tokens: Sequence[Token], start: int, end: int, pack: Pack, found: Sequence[Turned] | None = None
+    tokens: Sequence[Token],
+    start: int,
+    end: int,
+    pack: Pack,
+    found: Sequence[Turned] | None = None,
+    *,
+    misheard: int = 1,
 ) -> Meaning:
     """What is said of ``tokens[start:end]``.
 
@@ -58,6 +64,7 @@ def meaning_of(
         end: next index after it.
         pack: negators and denials.
         found: the negators of ``tokens``, where they are known already.
+        misheard: what sounds like a negator makes it unsure within so many words before it.
     """
     found = turners(tokens, pack) if found is None else found
     clause = tokens[start].clause
@@ -72,7 +79,9 @@ def meaning_of(
         denied = not denied
     if denied:
         return Meaning.DENIED
-    return Meaning.UNSURE if not before and _may_be_turned(tokens, start, pack) else Meaning.MEANT
+    if not before and _may_be_turned(tokens, start, pack, misheard):
+        return Meaning.UNSURE
+    return Meaning.MEANT
 
 
 def heads(tokens: Sequence[Token], pack: Pack) -> list[tuple[int, bool]]:
@@ -98,18 +107,30 @@ def heads(tokens: Sequence[Token], pack: Pack) -> list[tuple[int, bool]]:
     return found
 
 
-def _may_be_turned(tokens: Sequence[Token], start: int, pack: Pack) -> bool:
-    """Whether something before it sounds like 不, 非 or 没, and is written as something else."""
+def _may_be_turned(tokens: Sequence[Token], start: int, pack: Pack, reach: int) -> bool:
+    """Whether something before it sounds like 不, 非 or 没, and is written as something else.
+
+    美同意 and 普接受 within one word, 每听明白 within two; what may stand between isn't counted.
+    """
     clause, place = tokens[start].clause, start - 1
-    while place >= 0 and _at(tokens, place, pack.between_tokens) == 1:
+    while place >= 0 and tokens[place].clause == clause:
+        if _at(tokens, place, pack.between_tokens) != 1:
+            if tokens[place].sound in _LIKE_NEGATORS and not _is_kept(tokens, place, pack):
+                return True
+            reach -= 1
+            if reach == 0:
+                return False
         place -= 1
-    if place < 0 or tokens[place].clause != clause or tokens[place].sound not in _LIKE_NEGATORS:
-        return False
-    kept = any(
+    return False
+
+
+def _is_kept(tokens: Sequence[Token], place: int, pack: Pack) -> bool:
+    """Whether a syllable is part of a word that turns nothing round."""
+    in_word = any(
         _at(tokens, first, pack.not_negator_tokens) > place - first
         for first in range(max(0, place - 3), place + 1)
     )
-    return not kept and not _is_either_or(tokens, place, 1)
+    return in_word or _is_either_or(tokens, place, 1)
 
 
 def asks_either_or(tokens: Sequence[Token]) -> bool:

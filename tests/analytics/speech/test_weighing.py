@@ -36,7 +36,13 @@ def judged(text: str, **scores: float) -> Reply:
         ("没有意义", {"没有意义": -1, "没有异议": -8, "没有": -9}, Reply.YES),
         # What fits badly is no yes, though nothing fits better.
         ("嗨", {"嗨": -4.8, "对": -6.5, "不是": -9}, Reply.NEAR),
-        ("嗨", {"嗨": -4.8, "对": -5.5, "不是": -9}, Reply.YES),
+        ("嗨", {"嗨": -4.8, "明白": -5.5, "不明白": -9}, Reply.YES),
+        # One syllable has to fit better than a word.
+        ("嗨", {"嗨": -4.8, "对": -4.2, "不是": -9}, Reply.NEAR),
+        ("嗨", {"嗨": -4.8, "对": -3.8, "不是": -9}, Reply.YES),
+        # Texts that sound the same are no yes if one of them denies what the other doesn't.
+        ("每听明白", {"每听明白": -1.9, "没听明白": -1.5, "不是": -9}, Reply.NO),
+        ("墨听懂了", {"墨听懂了": -2, "没听懂了": -6, "莫听懂了": -2}, Reply.YES),
         # A denial whose negator was misheard.
         ("美同意", {"美同意": -3, "没同意": -5, "对": -13}, Reply.NO),
         # What is no yes never becomes one.
