@@ -744,7 +744,9 @@ pub struct ConsumerStats {
     pub priority: u8,
 }
 
-/// Everything that can be seen of an engine. Taken about once a second.
+/// Everything that can be seen of an engine. Taken about once a second, room after room (see
+/// [`Survey`](crate::Survey)): a room's parts are of one moment, and all counters but `rtp_lost` are
+/// of the last one.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
     pub counters: EngineCounters,

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::api::{Command, DropReason, Event, RoomId, Snapshot};
+use crate::api::{Command, DropReason, Event, RoomId};
 use crate::capture::{CaptureSink, Mark};
 use crate::certificate::Certificate;
 use crate::config::PlaneConfig;
@@ -47,9 +47,11 @@ pub trait Output {
 /// Work for one room runs under `catch_unwind`: a panic removes that room, with an event, and
 /// leaves the others alone.
 pub struct Plane {
-    rooms: Slab<Box<Room>>,
+    pub(crate) rooms: Slab<Box<Room>>,
     room_keys: FastMap<RoomId, Key>,
-    shared: Shared,
+    pub(crate) shared: Shared,
+    /// Of the last snapshot: transports, producers and consumers.
+    pub(crate) surveyed: [usize; 3],
 }
 
 impl Plane {
@@ -72,7 +74,12 @@ impl Plane {
             .expect("the configuration was checked by the caller");
         let mut shared = Shared::new(config, certificate, dtls, now, wall);
         let hash = FastState::new(shared.random.next_u64());
-        Plane { rooms: Slab::default(), room_keys: FastMap::with_hasher(hash), shared }
+        Plane {
+            rooms: Slab::default(),
+            room_keys: FastMap::with_hasher(hash),
+            shared,
+            surveyed: [0; 3],
+        }
     }
 
     /// Says where tapped packets go; until then [`Command::SetTap`] fails.
@@ -443,29 +450,6 @@ impl Plane {
         self.shared.events.pop()
     }
 
-    /// Counters and the state of everything. Costs time in proportion to the number of
-    /// transports, producers and consumers: take it about once a second.
-    pub fn snapshot(&mut self, now: Instant) -> Snapshot {
-        let mut snapshot = Snapshot {
-            counters: self.shared.counters.clone(),
-            rooms: self.rooms.len() as u64,
-            ..Snapshot::default()
-        };
-        snapshot.counters.rtp_lost = self.shared.lost_before;
-        snapshot.counters.dropped = snapshot.counters.ledger.dropped_by_reason();
-        let mut cx = Cx { now, shared: &mut self.shared, output: &mut Nowhere };
-        for (_, room) in self.rooms.iter_mut() {
-            room.snapshot(&mut cx, &mut snapshot);
-        }
-        // Late packets and repairs lower what is lost; a counter must not fall.
-        let reported = &mut self.shared.counters.rtp_lost;
-        for (reported, now) in reported.iter_mut().zip(&mut snapshot.counters.rtp_lost) {
-            *reported = (*reported).max(*now);
-            *now = *reported;
-        }
-        snapshot
-    }
-
     /// Says what the tracks of a subscriber could use, in place of what they do: for scenarios
     /// whose publisher follows the estimate instead of sending layers.
     #[cfg(any(test, feature = "testing"))]
@@ -637,13 +621,4 @@ fn execute_in_room(
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".into())
-}
-
-/// For work that sends nothing.
-struct Nowhere;
-
-impl Output for Nowhere {
-    fn send(&mut self, _: Option<IpAddr>, _: Remote, _: &[u8]) -> Result<(), DropReason> {
-        Err(DropReason::SendFailed)
-    }
 }

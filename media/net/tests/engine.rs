@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use is::stun::{StunMessage, TransId};
-use media_core::{Certificate, DropReason, Event};
+use media_core::{Certificate, Command, DropReason, Event};
 use media_net::{CommandError, Engine, EngineError, EngineEvent};
 use support::*;
 
@@ -189,5 +189,19 @@ fn snapshot_comes_about_once_a_second() {
     assert!(asked.elapsed() < Duration::from_secs(3));
     assert_eq!((snapshot.plane.rooms, snapshot.plane.transports[0].transport), (1, 10));
     assert!((0.0..=1.0).contains(&snapshot.load));
+    engine.close().unwrap();
+}
+
+#[test]
+fn snapshot_of_many_rooms_has_them_all() {
+    let engine = start(config(&["127.0.0.1:0"]));
+    for room in 1..=50 {
+        let ice = credentials(&format!("{LOCAL_UFRAG}{room}"), LOCAL_PASSWORD);
+        create_transport_with(&engine, room, 1_000 + room, ice);
+    }
+    let snapshot = wait_snapshot(&engine, |snapshot| snapshot.plane.transports.len() == 50);
+    assert_eq!(snapshot.plane.rooms, 50);
+    (1..=50).for_each(|room| engine.command(Command::CloseRoom { room }).unwrap());
+    wait_snapshot(&engine, |snapshot| snapshot.plane.transports.is_empty());
     engine.close().unwrap();
 }

@@ -107,13 +107,23 @@ pub fn failed(event: &Event, wanted: u64) -> bool {
 
 /// A room with one transport that uses the credentials above.
 pub fn create_transport(engine: &Engine, room: u64, transport: u64) {
+    create_transport_with(engine, room, transport, credentials(LOCAL_UFRAG, LOCAL_PASSWORD));
+}
+
+/// The same, known by other credentials: an engine has those of one transport once.
+pub fn create_transport_with(
+    engine: &Engine,
+    room: u64,
+    transport: u64,
+    local_ice: IceCredentials,
+) {
     let fingerprint = Fingerprint { algorithm: "sha-256".into(), digest: vec![7; 32] };
     engine.command(Command::CreateRoom { room }).unwrap();
     engine
         .command(Command::CreateTransport {
             room,
             transport,
-            local_ice: credentials(LOCAL_UFRAG, LOCAL_PASSWORD),
+            local_ice,
             remote_ice: credentials(REMOTE_UFRAG, REMOTE_PASSWORD),
             remote_fingerprints: vec![fingerprint],
             dtls_role: DtlsRole::Server,
