@@ -60,7 +60,10 @@ BENCH: dict[str, str] = {
     "p99 ≤ 1 ms": "p99 ≤ 1 毫秒",
     "three-party 720p rooms per core": "每核可承载的三方 720p 房间数",
     "memory per participant": "每位参与者的内存",
-    "cost at 300 rooms over cost at 10": "300 个房间与 10 个房间的开销之比",
+    "cost at 300 rooms over cost at 10, median and quartiles": (
+        "300 个房间与 10 个房间的开销之比（中位数与四分位数）"
+    ),
+    "cost with 10 and with 300 rooms in turn": "轮流测量 10 个和 300 个房间的开销",
     "rooms": "房间数",
     "µs, same rate": "微秒，包速率不变",
     "thread that writes, per packet": "写文件线程，每包",

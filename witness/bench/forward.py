@@ -1,15 +1,14 @@
 """``witness bench forward``: what forwarding costs the whole server."""
 
-import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sfu._media import FORWARD_DELAY_BOUNDS_S
 from witness.bench import machine
+from witness.bench.growth import Growth, growth_json, measure_growth
 from witness.bench.load import (
     AUDIO_BYTES,
-    SILENCE,
     VIDEO_BYTES,
     Interval,
     Load,
@@ -18,25 +17,17 @@ from witness.bench.load import (
     calls,
     packets,
 )
-from witness.bench.process import server_process
 from witness.bench.progress import Progress
-from witness.bench.rooms import PARTIES, Rooms, swarm_of
-from witness.config import MediaConfig
+from witness.bench.rooms import PARTIES, Rooms
+from witness.bench.stage import stage
 from witness.i18n import t
 
-__all__ = ["ForwardOptions", "ForwardResult", "GrowthPoint", "measure_forwarding"]
+__all__ = ["ForwardOptions", "ForwardResult", "measure_forwarding"]
 
 _BUSY = 0.8
 """Share of its core the server uses "at load": what is left keeps queues short."""
 _RAW_PACKETS = 40_000
 _PROTECTION_BYTES = 16
-_GROWTH_ROUNDS = 3
-_GROWTH_RATE = 250_000.0
-"""Forwarded packets a second at every point of the growth curve, at most."""
-_GROWTH_BUSY = 0.5
-"""At most so much of what a core forwards: with many rooms it is slower."""
-_KEPT_UP = 0.9
-"""Share of the packets offered that a point has to forward to be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +45,6 @@ class ForwardOptions:
     def quick(cls) -> "ForwardOptions":
         """All but the growth curve, in under 45 s."""
         return cls(rooms=60, growth=(), rounds=3, seconds=1.0, delay_seconds=2.5)
-
-
-@dataclass(frozen=True, slots=True)
-class GrowthPoint:
-    """Cost with so many rooms.
-
-    Attributes:
-        us_constant: per packet, at the same number of packets a second for every point; ``None``
-            where the core can't keep up, as in the others.
-        us_engine: the media thread's part of it; the rest is signaling, statistics and events.
-        us_calls: per packet, when every participant sends what it sends in a call.
-        busy_calls: cores used then.
-    """
-
-    rooms: int
-    us_constant: float | None
-    us_engine: float | None
-    us_calls: float | None
-    busy_calls: float | None
 
 
 @dataclass(slots=True)
@@ -112,9 +84,7 @@ class ForwardResult:
     delay_inside_s: tuple[float | None, ...]
     """The engine's own 50th, 99th and 99.9th percentile: upper bounds of its buckets."""
     mib_per_participant: float
-    growth: tuple[GrowthPoint, ...]
-    growth_rate: float | None
-    """Forwarded packets a second at its points."""
+    growth: Growth | None
 
     @property
     def rooms_per_core(self) -> float:
@@ -124,16 +94,6 @@ class ForwardResult:
             for item in self.samples.forwarded["calls"]
         ]
         return Spread.of(costs).median
-
-    @property
-    def growth_300_over_10(self) -> float | None:
-        """Cost of a packet with 300 rooms, in terms of that with 10."""
-        return _ratio({point.rooms: point.us_constant for point in self.growth})
-
-    @property
-    def engine_growth_300_over_10(self) -> float | None:
-        """The same of the media thread alone."""
-        return _ratio({point.rooms: point.us_engine for point in self.growth})
 
     def json(self) -> dict[str, Any]:
         """Documented in ``docs/performance.md``."""
@@ -165,19 +125,7 @@ class ForwardResult:
             "delay_packets_per_s": round(self.delay.packets_per_s),
             "rooms_per_core": round(self.rooms_per_core, 1),
             "mib_per_participant": _round(self.mib_per_participant),
-            "growth_300_over_10": _round(self.growth_300_over_10),
-            "engine_growth_300_over_10": _round(self.engine_growth_300_over_10),
-            "growth_packets_per_s": _round(self.growth_rate),
-            "growth": [
-                {
-                    "rooms": point.rooms,
-                    "us_constant_rate": _round(point.us_constant),
-                    "engine_us_constant_rate": _round(point.us_engine),
-                    "us_calls": _round(point.us_calls),
-                    "cores_calls": _round(point.busy_calls),
-                }
-                for point in self.growth
-            ],
+            **growth_json(self.growth),
             "spread": {
                 "us_per_packet_1100": [_round(large.least), _round(large.most)],
                 "us_per_packet_120": [_round(small.least), _round(small.most)],
@@ -197,16 +145,6 @@ class ForwardResult:
         }
 
 
-def _ratio(by_rooms: dict[int, float | None]) -> float | None:
-    few, many = by_rooms.get(10), by_rooms.get(300)
-    return None if few is None or many is None else many / few
-
-
-def _bps(rooms: int, rate: float) -> float:
-    """What each participant receives of so many packets a second."""
-    return 8 * (VIDEO_BYTES + _PROTECTION_BYTES) * rate / (rooms * len(PARTIES))
-
-
 def _factor(interval: Interval, rooms: int) -> float:
     """How much more often than in a call packets were sent in an interval."""
     return interval.sent / interval.seconds / (calls().packets_per_s * len(PARTIES) * rooms)
@@ -221,15 +159,17 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
     preferred = machine.prefer()
     # Each stage binds this process to the CPU of its swarm.
     cpus = machine.cpus()
-    async with _stage(progress, cpus) as (probe, rooms, cpu):
+    async with stage(progress, cpus) as (probe, rooms, cpu):
         before = probe.server.memory_bytes()
         await rooms.grow(options.rooms)
         samples = await _samples(probe, options, progress)
         memory = (probe.server.memory_bytes() - before) / 2**20 / rooms.participants
         delays = await _delay(probe, rooms, samples, options, progress)
         scheduling = probe.server.scheduling[0]
-    rate = min(_GROWTH_RATE, _GROWTH_BUSY * 1e6 / samples.us("large").median)
-    growth = await _growth(options, rate, progress, cpus)
+    growth = None
+    if options.growth:
+        a_core = 1e6 / samples.us("large").median
+        growth = await measure_growth(options.growth, a_core, options.seconds / 2, progress, cpus)
     return ForwardResult(
         rooms=options.rooms,
         preferred=preferred,
@@ -240,50 +180,7 @@ async def measure_forwarding(options: ForwardOptions, progress: Progress) -> For
         delay_inside_s=delays.inside_s,
         mib_per_participant=memory,
         growth=growth,
-        growth_rate=rate if growth else None,
     )
-
-
-async def _growth(
-    options: ForwardOptions, rate: float, progress: Progress, cpus: Sequence[int]
-) -> tuple[GrowthPoint, ...]:
-    """The growth curve, on servers of its own: with few rooms each participant gets far more than
-    in a call, and a participant is remembered by as many packets as it got.
-    """
-    points: list[GrowthPoint] = []
-    for wide in (True, False):
-        counts = [count for count in options.growth if wide == _is_wide(count, rate)]
-        if not counts:
-            continue
-        async with _stage(progress, cpus, wide_links=wide) as (probe, rooms, _):
-            points += [
-                await _growth_point(probe, rooms, count, rate, options, progress)
-                for count in counts
-            ]
-    return tuple(points)
-
-
-def _is_wide(rooms: int, rate: float) -> bool:
-    """Whether a point of the curve needs more than links are believed to take by default."""
-    return _bps(rooms, rate) > MediaConfig().max_bitrate_bps
-
-
-@contextlib.asynccontextmanager
-async def _stage(
-    progress: Progress, cpus: Sequence[int], *, wide_links: bool = False
-) -> AsyncIterator[tuple[Probe, Rooms, int | None]]:
-    """A server on one CPU and a swarm on another, if there are two."""
-    server_cpu, swarm_cpu = (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
-    async with contextlib.AsyncExitStack() as stack:
-        pinned = [] if server_cpu is None else [server_cpu]
-        server = await stack.enter_async_context(
-            server_process(cpus=pinned, engines=1, settings={"wide_links": wide_links})
-        )
-        swarm = await stack.enter_async_context(swarm_of(cpu=swarm_cpu))
-        # Signaling of the participants too keeps away from the server's CPU.
-        machine.bind(swarm_cpu)
-        rooms = await stack.enter_async_context(Rooms(server, swarm, progress.rooms))
-        yield Probe(server, swarm, server_cpu), rooms, server_cpu
 
 
 async def _samples(probe: Probe, options: ForwardOptions, progress: Progress) -> _Samples:
@@ -353,44 +250,6 @@ def _bucket_quantile(counts: Sequence[int], share: float) -> float | None:
         if seen >= wanted:
             return bound
     return None
-
-
-async def _growth_point(
-    probe: Probe,
-    rooms: Rooms,
-    count: int,
-    rate: float,
-    options: ForwardOptions,
-    progress: Progress,
-) -> GrowthPoint:
-    # Who joins under load belongs to `witness bench isolation`.
-    probe.set_load(SILENCE, busy=False)
-    await rooms.grow(count)
-    progress.say(t("cost with {count} rooms").format(count=count))
-    load = packets(VIDEO_BYTES)
-    load = load.times(rate / (load.packets_per_s * rooms.participants * (len(PARTIES) - 1)))
-    half_s = options.seconds / 2
-    await probe.warm(load)
-    constant = [await probe.measure(load, half_s) for _ in range(_GROWTH_ROUNDS)]
-    is_carried = all(interval.packets_per_s > _KEPT_UP * rate for interval in constant)
-    # Last: a core that can't keep up is busy with what it lost for a while.
-    in_calls = []
-    for _ in range(_GROWTH_ROUNDS):
-        in_calls.append(await probe.measure(calls(), half_s))
-        if in_calls[-1].lost > 0:
-            break
-    is_kept_up = all(interval.lost == 0 for interval in in_calls)
-    return GrowthPoint(
-        rooms=count,
-        us_constant=_median(item.us_per_packet for item in constant) if is_carried else None,
-        us_engine=_median(item.engine_us_per_packet for item in constant) if is_carried else None,
-        us_calls=_median(item.us_per_packet for item in in_calls) if is_kept_up else None,
-        busy_calls=_median(item.busy for item in in_calls) if is_kept_up else None,
-    )
-
-
-def _median(values: Iterable[float]) -> float:
-    return Spread.of(list(values)).median
 
 
 def _round(value: float | None) -> float | None:

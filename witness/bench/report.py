@@ -5,6 +5,7 @@ from pathlib import Path
 
 from witness.bench.cores import CoresResult
 from witness.bench.forward import ForwardResult
+from witness.bench.growth import Growth
 from witness.bench.isolation import IsolationResult
 from witness.bench.load import AUDIO_BYTES, VIDEO_BYTES, Spread
 from witness.bench.plot import Curve, growth_svg
@@ -36,16 +37,17 @@ def forward_text(result: ForwardResult) -> str:
         [t("three-party 720p rooms per core"), _number(data["rooms_per_core"], 0), "", "≥ 150"],
         [t("memory per participant"), f"{data['mib_per_participant']:.2f} MiB", "", "≤ 1 MiB"],
     ]
-    if result.growth:
-        ratio = _number(result.growth_300_over_10, 2)
-        rows.append([t("cost at 300 rooms over cost at 10"), ratio, "", "≤ 1.2"])
+    growth = result.growth
+    if growth is not None:
+        ratio = growth.ratio
+        row = [t("cost at 300 rooms over cost at 10, median and quartiles")]
+        row += [_number(None, 2), ""] if ratio is None else [f"{ratio.median:.2f}", _range(ratio)]
+        rows.append([*row, "≤ 1.2"])
     text = render(rows, left={0})
-    if result.growth:
-        text += "\n\n" + _growth(result)
-    return text
+    return text if growth is None else f"{text}\n\n{_growth(growth)}"
 
 
-def _growth(result: ForwardResult) -> str:
+def _growth(growth: Growth) -> str:
     rows = [
         [t("rooms"), t("µs, same rate"), t("… media thread"), t("µs, calls"), t("cores, calls")]
     ]
@@ -57,7 +59,7 @@ def _growth(result: ForwardResult) -> str:
             _number(point.us_calls, 2),
             _number(point.busy_calls, 2),
         ]
-        for point in result.growth
+        for point in growth.points
     ]
     return render(rows, left=set())
 
@@ -115,10 +117,11 @@ def write_plot(result: ForwardResult, path: Path) -> None:
     Raises:
         BenchError: there is no curve, or the file can't be written.
     """
-    if result.growth_rate is None:
+    growth = result.growth
+    if growth is None:
         raise BenchError(t("a quick measurement has no growth curve to draw"))
-    whole = [(p.rooms, p.us_constant) for p in result.growth if p.us_constant is not None]
-    engine = [(p.rooms, p.us_engine) for p in result.growth if p.us_engine is not None]
+    whole = [(p.rooms, p.us_constant) for p in growth.points if p.us_constant is not None]
+    engine = [(p.rooms, p.us_engine) for p in growth.points if p.us_engine is not None]
     if not whole:
         raise BenchError(t("the server kept up at no point of the growth curve"))
     curves = [
@@ -131,7 +134,7 @@ def write_plot(result: ForwardResult, path: Path) -> None:
         title=t("Server CPU per forwarded packet"),
         across=t("three-party rooms"),
         upwards=t("µs per packet of 1,100 bytes, at {rate} packets per second").format(
-            rate=f"{result.growth_rate:,.0f}"
+            rate=f"{growth.rate:,.0f}"
         ),
         limit=(t("raw limit: AES-GCM and one sendto"), raw),
     )
