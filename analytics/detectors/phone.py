@@ -65,6 +65,12 @@ class PhoneConfig(DetectorConfig):
         le=1,
         description="Score from which something beside the face counts as a phone.",
     )
+    ear_score_with_hand: float = Field(
+        default=0.4,
+        ge=0.2,
+        le=1,
+        description="The same while a wrist is at the ear: a bare hand looks a little like a phone.",
+    )
     hits: int = Field(
         default=2, ge=1, le=16, description="Searches that must find it, of the last twice as many."
     )
@@ -80,7 +86,7 @@ class Phone:
     """Emits ``phone_visible``, ``phone_at_ear`` and ``hand_at_ear``."""
 
     name: ClassVar[str] = "phone"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Config: ClassVar[type[DetectorConfig]] = PhoneConfig
     card: ClassVar[Card] = Card(
         title=Text(zh="手机", en="Phone"),
@@ -180,6 +186,7 @@ class PhoneWatch:
         self._hit = False
         self._hands = 0
         self._has_hand = False
+        self._hand_at: tuple[int, bool] | None = None
 
     def process(self, item: Input) -> list[Finding]:
         """Takes the next frame."""
@@ -190,7 +197,7 @@ class PhoneWatch:
         face = self._face_of(item)
         things = self._search(item, face)
         ear = [thing for thing in things if face and is_at_ear(thing.region, face.region)]
-        ear = [thing for thing in ear if thing.score >= detector.config.ear_score]
+        ear = self._sure(item, face, ear)
         phones = [
             thing
             for thing in things
@@ -203,17 +210,34 @@ class PhoneWatch:
         found += self._say(item, "phone_at_ear", _best(ear))
         return found + self._hand(item, face)
 
+    def _sure(self, item: VideoFrame, face: Face | None, ear: list[Thing]) -> list[Thing]:
+        """Of what is at the ear, what counts as a phone."""
+        config = self._detector.config
+        ear = [thing for thing in ear if thing.score >= config.ear_score]
+        sure = [thing for thing in ear if thing.score >= config.ear_score_with_hand]
+        if sure or not ear:
+            return sure
+        return [] if self._is_hand(item, face) else ear
+
     def _hand(self, item: VideoFrame, face: Face | None) -> list[Finding]:
         """Looks for a hand at the ear in some searches, and in all while one is there."""
-        config = self._detector.config
         self._hands += 1
-        if not self._has_hand and (self._hands - 1) % config.hand_every:
+        was_asked = self._hand_at is not None and self._hand_at[0] == item.pts_us
+        is_due = self._has_hand or (self._hands - 1) % self._detector.config.hand_every == 0
+        if not was_asked and not is_due:
             return []
-        self._has_hand = face is not None and is_hand_at_ear(
-            self._detector.poses.joints(item), face.region, config.wrist_score
-        )
+        self._has_hand = self._is_hand(item, face)
         near = Thing(PHONE, face.region, 0.5) if face is not None and self._has_hand else None
         return self._say(item, "hand_at_ear", near)
+
+    def _is_hand(self, item: VideoFrame, face: Face | None) -> bool:
+        """Whether a wrist is at the ear in this frame; looked at once."""
+        if self._hand_at is None or self._hand_at[0] != item.pts_us:
+            is_there = face is not None and is_hand_at_ear(
+                self._detector.poses.joints(item), face.region, self._detector.config.wrist_score
+            )
+            self._hand_at = (item.pts_us, is_there)
+        return self._hand_at[1]
 
     def _face_of(self, item: VideoFrame) -> Face | None:
         """The face, or where it was a moment ago: a phone may cover so much that it isn't found."""
@@ -268,7 +292,7 @@ class PhoneWatch:
         for looks in self._looks.values():
             looks.clear()
         self._looked_us, self._hit, self._face = None, False, None
-        self._has_hand = False
+        self._has_hand, self._hand_at = False, None
         return self._episodes.flush(at_us)
 
 

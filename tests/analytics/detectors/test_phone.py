@@ -100,6 +100,34 @@ def test_what_and_where_decide(things: list[Thing], kinds: set[str]) -> None:
     assert {f.kind for _, f in said(lambda t: things)} == kinds
 
 
+@pytest.mark.parametrize(
+    ("score", "wrist", "kinds"),
+    [
+        (0.3, None, {"phone_visible", "phone_at_ear"}),
+        (0.3, (FACE.right + 4, FACE.centre[1] + 6), {"hand_at_ear"}),
+        (
+            0.45,
+            (FACE.right + 4, FACE.centre[1] + 6),
+            {"phone_visible", "phone_at_ear", "hand_at_ear"},
+        ),
+    ],
+)
+def test_what_looks_a_little_like_a_phone_is_none_in_a_hand_at_the_ear(
+    score: float, wrist: tuple[float, float] | None, kinds: set[str]
+) -> None:
+    subject, _ = watch(lambda t: [Thing(PHONE, AT_EAR, score)], wrist)
+    found = run(subject, 20, lambda t: frame(t, [a_face()]))
+    assert {finding.kind for _, finding in found} == kinds
+
+
+def test_joints_are_looked_for_once_a_frame() -> None:
+    poses = Joints((FACE.right + 4, FACE.centre[1] + 6))
+    things = Things(lambda t: [Thing(PHONE, AT_EAR, 0.3)])
+    subject = Phone(PhoneConfig(), blind(), things, poses).watch(Subject("s1", "p1", "t1"))  # type: ignore[arg-type]
+    run(subject, 20, lambda t: frame(t, [a_face()]))
+    assert poses.looks <= 11
+
+
 def test_single_hits_are_not_enough() -> None:
     phone = Thing(PHONE, AT_EAR, 0.9)
     assert said(lambda t: [phone] if t in {10.5, 25.5} else []) == []
