@@ -69,7 +69,7 @@ class PhoneConfig(DetectorConfig):
         default=0.4,
         ge=0.2,
         le=1,
-        description="The same while a wrist is at the ear: a bare hand looks a little like a phone.",
+        description="The same while a wrist is at the ear: a hand looks a little like a phone.",
     )
     hits: int = Field(
         default=2, ge=1, le=16, description="Searches that must find it, of the last twice as many."

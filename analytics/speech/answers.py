@@ -1,7 +1,7 @@
 """What somebody answered: clearly yes, clearly no, or neither."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -60,6 +60,7 @@ class _Lists:
     asking: tuple[Phrase, ...]
     others: tuple[Phrase, ...]
     knowing: tuple[Phrase, ...]
+    already: tuple[Phrase, ...]
 
 
 class Replies:
@@ -81,7 +82,9 @@ class Replies:
             _longest_first(answers.asking),
             _longest_first(answers.others),
             _longest_first(answers.knowing),
+            _longest_first(answers.already),
         )
+        self._acts = tuple(answers.acts)
         self._sounds = frozenset(answers.sounds)
 
     def judge(self, text: str, question: str = "") -> Reply:
@@ -92,14 +95,16 @@ class Replies:
         if question and self._is_echo(tokens, tokens_of(question)):
             return Reply.ECHO
         lists, pack = self._lists, self._pack
-        if is_question(text) or _has(tokens, lists.asking) or asks_either_or(tokens):
+        yes = _places(tokens, lists.affirmative)
+        # 没什么问题 asks nothing.
+        rest = _without(tokens, yes)
+        if is_question(text) or _has(rest, lists.asking) or asks_either_or(tokens):
             return Reply.ASKING
         negators = turners(tokens, pack)
-        yes = _places(tokens, lists.affirmative)
         meanings = [
             meaning_of(tokens, start, end, pack, negators, misheard=_MISHEARD) for start, end in yes
         ]
-        if _has(tokens, lists.hesitant):
+        if _has(rest, lists.hesitant):
             return Reply.HESITANT
         if Meaning.DENIED in meanings:
             return Reply.NO
@@ -112,9 +117,13 @@ class Replies:
             is_twice = any(_overlap(one, at) for one in no for at in turned)
             return Reply.HESITANT if is_twice else Reply.NO
         if meant:
-            if _has(tokens, lists.reserved) or not self._is_all_meant(tokens, meant, negators):
+            if (
+                _has(rest, lists.reserved)
+                or not self._is_all_meant(tokens, meant, negators)
+                or any(self._is_conditional(tokens, start, meant) for start, _ in meant)
+            ):
                 return Reply.RESERVED
-            return Reply.HESITANT if tokens[-1].text == "吧" else Reply.YES
+            return Reply.HESITANT if self._is_doubted(tokens, meant) else Reply.YES
         if not yes and len(tokens) <= _DENIAL and any(is_odd for _, is_odd in heads(tokens, pack)):
             # 我不想买: no list has every verb, and to take it for a refusal lets nothing through.
             return Reply.NO
@@ -123,6 +132,33 @@ class Replies:
             if yes or self._sounds_like_yes(tokens) or self._is_near(tokens)
             else Reply.OTHER
         )
+
+    def _is_conditional(self, tokens: Sequence[Token], start: int, meant: Sequence[_Place]) -> bool:
+        """Whether it is for later (没问题我再确认), or if something is so (减一半我就接受)."""
+        while start > 0 and tokens[start - 1].text in _FIRST_PERSON:
+            start -= 1
+        before = tokens[start - 1].text if start > 0 else ""
+        if before != "就":
+            return before == "再"
+        ahead = tokens[: start - 1]
+        if any(end == len(ahead) for one in self._lists.already for _, end in find(ahead, one)):
+            return False
+        said = [
+            token
+            for place, token in enumerate(ahead)
+            if token.text not in _FIRST_PERSON | self._pack.filler_words
+            and not any(first <= place < last for first, last in meant)
+        ]
+        return len(said) > 1
+
+    def _is_doubted(self, tokens: Sequence[Token], meant: Sequence[_Place]) -> bool:
+        """Whether it ends as 好吧 does; 好，录吧 doubts nothing."""
+        if tokens[-1].text != "吧":
+            return False
+        clause = tokens[-1].clause
+        last = "".join(token.text for token in tokens[:-1] if token.clause == clause)
+        is_apart = all(tokens[start].clause != clause for start, _ in meant)
+        return not (is_apart and last.endswith(self._acts))
 
     def negators(self, text: str) -> dict[int, str]:
         """What of a text turns something round, by place."""
@@ -205,6 +241,15 @@ def _places(
             if len(phrase.text) > 1 or all(t.text in _PARTICLES + row[0].text for t in clause):
                 found.append((start, end))
     return found
+
+
+def _without(tokens: Sequence[Token], places: Sequence[_Place]) -> tuple[Token, ...]:
+    """The same with blanks where a phrase of three words and more is."""
+    covered = {place for start, end in places if end - start > 2 for place in range(start, end)}
+    return tuple(
+        replace(token, text="_") if place in covered else token
+        for place, token in enumerate(tokens)
+    )
 
 
 def _written_at(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> frozenset[int]:

@@ -12,7 +12,7 @@ from analytics.speech.tokens import alike, tokens_of
 
 __all__ = ["MOST", "Awaited", "Shortlist", "likely_answers"]
 
-MOST: Final = 512
+MOST: Final = 768
 """Texts that are known of a node at most."""
 _NEAREST: Final = 12
 _BASIC: Final = (

@@ -48,6 +48,8 @@ class Answers(_Part):
     asking: _Phrases
     others: _Phrases = ()
     knowing: _Phrases = ()
+    acts: _Phrases = ()
+    already: _Phrases = ()
 
 
 class Pack(_Part):

@@ -46,6 +46,7 @@ def test_most_denials_are_judged_as_such() -> None:
     passed = {text for text in denied if replies.judge(text) is Reply.YES}
     kept = {"没错", "没问题", "没有问题", "没疑问", "没有疑问", "没异议", "没有异议"}
     none_left = {"没有别的问题", "没有其他问题", "没有错", "没意见", "没有意见"}
+    none_left |= {"没什么问题", "没有什么问题", "没什么疑问"}
     assert passed <= kept | none_left
 
 
