@@ -24,7 +24,7 @@ from analytics.detector import (
     Utterance,
 )
 from analytics.models import Models
-from analytics.speech.negation import Meaning, meaning_of, turners
+from analytics.speech.negation import Meaning, Turned, meaning_of, turners
 from analytics.speech.nodes import Node, Roles
 from analytics.speech.pack import Pack, load_pack
 from analytics.speech.phrases import Phrase, find
@@ -150,10 +150,18 @@ class ProhibitedPromisesWatch:
             for phrase in phrases:
                 for start, end in find(tokens, phrase):
                     meaning = meaning_of(tokens, start, end, pack, negators)
+                    if meaning is Meaning.MEANT and self._is_split(phrase, start, end, negators):
+                        meaning = Meaning.UNSURE
                     finding = self._finding(said, tokens[start:end], code, meaning)
                     if finding is not None and _is_worse(finding, found.get(code)):
                         found[code] = finding
         return list(found.values())
+
+    def _is_split(self, phrase: Phrase, start: int, end: int, negators: Sequence[Turned]) -> bool:
+        """Whether a negator stands between the pieces of a phrase (本金不是绝对安全)."""
+        own = turners(tokens_of(phrase.text.replace("*", " ")), self._detector.pack)
+        inside = sum(start <= first and last <= end for first, last in negators)
+        return (inside - len(own)) % 2 == 1
 
     def _finding(
         self, said: Utterance, tokens: Sequence[Token], code: str, meaning: Meaning

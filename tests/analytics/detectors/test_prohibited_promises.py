@@ -32,6 +32,10 @@ def found(text: str, *marks: Mark, who: str = "rm", **more: Any) -> dict[object,
         ("这个产品零风险。", "no_risk"),
         ("它没有任何风险", "no_risk"),
         ("跟存款一样安全。", "like_a_deposit"),
+        ("这款跟定期存款没有区别", "like_a_deposit"),
+        ("我保证每年有百分之六", "return_guaranteed"),
+        ("到期一定能拿到百分之五", "return_guaranteed"),
+        ("亏了算我们的", "no_loss"),
         ("合同您不用看，直接签字就行。", "unread"),
         ("这个产品不是不保本。", "principal_guaranteed"),
         ("它不但保本，还有收益", "principal_guaranteed"),
@@ -80,6 +84,11 @@ def test_partial_results_are_waited_for() -> None:
 @pytest.mark.parametrize(("text", "confidence"), [("这个产品保本", 0.3), ("这个产品布保本", 0.9)])
 def test_in_doubt_somebody_has_to_listen(text: str, confidence: float) -> None:
     assert found(text, confidence=confidence) == {"principal_guaranteed": Outcome.WARN}
+
+
+@pytest.mark.parametrize("text", ["本金不是绝对安全的", "收益不是固定的"])
+def test_negator_within_a_phrase_leaves_a_doubt(text: str) -> None:
+    assert set(found(text).values()) == {Outcome.WARN}
 
 
 def test_phrases_of_the_flow_count_in_their_node() -> None:

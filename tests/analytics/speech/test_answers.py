@@ -61,6 +61,7 @@ QUESTION = "请问您是否已经清楚了解产品的风险等级，并同意�
         ("同意，应该的", Reply.YES),
         ("应该同意", Reply.HESITANT),
         ("心里有数", Reply.YES),
+        ("我特别清楚", Reply.YES),
         ("心里没有数", Reply.NO),
         ("不晓得", Reply.NO),
         # What sounds like a negator, within three words.
