@@ -1,7 +1,8 @@
 """Who may read the cards of detectors."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,21 +41,22 @@ def staff(role: StaffRole) -> str:
 
 
 @pytest.mark.parametrize(
-    ("token", "path", "status", "code"),
+    ("issue", "path", "status", "code"),
     [
-        (room(Role.CUSTOMER), "", 200, None),
-        (room(Role.RM), "/face_presence/card", 200, None),
-        (staff(StaffRole.REVIEWER), "", 200, None),
-        (staff(StaffRole.CRM), "/face_presence/card", 200, None),
-        (room(Role.RM), "/phone/card", 404, "unknown_detector"),
-        (room(Role.RM, ttl_s=-40), "", 401, "token_expired"),
-        ("x", "", 401, "unauthorized"),
-        ("", "", 401, "unauthorized"),
+        (partial(room, Role.CUSTOMER), "", 200, None),
+        (partial(room, Role.RM), "/face_presence/card", 200, None),
+        (partial(staff, StaffRole.REVIEWER), "", 200, None),
+        (partial(staff, StaffRole.CRM), "/face_presence/card", 200, None),
+        (partial(room, Role.RM), "/phone/card", 404, "unknown_detector"),
+        (partial(room, Role.RM, ttl_s=-40), "", 401, "token_expired"),
+        (lambda: "x", "", 401, "unauthorized"),
+        (lambda: "", "", 401, "unauthorized"),
     ],
 )
 async def test_cards_are_for_whoever_has_a_token(
-    token: str, path: str, status: int, code: str | None
+    issue: Callable[[], str], path: str, status: int, code: str | None
 ) -> None:
+    token = issue()
     verifier = TokenVerifier([KEY.verification()], max_ttl_s=3600, clock_skew_s=0)
     app = web.Application(middlewares=[problem_middleware])
     app.add_routes(DetectorsEndpoint(Cards(), verifier, system_clock).routes())
