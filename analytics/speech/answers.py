@@ -1,6 +1,6 @@
 """What somebody answered: clearly yes, clearly no, or neither."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -61,6 +61,7 @@ class _Lists:
     others: tuple[Phrase, ...]
     knowing: tuple[Phrase, ...]
     already: tuple[Phrase, ...]
+    beside: tuple[Phrase, ...]
 
 
 class Replies:
@@ -83,13 +84,14 @@ class Replies:
             _longest_first(answers.others),
             _longest_first(answers.knowing),
             _longest_first(answers.already),
+            _longest_first(answers.beside),
         )
         self._acts = tuple(answers.acts)
         self._sounds = frozenset(answers.sounds)
 
     def judge(self, text: str, question: str = "") -> Reply:
         """What an answer is, to a question where it is known."""
-        tokens = tuple(token for token in tokens_of(text) if token.text not in self._sounds)
+        tokens = self._words(tokens_of(text))
         if not tokens:
             return Reply.HESITANT
         if question and self._is_echo(tokens, tokens_of(question)):
@@ -120,6 +122,7 @@ class Replies:
             if (
                 _has(rest, lists.reserved)
                 or not self._is_all_meant(tokens, meant, negators)
+                or not self._is_all_known(tokens, meant, negators)
                 or any(self._is_conditional(tokens, start, meant) for start, _ in meant)
             ):
                 return Reply.RESERVED
@@ -131,6 +134,17 @@ class Replies:
             Reply.NEAR
             if yes or self._sounds_like_yes(tokens) or self._is_near(tokens)
             else Reply.OTHER
+        )
+
+    def _words(self, tokens: Sequence[Token]) -> tuple[Token, ...]:
+        """Without sounds that are no word. 唔同意 begins with a negator, 唔，同意 with a sound."""
+        turned = {first for first, _ in turners(tokens, self._pack)}
+        last = len(tokens) - 1
+        return tuple(
+            token
+            for place, token in enumerate(tokens)
+            if token.text not in self._sounds
+            or (place in turned and place < last and _joined(tokens, place, place + 1))
         )
 
     def _is_conditional(self, tokens: Sequence[Token], start: int, meant: Sequence[_Place]) -> bool:
@@ -187,6 +201,26 @@ class Replies:
             any(start <= first and last <= end for start, end in meant)
             or any(at < first and _joined(tokens, at, first) for at in knowing)
             for first, last in negators
+        )
+
+    def _is_all_known(
+        self, tokens: Sequence[Token], meant: Sequence[_Place], negators: Sequence[Turned]
+    ) -> bool:
+        """Whether what stands before an answer in its clause is listed.
+
+        明天同意, 我媳妇同意: no list has everything that takes an answer back, so this one has what
+        does not. A pack without that list takes anything.
+        """
+        beside = self._lists.beside
+        if not beside:
+            return True
+        known = {place for start, end in (*meant, *negators) for place in range(start, end)}
+        known |= {place for phrase in beside for place in _covered(tokens, phrase)}
+        return all(
+            place in known
+            for start, _ in meant
+            for place in range(start)
+            if _joined(tokens, place, start)
         )
 
     def _sounds_like_yes(self, tokens: Sequence[Token]) -> bool:
@@ -260,6 +294,13 @@ def _written_at(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> frozenset
         for start, end in find(tokens, phrase, is_exact=True)
         if "".join(token.text for token in tokens[start:end]) == phrase.text.replace(" ", "")
     )
+
+
+def _covered(tokens: Sequence[Token], phrase: Phrase) -> Iterator[int]:
+    """Places at which a phrase is written."""
+    for start, end in find(tokens, phrase, is_exact=True):
+        if "".join(token.text for token in tokens[start:end]) == phrase.text.replace(" ", ""):
+            yield from range(start, end)
 
 
 def _joined(tokens: Sequence[Token], one: int, other: int) -> bool:

@@ -50,6 +50,7 @@ class Answers(_Part):
     knowing: _Phrases = ()
     acts: _Phrases = ()
     already: _Phrases = ()
+    beside: _Phrases = ()
 
 
 class Pack(_Part):

@@ -42,6 +42,16 @@ QUESTION = "请问您是否已经清楚了解产品的风险等级，并同意�
         ("同意吧", Reply.HESITANT),
         ("我不是不同意", Reply.HESITANT),
         ("not sure", Reply.HESITANT),
+        # What stands before an answer and isn't listed: no list has all that takes one back.
+        ("明天同意", Reply.RESERVED),
+        ("我媳妇同意", Reply.RESERVED),
+        ("差点同意", Reply.RESERVED),
+        ("能保本我同意", Reply.RESERVED),
+        ("我完全清楚", Reply.YES),
+        ("您刚才说的我都明白", Reply.YES),
+        ("同意，我撤回", Reply.RESERVED),
+        ("唔同意", Reply.NO),
+        ("唔，同意", Reply.YES),
         # What is for later, or for a price.
         ("没问题我再确认", Reply.RESERVED),
         ("再次确认", Reply.YES),

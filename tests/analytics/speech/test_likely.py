@@ -47,6 +47,7 @@ def test_most_denials_are_judged_as_such() -> None:
     kept = {"没错", "没问题", "没有问题", "没疑问", "没有疑问", "没异议", "没有异议"}
     none_left = {"没有别的问题", "没有其他问题", "没有错", "没意见", "没有意见"}
     none_left |= {"没什么问题", "没有什么问题", "没什么疑问"}
+    none_left |= {"没有任何问题", "没有任何疑问", "没有任何异议", "没啥问题", "没毛病", "没得问题"}
     assert passed <= kept | none_left
 
 
