@@ -93,7 +93,7 @@ class ClearAnswer:
     """Says of every question of a node that waits for an answer what the answer was."""
 
     name: ClassVar[str] = "clear_answer"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     Config: ClassVar[type[DetectorConfig]] = ClearAnswerConfig
     card: ClassVar[Card] = Card(
         title=Text("明确答复", "Clear answer"),

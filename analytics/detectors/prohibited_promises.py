@@ -56,7 +56,7 @@ class ProhibitedPromises:
     """Emits a finding for every promise of the pack, and of the flow, that is meant."""
 
     name: ClassVar[str] = "prohibited_promises"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = ProhibitedPromisesConfig
     card: ClassVar[Card] = Card(
         title=Text("禁止性承诺", "Prohibited promises"),
