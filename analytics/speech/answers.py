@@ -214,8 +214,8 @@ class Replies:
         beside = self._lists.beside
         if not beside:
             return True
-        known = {place for start, end in (*meant, *negators) for place in range(start, end)}
-        known |= {place for phrase in beside for place in _covered(tokens, phrase)}
+        places = (*meant, *negators, *_written(tokens, beside))
+        known = {place for start, end in places for place in range(start, end)}
         return all(
             place in known
             for start, _ in meant
@@ -267,7 +267,7 @@ def _places(
     for phrase in phrases:
         for start, end in find(tokens, phrase, is_exact=True):
             row = tokens[start:end]
-            is_written = "".join(token.text for token in row) == phrase.text.replace(" ", "")
+            is_written = _is_written(row, phrase)
             begins = begins_as_written and len(row) > 1 and phrase.text.startswith(row[0].text)
             if not is_written and not begins:
                 continue
@@ -288,19 +288,22 @@ def _without(tokens: Sequence[Token], places: Sequence[_Place]) -> tuple[Token, 
 
 def _written_at(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> frozenset[int]:
     """Last index of each place where one of the phrases is written."""
-    return frozenset(
-        end - 1
-        for phrase in phrases
-        for start, end in find(tokens, phrase, is_exact=True)
-        if "".join(token.text for token in tokens[start:end]) == phrase.text.replace(" ", "")
-    )
+    return frozenset(end - 1 for _, end in _written(tokens, phrases))
 
 
-def _covered(tokens: Sequence[Token], phrase: Phrase) -> Iterator[int]:
-    """Places at which a phrase is written."""
-    for start, end in find(tokens, phrase, is_exact=True):
-        if "".join(token.text for token in tokens[start:end]) == phrase.text.replace(" ", ""):
-            yield from range(start, end)
+def _written(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> Iterator[_Place]:
+    """Where one of the phrases is written."""
+    whole = "".join(token.text for token in tokens)
+    for phrase in phrases:
+        # What isn't written anywhere needs no search by sound: of long lists that is nearly all.
+        if phrase.text.replace(" ", "") in whole:
+            for start, end in find(tokens, phrase, is_exact=True):
+                if _is_written(tokens[start:end], phrase):
+                    yield start, end
+
+
+def _is_written(row: Sequence[Token], phrase: Phrase) -> bool:
+    return "".join(token.text for token in row) == phrase.text.replace(" ", "")
 
 
 def _joined(tokens: Sequence[Token], one: int, other: int) -> bool:

@@ -16,6 +16,7 @@ from witness.bench.load import (
     Spread,
     calls,
     packets,
+    rounded,
 )
 from witness.bench.progress import Progress
 from witness.bench.rooms import PARTIES, Rooms
@@ -105,16 +106,16 @@ class ForwardResult:
         delays = [_ms(delay) for delay in self.delay.delays_s]
         inside = [_ms(delay) for delay in self.delay_inside_s]
         return {
-            "us_per_packet_1100": _round(large.median),
-            "us_per_packet_120": _round(small.median),
-            "us_per_packet_1100_spaced": _round(spaced.median),
-            "engine_us_per_packet_1100": _round(samples.engine_us("large")),
-            "engine_us_per_packet_120": _round(samples.engine_us("small")),
-            "raw_limit_us_1100": _round(raw_large.median),
-            "raw_limit_us_120": _round(raw_small.median),
-            "ratio_to_limit": _round(large.median / raw_large.median),
-            "ratio_to_limit_120": _round(small.median / raw_small.median),
-            "ratio_to_limit_spaced": _round(spaced.median / raw_large.median),
+            "us_per_packet_1100": rounded(large.median),
+            "us_per_packet_120": rounded(small.median),
+            "us_per_packet_1100_spaced": rounded(spaced.median),
+            "engine_us_per_packet_1100": rounded(samples.engine_us("large")),
+            "engine_us_per_packet_120": rounded(samples.engine_us("small")),
+            "raw_limit_us_1100": rounded(raw_large.median),
+            "raw_limit_us_120": rounded(raw_small.median),
+            "ratio_to_limit": rounded(large.median / raw_large.median),
+            "ratio_to_limit_120": rounded(small.median / raw_small.median),
+            "ratio_to_limit_spaced": rounded(spaced.median / raw_large.median),
             "pps_per_core": round(1e6 / large.median),
             "delay_p50_ms": delays[0],
             "delay_p99_ms": delays[1],
@@ -124,18 +125,18 @@ class ForwardResult:
             "delay_inside_p999_ms": inside[2],
             "delay_packets_per_s": round(self.delay.packets_per_s),
             "rooms_per_core": round(self.rooms_per_core, 1),
-            "mib_per_participant": _round(self.mib_per_participant),
+            "mib_per_participant": rounded(self.mib_per_participant),
             **growth_json(self.growth),
             "spread": {
-                "us_per_packet_1100": [_round(large.least), _round(large.most)],
-                "us_per_packet_120": [_round(small.least), _round(small.most)],
-                "us_per_packet_1100_spaced": [_round(spaced.least), _round(spaced.most)],
-                "raw_limit_us_1100": [_round(raw_large.least), _round(raw_large.most)],
-                "raw_limit_us_120": [_round(raw_small.least), _round(raw_small.most)],
+                "us_per_packet_1100": [rounded(large.least), rounded(large.most)],
+                "us_per_packet_120": [rounded(small.least), rounded(small.most)],
+                "us_per_packet_1100_spaced": [rounded(spaced.least), rounded(spaced.most)],
+                "raw_limit_us_1100": [rounded(raw_large.least), rounded(raw_large.most)],
+                "raw_limit_us_120": [rounded(raw_small.least), rounded(raw_small.most)],
             },
             "rooms": self.rooms,
             "load_packets_per_s": round(at_load.packets_per_s),
-            "load_cores": _round(at_load.busy),
+            "load_cores": rounded(at_load.busy),
             "lost_packets": sum(
                 item.lost for items in samples.forwarded.values() for item in items
             ),
@@ -250,10 +251,6 @@ def _bucket_quantile(counts: Sequence[int], share: float) -> float | None:
         if seen >= wanted:
             return bound
     return None
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
 
 
 def _ms(seconds: float | None) -> float | None:

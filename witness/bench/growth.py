@@ -5,7 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from witness.bench.load import SILENCE, VIDEO_BYTES, Interval, Load, Probe, Spread, calls, packets
+from witness.bench.load import (
+    SILENCE,
+    VIDEO_BYTES,
+    Interval,
+    Load,
+    Probe,
+    Spread,
+    calls,
+    packets,
+    rounded,
+)
 from witness.bench.progress import Progress
 from witness.bench.rooms import PARTIES, Rooms
 from witness.bench.stage import stage
@@ -116,19 +126,19 @@ def growth_json(growth: Growth | None) -> dict[str, Any]:
     whole = growth.ratio if growth else None
     engine = growth.engine_ratio if growth else None
     return {
-        "growth_300_over_10": _round(whole.median if whole else None),
-        "growth_quartiles": [_round(whole.least), _round(whole.most)] if whole else None,
-        "engine_growth_300_over_10": _round(engine.median if engine else None),
+        "growth_300_over_10": rounded(whole.median if whole else None),
+        "growth_quartiles": [rounded(whole.least), rounded(whole.most)] if whole else None,
+        "engine_growth_300_over_10": rounded(engine.median if engine else None),
         "growth_pairs": len(growth.pairs) if growth else 0,
         "growth_pairs_left_out": growth.pairs_left_out if growth else 0,
-        "growth_packets_per_s": _round(growth.rate if growth else None),
+        "growth_packets_per_s": rounded(growth.rate if growth else None),
         "growth": [
             {
                 "rooms": point.rooms,
-                "us_constant_rate": _round(point.us_constant),
-                "engine_us_constant_rate": _round(point.us_engine),
-                "us_calls": _round(point.us_calls),
-                "cores_calls": _round(point.busy_calls),
+                "us_constant_rate": rounded(point.us_constant),
+                "engine_us_constant_rate": rounded(point.us_engine),
+                "us_calls": rounded(point.us_calls),
+                "cores_calls": rounded(point.busy_calls),
             }
             for point in (growth.points if growth else ())
         ],
@@ -241,7 +251,3 @@ def _is_wide(rooms: int, rate: float) -> bool:
 
 def _median(values: Iterable[float]) -> float:
     return Spread.of(list(values)).median
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

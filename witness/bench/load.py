@@ -20,6 +20,7 @@ __all__ = [
     "Spread",
     "calls",
     "packets",
+    "rounded",
 ]
 
 EVERYBODY = 1_000_000
@@ -134,6 +135,11 @@ class Spread:
     def of(cls, values: Sequence[float]) -> "Spread":
         """Of at least one value."""
         return cls(statistics.median(values), min(values), max(values))
+
+
+def rounded(value: float | None) -> float | None:
+    """As figures are told in JSON."""
+    return None if value is None else round(value, 3)
 
 
 class Probe:
