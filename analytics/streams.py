@@ -8,14 +8,16 @@ that is under way.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from typing import Any, Final, Self
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Final, Self, TypeVar
 
 from analytics.errors import HostError
 
 __all__ = ["CONTROL_LINES", "FINDING_LINES", "KEPT_S", "PLACE_S", "TAP_MESSAGES", "Streams"]
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 CONTROL_LINES: Final = 200_000
 """All that is under way is told at once to a host that comes."""
@@ -141,7 +143,7 @@ class Streams:
         from redis.exceptions import RedisError
 
         try:
-            return await self._client.eval(script, 1, self._place, *values)
+            return await _heeding(self._client.eval(script, 1, self._place, *values))
         except RedisError as error:
             raise OSError(str(error)) from error
 
@@ -161,7 +163,7 @@ class Streams:
                     # By the clock of Redis: what is older was read, or never will be.
                     pipe.xtrim(name, minid=max(0, newest_ms - kept_s * 1_000), approximate=False)
                 pipe.expire(name, kept_s)
-                number, *_ = await pipe.execute()
+                number, *_ = await _heeding(pipe.execute())
         except RedisError as error:
             raise OSError(str(error)) from error
         self._newest_ms[kind] = int(bytes(number).split(b"-")[0])
@@ -175,9 +177,10 @@ class Streams:
         while True:
             try:
                 if last is None:
-                    newest = await self._client.xrevrange(name, count=1)
+                    newest = await _heeding(self._client.xrevrange(name, count=1))
                     last = newest[0][0] if newest else "0-0"
-                found = await self._client.xread({name: last}, count=_AT_ONCE, block=_BLOCK_MS)
+                since = {name: last}
+                found = await _heeding(self._client.xread(since, count=_AT_ONCE, block=_BLOCK_MS))
             except (RedisError, OSError) as error:
                 log.warning("redis can't be reached", extra={"reason": str(error)})
                 await asyncio.sleep(_RETRY_S)
@@ -187,3 +190,21 @@ class Streams:
                     last = number
                     if b"m" in fields:
                         yield fields[b"m"]
+
+
+async def _heeding(work: Awaitable[_T]) -> _T:
+    """What it gives, unless this task was cancelled meanwhile.
+
+    The client waits with :func:`asyncio.wait_for`, which before Python 3.12 loses a cancellation
+    that comes in the turn in which what it waits for is done. Whoever sends one entry after the
+    other would go on for ever.
+
+    Raises:
+        asyncio.CancelledError: it was, whatever became of the work.
+    """
+    try:
+        return await work
+    finally:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError

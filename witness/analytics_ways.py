@@ -147,9 +147,9 @@ class EmbeddedWay:
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - as configured
                 [*self._command, *arguments], pass_fds=fds, stdin=subprocess.PIPE
             )
-            giving = asyncio.to_thread(_give, self._process, self._config.model_dump_json())
             # One that reads nothing is killed; then the thread ends, too.
-            await asyncio.wait_for(giving, _START_S)
+            async with asyncio.timeout(_START_S):
+                await asyncio.to_thread(_give, self._process, self._config.model_dump_json())
             far.close()
             far_tap.close()
             reader, self._writer = await asyncio.open_connection(sock=near, limit=MAX_LINE_BYTES)

@@ -128,14 +128,16 @@ class Story:
         camera.show_instead(scene.pictures(camera.pictures), pace.most + pace.least)
         try:
             await asyncio.sleep(pace.least)
-            await asyncio.wait_for(self._found.wait(), pace.most)
+            async with asyncio.timeout(pace.most):
+                await self._found.wait()
         except TimeoutError:
             self._say(t("not found:   the machine is too busy for detectors, it seems"))
         finally:
             camera.show_instead(camera.pictures, 0)
         if self._found.is_set():
             try:
-                await asyncio.wait_for(self._over.wait(), pace.over)
+                async with asyncio.timeout(pace.over):
+                    await self._over.wait()
             except TimeoutError:
                 self._say(t("             its end was not told yet"))
         self._scene = None

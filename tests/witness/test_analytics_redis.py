@@ -127,14 +127,19 @@ async def test_of_two_hosts_one_works_and_the_other_takes_over(tmp_path: Path) -
             second.stop()
 
 
+async def reached(streams: Streams) -> None:
+    """Redis is there; the place is a's."""
+    has_place = False
+    while not has_place:
+        with contextlib.suppress(OSError):
+            has_place = await streams.claim("a")
+        await asyncio.sleep(0.05)
+
+
 async def test_a_place_is_held_by_one_and_kept_by_asking_again(tmp_path: Path) -> None:
     with running(tmp_path) as redis:
         streams = Streams.connect(redis.url, "n1")
-        has_place = False
-        while not has_place:
-            with contextlib.suppress(OSError):
-                has_place = await streams.claim("a")
-            await asyncio.sleep(0.05)
+        await reached(streams)
         assert not await streams.claim("b")
         assert await streams.claim("a")
         await streams.leave("b")
@@ -183,3 +188,34 @@ async def test_rubbish_in_redis_is_counted_and_the_host_goes_on(tmp_path: Path) 
                 assert {hello.run for hello in server.of(Hello)} == {run}, "it is the same host"
         finally:
             host.stop()
+
+
+@pytest.mark.parametrize("way", ["tell", "claim", "read"])
+async def test_whoever_is_cancelled_ends_at_whatever_turn_it_comes(
+    way: str, tmp_path: Path
+) -> None:
+    """The client's own waiting loses a cancellation that comes when a write has just been done."""
+    with running(tmp_path) as redis:
+        streams = Streams.connect(redis.url, "n1")
+
+        async def at_work() -> None:
+            lines = streams.control()
+            while True:
+                match way:
+                    case "tell":
+                        await streams.tell(b"{}")
+                    case "claim":
+                        await streams.claim("a")
+                    case "read":
+                        await streams.tell(b"{}")
+                        await anext(lines)
+
+        await reached(streams)
+        for turns in range(60):
+            task = asyncio.create_task(at_work())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task], timeout=10)
+            assert task.cancelled(), f"lost after {turns} turns"
+        await streams.close()
