@@ -67,11 +67,18 @@ def _add_analytics(actions: "Commands") -> None:
         commands_bench.bench_analytics,
     )
     add_config(parser)
-    parser.add_argument(
+    film = parser.add_mutually_exclusive_group()
+    film.add_argument(
         "--file",
         type=Path,
         metavar=t("FILE"),
         help=t("video of one participant (default: made of a pinned package's)"),
+    )
+    film.add_argument(
+        "--speech",
+        type=Path,
+        metavar=t("DIRECTORY"),
+        help=t("what is said in it: a directory with sentences.json (default: somebody hums)"),
     )
     parser.add_argument("--seconds", type=float, metavar="N", help=t("of it (default: 60)"))
     parser.add_argument("--quick", action="store_true", help=t("10 s of it"))

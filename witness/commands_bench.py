@@ -44,12 +44,15 @@ def bench_analytics(arguments: argparse.Namespace) -> int:
     from analytics.costs import write_costs
     from analytics.errors import AnalyticsError
     from analytics.eval import material
+    from analytics.eval.speech_clips import Sentences
     from analytics.models.fetch import RegistrySource
     from witness.bench.analytics import (
         analytics_text,
+        hummed,
         make_film,
         measure_analytics,
         measure_costs,
+        spoken,
     )
     from witness.errors import BenchError
     from witness.i18n import of_error
@@ -57,6 +60,7 @@ def bench_analytics(arguments: argparse.Namespace) -> int:
     from witness.recorded import settings_of
 
     seconds = arguments.seconds or (10.0 if arguments.quick else 60.0)
+    speech: Path | None = arguments.speech
     config = settings_of(arguments.config).analytics
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +68,8 @@ def bench_analytics(arguments: argparse.Namespace) -> int:
             if path is None:
                 path = Path(folder) / "generated.mkv"
                 home = material.install_material(RegistrySource(), lambda _: None)
-                make_film(material.video(home), path, seconds)
+                sound = spoken(Sentences.read(speech), seconds) if speech else hummed(seconds)
+                make_film(material.video(home), sound, path)
             result = measure_analytics(config, path, seconds)
             if arguments.costs is not None:
                 write_costs(measure_costs(config, path, seconds), arguments.costs)

@@ -99,6 +99,12 @@ BENCH: dict[str, str] = {
     "scaling": "扩展倍数",
     # Transcripts.
     "how long after a sentence its text is there": "一句话说完多久后有文字",
+    "what is said in it: a directory with sentences.json (default: somebody hums)": (
+        "其中所说的话：含 sentences.json 的目录（默认：哼声）"
+    ),
+    "recognising speech: not measured, nobody spoke (--speech)": (
+        "语音识别：未测量，无人说话（--speech）"
+    ),
     "directory of spoken sentences with their list, sentences.json": (
         "录有句子的目录，含清单 sentences.json"
     ),

@@ -6,9 +6,10 @@ measured. The film is what a host is given of a call: the lowest temporal layer 
 and Opus. From these costs
 follows what a core carries, and, by a queue in virtual time, how long inputs of several
 participants wait for each other. Recognising speech has a thread of its own in a host and is told
-apart.
+apart; it costs something only where somebody speaks, so without speech it isn't measured.
 """
 
+import itertools
 import platform
 import random
 import time
@@ -23,6 +24,7 @@ import numpy as np
 from analytics.config import AnalyticsConfig
 from analytics.costs import Costs
 from analytics.detector import (
+    SAMPLE_RATE_HZ,
     AudioChunk,
     Defers,
     Detector,
@@ -40,18 +42,23 @@ from analytics.detector import (
 )
 from analytics.eval.labels import Clip
 from analytics.eval.media import items_of
+from analytics.eval.speech_clips import Sentences
+from analytics.eval.speech_coding import Samples
 from analytics.filerun import clip_of, load_detectors
 from analytics.pacing import Pace
 from analytics.registry import the_registry
+from witness.errors import BenchError
 from witness.i18n import t
 
 __all__ = [
     "AnalyticsBenchResult",
     "analytics_text",
+    "hummed",
     "make_film",
     "measure_analytics",
     "measure_costs",
     "queue_delays",
+    "spoken",
 ]
 
 TARGET: Final = 20
@@ -68,7 +75,8 @@ class AnalyticsBenchResult:
         participants_per_core: that a core carries when it does nothing else, decoding included.
         cpu_ms_per_s: of each detector for a second of one participant's media.
         decode_ms_per_s: of picture and sound, each decoded once for all detectors.
-        deferred_ms_per_s: recognising speech, in its own thread; not in the figure above.
+        deferred_ms_per_s: recognising speech, in its own thread; not in the figure above. ``None``
+            where nobody said anything that could be recognised.
         queue_delay_ms: at ``target`` participants on one core; ``None`` where it never ends.
         left_out: detectors that lack a model.
     """
@@ -79,7 +87,7 @@ class AnalyticsBenchResult:
     target: int
     cpu_ms_per_s: Mapping[str, float]
     decode_ms_per_s: float
-    deferred_ms_per_s: float
+    deferred_ms_per_s: float | None
     queue_delay_ms: Mapping[str, float] | None
     left_out: Sequence[str]
 
@@ -91,7 +99,7 @@ class AnalyticsBenchResult:
 @dataclass(slots=True)
 class _Costs:
     by_detector: dict[str, float] = field(default_factory=dict)
-    deferred_s: float = 0.0
+    deferred_s: float | None = None
     items: list[tuple[int, float]] = field(default_factory=list)
     """When each input came, in µs, and the seconds it took."""
 
@@ -125,7 +133,9 @@ def measure_analytics(config: AnalyticsConfig, path: Path, seconds: float) -> An
             for name, cost in sorted(costs.by_detector.items(), key=lambda pair: -pair[1])
         },
         decode_ms_per_s=round(1e3 * decode_s / length_s, 3),
-        deferred_ms_per_s=round(1e3 * costs.deferred_s / length_s, 3),
+        deferred_ms_per_s=None
+        if costs.deferred_s is None
+        else round(1e3 * costs.deferred_s / length_s, 3),
         queue_delay_ms=queue_delays(costs.items, length_s, TARGET),
         left_out=sorted(loaded.problems),
     )
@@ -134,8 +144,8 @@ def measure_analytics(config: AnalyticsConfig, path: Path, seconds: float) -> An
 def measure_costs(config: AnalyticsConfig, path: Path, seconds: float) -> Costs:
     """What one watch of each detector costs, alone: no model's work is shared with others.
 
-    Detectors of words are given sentences and nodes; those that only take findings of others are
-    left out, and so are those that lack a model.
+    Detectors of words are given sentences and nodes. Left out are those that only take findings of
+    others, that lack a model, or that recognise speech where the file has none.
 
     Raises:
         EvalError: the file can't be opened.
@@ -158,7 +168,9 @@ def measure_costs(config: AnalyticsConfig, path: Path, seconds: float) -> Costs:
             items += _words(length_s)
         items.sort(key=_time)
         costs = _watch([detector], items)
-        spent_s = costs.by_detector[detector.name] + costs.deferred_s
+        if isinstance(detector, Defers) and costs.deferred_s is None:
+            continue
+        spent_s = costs.by_detector[detector.name] + (costs.deferred_s or 0.0)
         found[detector.name] = float(f"{1e3 * spent_s * 60 / length_s:.3g}")
     return Costs(machine=_machine(), seconds=round(length_s, 1), cpu_ms_per_minute=found)
 
@@ -298,7 +310,7 @@ def _give(watches: Sequence[_Watching], item: Input, costs: _Costs) -> None:
             began = time.process_time()
             if detector.work() is None:
                 break
-            costs.deferred_s += time.process_time() - began
+            costs.deferred_s = (costs.deferred_s or 0.0) + time.process_time() - began
 
 
 def queue_delays(
@@ -330,45 +342,76 @@ def queue_delays(
     return {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "max": round(float(worst), 2)}
 
 
-def make_film(frames: Sequence[Any], path: Path, seconds: float) -> None:
-    """A Matroska film of these pictures, to and fro, with somebody humming: what a host gets.
+def hummed(seconds: float) -> Samples:
+    """Somebody hums four syllables a second for four seconds in ten; then another has the word."""
+    at = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    loud = 0.3 * (at % 10 < 4) * (np.sin(at * 2 * np.pi * 4) > 0)
+    return (loud * np.sin(at * 2 * np.pi * 140)).astype(np.float32)
+
+
+def spoken(sentences: Sentences, seconds: float, seed: int = 1) -> Samples:
+    """Somebody says as many of these sentences as there is time for, four seconds in ten.
+
+    Raises:
+        EvalError: a file can't be opened.
+        BenchError: there are none.
+    """
+    names = sorted(sentences.texts)
+    if not names:
+        path = sentences.folder / "sentences.json"
+        raise BenchError(t("{path} lists no sentences").format(path=path))
+    samples = np.zeros(round(seconds * SAMPLE_RATE_HZ), np.float32)
+    order = np.random.default_rng(seed).permutation(names)
+    at = 0
+    for name in itertools.cycle(order):
+        sound = sentences.sound(str(name))
+        if at + len(sound) > len(samples):
+            return samples
+        samples[at : at + len(sound)] = sound
+        at += max(SAMPLE_RATE_HZ, round(2.5 * len(sound)))
+    raise AssertionError
+
+
+def make_film(frames: Sequence[Any], sound: Samples, path: Path) -> None:
+    """A Matroska film of these pictures, to and fro, and this sound: what a host gets.
 
     Args:
         frames: those of 15 pictures a second, of which the lower temporal layer has every other.
+        sound: 16 kHz; as long as it is, so is the film. A quiet room is added.
         path: ends in ``.mkv``.
-        seconds: length.
     """
     import av
 
     rng = np.random.default_rng(1)
+    room = rng.normal(0, 0.001, len(sound)).astype(np.float32)
     turn = [*frames, *frames[-2:0:-1]][::2]
     rate = Fraction(_FPS)
-    count = 48_000 // 50
+    count = SAMPLE_RATE_HZ // 50
     with av.open(str(path), "w") as container:
         options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
         video = container.add_stream("libvpx", rate=rate, options=options)
         video.width, video.height = _SIZE
         video.pix_fmt, video.bit_rate = "yuv420p", 300_000
         audio = container.add_stream("libopus", rate=48_000, layout="mono")
+        to_audio = av.AudioResampler("flt", "mono", 48_000, frame_size=960)
         # Pieces of 20 ms, and the pictures between them.
         shown = 0
-        for index in range(round(seconds * 50)):
+        for index in range(len(sound) // count):
             if index / 50 >= shown / _FPS:
                 picture = av.VideoFrame.from_ndarray(turn[shown % len(turn)], format="rgb24")
                 picture = picture.reformat(width=_SIZE[0], height=_SIZE[1], format="yuv420p")
                 picture.pts, picture.time_base = shown, 1 / rate
                 container.mux(video.encode(picture))
                 shown += 1
-            at = np.arange(index * count, (index + 1) * count)
-            # Four syllables a second, four seconds in ten: then somebody else has the word.
-            is_turn = at % (10 * 48_000) < 4 * 48_000
-            loud = 0.3 * is_turn * (np.sin(at * 2 * np.pi * 4 / 48_000) > 0)
-            wave = loud * np.sin(at * 2 * np.pi * 140 / 48_000) + rng.normal(0, 0.001, count)
-            sound = av.AudioFrame.from_ndarray(
-                wave[None].astype(np.float32), format="flt", layout="mono"
-            )
-            sound.sample_rate, sound.pts = 48_000, index * count
-            container.mux(audio.encode(sound))
+            piece = slice(index * count, (index + 1) * count)
+            wave = np.clip(sound[piece] + room[piece], -1, 1)
+            heard = av.AudioFrame.from_ndarray(wave[None], format="flt", layout="mono")
+            heard.sample_rate, heard.pts = SAMPLE_RATE_HZ, index * count
+            heard.time_base = Fraction(1, SAMPLE_RATE_HZ)
+            for frame in to_audio.resample(heard):
+                container.mux(audio.encode(frame))
+        for frame in to_audio.resample(None):
+            container.mux(audio.encode(frame))
         for stream in (video, audio):
             container.mux(stream.encode())
 
@@ -383,7 +426,9 @@ def analytics_text(result: AnalyticsBenchResult) -> str:
         t("decoding: {ms} ms for a second of one participant").format(ms=result.decode_ms_per_s),
     ]
     lines += [f"  {name}: {ms} ms" for name, ms in result.cpu_ms_per_s.items()]
-    if result.deferred_ms_per_s:
+    if result.deferred_ms_per_s is None:
+        lines.append(t("recognising speech: not measured, nobody spoke (--speech)"))
+    else:
         text = t("recognising speech, in its own thread: {ms} ms")
         lines.append(text.format(ms=result.deferred_ms_per_s))
     if delay is None:
