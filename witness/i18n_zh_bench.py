@@ -57,6 +57,7 @@ BENCH: dict[str, str] = {
     "ratio to the raw limit": "与原始极限之比",
     "packets per second and core": "每核每秒转发包数",
     "added delay p50 / p99 / p99.9": "附加延迟 p50 / p99 / p99.9",
+    "… taken by the machine's host": "……被宿主机占用",
     "p99 ≤ 1 ms": "p99 ≤ 1 毫秒",
     "three-party 720p rooms per core": "每核可承载的三方 720p 房间数",
     "memory per participant": "每位参与者的内存",

@@ -17,6 +17,7 @@ import pytest
 
 from witness.bench.forward import _bucket_quantile
 from witness.bench.load import AUDIO_BYTES, VIDEO_BYTES, Spread, calls, packets
+from witness.bench.machine import stolen_s
 from witness.bench.plot import Curve, growth_svg
 
 DOCUMENTED = {
@@ -55,6 +56,7 @@ def test_forwarding_is_measured_and_the_figures_fit_together() -> None:
     assert data["pps_per_core"] == pytest.approx(1e6 / data["us_per_packet_1100"], rel=0.02)
     assert data["engine_us_per_packet_1100"] <= data["us_per_packet_1100"]
     assert data["delay_p50_ms"] <= data["delay_p99_ms"] <= data["delay_p999_ms"]
+    assert data["delay_stolen_ms"] >= 0
     assert data["scheduling"] in {"realtime", "nicer", "short_slices", "usual"}
     assert "2 of 2 rooms are open" in progress
 
@@ -131,6 +133,17 @@ def test_quantile_of_buckets_is_an_upper_bound() -> None:
     assert _bucket_quantile(counts, 0.9) == 0.000_1
     assert _bucket_quantile(counts, 0.99) == 0.000_2
     assert _bucket_quantile(counts, 0.999) is None
+
+
+def test_what_the_host_takes_is_that_of_a_cpu_or_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["cpu  9 9 9 9 9 9 9 700 0 0", "cpu1 9 9 9 9 9 9 9 300 0 0", "intr 1 2"]
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr(Path, "read_text", lambda *_: "\n".join(lines))
+    assert stolen_s(None) == pytest.approx(700 * tick_s)
+    assert stolen_s(1) == pytest.approx(300 * tick_s)
+    assert stolen_s(0) is None, "no such CPU"
+    lines[0] = "cpu  9 9 9 9"
+    assert stolen_s(None) is None, "an old kernel"
 
 
 def test_loads_are_those_of_a_call() -> None:

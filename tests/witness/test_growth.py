@@ -21,6 +21,7 @@ def interval(us: float, *, lost: int = 0, share: float = 1.0) -> Interval:
         cpu_s=us * count / 1e6,
         engines_s=0.9 * us * count / 1e6,
         delays_s=(),
+        stolen_s=None,
     )
 
 

@@ -124,6 +124,7 @@ class ForwardResult:
             "delay_inside_p99_ms": inside[1],
             "delay_inside_p999_ms": inside[2],
             "delay_packets_per_s": round(self.delay.packets_per_s),
+            "delay_stolen_ms": _ms(self.delay.stolen_s),
             "rooms_per_core": round(self.rooms_per_core, 1),
             "mib_per_participant": rounded(self.mib_per_participant),
             **growth_json(self.growth),

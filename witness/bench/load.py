@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sfu._media import Swarm
+from witness.bench import machine
 from witness.bench.process import ServerProcess
 
 __all__ = [
@@ -87,6 +88,8 @@ class Interval:
         cpu_s: of all threads of the server.
         engines_s: of its media threads.
         delays_s: 50th, 99th and 99.9th percentile of the added delay, as the receivers saw it.
+        stolen_s: for which the machine's host had the server's CPU do something else; ``None``
+            where that isn't known.
     """
 
     seconds: float
@@ -96,6 +99,7 @@ class Interval:
     cpu_s: float
     engines_s: float
     delays_s: tuple[float | None, ...]
+    stolen_s: float | None
 
     @property
     def copies(self) -> float:
@@ -205,10 +209,12 @@ class Probe:
 
     async def watch(self, seconds: float) -> Interval:
         """Measures what is under way."""
+        stolen_before_s = machine.stolen_s(self._cpu)
         before, used, started_s = self.swarm.report(), self.server.usage(), time.monotonic()
         await asyncio.sleep(seconds)
         after, ended_s = self.swarm.report(self.QUANTILES), time.monotonic()
         cpu = self.server.usage().since(used)
+        stolen_s = machine.stolen_s(self._cpu)
         return Interval(
             seconds=ended_s - started_s,
             sent=after.packets_sent - before.packets_sent,
@@ -217,6 +223,9 @@ class Probe:
             cpu_s=cpu.total_s,
             engines_s=cpu.engines_s,
             delays_s=tuple(after.delays_s),
+            stolen_s=None
+            if stolen_s is None or stolen_before_s is None
+            else stolen_s - stolen_before_s,
         )
 
     async def raw_limit_us(self, size: int, count: int) -> float:

@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-__all__ = ["bind", "cpus", "prefer"]
+__all__ = ["bind", "cpus", "prefer", "stolen_s"]
 
 _NICE = -19
 
@@ -34,3 +34,23 @@ def prefer() -> bool:
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
         granted = True
     return granted
+
+
+def stolen_s(cpu: int | None) -> float | None:
+    """Seconds for which the machine's host has had a CPU do something else, since it began.
+
+    Threads that could run stand still meanwhile, and nothing in the machine knows why.
+
+    Args:
+        cpu: which; ``None``: the sum of all.
+
+    Returns:
+        ``None`` where the kernel doesn't tell (``steal`` of ``/proc/stat``, proc(5)).
+    """
+    name = "cpu" if cpu is None else f"cpu{cpu}"
+    try:
+        lines = Path("/proc/stat").read_text("ascii").splitlines()
+        fields = next(line.split() for line in lines if line.split()[:1] == [name])
+        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None

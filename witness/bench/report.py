@@ -34,6 +34,7 @@ def forward_text(result: ForwardResult) -> str:
         [t("ratio to the raw limit"), _number(data["ratio_to_limit"], 2), "", "≤ 1.4"],
         [t("packets per second and core"), f"{data['pps_per_core']:,}", "", ""],
         [t("added delay p50 / p99 / p99.9"), f"{delays} ms", "", t("p99 ≤ 1 ms")],
+        [t("… taken by the machine's host"), f"{_number(data['delay_stolen_ms'], 0)} ms", "", ""],
         [t("three-party 720p rooms per core"), _number(data["rooms_per_core"], 0), "", "≥ 150"],
         [t("memory per participant"), f"{data['mib_per_participant']:.2f} MiB", "", "≤ 1 MiB"],
     ]
