@@ -103,13 +103,24 @@ class StandingReception(Reception):
         )
 
     def _adopt_lines(self, plan: "Plan", transport: "Transport") -> None:
+        before = list(transport.lines.values())
         super()._adopt_lines(plan, transport)
+        for line in before:
+            if transport.lines.get(line.mid) is not line:
+                self._close(line, transport)
         counts: dict[str, int] = {}
         for line in transport.lines.values():
             number = counts.get(line.kind, 0)
             counts[line.kind] = number + 1
             if line.sent is None:
                 line.sent = self._sender(line, number, transport)
+
+    def _close(self, line: "ReceivingLine", transport: "Transport") -> None:
+        """Ends the stream of a line that is offered no more."""
+        if line.consumer_id is not None:
+            self._participant.room.port.remove_consumer(line.consumer_id)
+        if line.sent is not None:
+            transport.ssrcs -= {line.sent.ssrc, line.sent.rtx_ssrc}
 
     def _sender(self, line: "ReceivingLine", number: int, transport: "Transport") -> SentTrack:
         """What is announced of a line. The first of each kind are played in step, and so on."""

@@ -14,7 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sfu.errors import ForbiddenError, NoCommonCodecError, SdpError, SfuError
+from sfu.errors import (
+    EngineUnavailableError,
+    ForbiddenError,
+    NoCommonCodecError,
+    SdpError,
+    SfuError,
+)
 from sfu.model import MediaState, Offer
 from sfu.sdp import RemoteDescription, parse_offer
 from sfu.standing import Selection
@@ -381,8 +387,8 @@ class HttpSessions:
         """The same participant on a new connection: its tracks go on, others notice nothing."""
         try:
             sdp = self._negotiate(member.participant, wish)
-        except NoCommonCodecError:
-            # Of a viewer, whose old connection is gone by then.
+        except (NoCommonCodecError, EngineUnavailableError):
+            # The first is of a viewer; in both cases the old connection is gone by then.
             member.participant.leave(LeftReason.REMOVED.value)
             raise
         self._forget(member)

@@ -160,6 +160,27 @@ def test_a_viewer_that_keeps_its_certificate_has_a_new_connection_all_the_same(
     assert len(scene.engine.consumers) == 2
 
 
+@pytest.mark.parametrize("kept", [(1, 0), (1, 1), (0, 1)])
+def test_lines_that_are_offered_no_more_end_with_their_streams(
+    scene: Scene, kept: tuple[int, int]
+) -> None:
+    for name, role in (("r", Role.RM), ("c", Role.CUSTOMER)):
+        scene.call(scene.join(name, role))
+    viewer, _ = watch(scene, 2, 2)
+    transport = scene.transport_of(viewer)
+    answer = viewer.negotiate(Offer(Client().receive(*kept).sdp)).sdp
+    assert scene.transport_of(viewer) == transport
+    wanted = ["r/microphone"] * kept[0] + ["r/camera"] * kept[1]
+    assert carried(viewer) == {str(mid): track for mid, track in enumerate(wanted)}
+    sent = [item for item in scene.engine.consumers.values() if item.transport == transport]
+    assert sorted(item.arguments["mid"] for item in sent) == sorted(carried(viewer))
+    numbers = {item.arguments[key] for item in sent for key in ("ssrc", "rtx_ssrc")} - {None}
+    announced = set().union(*(ssrcs(answer, line) for line in range(sum(kept))))
+    assert {str(number) for number in numbers} == announced
+    assert viewer.transport is not None
+    assert viewer.transport.ssrcs == numbers
+
+
 def test_lines_follow_roles_and_the_room_from_track_to_track(scene: Scene) -> None:
     def priorities() -> list[int]:
         wishes = [item.layers for item in scene.engine.consumers.values()]

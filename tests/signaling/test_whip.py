@@ -459,6 +459,20 @@ def test_publisher_on_a_new_connection_keeps_its_tracks(web: Web) -> None:
     assert web.send("GET", made(second), token=token).status == 204
 
 
+def test_publisher_whose_new_connection_the_plane_refuses_is_gone(web: Web) -> None:
+    rm = web.scene.join()
+    reply, token = web.whip()
+    web.scene.media(web.scene.transports()[0], "connected")
+    web.scene.engine.refuse.add("create_transport")
+    refused = web.whip(sdp={"page": 2, "ufrag": "efgh"})[0]
+    assert (refused.status, code(refused)) == (500, "internal")
+    assert web.send("GET", made(reply), token=token).status == 404
+    assert rm.take("participant.left") == [{"participant_id": "cam-1", "reason": "removed"}]
+    assert len(web.scene.hub.http) == 0
+    web.scene.engine.refuse.clear()
+    made(web.whip(sdp={"page": 3, "ufrag": "ijkl"})[0])
+
+
 def test_other_rights_are_another_participation(web: Web) -> None:
     rm = web.scene.join()
     made(web.whip()[0])
