@@ -430,6 +430,9 @@ CATALOGUE: dict[str, str] = {
     ),
     "{path} is no directory": "{path} 不是目录",
     "{path} can't be written to by this user": "当前用户无法写入 {path}",
+    "{path}: these lists of `answers` are empty: {names}; more passes as a yes": (
+        "{path}: `answers` 中以下名单为空: {names}；会有更多答复被当作“是”"
+    ),
     "not found:   the machine is too busy for detectors, it seems": (
         "未检测到:    本机可能过于繁忙，检测器来不及处理"
     ),

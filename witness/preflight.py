@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from analytics.config import AnalyticsConfig
+from analytics.errors import DetectorConfigError
+from analytics.speech.pack import load_pack
 from sfu.addresses import reachable_at
 from sfu.errors import AddressError
 from signaling.auth import VerificationKey, load_key
@@ -112,6 +115,7 @@ def examine(settings: Settings, clock: Clock | None = None) -> list[Finding]:
         *_keys(settings.signaling.auth),
         *_turn_secret(settings.signaling.ice),
         *_recordings(settings.recording.directory),
+        *_packs(settings.analytics),
     ]
 
 
@@ -223,6 +227,26 @@ def _recordings(directory: Path | None) -> Iterator[Finding]:
     elif not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         text = t("{path} can't be written to by this user")
         yield Finding(key, text.format(path=directory))
+
+
+def _packs(config: AnalyticsConfig) -> Iterator[Finding]:
+    """Lists of words that detectors are told to use; calls go on without them."""
+    seen = set()
+    for name, values in config.detectors.items():
+        given = values.get("pack_path")
+        if given is None or given in seen:
+            continue
+        seen.add(given)
+        key = ("analytics", "detectors", name, "pack_path")
+        try:
+            pack = load_pack(Path(given))
+        except DetectorConfigError as error:
+            yield Finding(key, of_error(error), fatal=False)
+            continue
+        if pack.answers.unguarded:
+            text = t("{path}: these lists of `answers` are empty: {names}; more passes as a yes")
+            names = ", ".join(pack.answers.unguarded)
+            yield Finding(key, text.format(path=given, names=names), Severity.WARNING, fatal=False)
 
 
 def _source(key: KeyConfig) -> str:

@@ -155,7 +155,7 @@ class Replies:
         if before != "就":
             return before == "再"
         ahead = tokens[: start - 1]
-        if any(end == len(ahead) for one in self._lists.already for _, end in find(ahead, one)):
+        if len(ahead) - 1 in _written_at(ahead, self._lists.already):
             return False
         said = [
             token

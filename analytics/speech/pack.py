@@ -14,6 +14,7 @@ __all__ = ["DEFAULT_PACK", "Answers", "Pack", "Prohibited", "load_pack"]
 
 DEFAULT_PACK: Final = Path(__file__).parents[1] / "assets" / "speech" / "finance.yaml"
 _MAX_BYTES: Final = 1 << 20
+_GUARDS: Final = ("negative", "hesitant", "reserved", "asking", "others", "beside")
 
 _Phrase = Annotated[str, Field(min_length=1, max_length=100)]
 _Phrases = Annotated[tuple[_Phrase, ...], Field(max_length=512)]
@@ -38,7 +39,11 @@ class Prohibited(_Part):
 
 
 class Answers(_Part):
-    """What makes an answer clear, or not; see ``configs/speech/finance.yaml``."""
+    """What makes an answer clear, or not; see ``configs/speech/finance.yaml``.
+
+    Of lists that a file may leave out, it has those of the pack that comes along
+    (:func:`load_pack`).
+    """
 
     affirmative: _Phrases
     negative: _Phrases
@@ -51,6 +56,11 @@ class Answers(_Part):
     acts: _Phrases = ()
     already: _Phrases = ()
     beside: _Phrases = ()
+
+    @property
+    def unguarded(self) -> tuple[str, ...]:
+        """Empty lists, without which answers pass as a yes that are none."""
+        return tuple(name for name in _GUARDS if not getattr(self, name))
 
 
 class Pack(_Part):
@@ -110,6 +120,9 @@ class Pack(_Part):
 def load_pack(path: Path | None) -> Pack:
     """The pack in a file, or the one that comes along.
 
+    Lists of answers that the file doesn't name are taken from the one that comes along, if it is
+    of the same language: if they have a word of consent in common. An empty list stays empty.
+
     Raises:
         DetectorConfigError: it can't be read, or is no pack; says where and why.
     """
@@ -125,7 +138,7 @@ def load_pack(path: Path | None) -> Pack:
         raise DetectorConfigError("{path} has more than {limit} bytes", path=path, limit=_MAX_BYTES)
     try:
         # Strict models take lists for tuples from JSON only; both come from the same YAML here.
-        return Pack.model_validate(_frozen(yaml.safe_load(text)))
+        pack = Pack.model_validate(_frozen(yaml.safe_load(text)))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DetectorConfigError("{path}: {reason}", path=path, reason=reason) from error
@@ -135,6 +148,16 @@ def load_pack(path: Path | None) -> Pack:
         raise DetectorConfigError(
             "{path}: {where}: {reason}", path=path, where=where, reason=first["msg"]
         ) from error
+    return pack if path == DEFAULT_PACK else _completed(pack)
+
+
+def _completed(pack: Pack) -> Pack:
+    answers, own = pack.answers, load_pack(None).answers
+    left_out = Answers.model_fields.keys() - answers.model_fields_set
+    if not left_out or not set(answers.affirmative) & set(own.affirmative):
+        return pack
+    lists = {name: getattr(own, name) for name in left_out}
+    return pack.model_copy(update={"answers": answers.model_copy(update=lists)})
 
 
 def _frozen(value: object) -> object:

@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from analytics.config import AnalyticsConfig
+from analytics.speech.pack import DEFAULT_PACK
 from recorder.config import RecordingConfig
 from sfu.config import SfuConfig
 from signaling.config import Algorithm, AuthConfig, KeyConfig, SignalingConfig
@@ -300,3 +303,33 @@ def test_warnings_are_written_and_do_not_fail_the_check(
     monkeypatch.setenv("WITNESS_SERVER_PORT", "1")
     assert main(["config", "check"]) == 0
     assert "warning: WITNESS_SERVER_PORT: has no effect" in capsys.readouterr().err
+
+
+def with_packs(**paths: Path) -> Settings:
+    detectors = {name: {"pack_path": str(path)} for name, path in paths.items()}
+    return Settings(analytics=AnalyticsConfig(detectors=detectors))
+
+
+def test_lists_of_words_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "pack.yaml"
+    whole = yaml.safe_load(DEFAULT_PACK.read_text("utf-8"))
+    del whole["answers"]["beside"]
+    path.write_text(yaml.safe_dump(whole, allow_unicode=True), "utf-8")
+    assert found(with_packs(clear_answer=path)) == []
+    whole["answers"]["beside"] = []
+    path.write_text(yaml.safe_dump(whole, allow_unicode=True), "utf-8")
+    settings = with_packs(clear_answer=path, transcript=path)
+    assert found(settings) == [
+        (
+            "analytics.detectors.clear_answer.pack_path",
+            f"{path}: these lists of `answers` are empty: beside; more passes as a yes",
+        )
+    ]
+    assert load_material(settings).tls is None, "the server starts"
+    missing = tmp_path / "none.yaml"
+    assert found(with_packs(clear_answer=missing)) == [
+        (
+            "analytics.detectors.clear_answer.pack_path",
+            f"can't read {missing}: No such file or directory",
+        )
+    ]

@@ -130,3 +130,11 @@ def test_what_an_answer_is(said: str, reply: Reply) -> None:
 )
 def test_the_question_itself_is_no_answer(said: str, reply: Reply) -> None:
     assert REPLIES.judge(said, QUESTION) is reply
+
+
+def test_words_of_time_have_to_be_written_so() -> None:
+    pack = load_pack(None)
+    answers = pack.answers.model_copy(update={"beside": ()})
+    replies = Replies(pack.model_copy(update={"answers": answers}))
+    assert replies.judge("原本就同意") is Reply.YES
+    assert replies.judge("缘本就同意") is Reply.RESERVED

@@ -4,7 +4,9 @@ import pytest
 import yaml
 
 from analytics.errors import DetectorConfigError
-from analytics.speech.pack import DEFAULT_PACK, load_pack
+from analytics.speech.pack import DEFAULT_PACK, Answers, Pack, load_pack
+
+OPTIONAL = [name for name, one in Answers.model_fields.items() if not one.is_required()]
 
 
 def test_the_one_that_comes_along_is_sound() -> None:
@@ -57,6 +59,37 @@ def test_what_is_no_pack_is_refused(tmp_path: Path, text: bytes) -> None:
     path.write_bytes(text)
     with pytest.raises(DetectorConfigError):
         load_pack(path)
+
+
+def changed(tmp_path: Path, answers: dict[str, object], *leave_out: str) -> Pack:
+    """The pack that comes along, with other lists of answers."""
+    whole = yaml.safe_load(DEFAULT_PACK.read_text("utf-8"))
+    whole["answers"] |= answers
+    for name in leave_out:
+        del whole["answers"][name]
+    path = tmp_path / "pack.yaml"
+    path.write_text(yaml.safe_dump(whole, allow_unicode=True), "utf-8")
+    return load_pack(path)
+
+
+def test_lists_that_are_left_out_are_those_that_come_along(tmp_path: Path) -> None:
+    own = load_pack(None).answers
+    answers = changed(tmp_path, {"affirmative": ["同意"]}, *OPTIONAL).answers
+    assert answers.affirmative == ("同意",)
+    assert all(getattr(answers, name) == getattr(own, name) for name in OPTIONAL)
+    assert answers.unguarded == ()
+
+
+def test_an_empty_list_stays_empty_and_is_told(tmp_path: Path) -> None:
+    answers = changed(tmp_path, {"beside": [], "acts": [], "reserved": []}, "others").answers
+    assert (answers.beside, answers.acts) == ((), ())
+    assert answers.others == load_pack(None).answers.others
+    assert answers.unguarded == ("reserved", "beside")
+
+
+def test_a_pack_of_another_language_gets_no_lists(tmp_path: Path) -> None:
+    answers = changed(tmp_path, {"affirmative": ["setuju", "ya"]}, *OPTIONAL).answers
+    assert all(getattr(answers, name) == () for name in OPTIONAL)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
