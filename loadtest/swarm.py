@@ -36,6 +36,7 @@ _EXTENSIONS = {
         3,
     ),
     "urn:ietf:params:rtp-hdrext:ssrc-audio-level": ("audio_level", 1),
+    "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id": ("rid", 10),
 }
 _OPUS = 111
 _VP8 = 96
@@ -111,6 +112,22 @@ class Line:
     """sendonly, recvonly or inactive."""
     ssrc: int | None = None
     """Of what is sent."""
+    rids: tuple[str, ...] = ()
+    """Of several encodings, the smallest first; their SSRCs count up from ``ssrc``."""
+
+    @property
+    def streams(self) -> tuple[tuple[int, str | None], ...]:
+        """SSRC and RID of what is sent."""
+        if self.ssrc is None:
+            return ()
+        if not self.rids:
+            return ((self.ssrc, None),)
+        return tuple((self.ssrc + place, rid) for place, rid in enumerate(self.rids))
+
+    def offers(self, extension: str) -> bool:
+        """Whether the line uses a header extension."""
+        needed = {"audio_level": self.kind == "audio", "rid": bool(self.rids)}
+        return needed.get(extension, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,14 +300,17 @@ def describe(
             *(
                 f"a=extmap:{number} {uri}"
                 for uri, (name, number) in _EXTENSIONS.items()
-                if line.kind == "audio" or name != "audio_level"
+                if line.offers(name)
             ),
             f"a={line.direction}",
             "a=rtcp-mux",
             "a=rtcp-rsize",
             *formats,
         ]
-        if line.ssrc is not None:
+        if line.rids:
+            rows += [f"a=rid:{rid} send" for rid in line.rids]
+            rows.append(f"a=simulcast:send {';'.join(line.rids)}")
+        elif line.ssrc is not None:
             rows.append(f"a=ssrc:{line.ssrc} cname:swarm-{ufrag}")
     return "\r\n".join(rows) + "\r\n"
 

@@ -930,8 +930,16 @@ class Swarm:
     def impair(self, participant: int, *, loss: float) -> None:
         """Has a share of its datagrams lost from now on, each way; 1 is an outage."""
 
-    def publish(self, participant: int, *, stream: tuple[str, int, int, int]) -> None:
-        """It sends one more stream; see ``connect``."""
+    def publish(
+        self, participant: int, *, stream: tuple[str, int, int, int], rid: str | None = None
+    ) -> None:
+        """It sends one more stream; see ``connect``.
+
+        Args:
+            participant: its number.
+            stream: as in ``connect``.
+            rid: of an encoding among several of the m-line, one letter or digit.
+        """
 
     def silence(self, participant: int, *, ssrc: int, silent: bool) -> None:
         """One of its streams falls silent, or goes on."""

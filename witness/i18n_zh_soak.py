@@ -46,6 +46,9 @@ SOAK: dict[str, str] = {
     "packets that don't add up: in {wrong} of {samples} samples (stages: {stages})": (
         "收支不平的包：{samples} 次采样中有 {wrong} 次（阶段：{stages}）"
     ),
+    "subscriptions that got another layer: {up} a higher, {down} a lower one": (
+        "切换层次的订阅：升高 {up} 次，降低 {down} 次"
+    ),
     "subscriptions without packets for more than {patience} s: {count} (looked at {checked}"
     " times, longest silence {longest} s)": (
         "超过 {patience} 秒没有收到包的订阅：{count}（共检查 {checked} 次，最长静默 {longest} 秒）"

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import aiohttp
@@ -16,8 +16,10 @@ from loadtest.swarm import FORMATS, Line, MediaSwarm, describe, parse_answer, se
 __all__ = ["Person", "Subscription", "SwarmControl"]
 
 _SOURCES = (("audio", "microphone"), ("video", "camera"))
+_RIDS: Mapping[str, tuple[str, ...]] = {"camera": ("q", "h", "f")}
+"""Of sources that are sent in several sizes."""
 _SCREEN = "screen"
-_STREAMS_EACH = 4
+_STREAMS_EACH = 5
 
 
 class SwarmControl(MediaSwarm, Protocol):
@@ -29,7 +31,9 @@ class SwarmControl(MediaSwarm, Protocol):
     def impair(self, participant: int, *, loss: float) -> None:
         """Loss each way."""
 
-    def publish(self, participant: int, *, stream: tuple[str, int, int, int]) -> None:
+    def publish(
+        self, participant: int, *, stream: tuple[str, int, int, int], rid: str | None = None
+    ) -> None:
         """One more stream."""
 
     def silence(self, participant: int, *, ssrc: int, silent: bool) -> None:
@@ -63,19 +67,28 @@ class _Media:
     lines: list[Line] = field(default_factory=list)
     sources: dict[int, str] = field(default_factory=dict)
     """By place of the line."""
+    unwanted: dict[str, frozenset[str | None]] = field(default_factory=dict)
+    """By source: encodings nobody is shown, and which are not sent."""
     offers: int = 0
     number: int | None = None
     """In the swarm, once connected."""
+
+    def next_ssrc(self) -> int:
+        """The first that none of its lines has."""
+        used = [ssrc for line in self.lines for ssrc, _ in line.streams]
+        return max(used, default=self.first_ssrc - 1) + 1
 
 
 class Person:
     """Joins, publishes microphone and camera, takes every track it is offered.
 
+    The camera is sent in three sizes; those that the server says nobody is shown are not sent.
+
     Args:
         config: makes server and token for each new participation.
         session: HTTP client, shared by many.
         swarms: at least two, to have new certificates.
-        ssrcs: gives four unused SSRCs and returns the first.
+        ssrcs: gives so many unused SSRCs and returns the first.
     """
 
     def __init__(
@@ -181,16 +194,17 @@ class Person:
         Raises:
             LoadtestError: refused or no answer.
         """
-        place, source = next((i, s) for i, (k, s) in enumerate(_SOURCES) if k == kind)
+        source = next(source for k, source in _SOURCES if k == kind)
         track_id = self.published.get(source)
         if self.signal is None or self._media is None or track_id is None:
             return
         if muted:
             self.muted.add(source)
-        self._silence(self._media.lines[place], silent=muted)
+        self._send_what_is_wanted()
         await self.signal.request("mute", {"track_id": track_id, "muted": muted})
         if not muted:
             self.muted.discard(source)
+            self._send_what_is_wanted()
 
     async def share_screen(self, *, on: bool) -> None:
         """Begins or ends a shared screen.
@@ -251,7 +265,8 @@ class Person:
             self._swarm, secrets.token_hex(4), secrets.token_hex(12), self._ssrcs(_STREAMS_EACH)
         )
         for place, (kind, source) in enumerate(_SOURCES):
-            media.lines.append(Line(kind, "sendonly", media.first_ssrc + place))
+            rids = _RIDS.get(source, ())
+            media.lines.append(Line(kind, "sendonly", media.next_ssrc(), rids))
             media.sources[place] = source
         return media
 
@@ -264,12 +279,12 @@ class Person:
         place = self._place_of_screen(media)
         if self.shares_screen and place is None:
             new_screen = place = len(media.lines)
-            media.lines.append(Line("video", "sendonly", media.first_ssrc + len(_SOURCES)))
+            media.lines.append(Line("video", "sendonly", media.next_ssrc()))
             media.sources[place] = _SCREEN
         elif place is not None:
             direction = "sendonly" if self.shares_screen else "inactive"
             line = media.lines[place]
-            media.lines[place] = Line(line.kind, direction, line.ssrc)
+            media.lines[place] = replace(line, direction=direction)
         for kind, wanted in self._lines.items():
             have = sum(line.kind == kind and line.ssrc is None for line in media.lines)
             media.lines += [Line(kind, "recvonly")] * (wanted - have)
@@ -299,12 +314,8 @@ class Person:
         if media.number is None:
             self._connect(media, reply["sdp"])
         elif new_screen is not None:
-            line = media.lines[new_screen]
-            stream = (line.kind, line.ssrc or 0, FORMATS[line.kind], new_screen)
-            swarm.publish(media.number, stream=stream)
-        place = self._place_of_screen(media)
-        if place is not None:
-            self._silence(media.lines[place], silent=not self.shares_screen)
+            self._publish(media, media.number, new_screen)
+        self._send_what_is_wanted()
 
     def _read_answer(self, media: _Media, reply: Mapping[str, Any]) -> None:
         self.published = {
@@ -329,20 +340,40 @@ class Person:
             remote_password=answer.password,
             remote_fingerprint=answer.fingerprint,
             extensions=answer.extensions,
-            streams=[
-                (line.kind, line.ssrc, FORMATS[line.kind], place)
-                for place, line in enumerate(media.lines)
-                if line.ssrc is not None
-            ],
+            streams=[],
         )
-        for place, source in media.sources.items():
-            if source in self.muted:
-                self._silence(media.lines[place], silent=True)
+        for place in media.sources:
+            self._publish(media, media.number, place)
 
-    def _silence(self, line: Line, *, silent: bool) -> None:
-        number = self.media_number
-        if number is not None and line.ssrc is not None:
-            self._swarms[number[0]].silence(number[1], ssrc=line.ssrc, silent=silent)
+    def _publish(self, media: _Media, number: int, place: int) -> None:
+        line = media.lines[place]
+        for ssrc, rid in line.streams:
+            stream = (line.kind, ssrc, FORMATS[line.kind], place)
+            self._swarms[media.swarm].publish(number, stream=stream, rid=rid)
+
+    def _send_what_is_wanted(self) -> None:
+        """Silences what is muted, not shared or shown to nobody; the rest is sent."""
+        media = self._media
+        if media is None or media.number is None:
+            return
+        for place, source in media.sources.items():
+            line = media.lines[place]
+            stopped = source in self.muted or line.direction == "inactive"
+            unwanted = media.unwanted.get(source, ())
+            for ssrc, rid in line.streams:
+                silent = stopped or rid in unwanted
+                self._swarms[media.swarm].silence(media.number, ssrc=ssrc, silent=silent)
+
+    def _take_wishes(self, data: Mapping[str, Any]) -> None:
+        """Which encodings of an own track somebody is shown."""
+        media = self._media
+        source = next((s for s, t in self.published.items() if t == data["track_id"]), None)
+        if media is None or source is None:
+            return
+        media.unwanted[source] = frozenset(
+            item["rid"] for item in data["encodings"] if not item["wanted"]
+        )
+        self._send_what_is_wanted()
 
     def _adopt(self, state: Mapping[str, Any]) -> None:
         """Takes over ``joined`` or ``resumed``."""
@@ -362,6 +393,8 @@ class Person:
             case "resumed" if not data["replay"]:
                 self._adopt(data)
                 self._wanted.set()
+            case "layers.wanted":
+                self._take_wishes(data)
             case "bye":
                 self.byes.append(str(data.get("code")))
 

@@ -90,6 +90,8 @@ class Observed:
     dropped: dict[str, int] = field(default_factory=dict)
     room_panics: int = 0
     dropped_events: int = 0
+    layer_switches: dict[str, int] = field(default_factory=dict)
+    """By direction: subscriptions that got a higher or a lower layer."""
     overflows: int = 0
     """Datagrams the kernel lost before the server saw them."""
     rejoins: int = 0
@@ -115,7 +117,7 @@ async def run_plan(
         said: told what was observed so far and the seconds that are left, with each sample.
 
     Raises:
-        LoadtestError: not even the first call works.
+        LoadtestError: not even the first call works, or the server doesn't show what is judged.
     """
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -420,6 +422,8 @@ class _Run:
             observed = self._observed
             dropped = metrics.by("sfu_forward_dropped_packets_total", "reason")
             observed.dropped = {reason: int(count) for reason, count in dropped.items() if count}
+            switches = metrics.by("sfu_consumer_layer_switches_total", "direction")
+            observed.layer_switches = {way: int(count) for way, count in switches.items()}
             observed.room_panics = int(metrics.sum("sfu_room_panics_total"))
             observed.dropped_events = int(metrics.sum("sfu_engine_dropped_events_total"))
             observed.overflows = int(metrics.sum("sfu_engine_receive_overflow_packets_total"))

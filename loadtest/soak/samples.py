@@ -2,11 +2,31 @@
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtest.errors import LoadtestError
+
 __all__ = ["Metrics", "ProcessState", "Sample", "parse_metrics", "process_state"]
+
+_NEEDED = (
+    "sfu_consumer_layer_switches_total",
+    "sfu_engine_dropped_events_total",
+    "sfu_engine_receive_overflow_packets_total",
+    "sfu_engine_waiting_commands",
+    "sfu_room_panics_total",
+    "sfu_signaling_connections",
+    "sfu_stage_dropped_packets_total",
+    "sfu_stage_packets_total",
+    "sfu_stage_unaccounted_packets",
+    "sfu_stage_waiting_packets",
+    "sfu_transport_transports",
+    "witness_participants",
+    "witness_rooms",
+    "witness_rtp_packets_total",
+)
+"""What is judged. A sum over nothing would be 0, and hold."""
 
 _LINE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(\{(?P<labels>.*)\})? (?P<value>\S+)$")
 _STATUS = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
@@ -23,6 +43,16 @@ class Metrics:
         """Over all series of the name that have these labels."""
         wanted = set(labels.items())
         return sum(v for (n, found), v in self._values.items() if n == name and wanted <= found)
+
+    def require(self, names: Iterable[str]) -> None:
+        """Looks whether there is at least one series of each name.
+
+        Raises:
+            LoadtestError: there is none of some; the text names them.
+        """
+        missing = sorted(set(names) - {name for name, _ in self._values})
+        if missing:
+            raise LoadtestError(f"the server's metrics lack {', '.join(missing)}")
 
     def by(self, name: str, label: str) -> dict[str, float]:
         """Sums by one label."""
@@ -110,17 +140,24 @@ def unaccounted(metrics: Metrics) -> dict[str, int]:
     }
     waiting = metrics.by("sfu_stage_waiting_packets", "stage")
     dropped = metrics.by("sfu_stage_dropped_packets_total", "stage")
-    for stage in waiting:
+    stages = {*waiting, *dropped, *metrics.by("sfu_stage_packets_total", "stage")}
+    for stage in stages:
         entered = metrics.sum("sfu_stage_packets_total", stage=stage, result="entered")
         passed = metrics.sum("sfu_stage_packets_total", stage=stage, result="passed")
-        missing = int(entered - passed - waiting[stage] - dropped.get(stage, 0))
+        missing = int(entered - passed - waiting.get(stage, 0) - dropped.get(stage, 0))
         if missing:
             found[stage] = missing
     return found
 
 
 def sample_of(metrics: Metrics, pid: int, at_s: float, before: Metrics | None) -> Sample:
-    """Puts a scrape and what the kernel knows together."""
+    """Puts a scrape and what the kernel knows together.
+
+    Raises:
+        LoadtestError: something that is judged is not among the metrics.
+        FileNotFoundError: the process is gone.
+    """
+    metrics.require(_NEEDED)
     process = process_state(pid)
 
     def since(name: str) -> float:

@@ -13,6 +13,8 @@ __all__ = ["Bounds", "Check", "Outcome", "Verdict", "judge"]
 _MIB = 1 << 20
 _LEAST_TREND_S = 600.0
 """Caches and the allocator take some ten minutes to fill at this load."""
+_LEAST_RESIZED = 4
+"""Changes of tiles below which layers may happen to stay as they are."""
 
 
 class Outcome(StrEnum):
@@ -63,6 +65,7 @@ def judge(observed: Observed, bounds: Bounds) -> Verdict:
             _memory(memory, bounds),
             _accounts(observed),
             _stuck(observed),
+            _layers(observed),
             _check("actions", not observed.failures, failed=len(observed.failures),
                    done=observed.done.total()),
             _check("rooms_alive", not observed.room_panics, panics=observed.room_panics),
@@ -135,6 +138,14 @@ def _accounts(observed: Observed) -> Check:
         samples=len(samples),
         stages=", ".join(stages) or "–",
     )
+
+
+def _layers(observed: Observed) -> Check:
+    """Layers have to be switched both ways, or nothing else was tested under that."""
+    up, down = (observed.layer_switches.get(way, 0) for way in ("up", "down"))
+    if observed.done["watch"] < _LEAST_RESIZED:
+        return Check("layers", Outcome.UNKNOWN, {"up": up, "down": down})
+    return _check("layers", bool(up and down), up=up, down=down)
 
 
 def _stuck(observed: Observed) -> Check:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from loadtest.errors import LoadtestError
-from loadtest.swarm import offer_sdp, parse_answer
+from loadtest.swarm import Line, describe, offer_sdp, parse_answer
 from sfu.sdp import parse_offer
 
 TWCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
@@ -53,6 +53,25 @@ def test_a_longer_offer_keeps_its_lines() -> None:
     short, long = offer(["audio"]), offer(["audio", "video"])
     lines = [part.strip() for part in long.split("\r\nm=")]
     assert [part.strip() for part in short.split("\r\nm=")][1:] == lines[1:4]
+
+
+def test_a_camera_in_several_sizes_is_offered_as_simulcast() -> None:
+    lines = [Line("audio", "sendonly", 10), Line("video", "sendonly", 11, ("q", "h", "f"))]
+    parsed = parse_offer(
+        describe(
+            lines,
+            ufrag="abcd",
+            password="0123456789abcdef01234567",
+            fingerprint=":".join(["AB"] * 32),
+            version=1,
+        )
+    )
+    audio, video = parsed.sections
+    assert (audio.ssrcs, audio.rids) == ((10, None), ())
+    assert (video.ssrcs, video.rids) == ((None, None), ("q", "h", "f"))
+    rid = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+    assert (rid in audio.extensions, rid in video.extensions) == (False, True)
+    assert lines[1].streams == ((11, "q"), (12, "h"), (13, "f"))
 
 
 def test_first_ipv4_candidate_and_the_known_extensions_count() -> None:

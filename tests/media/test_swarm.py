@@ -90,6 +90,9 @@ def test_raw_limit_is_measured_and_a_closed_swarm_says_so() -> None:
         (lambda swarm: swarm.impair(0, loss=float("nan")), "loss"),
         (lambda swarm: swarm.silence(0, ssrc=0, silent=True), "ssrc"),
         (lambda swarm: swarm.publish(0, stream=("text", 1, 96, 0)), "kind"),
+        (lambda swarm: swarm.publish(0, stream=("video", 1, 96, 0), rid="hi"), "rid"),
+        (lambda swarm: swarm.publish(0, stream=("video", 1, 96, 0), rid=""), "rid"),
+        (lambda swarm: swarm.publish(0, stream=("video", 1, 96, 0), rid=";"), "rid"),
         (lambda swarm: swarm.disconnect(7), "participant 7"),
         (lambda swarm: swarm.disconnect(-1), "participant"),
     ],
@@ -108,6 +111,6 @@ def test_participants_that_are_gone_keep_their_place() -> None:
         swarm.connect(**VALID)
     swarm.disconnect(1)
     swarm.relocate(1)
-    swarm.publish(1, stream=("video", 12, 96, 2))
+    swarm.publish(1, stream=("video", 12, 96, 2), rid="q")
     assert swarm.statuses() == [(False, None, [])] * 3
     swarm.close()

@@ -223,6 +223,7 @@ def as_json(
         "failures": [asdict(one) for one in observed.failures],
         "stuck": [asdict(one) for one in observed.stuck.found],
         "freezes": [asdict(one) for one in observed.freezes],
+        "layer_switches": observed.layer_switches,
         "overflows": observed.overflows,
         "dropped": observed.dropped,
         "baseline": asdict(observed.baseline),

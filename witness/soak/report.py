@@ -33,6 +33,7 @@ CHECKS: dict[str, str] = {
         "subscriptions without packets for more than {patience} s: {count} (looked at {checked}"
         " times, longest silence {longest} s)"
     ),
+    "layers": marked("subscriptions that got another layer: {up} a higher, {down} a lower one"),
     "actions": marked("actions: {done} done, {failed} failed"),
     "rooms_alive": marked("rooms ended by a broken invariant: {panics}"),
     "events_kept": marked("events lost between media thread and Python: {events}"),

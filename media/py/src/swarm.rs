@@ -131,10 +131,17 @@ impl Swarm {
         self.0.impair(number(participant)?, loss).map_err(Error::Swarm)
     }
 
-    /// A participant sends one more stream.
-    #[pyo3(signature = (participant, *, stream))]
-    fn publish(&self, participant: Int, stream: (String, Int, Int, Int)) -> Result<(), Error> {
-        self.0.publish(number(participant)?, self::stream(stream)?).map_err(Error::Swarm)
+    /// A participant sends one more stream; with a RID, one encoding of several.
+    #[pyo3(signature = (participant, *, stream, rid = None))]
+    fn publish(
+        &self,
+        participant: Int,
+        stream: (String, Int, Int, Int),
+        rid: Option<&str>,
+    ) -> Result<(), Error> {
+        let rid = rid.map(self::rid).transpose()?;
+        let stream = StreamConfig { rid, ..self::stream(stream)? };
+        self.0.publish(number(participant)?, stream).map_err(Error::Swarm)
     }
 
     /// A participant's stream falls silent, or goes on.
@@ -227,7 +234,15 @@ fn stream((kind, ssrc, payload_type, mid): (String, Int, Int, Int)) -> Result<St
         ssrc: parse::ssrc("streams: ssrc", ssrc)?,
         payload_type: parse::payload_type("streams: payload_type", payload_type)?,
         mid: parse::integer("streams: mid", mid, 0..=255)? as u8,
+        rid: None,
     })
+}
+
+fn rid(text: &str) -> Result<u8, Error> {
+    match *text.as_bytes() {
+        [letter] if letter.is_ascii_alphanumeric() => Ok(letter),
+        _ => Err(Error::Parameter("rid: must be one letter or digit".into())),
+    }
 }
 
 fn fingerprint(text: &str) -> Result<[u8; 32], Error> {

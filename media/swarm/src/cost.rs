@@ -146,7 +146,7 @@ impl Scene {
             let mut participant = Participant::new(at, association, map, index);
             let ssrc = 1_000_000 + 10 * index;
             participant.publish(
-                StreamConfig { kind: MediaKind::Video, ssrc, payload_type: 96, mid: 0 },
+                StreamConfig { kind: MediaKind::Video, ssrc, payload_type: 96, mid: 0, rid: None },
                 now,
             );
             scene.participants.push(participant);

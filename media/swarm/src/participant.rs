@@ -171,7 +171,9 @@ impl Participant {
 
     /// Silences a stream, or lets it go on; a picture goes on with a keyframe.
     pub(crate) fn silence(&mut self, ssrc: u32, silent: bool) {
-        for stream in self.streams.iter_mut().filter(|stream| stream.config.ssrc == ssrc) {
+        let is_meant =
+            |stream: &&mut Stream| stream.config.ssrc == ssrc && stream.is_silent != silent;
+        for stream in self.streams.iter_mut().filter(is_meant) {
             stream.is_silent = silent;
             stream.request_keyframe();
         }

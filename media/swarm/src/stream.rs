@@ -38,6 +38,8 @@ pub struct StreamConfig {
     pub payload_type: u8,
     /// Index of the m-line; its decimal form is the MID.
     pub mid: u8,
+    /// Of an encoding among others: its RID, one letter or digit.
+    pub rid: Option<u8>,
 }
 
 /// What all streams of a kind send.
@@ -73,6 +75,7 @@ pub(crate) struct Stream {
     mid: [u8; 3],
     mid_len: usize,
     mid_id: Option<u8>,
+    rid_id: Option<u8>,
     level_id: Option<u8>,
     needs_keyframe: bool,
     /// Nothing is sent for now.
@@ -101,6 +104,7 @@ impl Stream {
             mid,
             mid_len: text.len(),
             mid_id: map.id(ExtensionKind::Mid),
+            rid_id: map.id(ExtensionKind::Rid),
             level_id: map.id(ExtensionKind::AudioLevel).filter(|_| config.kind == MediaKind::Audio),
             needs_keyframe: config.kind == MediaKind::Video,
             is_silent: false,
@@ -163,6 +167,9 @@ impl Stream {
         self.extensions.clear();
         if let Some(id) = self.mid_id {
             let _ = self.extensions.push(id, &self.mid[..self.mid_len]);
+        }
+        if let (Some(id), Some(rid)) = (self.rid_id, self.config.rid) {
+            let _ = self.extensions.push(id, &[rid]);
         }
         if let Some(id) = self.twcc_id {
             let _ = self.extensions.push(id, &twcc.to_be_bytes());
@@ -234,12 +241,13 @@ mod tests {
         ExtensionMap::new(&[
             ExtensionId { kind: ExtensionKind::Mid, id: 4 },
             ExtensionId { kind: ExtensionKind::TransportCc, id: 3 },
+            ExtensionId { kind: ExtensionKind::Rid, id: 10 },
         ])
         .unwrap()
     }
 
     fn stream(kind: MediaKind) -> Stream {
-        let config = StreamConfig { kind, ssrc: 7, payload_type: 96, mid: 12 };
+        let config = StreamConfig { kind, ssrc: 7, payload_type: 96, mid: 12, rid: None };
         Stream::new(config, &map(), Instant::now())
     }
 
@@ -270,6 +278,24 @@ mod tests {
         let header = RtpHeader::parse(&out[..1_100]).unwrap();
         let info = codec::inspect(Codec::Vp8, header.payload(&out[..1_100]));
         assert!(info.frame_start && !info.keyframe_start);
+    }
+
+    #[test]
+    fn an_encoding_among_others_says_which_it_is() {
+        let config = StreamConfig {
+            kind: MediaKind::Video,
+            ssrc: 7,
+            payload_type: 96,
+            mid: 1,
+            rid: Some(b'h'),
+        };
+        let mut stream = Stream::new(config, &map(), Instant::now());
+        let traffic = Traffic { packets_per_second: 50.0, packet_bytes: 1_100, burst: 1 };
+        let mut out = [0; 2_048];
+        let (_, len) = stream.write(&mut out, &traffic, (0, 0), Duration::ZERO, &mut 0);
+        let header = RtpHeader::parse(&out[..len]).unwrap();
+        let elements: Vec<_> = header.extensions(&out[..len]).map(Result::unwrap).collect();
+        assert_eq!((elements[1].id, elements[1].data), (10, &b"h"[..]));
     }
 
     #[test]

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from loadtest.errors import LoadtestError
 from loadtest.soak.run import Failure, Freeze, Observed
 from loadtest.soak.samples import Sample, parse_metrics, process_state, sample_of
 from loadtest.soak.stuck import Stuck
@@ -24,7 +25,8 @@ def observed(mib_per_hour: float = 0.0) -> Observed:
     ]
     seen = Observed(baseline=IDLE, samples=samples, final=replace(IDLE, at_s=1_830))
     seen.stuck.checked = 100
-    seen.done["join"] = 12
+    seen.done.update(join=12, watch=40)
+    seen.layer_switches = {"up": 30, "down": 20}
     return seen
 
 
@@ -61,6 +63,9 @@ def test_each_fault_is_found_by_its_own_check() -> None:
     seen.room_panics, seen.dropped_events = 1, 2
     assert failed(seen) == {"rooms_alive", "events_kept"}
     seen = observed()
+    seen.layer_switches = {"up": 30, "down": 0}
+    assert failed(seen) == {"layers"}
+    seen = observed()
     seen.final = None
     assert failed(seen) == {"everybody_gone"}
 
@@ -81,6 +86,13 @@ def test_short_runs_say_nothing_of_memory_and_do_not_fail() -> None:
     assert judge(seen, Bounds()).held
 
 
+def test_runs_in_which_hardly_a_tile_changed_say_nothing_of_layers() -> None:
+    seen = observed()
+    seen.done["watch"], seen.layer_switches = 3, {"up": 1, "down": 0}
+    outcomes = {check.name: check.outcome for check in judge(seen, Bounds()).checks}
+    assert outcomes["layers"] is Outcome.UNKNOWN
+
+
 TEXT = """\
 # HELP sfu_stage_packets_total Packets.
 # TYPE sfu_stage_packets_total counter
@@ -89,6 +101,14 @@ sfu_stage_packets_total{result="passed",stage="rtp"} 9.0
 sfu_stage_waiting_packets{stage="rtp"} 0.0
 sfu_stage_dropped_packets_total{reason="srtp_replay",stage="rtp"} 2.0
 sfu_stage_unaccounted_packets{stage="rtp"} 0.0
+sfu_consumer_layer_switches_total{direction="up",reason="wish"} 2.0
+sfu_engine_dropped_events_total{engine="0"} 0.0
+sfu_engine_receive_overflow_packets_total{engine="0"} 0.0
+sfu_engine_waiting_commands{engine="0"} 0.0
+sfu_room_panics_total 0.0
+sfu_signaling_connections 0.0
+sfu_transport_transports{state="connected"} 0.0
+witness_participants{role="rm"} 0.0
 witness_rooms 3.0
 witness_rtp_packets_total{dir="in",kind="audio"} 4.0
 witness_rtp_packets_total{dir="in",kind="video"} 5e+00
@@ -103,6 +123,21 @@ def test_metrics_are_read_and_added_up_anew() -> None:
     assert sample.unaccounted == {"rtp": 1}, "although the server says there is nothing"
     assert sample.rss_bytes >= sample.own_bytes > MIB
     assert sample.descriptors > 2
+
+
+def test_a_stage_that_is_only_entered_is_not_even() -> None:
+    text = TEXT + 'sfu_stage_packets_total{result="entered",stage="copy"} 3.0\n'
+    sample = sample_of(parse_metrics(text), os.getpid(), 2.0, None)
+    assert sample.unaccounted == {"rtp": 1, "copy": 3}
+
+
+@pytest.mark.parametrize(
+    "name", ["witness_rooms", "sfu_stage_waiting_packets", "sfu_stage_packets"]
+)
+def test_what_the_metrics_lack_is_named_and_never_zero(name: str) -> None:
+    text = "\n".join(line for line in TEXT.splitlines() if not line.startswith(name))
+    with pytest.raises(LoadtestError, match=name):
+        sample_of(parse_metrics(text), os.getpid(), 2.0, None)
 
 
 def test_a_process_that_is_gone_has_no_state() -> None:
