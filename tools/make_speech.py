@@ -40,6 +40,10 @@ VOICES = {
     "mellow": (10, 9, 1.1, 0.75),
     "crisp": (19, 20, 1.2, 1.1),
     "lively": (23, 22, 1.3, 1.0),
+    "husky": (13, 11, 0.78, 0.8),
+    "steady": (18, 17, 0.92, 1.0),
+    "sunny": (24, 23, 1.22, 1.1),
+    "nimble": (17, 18, 1.12, 0.95),
 }
 """How much longer the sound is made (up, down), then pitch and energy of what is spoken."""
 
