@@ -85,6 +85,11 @@ class StandingReception(Reception):
         super().end(subscription)
         self.ask()
 
+    def refresh(self, subscription: Subscription) -> None:
+        """Fits a subscription; a line it has to leave goes to the next that waits."""
+        super().refresh(subscription)
+        self.ask()
+
     def consider_asked(self) -> None:
         """Nobody is asked."""
 

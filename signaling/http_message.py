@@ -22,6 +22,7 @@ __all__ = [
     "bearer_token",
     "ice_links",
     "media_type",
+    "names_any",
     "names_etag",
 ]
 
@@ -35,6 +36,8 @@ METHODS: Final[Mapping[bool, str]] = {
 """By whether the address is that of a session."""
 
 _ETAG: Final = re.compile(r'\s*(W/)?("[\x21\x23-\x7e]*"|\*)\s*(?:,|$)')
+_ANY: Final = frozenset({"*", '"*"'})
+"""The asterisk, also as the drafts of the specification had it."""
 MAX_AGENT_CHARS: Final = 256
 _CHALLENGE: Final = 'Bearer realm="witness"'
 
@@ -174,13 +177,24 @@ def names_etag(if_match: str, etag: str) -> bool:
 
     Clients are seen to quote the asterisk, as drafts of the specification did in their examples.
     """
+    return bool(_strong(if_match) & {etag, *_ANY})
+
+
+def names_any(if_match: str) -> bool:
+    """Whether ``If-Match`` is the asterisk: that of an ICE restart (RFC 9725, section 4.3.3)."""
+    return bool(_strong(if_match) & _ANY)
+
+
+def _strong(if_match: str) -> set[str]:
+    """Entity tags up to the first thing that is none, but for weak ones, which never match."""
+    found: set[str] = set()
     at = 0
     while at < len(if_match) and (match := _ETAG.match(if_match, at)) is not None:
         weak, value = match.groups()
-        if not weak and value in {etag, "*", '"*"'}:
-            return True
+        if not weak:
+            found.add(value)
         at = match.end()
-    return False
+    return found
 
 
 def ice_links(servers: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -42,6 +42,7 @@ from signaling.http_message import (
     bearer_token,
     ice_links,
     media_type,
+    names_any,
     names_etag,
 )
 from signaling.notices import LeftReason
@@ -229,12 +230,18 @@ class HttpSessions:
             raise HttpRefusal(400, HttpCode.BAD_FRAGMENT, str(error)) from None
         participant = session.member.participant
         present = participant.ice
-        if fragment.ice is None or (present is not None and fragment.ice == present[1]):
+        if fragment.ice is None:
             # A lite agent has no use for candidates.
             return HttpReply(204)
-        local = participant.restart_ice(fragment.ice)
-        session.etag = _new_etag()
-        log.info("ice restarted", extra=_extra(session))
+        if present is not None and fragment.ice == present[1]:
+            if not names_any(if_match):
+                return HttpReply(204)
+            # The restart was done, and whoever asks again never got the answer.
+            local = present[0]
+        else:
+            local = participant.restart_ice(fragment.ice)
+            session.etag = _new_etag()
+            log.info("ice restarted", extra=_extra(session))
         body = write_fragment(
             media=session.media, mid=session.mid, ice=local, candidates=participant.candidates
         )

@@ -10,7 +10,16 @@ from sfu.plane import Ice
 from sfu.subscription import SubscriptionState
 from tests.fakes.engine import Event
 from tests.sfu.conftest import FOREVER, Scene
-from tests.sfu.offers import FINGERPRINT_A, H264, VP8, Client, direction, section
+from tests.sfu.offers import (
+    FINGERPRINT_A,
+    FINGERPRINT_B,
+    H264,
+    VP8,
+    Client,
+    Codec,
+    direction,
+    section,
+)
 
 
 def watch(
@@ -134,6 +143,31 @@ def test_a_track_without_a_common_codec_leaves_the_line_to_another(scene: Scene)
     vp8.add("video", "sendonly", [VP8])
     scene.join("c").negotiate(Offer(vp8.sdp))
     assert carried(viewer) == {"0": "c/camera"}
+
+
+@pytest.mark.parametrize("again", ["on the same connection", "on a new one"])
+def test_a_track_whose_codec_the_viewer_lacks_from_now_on_leaves_the_line_to_the_next(
+    scene: Scene, again: str
+) -> None:
+    def camera(codec: Codec, certificate: str = FINGERPRINT_A) -> str:
+        client = Client(certificate)
+        client.add("video", "sendonly", [codec])
+        return client.sdp
+
+    rm, customer = scene.join("r", Role.RM), scene.join("c")
+    rm.negotiate(Offer(camera(VP8)))
+    customer.negotiate(Offer(camera(VP8)))
+    client = Client()
+    client.add("video", "recvonly", [VP8])
+    viewer, _ = watch(scene, 0, 0, client=client)
+    assert carried(viewer) == {"0": "r/camera"}
+    certificate = FINGERPRINT_A if again == "on the same connection" else FINGERPRINT_B
+    rm.negotiate(Offer(camera(H264, certificate)))
+    assert carried(viewer) == {"0": "c/camera"}
+    rm.negotiate(Offer(camera(VP8, certificate)))
+    assert carried(viewer) == {"0": "c/camera"}
+    customer.leave("left")
+    assert carried(viewer) == {"0": "r/camera"}
 
 
 def test_a_viewer_on_a_new_connection_gets_everything_again(scene: Scene) -> None:

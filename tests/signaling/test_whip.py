@@ -345,8 +345,11 @@ def test_ice_restart(web: Web) -> None:
     assert "a=mid:0\r\n" in restarted.body
     assert "a=candidate:" in restarted.body
     assert restarted.body.endswith("a=end-of-candidates\r\n")
-    # The same again is no restart: the credentials are those in use.
-    assert web.patch(at, RESTART, token, "*").status == 204
+    # The same again is what a client says that got no answer: the same answer, and no restart.
+    before = len(web.scene.engine.commands)
+    assert web.patch(at, RESTART, token, "*") == restarted
+    assert web.patch(at, RESTART, token, header(restarted, "ETag")).status == 204
+    assert len(web.scene.engine.commands) == before
     # The old ETag is that of an ICE session that is over.
     late = web.patch(at, CANDIDATE, token, etag)
     assert (late.status, code(late)) == (412, "precondition_failed")
