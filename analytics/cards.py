@@ -58,9 +58,20 @@ def all_cards(registry: Registry, config: AnalyticsConfig) -> dict[str, Any]:
             continue
         package = registry.origin(name).package
         is_named = name in config.detectors
-        cards.append(
-            card_of(detector, settings, models, package=package, is_named=is_named, costs=costs)
-        )
+        try:
+            card = card_of(
+                detector, settings, models, package=package, is_named=is_named, costs=costs
+            )
+        except Exception as error:  # noqa: BLE001 - one detector's fault is not the others'
+            failed = DetectorError(
+                "the detector {detector} of {package} has no card: {reason}",
+                detector=name,
+                package=package,
+                reason=f"{type(error).__name__}: {error}",
+            )
+            problems.append({"detector": name, "problem": str(failed)})
+            continue
+        cards.append(card)
     return {"detectors": cards, "problems": problems}
 
 

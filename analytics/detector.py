@@ -10,9 +10,11 @@ A detector that can't know says so (:attr:`Outcome.UNKNOWN`); silence means that
 nothing worth saying.
 """
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -22,6 +24,9 @@ from pydantic import BaseModel, ConfigDict
 from analytics.models import Models
 
 __all__ = [
+    "MAX_CHUNK_MS",
+    "MAX_HEIGHT",
+    "MAX_RATE_HZ",
     "SAMPLE_RATE_HZ",
     "AudioChunk",
     "AudioNeed",
@@ -58,6 +63,13 @@ __all__ = [
 
 SAMPLE_RATE_HZ: Final = 16_000
 """Rate of all sound that detectors get; mono."""
+MAX_RATE_HZ: Final = 120
+"""Most frames a second that a detector may want."""
+MAX_HEIGHT: Final = 8_192
+"""Most lines of a picture that a detector may want."""
+MAX_CHUNK_MS: Final = 9_600
+"""Longest chunk of sound that a detector may want."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:@/-]{1,128}")
 
 
 class Permission(StrEnum):
@@ -316,11 +328,19 @@ class Burst:
         on: kind of the mark with which it begins, about the same subject.
         rate_hz: frames a second meanwhile.
         lasts_s: so long, where the mark's ``within_s`` doesn't say.
+
+    Raises:
+        ValueError: nobody can give that.
     """
 
     on: str
     rate_hz: float
     lasts_s: float
+
+    def __post_init__(self) -> None:
+        _check_rate(self.rate_hz)
+        if not (isfinite(self.lasts_s) and self.lasts_s > 0):
+            raise ValueError(f"lasts_s of a burst must be above 0, not {self.lasts_s}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +348,13 @@ class VideoNeed:
     """Frames a second, and the picture height that is enough; smaller layers are not decoded.
 
     Attributes:
+        rate_hz: above 0, at most :data:`MAX_RATE_HZ`.
+        height: 1 to :data:`MAX_HEIGHT` lines.
+        sources: names of tracks' sources, such as ``camera`` and ``screen``.
         burst: when more frames are needed; such a detector needs marks.
+
+    Raises:
+        ValueError: nobody can give that.
     """
 
     rate_hz: float = 2.0
@@ -336,13 +362,30 @@ class VideoNeed:
     sources: frozenset[str] = frozenset({"camera"})
     burst: Burst | None = None
 
+    def __post_init__(self) -> None:
+        _check_rate(self.rate_hz)
+        if not 1 <= self.height <= MAX_HEIGHT:
+            raise ValueError(f"height must be 1 to {MAX_HEIGHT}, not {self.height}")
+        _check_names("sources", self.sources)
+
 
 @dataclass(frozen=True, slots=True)
 class AudioNeed:
-    """Length of the chunks; a multiple of 32 ms."""
+    """Length of the chunks; a multiple of 32 ms, at most :data:`MAX_CHUNK_MS`.
+
+    Raises:
+        ValueError: nobody can give that.
+    """
 
     chunk_ms: int = 96
     sources: frozenset[str] = frozenset({"microphone"})
+
+    def __post_init__(self) -> None:
+        if self.chunk_ms % 32 or not 32 <= self.chunk_ms <= MAX_CHUNK_MS:
+            raise ValueError(
+                f"chunk_ms must be a multiple of 32 up to {MAX_CHUNK_MS}, not {self.chunk_ms}"
+            )
+        _check_names("sources", self.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +400,9 @@ class Needs:
         id_photo: kinds of findings for which the photo on the identity document is needed. It is
             given with the :class:`Subject`, or later as a :class:`Portrait`, until one of them
             was said; for watches of participants, with the permission ``IDENTITY``.
+
+    Raises:
+        ValueError: there can be no role of such a name.
     """
 
     video: VideoNeed | None = None
@@ -366,6 +412,20 @@ class Needs:
     findings: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     id_photo: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        _check_names("roles", self.roles)
+
+
+def _check_rate(rate_hz: float) -> None:
+    if not 0 < rate_hz <= MAX_RATE_HZ:  # also what is no number
+        raise ValueError(f"rate_hz must be above 0 and at most {MAX_RATE_HZ}, not {rate_hz}")
+
+
+def _check_names(what: str, names: frozenset[str]) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{what} are names of letters, digits and _ . : @ / -, not {name!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,17 +19,17 @@ class Pace:
     """The frames that one watch is due.
 
     Args:
-        need: of its detector.
+        need: of its detector; ``None``: it needs no frames.
     """
 
-    def __init__(self, need: VideoNeed) -> None:
+    def __init__(self, need: VideoNeed | None) -> None:
         self._need = need
         self._due_us: dict[str, int] = {}
         self._until_us = -1
 
     def note(self, mark: Mark) -> bool:
         """Takes what happens; whether more frames are wanted from now on."""
-        burst = self._need.burst
+        burst = None if self._need is None else self._need.burst
         if burst is None or mark.kind != burst.on:
             return False
         within_s, lasts_s = mark.data.get("within_s"), burst.lasts_s
@@ -42,6 +42,8 @@ class Pace:
 
     def rate_hz(self, at_us: int) -> float:
         """Frames a second that are wanted at that time."""
+        if self._need is None:
+            return 0.0
         burst = self._need.burst
         if burst is None or at_us > self._until_us:
             return self._need.rate_hz
@@ -49,6 +51,8 @@ class Pace:
 
     def takes(self, track_id: str, at_us: int) -> bool:
         """Whether a frame of that time is due; then the next one is so much later."""
+        if self._need is None:
+            return False
         due_us = self._due_us.get(track_id, at_us)
         if at_us + _EARLY_US < due_us:
             return False

@@ -143,7 +143,7 @@ def _imported(name: str, origin: Origin) -> type[Detector]:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DetectorError(
             "the detector {detector} of {package} can't be imported: {reason}",
             detector=name,

@@ -54,6 +54,9 @@ MODELS: dict[str, str] = {
     "several packages give a detector called {detector}: {packages}; uninstall one of them": (
         "多个软件包提供了名为 {detector} 的检测器: {packages}；请卸载其中之一"
     ),
+    "the detector {detector} of {package} has no card: {reason}": (
+        "{package} 的检测器 {detector} 没有说明卡: {reason}"
+    ),
     "the detector {detector} of {package} can't be imported: {reason}": (
         "无法导入 {package} 的检测器 {detector}: {reason}"
     ),

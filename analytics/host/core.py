@@ -18,7 +18,6 @@ from analytics.detector import (
     AudioChunk,
     Mark,
     Portrait,
-    VideoNeed,
 )
 from analytics.host.board import Board, Key
 from analytics.host.config import HostConfig
@@ -455,7 +454,7 @@ class Host:
         self._numbers += 1
         number = self._numbers
         now_us = self._clocks.now_us(key.session_id)
-        pace = Pace(self.board.detectors[key.detector].needs.video or VideoNeed(rate_hz=0.0))
+        pace = Pace(self.board.detectors[key.detector].needs.video)
         watching = Watching(key, FindingIds(self._new_id), pace, done_us=now_us)
         self._watches.begin(number, watching)
         subject = self.board.subject(key, self._photo_for(key))

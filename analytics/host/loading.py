@@ -68,7 +68,7 @@ def load_detector(name: str, settings: Mapping[str, Any], models: Models) -> Det
     return loaded
 
 
-def cause_of(error: Exception) -> UnknownCause:
+def cause_of(error: BaseException) -> UnknownCause:
     """Why a detector that could not be loaded says nothing."""
     if isinstance(error, ModelError):
         return UnknownCause.MODEL_MISSING

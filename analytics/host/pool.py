@@ -145,6 +145,9 @@ class Runner:
             log.warning("detectors were stopped", extra=extra)
         except OSError as error:
             log.error("a worker can't be started", extra={"reason": error.strerror})  # noqa: TRY400
+        except Exception:
+            # Whatever was wrong with what it said: its detectors are started again, and counted.
+            log.exception("what a worker said can't be taken")
         finally:
             self._release()
             self.queue.clear("down")

@@ -1,9 +1,11 @@
 """One worker process, from its start to its end."""
 
 import asyncio
+import contextlib
 import logging
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -90,9 +92,11 @@ class WorkerProcess:
         return None if self._process is None else self._process.pid
 
     def kill(self) -> None:
-        """Ends it at once."""
-        if self._process is not None:
-            self._process.kill()
+        """Ends it at once, with whatever its detectors have started."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     async def run(self, config: HostConfig, frames: tuple[int, int]) -> None:
         """Starts it and listens until it is over.
@@ -117,7 +121,7 @@ class WorkerProcess:
             # Without asyncio's own waiting: it can't be cancelled half-way.
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - this very program
                 [sys.executable, "-m", "analytics.host.worker", str(far.fileno())],
-                pass_fds=fds, env=environment, stdin=subprocess.DEVNULL,
+                pass_fds=fds, env=environment, stdin=subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
             far.close()
             reader, self._writer = await asyncio.open_connection(sock=near, limit=MAX_LINE_BYTES)

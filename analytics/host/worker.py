@@ -12,6 +12,7 @@ import math
 import mmap
 import os
 import pickle
+import re
 import select
 import socket
 import sys
@@ -23,6 +24,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from pydantic import ValidationError
 
 from analytics.detector import (
     Defers,
@@ -43,6 +45,7 @@ from analytics.host.wire import (
     Batch,
     Flush,
     FrameAt,
+    Loaded,
     Setup,
     Show,
     Unwatch,
@@ -95,6 +98,8 @@ class Worker:
         self._frames = frames
         self._withdrawn = withdrawn
         self._detectors: dict[str, Detector] = {}
+        self._deferring: dict[str, Defers] = {}
+        """Of these those that put work aside; asking a class is its own code, too."""
         self._watches: dict[int, _Running] = {}
         self._seconds: dict[str, float] = {}
         self._wake = threading.Event()
@@ -109,11 +114,14 @@ class Worker:
             with self._doing(name):
                 try:
                     detector = load_detector(name, self._settings[name], models)
-                    ready[name] = _described(detector, models)
+                    described = _described(detector, models)
+                    if isinstance(detector, Defers):
+                        self._deferring[name] = detector
                     self._detectors[name] = detector
-                except Exception as error:  # noqa: BLE001 - a detector may fail in any way
+                    ready[name] = described
+                except BaseException as error:  # noqa: BLE001 - a detector may fail in any way
                     self._refuse(name, error)
-        if any(isinstance(detector, Defers) for detector in self._detectors.values()):
+        if self._deferring:
             threading.Thread(target=self._work, name="work", daemon=True).start()
         self._say({"type": "ready", "detectors": ready})
 
@@ -194,10 +202,16 @@ class Worker:
         detector = self._detectors.get(order.detector)
         if detector is None:
             return
-        with self._lock:
-            watch = self._guarded(order.detector, lambda: detector.watch(order.subject))
-        if watch is not None:
+
+        def begun() -> None:
+            watch = detector.watch(order.subject)
+            # Silence of what can't watch would pass for nothing seen.
+            if not all(callable(getattr(watch, name, None)) for name in ("process", "flush")):
+                raise _RubbishError(type(watch).__name__)
             self._watches[order.watch] = _Running(order.detector, watch)
+
+        with self._lock:
+            self._guarded(order.detector, begun)
 
     def _process(self, number: int, item: Input) -> None:
         running = self._watches.get(number)
@@ -222,7 +236,7 @@ class Worker:
         with self._doing(name):
             try:
                 return call()
-            except Exception as error:  # noqa: BLE001 - a detector may fail in any way
+            except BaseException as error:  # noqa: BLE001 - it may also call sys.exit()
                 self._forget(name, error)
                 return None
             finally:
@@ -237,29 +251,41 @@ class Worker:
         finally:
             self._marker[place] = _IDLE_MARK
 
-    def _forget(self, name: str, error: Exception) -> None:
+    def _forget(self, name: str, error: BaseException) -> None:
         self._detectors.pop(name, None)
+        self._deferring.pop(name, None)
         for number in [n for n, item in self._watches.items() if item.detector == name]:
             del self._watches[number]
         kind = "rubbish" if isinstance(error, _RubbishError) else type(error).__name__
+        # Names in other scripts are Python, but none that the host takes.
+        kind = re.sub(r"[^A-Za-z0-9_.]", "_", kind)
         self._say({"type": "raised", "detector": name, "error": kind[:128]})
 
-    def _refuse(self, name: str, error: Exception) -> None:
+    def _refuse(self, name: str, error: BaseException) -> None:
         cause = cause_of(error)
-        reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
+        # In one line, and of characters that there are.
+        reason = " ".join(f"{type(error).__name__}: {_first_complaint(error)}".split())
+        reason = reason.encode("utf-8", "replace").decode()[:_MAX_REASON]
         self._say({"type": "refused", "detector": name, "cause": cause, "reason": reason})
 
     def _work(self) -> None:
         """Does what detectors put aside, one piece at a time."""
         while True:
             busy = False
-            for name, detector in list(self._detectors.items()):
-                if isinstance(detector, Defers) and detector.waiting:
+            for name, detector in list(self._deferring.items()):
+                if self._has_work(name, detector):
                     busy = True
                     self._work_once(name, detector)
             if not busy:
                 self._wake.wait()
                 self._wake.clear()
+
+    def _has_work(self, name: str, detector: Defers) -> bool:
+        try:
+            return bool(detector.waiting)
+        except BaseException as error:  # noqa: BLE001 - the thread works for the others, too
+            self._forget(name, error)
+            return False
 
     def _work_once(self, name: str, detector: Defers) -> None:
         self._working_since = time.monotonic()
@@ -273,7 +299,7 @@ class Worker:
                 for output in _checked(outputs):
                     for number in numbers:
                         self._say(_said(number, output))
-        except Exception as error:  # noqa: BLE001 - a detector may fail in any way
+        except BaseException as error:  # noqa: BLE001 - the thread works for the others, too
             self._forget(name, error)
         finally:
             self._working_since = None
@@ -323,7 +349,7 @@ def _described(detector: Detector, models: Any) -> dict[str, Any]:
     for name in card.models:
         with contextlib.suppress(Exception):
             digests[name] = models.find(name).sha256
-    return {
+    described = {
         "version": detector.version,
         "scope": card.scope,
         "permissions": sorted(card.permissions),
@@ -331,6 +357,17 @@ def _described(detector: Detector, models: Any) -> dict[str, Any]:
         "models": digests,
         "needs": _json(asdict(needs)),
     }
+    # What the host would take for rubbish is known here with its reason.
+    Loaded.model_validate(described)
+    return described
+
+
+def _first_complaint(error: BaseException) -> str:
+    """What is wrong, in a line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _json(value: Any) -> Any:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from analytics.cards import all_cards, card_of, needs_of, settings_of
 from analytics.config import AnalyticsConfig
 from analytics.costs import Costs, shipped_costs, write_costs
-from analytics.detector import DetectorConfig
+from analytics.detector import DetectorConfig, Needs, VideoNeed
 from analytics.models import InstalledModels
 from analytics.registry import WITNESS, Origin, Registry, the_registry
 from tests.analytics.test_registry import CARD, Whole
@@ -65,6 +65,36 @@ def test_broken_detectors_are_told_beside_the_cards(tmp_path: Path) -> None:
     told = all_cards(registry, AnalyticsConfig(models_directory=tmp_path))
     assert [card["name"] for card in told["detectors"]] == ["whole"]
     assert [one["detector"] for one in told["problems"]] == ["twice", "gone"]
+
+
+class Greedy(Whole):
+    name = "greedy"
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        return Needs(video=VideoNeed(height=100_000))
+
+
+class Nested(Whole):
+    name = "nested"
+    card = replace(CARD, modules=("no_such_package.module",))
+
+
+def test_detector_that_fails_while_it_is_asked_hides_no_other_card(tmp_path: Path) -> None:
+    origins = [
+        (name, Origin("bank", f"{place}:{kind}"))
+        for name, place, kind in (
+            ("greedy", __name__, "Greedy"),
+            ("nested", __name__, "Nested"),
+            ("whole", HERE, "Whole"),
+        )
+    ]
+    told = all_cards(Registry(origins), AnalyticsConfig(models_directory=tmp_path))
+    assert [card["name"] for card in told["detectors"]] == ["whole"]
+    greedy, nested = told["problems"]
+    assert (greedy["detector"], nested["detector"]) == ("greedy", "nested")
+    assert "height must be 1 to 8192, not 100000" in greedy["problem"]
+    assert "no_such_package" in nested["problem"]
 
 
 def test_model_of_a_separate_package_has_no_title(tmp_path: Path) -> None:

@@ -98,13 +98,15 @@ def test_broken_detector_is_named_and_stops_no_other(name: str, target: str, mes
         assert registry.find("whole") is Whole
 
 
+@pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
 def test_module_that_raises_while_it_is_imported_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "raises_at_import.py").write_text("raise RuntimeError('no licence')")
+    module = f"raises_{error.lower()}"
+    (tmp_path / f"{module}.py").write_text(f"raise {error}('no licence')")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    registry = Registry([("raises", Origin("bank-detectors", "raises_at_import:Raises"))])
-    with pytest.raises(DetectorError, match="can't be imported: RuntimeError: no licence"):
+    registry = Registry([("raises", Origin("bank-detectors", f"{module}:Raises"))])
+    with pytest.raises(DetectorError, match=f"can't be imported: {error}: no licence"):
         registry.find("raises")
 
 

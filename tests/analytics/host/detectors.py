@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
@@ -181,15 +183,25 @@ class HarmConfig(DetectorConfig):
 
 
 class Harm(Counter):
-    """Does harm in its first life, and counts pictures from then on."""
+    """Does harm in its first life, and counts pictures from then on.
+
+    Its settings may have it leave while it is loaded, or want what nobody can give.
+    """
 
     name: ClassVar[str] = "harm"
     Config: ClassVar[type[DetectorConfig]] = HarmConfig
     card: ClassVar[Card] = card(Scope.TRACK, "picture", "watched")
 
+    @classmethod
+    def load(cls, config: Any, models: Models) -> Self:
+        if config.harm == "leave":
+            sys.exit(1)
+        return cls(config)
+
     @property
     def needs(self) -> Needs:
-        return Needs(video=VideoNeed(rate_hz=10.0, height=90))
+        height = 9_000 if self.config.harm == "greed" else 90
+        return Needs(video=VideoNeed(rate_hz=10.0, height=height))
 
     def watch(self, subject: Subject) -> "HarmWatch":
         return HarmWatch(self)
@@ -224,6 +236,11 @@ def _do(harm: str) -> Any:
                 time.sleep(1)
         case "raise":
             raise RuntimeError("on purpose")
+        case "exit":
+            sys.exit(1)
+        case "children":
+            child = subprocess.Popen(["sleep", "600"])
+            raise RuntimeError(child)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "leak":

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.net, pytest.mark.timeout(120)]
 CAUSES = {
     "hang": "hung",
     "raise": "crashed",
+    "exit": "crashed",
     "kill": "crashed",
     "leak": "crashed",
     "rubbish": "crashed",
@@ -100,6 +101,44 @@ async def test_of_detectors_that_share_a_process_the_one_that_hangs_is_put_out(t
         while len(scene.found("Counter")) < count + 3 or not scene.found("Harm"):
             await scene.show(1)
         assert not scene.unknown("Counter")[-1].is_open
+
+
+@pytest.mark.parametrize("harm", ["leave", "greed"])
+async def test_a_detector_that_can_not_be_loaded_keeps_nobody_of_its_group_away(harm: str) -> None:
+    names = detectors(Harm={"harm": harm}, Counter={})
+    settings = config(names).model_copy(update={"groups": {"both": tuple(names)}})
+    async with Scene(settings) as scene:
+        await scene.ready("Counter")
+        scene.join()
+        scene.start()
+        while len(scene.found("Counter")) < 3:
+            await scene.show(1)
+        assert scene.unknown("Harm")[-1].cause == "crashed"
+        assert scene.unknown("Harm")[-1].is_open
+        assert scene.host.pool.restarts == {}
+
+
+async def test_what_a_detector_has_started_ends_with_its_worker(tmp_path: Path) -> None:
+    names = detectors(Harm={"harm": "children", "lives": str(tmp_path / "life")})
+    async with Scene(config(names)) as scene:
+        await scene.ready("Harm")
+        process = scene.host.pool.of(f"{HERE}Harm").process
+        assert process is not None
+        group = process.pid
+        assert group is not None
+        scene.join()
+        scene.start()
+        while not scene.unknown("Harm"):
+            await scene.show(1)
+
+        def is_gone() -> bool:
+            try:
+                os.killpg(group, 0)
+            except ProcessLookupError:
+                return True
+            return False
+
+        await scene.until(is_gone)
 
 
 async def test_a_detector_that_was_put_out_comes_back_when_nobody_is_watched(

@@ -1,17 +1,29 @@
 """Inside a worker, and what waits for one; without processes."""
 
+import json
+import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from analytics.detector import AudioChunk, Finding, Mark, Output, Subject, VideoFrame
+from analytics.detector import (
+    AudioChunk,
+    Finding,
+    Mark,
+    Needs,
+    Output,
+    Subject,
+    VideoFrame,
+    VideoNeed,
+)
 from analytics.host import queue as queue_module
 from analytics.host.config import HostConfig
 from analytics.host.frames import Frames
 from analytics.host.queue import ORDERS, ORDERS_AT_ONCE, WORDS, WorkerQueue
-from analytics.host.wire import Batch, Flush, FrameAt, Setup, Unwatch, WatchThis
+from analytics.host.wire import Batch, Flush, FrameAt, Setup, Unwatch, WatchThis, from_worker
 from analytics.host.worker import Worker
 from tests.analytics.host.detectors import Counter
 
@@ -152,6 +164,123 @@ def test_who_says_too_much_at_once_has_failed() -> None:
     worker.take(Batch(1, (WatchThis(1, name, Subject("s")), (at("t", 1), (1,)))))
     assert [item["type"] for item in said] == ["ready", "raised", "done"]
     assert said[1]["error"] == "rubbish"
+
+
+class Leaver(Counter):
+    """Ends in a way that is no ordinary exception."""
+
+    @classmethod
+    def load(cls, config: Any, models: Any) -> Any:
+        if config.rate_hz == 1:
+            raise SystemExit("no\nlicence \ud800")
+        return cls(config)
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(video=VideoNeed(rate_hz=self.config.rate_hz))
+
+    def watch(self, subject: Subject) -> Any:
+        return self if self.config.rate_hz in ENDINGS else None
+
+    def process(self, item: Any) -> Sequence[Output]:
+        raise ENDINGS[self.config.rate_hz]
+
+    def flush(self, at_us: int) -> Sequence[Output]:
+        return []
+
+
+ENDINGS = {2: SystemExit(), 3: KeyboardInterrupt(), 4: type("没成功Error", (Exception,), {})()}
+
+
+class Unsettled(Counter):
+    """What the host has to know of it is no name."""
+
+    version: ClassVar[str] = "第一版"
+
+
+def worked(name: str, rate_hz: float) -> list[dict[str, Any]]:
+    """What a worker says that loads a detector and gives it a picture, beside a good one."""
+    said: list[dict[str, Any]] = []
+    setup = Setup({name: {"rate_hz": rate_hz}, NAME: {}}, 0, 0, 0)
+    worker = Worker(setup, said.append, bytearray(2), np.zeros(1 << 16, np.uint8))
+    worker.load()
+    begin = (WatchThis(1, name, Subject("s")), WatchThis(2, NAME, Subject("s")))
+    worker.take(Batch(1, begin))
+    worker.take(Batch(2, ((at("t", 1), (1, 2)),)))
+    for item in said:
+        from_worker(json.dumps(item).encode())
+    return said
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate_hz", "says"),
+    [
+        ("Leaver", 1, {"type": "refused", "reason": "SystemExit: no licence ?"}),
+        ("Leaver", 2, {"type": "raised", "error": "SystemExit"}),
+        ("Leaver", 3, {"type": "raised", "error": "KeyboardInterrupt"}),
+        ("Leaver", 4, {"type": "raised", "error": "___Error"}),
+        ("Leaver", 5, {"type": "raised", "error": "rubbish"}),
+        ("Leaver", 500, {"type": "refused", "cause": "crashed"}),
+        ("Unsettled", 1, {"type": "refused"}),
+    ],
+)
+def test_whatever_a_detector_ends_with_it_alone_is_forgotten(
+    kind: str, rate_hz: float, says: dict[str, str]
+) -> None:
+    name = f"tests.analytics.host.test_worker:{kind}"
+    said = worked(name, rate_hz)
+    (about,) = (item for item in said if item["type"] in {"refused", "raised"})
+    assert about["detector"] == name
+    assert says.items() <= about.items()
+    assert [item["watch"] for item in said if item["type"] == "out"] == [2]
+
+
+class Idler(Counter):
+    """Its deferred work ends the thread that does it, unless somebody heeds that."""
+
+    waiting = True
+
+    def work(self) -> Any:
+        if self.config.rate_hz == 1:
+            sys.exit(1)
+        raise ValueError
+
+
+class Unasked(Idler):
+    """Fails when it is asked whether there is work, but not at once."""
+
+    asked = 0
+
+    @property
+    def waiting(self) -> bool:  # type: ignore[override]
+        self.asked += 1
+        if self.asked > 1:
+            raise KeyError("work")
+        return True
+
+
+class Diligent(Counter):
+    """Does its deferred work, once."""
+
+    done: ClassVar[threading.Event]
+    waiting = True
+
+    def work(self) -> Any:
+        self.waiting = False
+        self.done.set()
+        return None
+
+
+@pytest.mark.parametrize("kind", ["Idler", "Unasked"])
+def test_deferred_work_that_ends_in_any_way_leaves_that_of_others_to_be_done(kind: str) -> None:
+    Diligent.done = threading.Event()
+    names = [f"tests.analytics.host.test_worker:{one}" for one in (kind, "Diligent")]
+    said: list[dict[str, Any]] = []
+    setup = Setup({names[0]: {"rate_hz": 1}, names[1]: {}}, 0, 0, 0)
+    Worker(setup, said.append, bytearray(2), np.zeros(1 << 16, np.uint8)).load()
+    assert Diligent.done.wait(30)
+    raised = [item["detector"] for item in said if item["type"] == "raised"]
+    assert raised == [names[0]]
 
 
 def test_models_do_not_look_at_what_was_withdrawn_before_their_turn() -> None:
