@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from analytics.config import config_of
 from analytics.errors import AnalyticsError
 from analytics.eval import clips as clips_of
 from analytics.eval import material, speech_clips
@@ -21,6 +22,7 @@ from analytics.eval.score import Judged, score
 from analytics.models.fetch import FolderSource, RegistrySource
 from analytics.models.install import Fetching, Step
 from analytics.models.store import InstalledModels
+from analytics.registry import the_registry
 from analytics.vision import mesh as mesh_of
 from analytics.vision.face import MODEL, FaceModel
 from witness.errors import DetectorsError
@@ -113,7 +115,8 @@ def evaluate_clips(arguments: argparse.Namespace) -> int:
     with _said():
         settings = _settings(arguments.settings)
         labels = [clip for _, clip in find_clips(directory)]
-        names = arguments.detectors or detectors_for(labels)
+        usual = detectors_for(labels)
+        names = arguments.detectors or usual
         for folder, one in evaluate(directory, names, settings, InstalledModels, arguments.workers):
             judged.append((folder, one))
             _tell(f"{len(judged)}/{len(labels)} {one.run.clip.name}")
@@ -145,6 +148,12 @@ def _settings(path: Path | None) -> dict[str, Any]:
         raise DetectorsError(text) from error
     if not isinstance(found, dict):
         raise DetectorsError(t("{path} has to name detectors").format(path=path))
+    for name, values in found.items():
+        if not isinstance(values, dict):
+            text = t("{path}: {name} must be a section with keys").format(path=path, name=name)
+            raise DetectorsError(text)
+        # Settings of a name that is none would be passed over.
+        config_of(the_registry().find(str(name)), values)
     return found
 
 

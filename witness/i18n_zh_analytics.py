@@ -75,6 +75,13 @@ ANALYTICS: dict[str, str] = {
     "clips need pictures of two people, there are {count}": (
         "制作片段需要两个人的照片，现有 {count}"
     ),
+    "{path}: {name} must be a section with keys": "{path}: {name} 必须是包含若干键的一节",
+    "clip {clip}: no detector that is installed says {kind}": (
+        "片段 {clip}: 已安装的检测器都不会给出 {kind}"
+    ),
+    "the media of clip {clip} end after {seen:.1f} s, its label after {length:.1f} s": (
+        "片段 {clip} 的媒体在 {seen:.1f} 秒结束，标注却到 {length:.1f} 秒"
+    ),
     "media {path} can't be opened: {cause}": "无法打开媒体 {path}: {cause}",
     "media {path} has no {kind}": "媒体 {path} 中没有 {kind}",
     "model {name} in {path} is no network that can be run: {cause}": (

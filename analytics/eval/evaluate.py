@@ -1,12 +1,14 @@
 """Evaluates detectors on a directory of labelled clips."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
 from analytics.detector import Detector, Permission
+from analytics.errors import EvalError, LabelError
 from analytics.eval.labels import Clip, find_clips
 from analytics.eval.run import run_clip
 from analytics.eval.score import Judged, judge
@@ -22,16 +24,28 @@ BRANCH: Final[Mapping[str, Mapping[str, Any]]] = {
 """What clips of a branch, where manager and customer sit side by side, are for; nobody else has
 that role."""
 _LOADED: dict[str, Sequence[Detector]] = {}
+_SHORT_S: Final = 5.0
+"""A label may go on for so long after its media: what was lost at the end was there once."""
 
 
 def detectors_for(clips: Sequence[Clip]) -> list[str]:
     """Names of the detectors that say something of the kinds that the clips are about.
 
     Detectors are taken in whose findings those need, too.
+
+    Raises:
+        LabelError: no detector says one of these kinds. Never found, it would be right in all
+            clips in which it doesn't happen.
     """
     registry = the_registry()
     classes = {name: registry.find(name) for name in registry.names}
     kinds = frozenset(kind for clip in clips for kind in clip.scored)
+    known = {kind.kind for one in classes.values() for kind in one.card.kinds}
+    for clip in clips:
+        for kind in sorted(clip.scored - known):
+            raise LabelError(
+                "clip {clip}: no detector that is installed says {kind}", clip=clip.name, kind=kind
+            )
     names = {
         name for name, one in classes.items() if kinds & {kind.kind for kind in one.card.kinds}
     }
@@ -78,10 +92,11 @@ def evaluate(
 
     Raises:
         LabelError: a label is none, or there is none.
-        EvalError: media can't be opened.
+        EvalError: media can't be opened, or end long before the label says.
         AnalyticsError: a detector can't be loaded.
     """
-    clips = [(path.parent, clip) for path, clip in find_clips(directory)]
+    said = {kind.kind for name in names for kind in the_registry().find(name).card.kinds}
+    clips = [(path.parent, _about(clip, said)) for path, clip in find_clips(directory)]
     if workers <= 1:
         _load(names, settings, models)
         for folder, clip in clips:
@@ -100,5 +115,23 @@ def _load(names: Sequence[str], settings: dict[str, Any], models: Callable[[], M
     _LOADED["detectors"] = load_detectors(names, settings, models())
 
 
+def _about(clip: Clip, kinds: AbstractSet[str]) -> Clip:
+    """What a label says of these kinds: nobody is right about others, or wrong."""
+    events = tuple(event for event in clip.events if event.kind in kinds)
+    return clip.model_copy(update={"scored": clip.scored & kinds, "events": events})
+
+
 def _judge(folder: Path, clip: Clip) -> Judged:
-    return judge(run_clip(clip, folder, _LOADED["detectors"]))
+    detectors = _LOADED["detectors"]
+    run = run_clip(clip, folder, detectors)
+    needs = [one.needs.video for one in detectors if one.needs.video is not None]
+    slack_s = _SHORT_S + max((1 / need.rate_hz for need in needs), default=0.0)
+    if run.seen_us is not None and (clip.duration_us - run.seen_us) / 1e6 > slack_s:
+        # What nobody saw would count as time without a false alarm.
+        raise EvalError(
+            "the media of clip {clip} end after {seen:.1f} s, its label after {length:.1f} s",
+            clip=clip.name,
+            seen=run.seen_us / 1e6,
+            length=clip.duration_us / 1e6,
+        )
+    return judge(run)

@@ -8,6 +8,7 @@ finding of any other kind counts for nothing.
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -24,6 +25,7 @@ __all__ = [
     "ClipTrack",
     "find_clips",
     "read_clip",
+    "require_file",
     "write_clip",
 ]
 
@@ -39,6 +41,11 @@ _Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 
 class _Label(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _is_beside(file: str) -> bool:
+    path = PurePosixPath(file)
+    return not (path.is_absolute() or ".." in path.parts or "\\" in file)
 
 
 class ClipTrack(_Label):
@@ -59,8 +66,7 @@ class ClipTrack(_Label):
 
     @model_validator(mode="after")
     def _stays_beside_label(self) -> Self:
-        path = PurePosixPath(self.file)
-        if path.is_absolute() or ".." in path.parts or "\\" in self.file:
+        if not _is_beside(self.file):
             raise ValueError(f"file {self.file!r} of track {self.track_id} is not beside the label")
         return self
 
@@ -133,6 +139,9 @@ class Clip(_Label):
         tracks = [track.track_id for track in self.tracks]
         if len(set(tracks)) != len(tracks):
             raise ValueError("two tracks have the same track_id")
+        for photo in self.id_photo.values():
+            if not _is_beside(photo):
+                raise ValueError(f"id_photo {photo!r} is not beside the label")
         participants = {track.participant_id for track in self.tracks}
         for event in self.events:
             if event.end_us > self.duration_us:
@@ -146,6 +155,16 @@ class Clip(_Label):
         return self
 
 
+def require_file(path: Path) -> None:
+    """Refuses what would be waited for, such as a pipe.
+
+    Raises:
+        OSError: it is no file, or not there.
+    """
+    if not S_ISREG(path.stat().st_mode):
+        raise OSError("it is no file")
+
+
 def read_clip(path: Path) -> Clip:
     """The label in ``path``.
 
@@ -153,6 +172,7 @@ def read_clip(path: Path) -> Clip:
         LabelError: it is no label, or can't be read.
     """
     try:
+        require_file(path)
         with path.open("rb") as file:
             text = file.read(MAX_LABEL_BYTES + 1)
     except OSError as error:

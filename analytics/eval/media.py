@@ -9,7 +9,7 @@ import numpy as np
 
 from analytics.detector import SAMPLE_RATE_HZ, AudioChunk, Mark, VideoFrame
 from analytics.errors import EvalError
-from analytics.eval.labels import Clip, ClipTrack
+from analytics.eval.labels import Clip, ClipTrack, require_file
 
 __all__ = ["Fed", "items_of"]
 
@@ -65,6 +65,7 @@ def _decoded(path: Path, kind: str) -> Iterator[Any]:
     import av
 
     try:
+        require_file(path)
         container = av.open(str(path))
     except (OSError, av.FFmpegError) as error:
         raise EvalError("media {path} can't be opened: {cause}", path=path, cause=error) from error

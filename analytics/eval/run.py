@@ -21,7 +21,7 @@ from analytics.detector import (
     Utterance,
     Watch,
 )
-from analytics.errors import DetectorFailedError
+from analytics.errors import DetectorFailedError, EvalError
 from analytics.eval.labels import Clip
 from analytics.eval.media import items_of
 from analytics.pacing import Pace, most_hz
@@ -46,12 +46,14 @@ class Run:
         said: findings, each once, as it was in the end.
         utterances: final ones.
         seconds: of one core spent in each detector.
+        seen_us: how far the media went that detectors asked for; ``None``: they asked for none.
     """
 
     clip: Clip
     said: list[Said] = field(default_factory=list)
     utterances: list[Utterance] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    seen_us: int | None = None
 
 
 class _Watching:
@@ -236,9 +238,14 @@ def run_clip(
             video_hz[source] = max(video_hz.get(source, 0.0), most_hz(need.video))
     height = max((need.video.height for need in needs if need.video), default=180)
     chunk_ms = min((need.audio.chunk_ms for need in needs if need.audio), default=96)
+    if any(track.kind == "audio" or track.source in video_hz for track in clip.tracks):
+        stage.run.seen_us = 0
     for item in items_of(clip, directory, video_hz, height, chunk_ms):
         now_us = item.at_us if isinstance(item, Mark) else item.pts_us
-        stage.give(item, item.end_us if isinstance(item, AudioChunk) else now_us)
+        end_us = item.end_us if isinstance(item, AudioChunk) else now_us
+        if stage.run.seen_us is not None and not isinstance(item, Mark):
+            stage.run.seen_us = max(stage.run.seen_us, end_us)
+        stage.give(item, end_us)
         if progress is not None:
             progress(min(now_us, clip.duration_us - 1), clip.duration_us)
     stage.finish(clip.duration_us)
@@ -272,5 +279,9 @@ def _photo(clip: Clip, directory: Path, participant_id: str) -> Any:
     import numpy as np
     from PIL import Image
 
-    with Image.open(directory / clip.id_photo[participant_id]) as picture:
-        return np.asarray(picture.convert("RGB"), np.uint8)
+    path = directory / clip.id_photo[participant_id]
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"), np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise EvalError("media {path} can't be opened: {cause}", path=path, cause=error) from error

@@ -22,6 +22,7 @@ from analytics.detector import (
     VideoFrame,
     VideoNeed,
 )
+from analytics.errors import EvalError
 from analytics.eval.coding import Channel, record
 from analytics.eval.labels import Clip, ClipEvent, ClipMark, ClipTrack
 from analytics.eval.limits import PICTURES, limits_of
@@ -172,3 +173,9 @@ def test_sound_has_limits_of_its_own() -> None:
     )
     assert not set(limits_of([sound])) & set(PICTURES)
     assert set(PICTURES) <= set(limits_of([sound, clip()]))
+
+
+def test_photo_of_a_document_that_can_not_be_opened_is_named(directory: Path) -> None:
+    about = clip().model_copy(update={"id_photo": {"p1": "none.jpg"}})
+    with pytest.raises(EvalError, match=r"none\.jpg can't be opened"):
+        run_clip(about, directory, [Listening(Needs())])
