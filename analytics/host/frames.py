@@ -1,12 +1,13 @@
 """Memory for pictures that the host shares with its workers."""
 
 import contextlib
-import mmap
 import os
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from analytics.host.memory import shared_memory
 
 __all__ = ["Frames"]
 
@@ -28,13 +29,7 @@ class Frames:
     def __init__(self, size: int) -> None:
         units = max(1, size // _UNIT)
         self.size = units * _UNIT
-        self.fd = os.memfd_create("witness-frames", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(self.fd, self.size)
-            self._map = mmap.mmap(self.fd, self.size)
-        except OSError:
-            os.close(self.fd)
-            raise
+        self.fd, self._map = shared_memory("witness-frames", self.size, is_read_only=True)
         self._memory: Any = np.frombuffer(self._map, np.uint8)
         self._used = bytearray(units)
         self._held: dict[int, tuple[int, int]] = {}

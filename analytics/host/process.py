@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from analytics.host.config import HostConfig, WorkerLimits
 from analytics.host.ending import to_its_end
+from analytics.host.memory import shared_memory
 from analytics.host.wire import (
     MAX_LINE_BYTES,
     Alive,
@@ -77,13 +78,9 @@ class WorkerProcess:
         self._work_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._marker_fd = os.memfd_create("witness-marker", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(self._marker_fd, mmap.PAGESIZE)
-            self._marker = mmap.mmap(self._marker_fd, mmap.PAGESIZE)
-        except OSError:
-            os.close(self._marker_fd)
-            raise
+        self._marker_fd, self._marker = shared_memory(
+            "witness-marker", mmap.PAGESIZE, is_read_only=False
+        )
         self._marker[0] = self._marker[1] = _IDLE_MARK
 
     @property

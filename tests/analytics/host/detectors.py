@@ -1,11 +1,13 @@
 """Tiny detectors: good ones, and one that does whatever harm it is told to."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from analytics.detector import (
@@ -241,6 +243,9 @@ def _do(harm: str) -> Any:
         case "children":
             child = subprocess.Popen(["sleep", "600"])
             raise RuntimeError(child)
+        case "cut":
+            _cut_shared_memory()
+            raise RuntimeError("on purpose")
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "leak":
@@ -255,6 +260,17 @@ def _do(harm: str) -> Any:
             # As much as may be said at once, and more than may be within a second.
             return [Finding("picture", number, number) for number in range(512)]
     raise AssertionError(harm)
+
+
+def _cut_shared_memory() -> None:
+    """Shortens all memory that it has a descriptor of, and writes over the rest."""
+    for place in list(Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(OSError):
+            if "memfd:witness-frames" not in str(place.readlink()):
+                continue
+            with contextlib.suppress(OSError):
+                os.ftruncate(int(place.name), 0)
+            os.pwrite(int(place.name), b"\xff" * 4_096, 0)
 
 
 class Keeper:

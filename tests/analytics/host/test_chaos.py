@@ -14,6 +14,7 @@ CAUSES = {
     "hang": "hung",
     "raise": "crashed",
     "exit": "crashed",
+    "cut": "crashed",
     "kill": "crashed",
     "leak": "crashed",
     "rubbish": "crashed",
