@@ -8,9 +8,11 @@ use std::time::Duration;
 use media_core::DropReason;
 use media_core::api::{Command, Event, Layer, LayerSwitchReason, MediaKind};
 use media_core::netem::NetemConfig;
+use media_core::rtcp;
+use media_core::srtp::MAX_OVERHEAD;
 use support::media::TrackConfig;
 use support::simulcast::*;
-use support::{World, good_network, lossy};
+use support::{Datagram, World, good_network, lossy};
 
 fn ms(value: u64) -> Duration {
     Duration::from_millis(value)
@@ -184,6 +186,58 @@ fn a_falling_budget_thins_at_once_and_ends_on_the_lower_encoding() {
     let budget = LayerSwitchReason::Budget as usize;
     assert!(counters.layer_switches_down[budget] >= 2, "{:?}", counters.layer_switches_down);
     assert!(counters.layer_switches_up[budget] >= 1, "{:?}", counters.layer_switches_up);
+}
+
+/// Has the subscriber say for a while how much it can take, ten times a second, knowing what
+/// arrived in the last second.
+fn say_remb(world: &mut World, duration: Duration, bitrate_bps: impl Fn(u64) -> u64) {
+    let mut totals = vec![world.snapshot().transports[1].bytes_out];
+    for _ in 0..duration.as_millis() / 100 {
+        let since = totals[totals.len().saturating_sub(11)];
+        let seconds = totals.len().clamp(2, 11) as u64 - 1;
+        let arrived_bps = (totals[totals.len() - 1] - since) * 80 / seconds;
+        let mut bytes = Vec::new();
+        rtcp::write_remb(&mut bytes, 1, bitrate_bps(arrived_bps), &[STREAM]).unwrap();
+        let client = world.client(1);
+        let len = bytes.len();
+        bytes.resize(len + MAX_OVERHEAD, 0);
+        let len = client.srtp.as_mut().unwrap().local.protect_rtcp(&mut bytes, len).unwrap();
+        bytes.truncate(len);
+        let from = client.remote();
+        world.deliver(Datagram { from, bytes });
+        world.run(ms(100));
+        totals.push(world.snapshot().transports[1].bytes_out);
+    }
+}
+
+#[test]
+fn whoever_has_no_better_feedback_gets_what_its_remb_allows() {
+    let mut world = simulcast(3, 1, 1);
+    world.run(ms(4_500));
+    let current = |world: &mut World| world.snapshot().consumers[0].current.unwrap().spatial;
+    assert_eq!(current(&mut world), 2);
+    say_remb(&mut world, ms(2_000), |_| 150_000);
+    assert_eq!(current(&mut world), 0);
+    assert_eq!(world.snapshot().transports[1].estimate_bps, Some(150_000));
+    // A receiver that estimates by itself believes in little more than arrives.
+    say_remb(&mut world, ms(20_000), |arrived_bps| arrived_bps * 3 / 2 + 10_000);
+    assert_eq!(current(&mut world), 2);
+    settle(&mut world);
+    assert_decodable(inbound(&world, 0));
+    assert_in_sync(inbound(&world, 0));
+}
+
+#[test]
+fn filling_what_a_remb_allows_ends_where_nothing_comes_of_it() {
+    let mut world = simulcast(3, 1, 1);
+    world.run(ms(4_500));
+    say_remb(&mut world, ms(20_000), |_| 250_000);
+    let before = world.snapshot();
+    say_remb(&mut world, ms(60_000), |_| 250_000);
+    let after = world.snapshot();
+    let sent_bps = (after.transports[1].bytes_out - before.transports[1].bytes_out) * 8 / 60;
+    assert!(sent_bps < 130_000, "{sent_bps} for pictures of 70 kb/s");
+    assert!(after.counters.padding_out > before.counters.padding_out, "tried now and then");
 }
 
 #[test]

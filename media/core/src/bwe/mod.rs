@@ -16,6 +16,7 @@ mod aimd;
 mod competition;
 mod delay;
 mod drain;
+mod filling;
 mod history;
 mod loss;
 mod opening;
@@ -34,6 +35,7 @@ use aimd::{Observation, RateControl};
 use competition::Competition;
 use delay::{DelayDetector, Usage};
 use drain::Drain;
+use filling::Filling;
 use history::{Fate, SentHistory};
 use loss::{LossJudge, Tally, Verdict};
 use opening::{Opening, Shown};
@@ -68,6 +70,8 @@ const NOTICEABLE: f64 = 0.03;
 /// A standing queue above this share of the jitter and this long backs what the trend says.
 const LEAST_QUEUE_US: i64 = 5_000;
 const JITTER_SHARE: i64 = 8;
+/// A REMB below this share of the one before says that the path is full.
+const REMB_FELL: f64 = 0.9;
 /// No probing into a queue longer than this.
 const PROBE_QUEUE_US: i64 = 100_000;
 /// Nor this soon after the rate fell.
@@ -162,6 +166,7 @@ pub(crate) struct BandwidthEstimator {
     ignored_before_us: i64,
     told: Option<u64>,
     arrivals: DeliveredPackets,
+    filling: Filling,
 }
 
 impl BandwidthEstimator {
@@ -194,6 +199,7 @@ impl BandwidthEstimator {
             ignored_before_us: i64::MIN,
             told: None,
             arrivals: Vec::new(),
+            filling: Filling::default(),
         }
     }
 
@@ -208,6 +214,9 @@ impl BandwidthEstimator {
     #[inline]
     pub(crate) fn on_sent(&mut self, now_us: i64, size: usize, is_numbered: bool) {
         self.sent.add(now_us, size as u64);
+        if self.source == Source::Remb {
+            self.filling.on_sent(size);
+        }
         if !is_numbered {
             return;
         }
@@ -603,6 +612,9 @@ impl BandwidthEstimator {
         if bps < self.control.bps() {
             self.prober.hold_off(now_us);
         }
+        if bps < REMB_FELL * self.control.bps() {
+            self.filling.stop(now_us);
+        }
         self.control.set(bps);
         self.control.clamp(self.bounds.least_bps as f64, self.bounds.most_bps as f64);
     }
@@ -647,6 +659,10 @@ impl BandwidthEstimator {
     /// Does what is due without feedback. `wanted_bps` is what the subscriber's tracks could use.
     pub(crate) fn poll(&mut self, now_us: i64, wanted_bps: u64) {
         self.wanted_bps = wanted_bps as f64;
+        if self.source == Source::Remb {
+            let may_try = self.loss.cap_bps().is_none();
+            self.filling.poll(now_us, self.control.bps(), self.wanted_bps, may_try);
+        }
         if self.source != Source::TransportWide {
             return;
         }
@@ -702,20 +718,30 @@ impl BandwidthEstimator {
         self.prober.sending().map(|cluster| cluster.bps as u64)
     }
 
-    /// Bytes of padding needed now to keep to the rate of the burst.
+    /// Bytes of padding needed now to keep to the rate of the burst, or to fill what a receiver's
+    /// own estimate allows.
     pub(crate) fn padding_bytes(&self, now_us: i64) -> u64 {
-        self.prober.missing_bytes(now_us)
+        match self.source {
+            Source::Remb => self.filling.missing_bytes(now_us, self.control.bps()),
+            _ => self.prober.missing_bytes(now_us),
+        }
     }
 
     /// There is nothing to pad with.
     pub(crate) fn end_burst(&mut self, now_us: i64) {
-        self.prober.end_burst(now_us);
+        match self.source {
+            Source::Remb => self.filling.stop(now_us),
+            _ => self.prober.end_burst(now_us),
+        }
     }
 
     /// When [`BandwidthEstimator::poll`] has something to do; may lie in the past.
     pub(crate) fn next_timeout_us(&self, now_us: i64) -> Option<i64> {
         if self.awaits_feedback(now_us) {
             return self.first_sent_us.map(|first_us| first_us + SETTLING_US);
+        }
+        if self.source == Source::Remb {
+            return self.filling.next_timeout_us(now_us, self.control.bps(), self.wanted_bps);
         }
         if self.source != Source::TransportWide {
             return None;
