@@ -93,7 +93,7 @@ class ClearAnswer:
     """Says of every question of a node that waits for an answer what the answer was."""
 
     name: ClassVar[str] = "clear_answer"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     Config: ClassVar[type[DetectorConfig]] = ClearAnswerConfig
     card: ClassVar[Card] = Card(
         title=Text("明确答复", "Clear answer"),
@@ -147,13 +147,14 @@ class ClearAnswer:
         limits=Text(
             "只听到声音；点头不算。一两个字的答复最容易听错：等待答复时会把可能的答复"
             "逐一与声音比对，“是”须比每一种否定都更合声音才算，宁可判为无法核对，也不放过否定；"
-            "每三四个肯定答复约有一个须再问一次。附条件、只就部分或由他人同意的不算。"
+            "每三四个肯定答复约有一个须再问一次。附条件、只就部分或由他人同意的不算；“是”前后还说了名单以外的话（好的，我问一下老伴）时须再问。"
             "不判断客户是否真正理解。",
             "Hears, and sees no nod. Answers of a word or two are misheard most: while one is"
             " waited for, likely answers are compared with the sound, and a yes has to fit it"
             " better than every denial; rather unknown than a denial taken for a yes, so about one"
             " clear yes in three or four has to be asked for again. What is agreed to on a"
-            " condition, in part or by somebody else is none. It doesn't know whether anybody"
+            " condition, in part or by somebody else is none, nor is a yes beside which more is"
+            " said than the lists know (好的，我问一下老伴). It doesn't know whether anybody"
             " understood.",
         ),
         unknown_when=Text(

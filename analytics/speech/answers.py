@@ -1,10 +1,11 @@
 """What somebody answered: clearly yes, clearly no, or neither."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final
 
+from analytics.speech.aside import FIRST_PERSON, Aside, covered, is_praise, parted
 from analytics.speech.negation import (
     Meaning,
     Turned,
@@ -14,7 +15,7 @@ from analytics.speech.negation import (
     turners,
 )
 from analytics.speech.pack import Pack
-from analytics.speech.phrases import Phrase, find
+from analytics.speech.phrases import Phrase, Place, find, is_written, longest_first, written
 from analytics.speech.tokens import Token, alike, tokens_of
 
 __all__ = ["Replies", "Reply", "is_question"]
@@ -27,10 +28,6 @@ _DENIAL: Final = 8
 _MISHEARD: Final = 3
 """Words before an answer among which nothing may sound like a negator."""
 _PARTICLES: Final = "的了呀啊"
-_FIRST_PERSON: Final = frozenset({"我", "i"})
-
-_Place: TypeAlias = tuple[int, int]
-"""First and next index of a phrase."""
 
 
 class Reply(StrEnum):
@@ -42,6 +39,8 @@ class Reply(StrEnum):
     """Puts it off, or makes a sound that is no word."""
     RESERVED = "reserved"
     """Yes, but; or not all of it: something is denied beside it, or somebody else agrees."""
+    UNLISTED = "unlisted"
+    """Yes, and beside it something that may take it back, for no list has it."""
     ASKING = "asking"
     """Asks back."""
     ECHO = "echo"
@@ -61,7 +60,6 @@ class _Lists:
     others: tuple[Phrase, ...]
     knowing: tuple[Phrase, ...]
     already: tuple[Phrase, ...]
-    beside: tuple[Phrase, ...]
 
 
 class Replies:
@@ -76,17 +74,18 @@ class Replies:
         self._pack = pack
         answers = pack.answers
         self._lists = _Lists(
-            _longest_first([*answers.affirmative, *lexicon]),
-            _longest_first(answers.negative),
-            _longest_first(answers.hesitant),
-            _longest_first(answers.reserved),
-            _longest_first(answers.asking),
-            _longest_first(answers.others),
-            _longest_first(answers.knowing),
-            _longest_first(answers.already),
-            _longest_first(answers.beside),
+            longest_first([*answers.affirmative, *lexicon]),
+            longest_first(answers.negative),
+            longest_first(answers.hesitant),
+            longest_first(answers.reserved),
+            longest_first(answers.asking),
+            longest_first(answers.others),
+            longest_first(answers.knowing),
+            longest_first(answers.already),
         )
+        self._aside = Aside.of(answers)
         self._acts = tuple(answers.acts)
+        self._urging = tuple(f"{act}吧" for act in answers.acts if len(act) > 1)
         self._sounds = frozenset(answers.sounds)
 
     def judge(self, text: str, question: str = "") -> Reply:
@@ -97,12 +96,21 @@ class Replies:
         if question and self._is_echo(tokens, tokens_of(question)):
             return Reply.ECHO
         lists, pack = self._lists, self._pack
-        yes = _places(tokens, lists.affirmative)
+        yes = _places(tokens, lists.affirmative, urging=self._urging)
+        tokens, begins = parted(tokens, yes)
+        yes = [at for at in yes if not is_praise(tokens, at[0])]
+        harmless = self._aside.places(tokens)
         # 没什么问题 asks nothing.
-        rest = _without(tokens, yes)
+        rest = _without(tokens, [*yes, *harmless])
         if is_question(text) or _has(rest, lists.asking) or asks_either_or(tokens):
             return Reply.ASKING
-        negators = turners(tokens, pack)
+        # 不是存款我知道 denies no answer; 我不保证同意 does.
+        apart = [
+            (first, last)
+            for first, last in harmless
+            if not any(last == at and _joined(tokens, first, at) for at, _ in yes)
+        ]
+        negators = [one for one in turners(tokens, pack) if not _is_within(one, apart)]
         meanings = [
             meaning_of(tokens, start, end, pack, negators, misheard=_MISHEARD) for start, end in yes
         ]
@@ -112,7 +120,9 @@ class Replies:
             return Reply.NO
         meant = [at for at, one in zip(yes, meanings, strict=True) if one is Meaning.MEANT]
         denials = _places(tokens, lists.negative, begins_as_written=True)
-        no = [at for at in denials if _is_new(at, meant, tokens, pack)]
+        no = [
+            at for at in denials if _is_new(at, meant, tokens, pack) and not _is_within(at, apart)
+        ]
         if no:
             # 我不是不同意: what is denied twice is no clear answer.
             turned = [at for at in meant if any(last <= at[0] for _, last in negators)]
@@ -122,10 +132,11 @@ class Replies:
             if (
                 _has(rest, lists.reserved)
                 or not self._is_all_meant(tokens, meant, negators)
-                or not self._is_all_known(tokens, meant, negators)
                 or any(self._is_conditional(tokens, start, meant) for start, _ in meant)
             ):
                 return Reply.RESERVED
+            if self._is_taken_back(tokens, meant, [*negators, *harmless], begins):
+                return Reply.UNLISTED
             return Reply.HESITANT if self._is_doubted(tokens, meant) else Reply.YES
         if not yes and len(tokens) <= _DENIAL and any(is_odd for _, is_odd in heads(tokens, pack)):
             # 我不想买: no list has every verb, and to take it for a refusal lets nothing through.
@@ -147,9 +158,9 @@ class Replies:
             or (place in turned and place < last and _joined(tokens, place, place + 1))
         )
 
-    def _is_conditional(self, tokens: Sequence[Token], start: int, meant: Sequence[_Place]) -> bool:
+    def _is_conditional(self, tokens: Sequence[Token], start: int, meant: Sequence[Place]) -> bool:
         """Whether it is for later (没问题我再确认), or if something is so (减一半我就接受)."""
-        while start > 0 and tokens[start - 1].text in _FIRST_PERSON:
+        while start > 0 and tokens[start - 1].text in FIRST_PERSON:
             start -= 1
         before = tokens[start - 1].text if start > 0 else ""
         if before != "就":
@@ -160,18 +171,23 @@ class Replies:
         said = [
             token
             for place, token in enumerate(ahead)
-            if token.text not in _FIRST_PERSON | self._pack.filler_words
+            if token.text not in FIRST_PERSON | self._pack.filler_words
             and not any(first <= place < last for first, last in meant)
         ]
         return len(said) > 1
 
-    def _is_doubted(self, tokens: Sequence[Token], meant: Sequence[_Place]) -> bool:
-        """Whether it ends as 好吧 does; 好，录吧 doubts nothing."""
+    def _is_doubted(self, tokens: Sequence[Token], meant: Sequence[Place]) -> bool:
+        """Whether it ends as 好吧 or 同意嘛 does; 好，录吧 doubts nothing."""
+        end = len(tokens) - 1
+        if tokens[-1].text == "嘛":
+            return any(last == end for _, last in meant)
         if tokens[-1].text != "吧":
             return False
         clause = tokens[-1].clause
         last = "".join(token.text for token in tokens[:-1] if token.clause == clause)
-        is_apart = all(tokens[start].clause != clause for start, _ in meant)
+        is_apart = all(
+            tokens[start].clause != clause or until - start == 1 for start, until in meant
+        )
         return not (is_apart and last.endswith(self._acts))
 
     def negators(self, text: str) -> dict[int, str]:
@@ -184,14 +200,14 @@ class Replies:
         }
 
     def _is_all_meant(
-        self, tokens: Sequence[Token], meant: Sequence[_Place], negators: Sequence[Turned]
+        self, tokens: Sequence[Token], meant: Sequence[Place], negators: Sequence[Turned]
     ) -> bool:
         """Whether the speaker agrees himself, and denies nothing beside it.
 
         我知道不保本 denies nothing of what was asked, 好的，我没看 does.
         """
         others = _written_at(tokens, self._lists.others)
-        own = [place for place, token in enumerate(tokens) if token.text in _FIRST_PERSON]
+        own = [place for place, token in enumerate(tokens) if token.text in FIRST_PERSON]
         for start, _ in meant:
             clause = [at for at in (*others, *own) if at < start and _joined(tokens, at, start)]
             if max(clause, default=-1) in others:
@@ -203,25 +219,36 @@ class Replies:
             for first, last in negators
         )
 
-    def _is_all_known(
-        self, tokens: Sequence[Token], meant: Sequence[_Place], negators: Sequence[Turned]
+    def _is_taken_back(
+        self,
+        tokens: Sequence[Token],
+        meant: Sequence[Place],
+        harmless: Sequence[Place],
+        begins: Collection[int],
     ) -> bool:
-        """Whether what stands before an answer in its clause is listed.
+        """Whether something before an answer in its clause isn't listed, or something beside it is
+        too much.
 
-        明天同意, 我媳妇同意: no list has everything that takes an answer back, so this one has what
-        does not. A pack without that list takes anything.
+        A pack without the list ``beside`` takes anything.
         """
-        beside = self._lists.beside
-        if not beside:
-            return True
-        places = (*meant, *negators, *_written(tokens, beside))
-        known = {place for start, end in places for place in range(start, end)}
-        return all(
-            place in known
+        if not self._aside.harmless:
+            return False
+        known = covered([*meant, *harmless])
+        if any(
+            place not in known
             for start, _ in meant
             for place in range(start)
             if _joined(tokens, place, start)
+        ):
+            return True
+        if not self._aside.takes_back(tokens, meant, known, begins):
+            return False
+        # Behind an answer that is written, others may be misheard (我同一个 for 我同意).
+        phrases = (*self._lists.affirmative, *self._aside.harmless)
+        sounding = covered(
+            at for one in phrases if len(one.text) > 1 for at in find(tokens, one, is_exact=True)
         )
+        return self._aside.takes_back(tokens, meant, known | sounding, begins)
 
     def _sounds_like_yes(self, tokens: Sequence[Token]) -> bool:
         """Something is written otherwise and sounds like an affirmative answer."""
@@ -244,7 +271,7 @@ class Replies:
 
     def _is_echo(self, tokens: Sequence[Token], question: Sequence[Token]) -> bool:
         """Nearly all of it is part of the question, and it is most of the question."""
-        if not question or any(token.text in _FIRST_PERSON for token in tokens):
+        if not question or any(token.text in FIRST_PERSON for token in tokens):
             return False
         same = _in_common([t.sound for t in tokens], [t.sound for t in question])
         return same >= _ECHO * len(tokens) and same >= _ECHO_OF_QUESTION * len(question)
@@ -256,28 +283,37 @@ def is_question(text: str) -> bool:
 
 
 def _places(
-    tokens: Sequence[Token], phrases: Sequence[Phrase], *, begins_as_written: bool = False
-) -> list[tuple[int, int]]:
+    tokens: Sequence[Token],
+    phrases: Sequence[Phrase],
+    *,
+    begins_as_written: bool = False,
+    urging: Collection[str] = (),
+) -> list[Place]:
     """Where one of the phrases is said: as it is written, for here a homophone is not enough.
 
-    A single syllable has to be a clause of its own, but for 的, 了 and the like. Of denials it is
+    A single syllable has to be a clause of its own, but for 的, 了 and the like, or what urges
+    (行开始吧; not 是开始吧, which asks). Of denials it is
     enough that the negator is written so: to take 不同一 for 不同意 lets nobody's consent through.
     """
     found = []
     for phrase in phrases:
         for start, end in find(tokens, phrase, is_exact=True):
             row = tokens[start:end]
-            is_written = _is_written(row, phrase)
+            is_so = is_written(row, phrase)
             begins = begins_as_written and len(row) > 1 and phrase.text.startswith(row[0].text)
-            if not is_written and not begins:
+            if not is_so and not begins:
                 continue
             clause = [token for token in tokens if token.clause == row[0].clause]
-            if len(phrase.text) > 1 or all(t.text in _PARTICLES + row[0].text for t in clause):
+            if (
+                len(phrase.text) > 1
+                or all(t.text in _PARTICLES + row[0].text for t in clause)
+                or (phrase.text != "是" and "".join(t.text for t in clause[1:]) in urging)
+            ):
                 found.append((start, end))
     return found
 
 
-def _without(tokens: Sequence[Token], places: Sequence[_Place]) -> tuple[Token, ...]:
+def _without(tokens: Sequence[Token], places: Sequence[Place]) -> tuple[Token, ...]:
     """The same with blanks where a phrase of three words and more is."""
     covered = {place for start, end in places if end - start > 2 for place in range(start, end)}
     return tuple(
@@ -288,22 +324,7 @@ def _without(tokens: Sequence[Token], places: Sequence[_Place]) -> tuple[Token, 
 
 def _written_at(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> frozenset[int]:
     """Last index of each place where one of the phrases is written."""
-    return frozenset(end - 1 for _, end in _written(tokens, phrases))
-
-
-def _written(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> Iterator[_Place]:
-    """Where one of the phrases is written."""
-    whole = "".join(token.text for token in tokens)
-    for phrase in phrases:
-        # What isn't written anywhere needs no search by sound: of long lists that is nearly all.
-        if phrase.text.replace(" ", "") in whole:
-            for start, end in find(tokens, phrase, is_exact=True):
-                if _is_written(tokens[start:end], phrase):
-                    yield start, end
-
-
-def _is_written(row: Sequence[Token], phrase: Phrase) -> bool:
-    return "".join(token.text for token in row) == phrase.text.replace(" ", "")
+    return frozenset(end - 1 for _, end in written(tokens, phrases))
 
 
 def _joined(tokens: Sequence[Token], one: int, other: int) -> bool:
@@ -319,6 +340,10 @@ def _is_new(
         return False
     written = tuple(token.text for token in tokens[start:])
     return not any(written[: len(row)] == row for row in pack.not_negator_tokens)
+
+
+def _is_within(at: Place, places: Sequence[Place]) -> bool:
+    return any(first <= at[0] and at[1] <= last for first, last in places)
 
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -344,10 +369,4 @@ def _has(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> bool:
         (one.text in words if one.text.isascii() and " " not in one.text else one.text in written)
         or (" " in one.text and one.text in " ".join(token.text for token in tokens))
         for one in phrases
-    )
-
-
-def _longest_first(texts: Sequence[str]) -> tuple[Phrase, ...]:
-    return tuple(
-        Phrase.of(text) for text in sorted(set(texts), key=lambda text: (-len(text), text))
     )

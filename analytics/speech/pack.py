@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_PACK", "Answers", "Pack", "Prohibited", "load_pack"]
 
 DEFAULT_PACK: Final = Path(__file__).parents[1] / "assets" / "speech" / "finance.yaml"
 _MAX_BYTES: Final = 1 << 20
-_GUARDS: Final = ("negative", "hesitant", "reserved", "asking", "others", "beside")
+_GUARDS: Final = ("negative", "hesitant", "reserved", "asking", "others", "beside", "parts")
 
 _Phrase = Annotated[str, Field(min_length=1, max_length=100)]
 _Phrases = Annotated[tuple[_Phrase, ...], Field(max_length=512)]
@@ -56,6 +56,9 @@ class Answers(_Part):
     acts: _Phrases = ()
     already: _Phrases = ()
     beside: _Phrases = ()
+    subjects: _Phrases = ()
+    telling: _Phrases = ()
+    parts: _Phrases = ()
 
     @property
     def unguarded(self) -> tuple[str, ...]:

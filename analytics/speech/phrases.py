@@ -1,12 +1,15 @@
 """Finds phrases in what was said, by sound."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from analytics.speech.tokens import Token, alike, tokens_of
 
-__all__ = ["Phrase", "find"]
+__all__ = ["Phrase", "Place", "find", "is_written", "longest_first", "written"]
+
+Place: TypeAlias = tuple[int, int]
+"""First and next index of a phrase."""
 
 _GAP: Final = 4
 _WILD: Final = "*"
@@ -57,6 +60,29 @@ def find(
         found.append((place, end))
         place = end
     return found
+
+
+def written(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> Iterator[Place]:
+    """Where one of the phrases is said and written so."""
+    whole = "".join(token.text for token in tokens)
+    for phrase in phrases:
+        # What isn't written anywhere needs no search by sound: of long lists that is nearly all.
+        if phrase.text.replace(" ", "") in whole:
+            for start, end in find(tokens, phrase, is_exact=True):
+                if is_written(tokens[start:end], phrase):
+                    yield start, end
+
+
+def is_written(row: Sequence[Token], phrase: Phrase) -> bool:
+    """Whether tokens are written as a phrase is."""
+    return "".join(token.text for token in row) == phrase.text.replace(" ", "")
+
+
+def longest_first(texts: Sequence[str]) -> tuple[Phrase, ...]:
+    """Phrases of texts, each once."""
+    return tuple(
+        Phrase.of(text) for text in sorted(set(texts), key=lambda text: (-len(text), text))
+    )
 
 
 def _match(

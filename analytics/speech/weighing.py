@@ -13,6 +13,8 @@ __all__ = ["Margins", "weighed"]
 _AGAINST: Final = frozenset({Reply.NO, Reply.HESITANT, Reply.RESERVED, Reply.ASKING})
 _FAR: Final = 1e9
 _VAGUE: Final = frozenset({Reply.NEAR, Reply.OTHER})
+_UNCERTAIN: Final = _VAGUE | {Reply.UNLISTED}
+"""What speaks neither for a yes nor against it: of 我认可这份合同 one hears 我认可争分合同, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def weighed(replies: Replies, reply: Reply, likely: Iterable[Likely], margins: M
     no = best.get(Reply.NO, -_FAR)
     contrary = max(_AGAINST & best.keys(), key=lambda kind: best[kind], default=Reply.OTHER)
     against = best[contrary] if contrary in _AGAINST else -_FAR
-    other = max((best[kind] for kind in _VAGUE & best.keys()), default=-_FAR)
+    other = max((best[kind] for kind in _UNCERTAIN & best.keys()), default=-_FAR)
     if reply is Reply.YES:
         if yes >= against + margins.doubt:
             return Reply.YES

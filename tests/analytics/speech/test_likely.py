@@ -48,6 +48,8 @@ def test_most_denials_are_judged_as_such() -> None:
     none_left = {"没有别的问题", "没有其他问题", "没有错", "没意见", "没有意见"}
     none_left |= {"没什么问题", "没有什么问题", "没什么疑问"}
     none_left |= {"没有任何问题", "没有任何疑问", "没有任何异议", "没啥问题", "没毛病", "没得问题"}
+    none_left |= {f"没{a}不{b}" for a in ("有", "什么", "有什么") for b in ("清楚", "明白")}
+    none_left |= {"没有不同意"}
     assert passed <= kept | none_left
 
 

@@ -42,7 +42,10 @@ def judged(text: str, **scores: float) -> Reply:
         ("嗨", {"嗨": -4.8, "对": -3.8, "不是": -9}, Reply.YES),
         # Texts that sound the same are no yes if one of them denies what the other doesn't.
         ("每听明白", {"每听明白": -1.9, "没听明白": -1.5, "不是": -9}, Reply.NO),
-        ("墨听懂了", {"墨听懂了": -2, "没听懂了": -6, "莫听懂了": -2}, Reply.RESERVED),
+        ("墨听懂了", {"墨听懂了": -2, "没听懂了": -6, "莫听懂了": -2}, Reply.UNLISTED),
+        # Beside a yes, what the same sound may have been besides speaks neither for nor against it.
+        ("我认可合同", {"我认可合同": -3, "我认可恶童": -2.5, "不是": -9}, Reply.YES),
+        ("我认可恶童", {"我认可合同": -3, "我认可恶童": -2.5, "不是": -9}, Reply.UNLISTED),
         # A denial whose negator was misheard.
         ("美同意", {"美同意": -3, "没同意": -5, "对": -13}, Reply.NO),
         # What is no yes never becomes one.
