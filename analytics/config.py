@@ -14,6 +14,7 @@ from analytics.errors import DetectorConfigError, DetectorError
 from analytics.host.config import HostConfig, HostSettings
 from analytics.models import InstalledModels
 from analytics.registry import BUILTIN, Registry, the_registry
+from analytics.streams import NO_REDIS_URL, is_redis_url
 
 __all__ = ["AnalyticsConfig", "config_of"]
 
@@ -71,6 +72,28 @@ class AnalyticsConfig(BaseModel):
             assert registry is not None
             _check(registry, name, values)
         return detectors
+
+    @field_validator("host")
+    @classmethod
+    def _groups_are_of_detectors(cls, host: HostSettings) -> HostSettings:
+        named = {name for names in host.groups.values() for name in names} - BUILTIN.keys()
+        if not named:
+            return host
+        registry = the_registry()
+        for name in sorted(named):
+            try:
+                registry.origin(name)
+            except DetectorError as error:
+                raise contradiction(error.template, "groups", **error.values) from error
+        return host
+
+    @field_validator("redis")
+    @classmethod
+    def _redis_can_be_asked(cls, url: str | None) -> str | None:
+        # What it is, is not repeated: it may hold a password.
+        if url is not None and not is_redis_url(url):
+            raise contradiction(NO_REDIS_URL)
+        return url
 
     @field_validator("own_models")
     @classmethod
@@ -177,7 +200,9 @@ def _check(registry: Registry, name: str, values: dict[str, Any]) -> None:
 
 def contradiction(template: str, *path: str, **values: object) -> PydanticCustomError:
     """An error at an inner key of a field, as the reader of the server's file understands it."""
-    context = {**values, "template": template, "fields": (".".join(path),)}
+    context = {**values, "template": template}
+    if path:
+        context["fields"] = (".".join(path),)
     return PydanticCustomError("contradiction", template, context)
 
 

@@ -10,14 +10,37 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
 
 from analytics.errors import HostError
 
-__all__ = ["CONTROL_LINES", "FINDING_LINES", "KEPT_S", "PLACE_S", "TAP_MESSAGES", "Streams"]
+__all__ = [
+    "CONTROL_LINES",
+    "FINDING_LINES",
+    "KEPT_S",
+    "NO_REDIS_URL",
+    "PLACE_S",
+    "TAP_MESSAGES",
+    "Streams",
+    "is_redis_url",
+]
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+NO_REDIS_URL: Final = "the URL of Redis must begin with redis://, rediss:// or unix://"
+
+
+def is_redis_url(url: str) -> bool:
+    """Whether Redis can be asked for at it; nothing is asked."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - a wrong one raises
+    except ValueError:
+        return False
+    return url.startswith(("redis://", "rediss://", "unix://"))
+
 
 CONTROL_LINES: Final = 200_000
 """All that is under way is told at once to a host that comes."""
@@ -78,9 +101,7 @@ class Streams:
             )
         except ValueError as error:
             # Which it is, is not told: it may hold a password.
-            raise HostError(
-                "the URL of Redis must begin with redis://, rediss:// or unix://"
-            ) from error
+            raise HostError(NO_REDIS_URL) from error
         return cls(client, node)
 
     def control(self) -> AsyncIterator[bytes]:

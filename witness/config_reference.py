@@ -1,5 +1,6 @@
 """Writes ``configs/witness.yaml`` from the settings' own descriptions."""
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
@@ -19,6 +20,7 @@ from witness.problem import KeyPath
 __all__ = ["effective_yaml", "reference_yaml"]
 
 _WIDTH = 98
+_PASSWORD = re.compile(r"[a-z]+://[^/@]*:[^/@]*@|unix://.*[?&]password=")
 _HEADER = """\
 # Witness: every setting with its default. Made by `witness config reference`.
 #
@@ -47,7 +49,7 @@ def _effective(values: BaseModel, path: KeyPath) -> Iterator[str]:
         if isinstance(value, BaseModel):
             yield f"{indent}{name}:\n"
             yield from _effective(value, here)
-        elif is_env_only(info):
+        elif is_env_only(info) or _has_password(value):
             if value is not None:
                 yield _hidden(indent, name, env_name(here))
         elif item_model(info) is not None and value:
@@ -76,6 +78,11 @@ def _effective_entries(entries: Sequence[BaseModel], path: KeyPath) -> Iterator[
             kept += 1
     if not kept:
         yield f"{indent}[]\n"
+
+
+def _has_password(value: object) -> bool:
+    """Whether it is a URL that carries one (``redis://:password@host``)."""
+    return isinstance(value, str) and _PASSWORD.match(value) is not None
 
 
 def _hidden(indent: str, what: str, variable: str) -> str:

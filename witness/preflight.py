@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.config import AnalyticsConfig
-from analytics.errors import DetectorConfigError
+from analytics.errors import DetectorConfigError, ModelError
 from analytics.speech.pack import load_pack
 from sfu.addresses import reachable_at
 from sfu.errors import AddressError
@@ -116,6 +116,7 @@ def examine(settings: Settings, clock: Clock | None = None) -> list[Finding]:
         *_turn_secret(settings.signaling.ice),
         *_recordings(settings.recording.directory),
         *_packs(settings.analytics),
+        *_own_models(settings.analytics),
     ]
 
 
@@ -247,6 +248,17 @@ def _packs(config: AnalyticsConfig) -> Iterator[Finding]:
             text = t("{path}: these lists of `answers` are empty: {names}; more passes as a yes")
             names = ", ".join(pack.answers.unguarded)
             yield Finding(key, text.format(path=given, names=names), Severity.WARNING, fatal=False)
+
+
+def _own_models(config: AnalyticsConfig) -> Iterator[Finding]:
+    """Files in place of models; what runs them is unknown without, and calls go on."""
+    models = config.models()
+    for name in config.own_models:
+        try:
+            models.find(name)
+        except ModelError as error:
+            key = ("analytics", "own_models", name)
+            yield Finding(key, of_error(error), fatal=False)
 
 
 def _source(key: KeyConfig) -> str:

@@ -19,7 +19,7 @@ from analytics.host.tap import MAX_MESSAGE_BYTES
 from analytics.link import MAX_LINE_BYTES, Found, Greet, Hello, Said, Unknown
 from analytics.streams import PLACE_S, Streams
 
-__all__ = ["Outgoing", "serve_redis", "serve_sockets"]
+__all__ = ["Outgoing", "keep_place", "serve_redis", "serve_sockets"]
 
 log = logging.getLogger(__name__)
 
@@ -153,19 +153,6 @@ async def serve_redis(config: HostConfig, name: str, url: str, node: str) -> Non
     host = Host(config, outgoing.say, name=name, shares_clock=False)
     placed = asyncio.Event()
 
-    async def keep_place() -> None:
-        while True:
-            with contextlib.suppress(OSError):
-                is_mine = await streams.claim(host.run)
-                if is_mine and not placed.is_set():
-                    # What it said while it waited was nobody's business.
-                    outgoing.clear()
-                    host.take(Greet())
-                    placed.set()
-                elif placed.is_set() and not is_mine:
-                    raise HostError("another host has taken this one's place")
-            await asyncio.sleep(PLACE_S / 5)
-
     async def listen() -> None:
         await placed.wait()
         async for line in streams.control():
@@ -183,9 +170,40 @@ async def serve_redis(config: HostConfig, name: str, url: str, node: str) -> Non
                 await streams.say(line)
 
     try:
-        await _run(host, outgoing, keep_place(), listen(), watch(), speak())
+        await _run(
+            host, outgoing, keep_place(streams, host, outgoing, placed), listen(), watch(), speak()
+        )
     finally:
         await to_its_end(_left(streams, host.run))
+
+
+async def keep_place(
+    streams: Streams, host: Host, outgoing: Outgoing, placed: asyncio.Event
+) -> None:
+    """Waits for the place of the node's host, and keeps it; ``placed`` is set once it is ours.
+
+    Raises:
+        HostError: another host has taken over.
+    """
+    has_failed = False
+    while True:
+        try:
+            is_mine = await streams.claim(host.run)
+        except OSError as error:
+            # Told once: a host that waits for its place asks for nothing else.
+            if not has_failed:
+                log.warning("redis can't be asked for a place", extra={"reason": str(error)})
+            has_failed = True
+        else:
+            has_failed = False
+            if is_mine and not placed.is_set():
+                # What it said while it waited was nobody's business.
+                outgoing.clear()
+                host.take(Greet())
+                placed.set()
+            if placed.is_set() and not is_mine:
+                raise HostError("another host has taken this one's place")
+        await asyncio.sleep(PLACE_S / 5)
 
 
 async def _left(streams: Streams, run: str) -> None:

@@ -37,3 +37,17 @@ def test_own_models_are_given_by_absolute_paths(tmp_path: Path) -> None:
     own.write_bytes(b"mine")
     models = AnalyticsConfig(models_directory=tmp_path, own_models={"fr_detect": own}).models()
     assert models.find("fr_detect").path == own
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:6379", "http://me:pa55@h", "redis://:pa55@[::1:1", "redis://h:99999"]
+)
+def test_url_that_is_no_redis_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ValidationError, match="must begin with redis://") as refused:
+        AnalyticsConfig(redis=url)
+    assert "pa55" not in refused.value.errors()[0]["msg"]
+
+
+def test_group_of_a_detector_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no detector is called fone"):
+        AnalyticsConfig.model_validate({"host": {"groups": {"sight": ["fone"]}}})

@@ -135,3 +135,19 @@ def test_relative_paths_are_shown_so_that_they_hold_elsewhere(
     monkeypatch.chdir(tmp_path)
     shown = Settings(server=ServerConfig(admin_token_file=Path("token")))
     assert f"admin_token_file: {tmp_path / 'token'}\n" in effective_yaml(shown)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:pa55@h:6379/0", "rediss://me:pa55@h", "unix:///s?db=1&password=pa55"]
+)
+def test_password_in_the_url_of_redis_is_hidden(url: str) -> None:
+    shown = effective_yaml(merge_settings(ConfigFile(values={"analytics": {"redis": url}}), {}))
+    assert "pa55" not in shown
+    assert "WITNESS_ANALYTICS__REDIS" in shown
+
+
+def test_url_of_redis_without_a_password_is_shown() -> None:
+    values = {"analytics": {"redis": "redis://me@h:6379/0"}}
+    assert "redis: redis://me@h:6379/0" in effective_yaml(
+        merge_settings(ConfigFile(values=values), {})
+    )

@@ -333,3 +333,12 @@ def test_lists_of_words_are_read(tmp_path: Path) -> None:
             f"can't read {missing}: No such file or directory",
         )
     ]
+
+
+def test_own_model_that_can_not_be_read_is_named_before_a_call(tmp_path: Path) -> None:
+    here, gone = tmp_path / "here.onnx", tmp_path / "gone.onnx"
+    here.write_bytes(b"a model")
+    own = {"nanodet": str(here), "face": str(gone)}
+    ((where, text, *_),) = found(Settings.model_validate({"analytics": {"own_models": own}}))
+    assert where == "analytics.own_models.face"
+    assert f"{gone}, given for the model face, can't be read" in text

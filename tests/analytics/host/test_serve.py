@@ -1,5 +1,12 @@
 """What waits for the server at a host."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from analytics.host import serve
 from analytics.host.serve import Outgoing
 from analytics.link import Found, KeyframeWanted, Status
 from tests.witness.test_findings import found
@@ -22,3 +29,30 @@ async def test_what_waits_is_bounded_in_bytes_and_what_matters_least_goes_first(
     for _ in range(most):
         outgoing.say(big)
     assert outgoing.dropped == 2
+
+
+class Closed:
+    """A Redis that turns away whoever asks."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def claim(self, host: str) -> bool:
+        self.asked += 1
+        raise OSError("invalid username-password pair or user is disabled.")
+
+
+async def test_a_host_that_redis_turns_away_says_so_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "PLACE_S", 0)
+    redis: Any = Closed()
+    host: Any = SimpleNamespace(run="a")
+    task = asyncio.create_task(serve.keep_place(redis, host, Outgoing(), asyncio.Event()))
+    while redis.asked < 5:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "invalid username-password" in vars(record)["reason"]
