@@ -24,7 +24,7 @@ _DEGREES: Final = "很挺蛮太真够非常特别十分这么"
 _TELLING: Final = "讲说绍释写"
 """Last syllables of verbs that explain."""
 _NUMBERS: Final = frozenset("零一二两三四五六七八九十百千万")
-_STRAY: Final = 1
+_STRAY: Final = 2
 """Words nobody listed that a clause may have: recognisers write such behind an answer."""
 _STRAY_APART: Final = 3
 """The same of a clause that speaks of nobody and holds no answer."""

@@ -58,7 +58,7 @@ QUESTION = "请问您是否已经清楚了解产品的风险等级，并同意�
         ("好，看看合同", Reply.UNLISTED),
         ("好的你接着讲", Reply.UNLISTED),
         ("是的，他签的", Reply.UNLISTED),
-        ("同意喝水", Reply.UNLISTED),
+        ("同意喝杯水", Reply.UNLISTED),
         ("可以讲慢点", Reply.UNLISTED),
         ("我清楚你的套路", Reply.UNLISTED),
         ("看完了第一页", Reply.UNLISTED),

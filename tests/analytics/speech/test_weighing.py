@@ -45,7 +45,7 @@ def judged(text: str, **scores: float) -> Reply:
         ("墨听懂了", {"墨听懂了": -2, "没听懂了": -6, "莫听懂了": -2}, Reply.UNLISTED),
         # Beside a yes, what the same sound may have been besides speaks neither for nor against it.
         ("我认可合同", {"我认可合同": -3, "我认可恶童": -2.5, "不是": -9}, Reply.YES),
-        ("我认可恶童", {"我认可合同": -3, "我认可恶童": -2.5, "不是": -9}, Reply.UNLISTED),
+        ("我认可恶童声", {"我认可合同": -3, "我认可恶童声": -2.5, "不是": -9}, Reply.UNLISTED),
         # A denial whose negator was misheard.
         ("美同意", {"美同意": -3, "没同意": -5, "对": -13}, Reply.NO),
         # What is no yes never becomes one.
