@@ -20,7 +20,13 @@ from analytics.detector import (
     Text,
     VideoNeed,
 )
-from analytics.errors import AnalyticsError, DetectorError, ModelError, UnknownModelError
+from analytics.errors import (
+    AnalyticsError,
+    DetectorError,
+    DetectorFailedError,
+    ModelError,
+    UnknownModelError,
+)
 from analytics.models import Models
 from analytics.models.manifest import Manifest, the_manifest
 from analytics.registry import BUILTIN, Registry
@@ -125,6 +131,9 @@ def needs_of(detector: type[Detector], config: DetectorConfig) -> Needs | None:
 
     Returns:
         ``None`` where ``needs`` depends on more than ``config``.
+
+    Raises:
+        DetectorFailedError: it raised something, or wants what nobody can give.
     """
     bare: Any = detector.__new__(detector)
     try:
@@ -132,6 +141,12 @@ def needs_of(detector: type[Detector], config: DetectorConfig) -> Needs | None:
         needs: Needs = bare.needs
     except (AttributeError, DetectorError):
         return None
+    except Exception as error:
+        raise DetectorFailedError(
+            "{detector} can't say what it needs: {reason}",
+            detector=detector.name,
+            reason=f"{type(error).__name__}: {error}",
+        ) from error
     return needs
 
 

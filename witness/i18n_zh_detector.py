@@ -78,6 +78,7 @@ DETECTOR: dict[str, str] = {
     "{detector} said something at {at:.1f} s of the media that ends before it begins": (
         "{detector} 在媒体第 {at:.1f} 秒处给出的结果，结束时间早于开始时间"
     ),
+    "{detector} can't say what it needs: {reason}": "{detector} 无法说明所需输入: {reason}",
     "{detector} can't be loaded: {reason}": "{detector} 无法加载: {reason}",
     "media {path} has neither picture nor sound": "媒体 {path} 既无画面也无声音",
     "what detectors cost, and how many participants a core can watch": (

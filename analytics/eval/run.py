@@ -105,7 +105,7 @@ class _Stage:
     def __init__(self, clip: Clip, directory: Path, detectors: Sequence[Detector]) -> None:
         self.run = Run(clip, seconds={detector.name: 0.0 for detector in detectors})
         self._watching = [
-            _Watching(detector, _called(detector, 0, detector.watch, subject), subject)
+            _Watching(detector, _called(detector, 0, _begun, detector, subject), subject)
             for detector in detectors
             for subject in _subjects(clip, directory, detector)
         ]
@@ -160,6 +160,13 @@ class _Stage:
             return
         self._place[key] = len(self.run.said)
         self.run.said.append(Said(one.detector.name, finding, now_us))
+
+
+def _begun(detector: Detector, subject: Subject) -> Watch:
+    watch = detector.watch(subject)
+    if not all(callable(getattr(watch, name, None)) for name in ("process", "flush")):
+        raise TypeError(f"watch() returned {type(watch).__name__}, which is no watch")
+    return watch
 
 
 def _called(detector: Detector, now_us: int, call: Callable[..., Any], *arguments: Any) -> Any:

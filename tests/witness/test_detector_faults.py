@@ -113,6 +113,21 @@ class NoFlush(Faulty):
         raise ValueError("at the end")
 
 
+class Watchless(Faulty):
+    name = "watchless"
+
+    def watch(self, subject: Subject) -> Any:
+        return None
+
+
+class Greedy(Faulty):
+    name = "greedy"
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(video=VideoNeed(height=18_000))
+
+
 class NoWatch(Faulty):
     name = "no_watch"
 
@@ -135,7 +150,19 @@ class Sound(Faulty):
         return [Finding("there", 0, 1)]
 
 
-KINDS = (Raises, NoList, NoFinding, Stranger, Backwards, NoFlush, NoWatch, NoLoad, Sound)
+KINDS = (
+    Raises,
+    NoList,
+    NoFinding,
+    Stranger,
+    Backwards,
+    NoFlush,
+    NoWatch,
+    Watchless,
+    Greedy,
+    NoLoad,
+    Sound,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +197,8 @@ def film(tmp_path: Path) -> Path:
         ("backwards", r"backwards said something at 0\.5 s .* ends before it begins", False),
         ("no_flush", r"no_flush failed at 2\.0 s of the media: ValueError: at the end", True),
         ("no_watch", r"no_watch failed at 0\.0 s of the media: ValueError: at the beg", True),
+        ("watchless", r"watchless failed at 0\.0 s .* returned NoneType, which is no watch", True),
+        ("greedy", r"greedy can't say what it needs: ValueError: height must be 1 to 8192", True),
         ("no_load", r"no_load can't be loaded: ValueError: no licence", True),
         ("broken", r"no_such_module", False),
     ],
