@@ -37,6 +37,7 @@ __all__ = ["Phone", "PhoneConfig", "is_at_ear", "is_hand_at_ear"]
 _REMEMBERED_US: Final = 5_000_000
 _HEAD: Final = (0.8, 0.4, 0.7)
 """What is searched beside, above and below a face; more of it would make a phone too small."""
+_LIKE_PHONES: Final = frozenset({PHONE, REMOTE})
 _REACH: Final = 1.1
 """From wrist to ear, in heights of the face: a hand is nearly as long as a face is high."""
 
@@ -71,6 +72,30 @@ class PhoneConfig(DetectorConfig):
         le=1,
         description="The same while a wrist is at the ear: a hand looks a little like a phone.",
     )
+    doubt_score: float = Field(
+        default=0.1,
+        ge=0.1,
+        le=1,
+        description="From this score something beside the face is looked at again, turned.",
+    )
+    turned_deg: float = Field(
+        default=25.0, gt=0, le=60, description="How far it is turned then, to either side."
+    )
+    turned_score: float = Field(
+        default=0.45,
+        ge=0.1,
+        le=1,
+        description="Score from which something beside the turned face counts as a phone.",
+    )
+    turned_score_with_hand: float = Field(
+        default=0.5, ge=0.1, le=1, description="The same while a wrist is at the ear."
+    )
+    doubts: int = Field(
+        default=4,
+        ge=0,
+        le=16,
+        description="Searches at the full rate while there is a doubt, and no wrist at the ear.",
+    )
     hits: int = Field(
         default=2, ge=1, le=16, description="Searches that must find it, of the last twice as many."
     )
@@ -86,7 +111,7 @@ class Phone:
     """Emits ``phone_visible``, ``phone_at_ear`` and ``hand_at_ear``."""
 
     name: ClassVar[str] = "phone"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     Config: ClassVar[type[DetectorConfig]] = PhoneConfig
     card: ClassVar[Card] = Card(
         title=Text(zh="手机", en="Phone"),
@@ -127,11 +152,12 @@ class Phone:
         ),
         limits=Text(
             zh="评测用的是画上去的手机：在真实通话中的召回率没有测过。深色小物件、遥控器、卡片可能被当作"
-            "手机；耳机、被手完全盖住的手机、画面外的手机看不到。手在耳边可能只是托腮或整理头发。",
+            "手机；耳机、画面外的手机、被手盖住大半的小手机看不到。手在耳边可能只是托腮或整理头发，"
+            "有时被当作手机。",
             en="It was evaluated with drawn phones: its recall on real calls was not measured. "
             "Small dark things, remote controls and cards may count as phones; ear buds, a phone "
-            "wholly behind a hand or outside the picture are not seen. A hand at the ear may just "
-            "prop up the head.",
+            "outside the picture and a small one mostly behind a hand are not seen. A hand at the "
+            "ear may just prop up the head, and is sometimes taken for a phone.",
         ),
         unknown_when=Text(
             zh="几秒内没有看到人脸时，不判断是否在耳边。",
@@ -184,6 +210,7 @@ class PhoneWatch:
         self._count = 0
         self._face: tuple[Face, int] | None = None
         self._hit = False
+        self._doubts = 0
         self._hands = 0
         self._has_hand = False
         self._hand_at: tuple[int, bool] | None = None
@@ -210,14 +237,35 @@ class PhoneWatch:
         found += self._say(item, "phone_at_ear", _best(ear))
         return found + self._hand(item, face)
 
-    def _sure(self, item: VideoFrame, face: Face | None, ear: list[Thing]) -> list[Thing]:
+    def _sure(self, item: VideoFrame, face: Face | None, near: list[Thing]) -> list[Thing]:
         """Of what is at the ear, what counts as a phone."""
         config = self._detector.config
-        ear = [thing for thing in ear if thing.score >= config.ear_score]
-        sure = [thing for thing in ear if thing.score >= config.ear_score_with_hand]
-        if sure or not ear:
+        sure = [thing for thing in near if thing.score >= config.ear_score_with_hand]
+        floor = min(config.doubt_score, config.ear_score)
+        if sure or face is None or not _best(near, floor):
+            self._doubts = 0
             return sure
-        return [] if self._is_hand(item, face) else ear
+        has_hand = self._is_hand(item, face)
+        if not has_hand:
+            sure = [thing for thing in near if thing.score >= config.ear_score]
+        sure = sure or self._turned(item, face, has_hand=has_hand)
+        # A hand is doubtful again and again: looked at often, it would be taken for a phone.
+        self._doubts = 0 if sure or has_hand else self._doubts + 1
+        return sure
+
+    def _turned(self, item: VideoFrame, face: Face, *, has_hand: bool) -> list[Thing]:
+        """What counts as a phone at the ear once it is turned upright, to whichever side."""
+        config = self._detector.config
+        floor = config.turned_score_with_hand if has_hand else config.turned_score
+        part = face.region.grown(*_HEAD)
+        return [
+            thing
+            for degrees in (config.turned_deg, -config.turned_deg)
+            for thing in self._detector.objects.things(item, part, degrees)
+            if thing.label in _LIKE_PHONES
+            and thing.score >= floor
+            and is_at_ear(thing.region, face.region)
+        ]
 
     def _hand(self, item: VideoFrame, face: Face | None) -> list[Finding]:
         """Looks for a hand at the ear in some searches, and in all while one is there."""
@@ -250,7 +298,8 @@ class PhoneWatch:
 
     def _is_due(self, at_us: int) -> bool:
         said = self._episodes[self._rules["phone_visible"]].is_open
-        if self._looked_us is None or (self._hit and not said):
+        may_be = 0 < self._doubts <= self._detector.config.doubts
+        if self._looked_us is None or ((self._hit or may_be) and not said):
             return True
         return at_us - self._looked_us >= self._detector.config.look_every_s * 1e6 - 1
 
@@ -264,7 +313,7 @@ class PhoneWatch:
         if face is None or self._hit or self._count % config.whole_every == 0:
             things += objects.things(item)
         self._count += 1
-        return [thing for thing in things if thing.label in {PHONE, REMOTE}]
+        return [thing for thing in things if thing.label in _LIKE_PHONES]
 
     def _say(self, item: VideoFrame, kind: str, thing: Thing | None) -> list[Finding]:
         config = self._detector.config
@@ -291,13 +340,14 @@ class PhoneWatch:
         """Ends what goes on."""
         for looks in self._looks.values():
             looks.clear()
-        self._looked_us, self._hit, self._face = None, False, None
+        self._looked_us, self._hit, self._doubts, self._face = None, False, 0, None
         self._has_hand, self._hand_at = False, None
         return self._episodes.flush(at_us)
 
 
-def _best(things: list[Thing]) -> Thing | None:
-    return max(things, key=lambda thing: thing.score, default=None)
+def _best(things: list[Thing], floor: float = 0.0) -> Thing | None:
+    likely = [thing for thing in things if thing.score >= floor]
+    return max(likely, key=lambda thing: thing.score, default=None)
 
 
 def is_at_ear(thing: Region, face: Region) -> bool:

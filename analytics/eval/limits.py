@@ -24,8 +24,9 @@ PICTURES: Final = (
         "person on two cameras. Real ones are much harder.",
     ),
     Text(
-        zh="手机、口罩和手臂是画出来的。真实手机能发现多少并不知道。",
-        en="Phones, masks and arms are drawn. How many real phones would be found is not known.",
+        zh="手机、口罩和手臂是画出来的；画上的手机下端朝外，真实的手机下端多朝向嘴。真实手机能发现多少并不知道。",
+        en="Phones, masks and arms are drawn, and the phones' lower ends lean away from the mouth, "
+        "as real ones rarely do. How many real phones would be found is not known.",
     ),
     Text(
         zh="只有二十来个人，多为年轻女性，光线种类少；无法说明数字随年龄、性别、肤色如何变化。",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from analytics.detector import Box
 from analytics.vision.network import Array, Image
 
-__all__ = ["Fitted", "Region", "crop", "fit", "overlap", "overlaps", "suppress"]
+__all__ = ["Fitted", "Region", "Turned", "crop", "fit", "overlap", "overlaps", "suppress", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class Region:
             self.right + sides * self.width,
             self.bottom + below * self.height,
         )
+
+    def moved(self, right: float, down: float) -> "Region":
+        """Elsewhere, by so many pixels."""
+        return Region(self.left + right, self.top + down, self.right + right, self.bottom + down)
 
     def inside(self, image: Image) -> "Region":
         """What of it lies in the picture; at least a pixel."""
@@ -127,6 +131,36 @@ class Fitted:
             (points - np.array([self.left, self.top], np.float32)) / self.scale, np.float32
         )
 
+    def region(self, box: Array) -> Region:
+        """A box ``(4,)`` of the square, in the picture."""
+        return Region(*(float(edge) for edge in self.back(box.reshape(2, 2)).ravel()))
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A part of a picture turned about its middle, scaled into a square.
+
+    Attributes:
+        to_picture: ``(2, 3)``, from points of the square to those of the picture.
+        scale: pixels of the square for each of the picture.
+    """
+
+    image: Image
+    to_picture: Array
+    scale: float
+
+    def region(self, box: Array) -> Region:
+        """A box ``(4,)`` of the square: where its middle is in the picture, upright, as large."""
+        left, top, right, bottom = (float(edge) for edge in box)
+        x, y = self.to_picture @ np.array([(left + right) / 2, (top + bottom) / 2, 1.0])
+        width, height = (right - left) / self.scale, (bottom - top) / self.scale
+        return Region(
+            float(x) - width / 2,
+            float(y) - height / 2,
+            float(x) + width / 2,
+            float(y) + height / 2,
+        )
+
 
 def fit(image: Image, side: int, padding: int) -> Fitted:
     """Scales a picture into the middle of a square, ``(side, side, 3)``."""
@@ -140,6 +174,21 @@ def fit(image: Image, side: int, padding: int) -> Fitted:
     left, top = (side - new[0]) // 2, (side - new[1]) // 2
     square[top : top + new[1], left : left + new[0]] = cv2.resize(image, new, interpolation=how)
     return Fitted(square, scale, left, top)
+
+
+def turn(image: Image, part: Region, side: int, degrees: float, padding: int) -> Turned:
+    """Turns a part of a picture counterclockwise, into the middle of a square of that side."""
+    import cv2
+
+    scale = side / max(part.width, part.height, 1.0)
+    x, y = part.centre
+    matrix = cv2.getRotationMatrix2D((x, y), degrees, scale)
+    matrix[:, 2] += np.array([side / 2 - x, side / 2 - y])
+    square = cv2.warpAffine(
+        image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderValue=(padding,) * 3
+    )
+    back = np.asarray(cv2.invertAffineTransform(matrix), np.float32)
+    return Turned(np.asarray(square, np.uint8), back, scale)
 
 
 def crop(image: Image, region: Region, size: tuple[int, int]) -> Image:

@@ -1,6 +1,6 @@
 """Which things are in the picture (NanoDet, 80 classes of COCO)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Self
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from analytics.detector import VideoFrame
 from analytics.errors import ModelError
 from analytics.models import ModelFile
-from analytics.vision.geometry import Region, fit, suppress
+from analytics.vision.geometry import Fitted, Region, Turned, fit, suppress, turn
 from analytics.vision.network import Array, Image, Network, open_network, remembered
 
 __all__ = [
@@ -45,7 +45,7 @@ _MAX_CELLS: Final = 400
 # The network wants BGR.
 _MEAN: Final = np.array([103.53, 116.28, 123.675], np.float32)
 _SPREAD: Final = np.array([57.375, 57.12, 58.395], np.float32)
-FLOOR: Final = 0.2
+FLOOR: Final = 0.1
 """Things of a lower score are not told."""
 
 
@@ -159,19 +159,36 @@ class ObjectModel:
             # A conversion of one's own that has its sizes built in.
             return cls(whole)
 
-    def things(self, frame: VideoFrame, part: Region | None = None) -> tuple[Thing, ...]:
-        """Things in the frame, or in a part of it, best first; in pixels of the frame."""
-        return remembered(frame, (MODEL, part), lambda: self.in_image(frame.image, part))
+    def things(
+        self, frame: VideoFrame, part: Region | None = None, turned_deg: float = 0.0
+    ) -> tuple[Thing, ...]:
+        """Things in the frame, or in a part of it, best first; in pixels of the frame.
 
-    def in_image(self, image: Image, part: Region | None = None) -> tuple[Thing, ...]:
+        Args:
+            frame: the picture.
+            part: what of it is looked at.
+            turned_deg: how far the part is turned before, counterclockwise: the network knows most
+                things as they stand. Regions are as large as in the turned picture, and upright.
+        """
+        key = (MODEL, part, turned_deg)
+        return remembered(frame, key, lambda: self.in_image(frame.image, part, turned_deg))
+
+    def in_image(
+        self, image: Image, part: Region | None = None, turned_deg: float = 0.0
+    ) -> tuple[Thing, ...]:
         """Things in a still picture, or in a part of it."""
-        left = top = 0
-        sized = self._whole if part is None else self._part
-        if part is not None:
-            inside = part.inside(image)
-            left, top = int(inside.left), int(inside.top)
-            image = image[top : int(np.ceil(inside.bottom)), left : int(np.ceil(inside.right))]
-        fitted = fit(image, sized.side, _PADDING)
+        if part is None:
+            return self._found(self._whole, fit(image, self._whole.side, _PADDING))
+        if turned_deg:
+            turned = turn(image, part, self._part.side, turned_deg, _PADDING)
+            return self._found(self._part, turned)
+        inside = part.inside(image)
+        left, top = int(inside.left), int(inside.top)
+        cut = image[top : int(np.ceil(inside.bottom)), left : int(np.ceil(inside.right))]
+        found = self._found(self._part, fit(cut, self._part.side, _PADDING))
+        return tuple(replace(thing, region=thing.region.moved(left, top)) for thing in found)
+
+    def _found(self, sized: _Sized, fitted: Fitted | Turned) -> tuple[Thing, ...]:
         outputs = sized.network(prepared(fitted.image)[None], self._names)
         rows, boxes = [], []
         for output, distribution, stride in zip(outputs[:3], outputs[3:], _STRIDES, strict=True):
@@ -179,8 +196,7 @@ class ObjectModel:
             cells = np.flatnonzero(output[0].max(axis=1) >= FLOOR)
             rows.append(output[0][cells])
             boxes.append(boxes_of_cells(distribution[0], stride, cells, sized.side))
-        things = []
-        for label, box, score in decode(np.concatenate(rows), np.concatenate(boxes)):
-            corners = fitted.back(box.reshape(2, 2)) + np.array([left, top], np.float32)
-            things.append(Thing(label, Region(*(float(x) for x in corners.ravel())), score))
-        return tuple(things)
+        return tuple(
+            Thing(label, fitted.region(box), score)
+            for label, box, score in decode(np.concatenate(rows), np.concatenate(boxes))
+        )

@@ -1,6 +1,7 @@
 """Where a phone is, and a hand: scripted things and joints, no network."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,15 +22,30 @@ ON_DESK = Region(10, 150, 40, 175)
 
 
 class Things:
-    """Finds what the script has at that time; counts the searches."""
+    """Finds what the script has at that time; counts the searches, and those that turn.
 
-    def __init__(self, script: Callable[[float], Sequence[Thing]]) -> None:
+    Args:
+        script: what there is.
+        turned: how likely it looks turned to that side; without it what tilts isn't known.
+    """
+
+    def __init__(
+        self, script: Callable[[float], Sequence[Thing]], turned: dict[float, float] | None = None
+    ) -> None:
         self.script = script
+        self.turned = turned or {}
         self.searches = 0
+        self.turns: list[float] = []
 
-    def things(self, item: VideoFrame, part: Region | None = None) -> tuple[Thing, ...]:
+    def things(
+        self, item: VideoFrame, part: Region | None = None, turned_deg: float = 0.0
+    ) -> tuple[Thing, ...]:
         self.searches += 1
         found = self.script(item.pts_us / 1e6)
+        if turned_deg:
+            self.turns.append(item.pts_us / 1e6)
+            score = self.turned.get(turned_deg, 0.0)
+            found = [replace(thing, score=score) for thing in found if score]
         if part is None:
             return tuple(found)
         return tuple(
@@ -43,10 +59,14 @@ class Things:
 class Joints:
     def __init__(self, wrist: tuple[float, float] | None) -> None:
         self.found = joints(wrist)
-        self.looks = 0
+        self.at_us: list[int] = []
+
+    @property
+    def looks(self) -> int:
+        return len(self.at_us)
 
     def joints(self, item: VideoFrame) -> Array:
-        self.looks += 1
+        self.at_us.append(item.pts_us)
         return self.found
 
 
@@ -60,9 +80,11 @@ def joints(wrist: tuple[float, float] | None, score: float = 0.8) -> Array:
 
 
 def watch(
-    script: Callable[[float], Sequence[Thing]], wrist: tuple[float, float] | None = None
+    script: Callable[[float], Sequence[Thing]],
+    wrist: tuple[float, float] | None = None,
+    turned: dict[float, float] | None = None,
 ) -> tuple[PhoneWatch, Things]:
-    things = Things(script)
+    things = Things(script, turned)
     detector = Phone(PhoneConfig(), blind(), things, Joints(wrist))  # type: ignore[arg-type]
     return detector.watch(Subject("s1", "p1", "t1")), things
 
@@ -120,12 +142,60 @@ def test_what_looks_a_little_like_a_phone_is_none_in_a_hand_at_the_ear(
     assert {finding.kind for _, finding in found} == kinds
 
 
+@pytest.mark.parametrize("degrees", [-25.0, 25.0])
+def test_what_may_be_a_phone_that_tilts_is_turned_upright_within_five_seconds(
+    degrees: float,
+) -> None:
+    phone = Thing(PHONE, AT_EAR, 0.12)
+    for at in (10.0, 10.5, 11.0, 11.5):
+        subject, _ = watch(lambda t: [phone] if t >= at else [], turned={degrees: 0.5})  # noqa: B023
+        opened = {f.kind: t for t, f in run(subject, 20, lambda t: frame(t, [a_face()]))}
+        assert set(opened) == {"phone_visible", "phone_at_ear"}
+        assert opened["phone_at_ear"] - at <= 3
+
+
+@pytest.mark.parametrize(("score", "turned"), [(0.12, 0.35), (0.12, 0.0), (0.09, 0.9)])
+def test_what_looks_like_none_turned_either_is_none(score: float, turned: float) -> None:
+    phone = Thing(PHONE, AT_EAR, score)
+    subject, things = watch(lambda t: [phone], turned={25.0: turned})
+    assert run(subject, 40, lambda t: frame(t, [a_face()])) == []
+    assert bool(things.turns) is (score >= 0.1)
+
+
+def test_a_doubt_that_stays_is_looked_at_rarely_again() -> None:
+    subject, things = watch(lambda t: [Thing(PHONE, AT_EAR, 0.2)] if t < 40 or t >= 60 else [])
+    run(subject, 80, lambda t: frame(t, [a_face()]))
+    at = sorted(set(things.turns))
+    assert at[:6] == [0.0, 0.5, 1.0, 1.5, 2.0, 4.0]
+    assert len([t for t in at if 4 <= t < 40]) == 18
+    assert [t - 60 for t in at if t >= 60][:5] == [0.0, 0.5, 1.0, 1.5, 2.0]
+
+
+@pytest.mark.parametrize(("turned", "kinds"), [(0.45, set()), (0.55, {"phone_at_ear"})])
+def test_with_a_hand_at_the_ear_what_is_turned_has_to_look_more_like_a_phone(
+    turned: float, kinds: set[str]
+) -> None:
+    phone = Thing(PHONE, AT_EAR, 0.2)
+    wrist = (FACE.right + 4, FACE.centre[1] + 6)
+    subject, things = watch(lambda t: [phone], wrist, {25.0: turned})
+    found = run(subject, 20, lambda t: frame(t, [a_face()]))
+    assert {f.kind for _, f in found} & {"phone_at_ear"} == kinds
+    if not kinds:
+        assert sorted(set(things.turns)) == [2.0 * n for n in range(11)]
+
+
+def test_what_is_sure_is_not_turned() -> None:
+    subject, things = watch(lambda t: [Thing(PHONE, AT_EAR, 0.5)])
+    run(subject, 20, lambda t: frame(t, [a_face()]))
+    assert things.turns == []
+
+
 def test_joints_are_looked_for_once_a_frame() -> None:
     poses = Joints((FACE.right + 4, FACE.centre[1] + 6))
     things = Things(lambda t: [Thing(PHONE, AT_EAR, 0.3)])
     subject = Phone(PhoneConfig(), blind(), things, poses).watch(Subject("s1", "p1", "t1"))  # type: ignore[arg-type]
     run(subject, 20, lambda t: frame(t, [a_face()]))
-    assert poses.looks <= 11
+    assert 0 < poses.looks == len(set(poses.at_us))
 
 
 def test_single_hits_are_not_enough() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analytics.vision.geometry import Region, crop, fit, overlap, suppress
+from analytics.vision.geometry import Region, crop, fit, overlap, suppress, turn
 
 
 def test_suppression_keeps_the_best_of_what_overlaps() -> None:
@@ -35,6 +35,32 @@ def test_points_of_a_fitted_picture_come_back(shape: tuple[int, int]) -> None:
     if shape == (90, 160):
         assert (fitted.image[:40] == 7).all()
         assert (fitted.image[50:140] == 200).all()
+
+
+@pytest.mark.parametrize("degrees", [-40.0, 25.0])
+def test_what_tilts_is_upright_once_it_is_turned_back(degrees: float) -> None:
+    image = np.zeros((90, 160, 3), np.uint8)
+    # A bar of 4 by 40 pixels around (100, 40), its top to the right by that angle.
+    rows, columns = np.mgrid[0:90, 0:160]
+    lean = np.radians(degrees)
+    along = (columns - 100) * np.sin(lean) - (rows - 40) * np.cos(lean)
+    across = (columns - 100) * np.cos(lean) + (rows - 40) * np.sin(lean)
+    image[(abs(along) <= 20) & (abs(across) <= 2)] = 255
+    part = Region(60, 0, 130, 70)
+    turned = turn(image, part, 140, degrees, 114)
+    assert turned.scale == 2
+    ys, xs = np.nonzero(turned.image[:, :, 0] > 200)
+    assert np.ptp(xs) + 1 == pytest.approx(10, abs=3)
+    assert np.ptp(ys) + 1 == pytest.approx(82, abs=4)
+    found = turned.region(np.array([xs.min(), ys.min(), xs.max(), ys.max()], np.float32))
+    assert found.centre == pytest.approx((100, 40), abs=1)
+    assert (found.width, found.height) == pytest.approx((5, 41), abs=2)
+
+
+def test_what_lies_outside_is_padding_when_a_part_is_turned() -> None:
+    image = np.zeros((10, 20, 3), np.uint8)
+    assert (turn(image, Region(100, 100, 110, 110), 8, 30, 114).image == 114).all()
+    assert turn(image, Region(5, 5, 5, 5), 8, 30, 114).image.shape == (8, 8, 3)
 
 
 def test_crop_repeats_the_border() -> None:

@@ -10,6 +10,7 @@ from analytics.vision import embedding, face, landmarks, mesh, objects, pose
 from analytics.vision.face import Face, FaceModel
 from analytics.vision.geometry import Region
 from analytics.vision.landmarks import LandmarkModel
+from analytics.vision.network import Image
 from tests.fakes.pictures import astronaut, models_with
 
 
@@ -90,6 +91,24 @@ def test_part_of_a_picture_is_told_in_pixels_of_the_whole() -> None:
     assert person.label == objects.PERSON
     assert 55 <= person.region.left <= 120
     assert person.region.bottom > 450
+
+
+def test_what_tilts_looks_as_it_does_upright_once_it_is_turned_back() -> None:
+    import cv2
+
+    model = models_with(objects.MODEL).loaded(objects.MODEL, objects.ObjectModel.load)
+    image = picture().image
+    middle = (image.shape[1] / 2, image.shape[0] / 2)
+    matrix = cv2.getRotationMatrix2D(middle, -60, 1.0)
+    tilted = np.asarray(cv2.warpAffine(image, matrix, image.shape[1::-1]), np.uint8)
+    whole = Region(0, 0, image.shape[1], image.shape[0])
+
+    def person(image: Image, degrees: float) -> objects.Thing:
+        found = model.in_image(image, whole, degrees)
+        return max((t for t in found if t.label == objects.PERSON), key=lambda t: t.score)
+
+    assert person(tilted, 60).score > person(tilted, 0).score + 0.05
+    assert person(tilted, 60).score == pytest.approx(person(image, 0).score, abs=0.1)
 
 
 def test_nose_is_where_it_is() -> None:
