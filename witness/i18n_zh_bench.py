@@ -86,6 +86,7 @@ BENCH: dict[str, str] = {
     "garbage collection": "垃圾回收",
     "joins": "集中加入",
     "detectors": "检测器",
+    "findings at full rate": "检测结果满速",
     "hung detector": "检测器挂起",
     "calm again": "恢复平静",
     "findings/s": "检测结果/秒",

@@ -1,10 +1,11 @@
-"""Detectors of ``bench isolation``: one that says much, and one that hangs."""
+"""Detectors of ``bench isolation``: one that says as much as it is told to, and one that hangs."""
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
+from pydantic import Field
 
 from analytics.detector import (
     AudioChunk,
@@ -23,13 +24,12 @@ from analytics.detector import (
 )
 from analytics.models import Models
 
-__all__ = ["HANGING", "SAMPLER", "Hanging", "Sampler"]
+__all__ = ["CHUNK_MS", "HANGING", "SAMPLER", "Hanging", "Sampler", "SamplerConfig"]
 
 SAMPLER: Final = "witness.bench.detectors:Sampler"
 HANGING: Final = "witness.bench.detectors:Hanging"
 
-_FINDINGS: Final = 6
-"""For each chunk: far more than anything worth saying."""
+CHUNK_MS: Final = 96
 _TEXT: Final = Text("性能测试", "benchmark")
 _CARD: Final = Card(
     title=_TEXT,
@@ -42,24 +42,34 @@ _CARD: Final = Card(
 )
 
 
+class SamplerConfig(DetectorConfig):
+    """How much it says."""
+
+    findings: Annotated[int, Field(ge=1, le=CHUNK_MS)] = 6
+    """For each chunk: already far more than anything worth saying."""
+
+
 class Sampler:
-    """Says every chunk of sound."""
+    """Says every part of a chunk of sound."""
 
     name: ClassVar[str] = "sampler"
     version: ClassVar[str] = "1"
-    Config: ClassVar[type[DetectorConfig]] = DetectorConfig
+    Config: ClassVar[type[DetectorConfig]] = SamplerConfig
     card: ClassVar[Card] = _CARD
+
+    def __init__(self, config: SamplerConfig) -> None:
+        self.config = config
 
     @classmethod
     def load(cls, config: Any, models: Models) -> Self:
         """Needs nothing."""
-        del config, models
-        return cls()
+        del models
+        return cls(config)
 
     @property
     def needs(self) -> Needs:
         """Sound."""
-        return Needs(audio=AudioNeed(chunk_ms=96))
+        return Needs(audio=AudioNeed(chunk_ms=CHUNK_MS))
 
     def watch(self, subject: Subject) -> Self:
         """It has no state."""
@@ -69,8 +79,8 @@ class Sampler:
     def process(self, item: Input) -> Sequence[Output]:
         """Many findings for each chunk, one after the other."""
         assert isinstance(item, AudioChunk)
-        step_us = (item.end_us - item.pts_us) // _FINDINGS
-        parts = np.array_split(item.samples, _FINDINGS)
+        step_us = (item.end_us - item.pts_us) // self.config.findings
+        parts = np.array_split(item.samples, self.config.findings)
         levels = [round(float(abs(part).max()), 3) for part in parts]
         starts_us = range(item.pts_us, item.end_us, step_us)
         return [

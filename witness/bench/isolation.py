@@ -149,14 +149,14 @@ def _joins(
     return _beside(lambda: rooms.grow(rooms.count + options.joining))
 
 
-def _watched(*, hanging: bool) -> _MakeWork:
+def _watched(*, hanging: bool = False, flooding: bool = False) -> _MakeWork:
     """Has the host watch some of the calls."""
 
     def make(
         probe: Probe, rooms: Rooms, options: IsolationOptions
     ) -> contextlib.AbstractAsyncContextManager[None]:
         del rooms, options
-        return _watching(probe, hanging=hanging)
+        return _watching(probe, hanging=hanging, flooding=flooding)
 
     return make
 
@@ -166,7 +166,8 @@ PHASES: tuple[tuple[str, _MakeWork], ...] = (
     (marked("blocked handler"), _asked("block")),
     (marked("garbage collection"), _asked("collect")),
     (marked("joins"), _joins),
-    (marked("detectors"), _watched(hanging=False)),
+    (marked("detectors"), _watched()),
+    (marked("findings at full rate"), _watched(flooding=True)),
     (marked("hung detector"), _watched(hanging=True)),
     (marked("calm again"), _nothing),
 )
@@ -174,10 +175,10 @@ PHASES: tuple[tuple[str, _MakeWork], ...] = (
 
 
 @contextlib.asynccontextmanager
-async def _watching(probe: Probe, *, hanging: bool) -> AsyncIterator[None]:
+async def _watching(probe: Probe, *, hanging: bool, flooding: bool) -> AsyncIterator[None]:
     """The host is there, has said something and has caught what hangs before it is measured."""
     before = Counter(await probe.server.ask("findings"))
-    await probe.server.ask("watch", hanging=float(hanging))
+    await probe.server.ask("watch", hanging=float(hanging), flooding=float(flooding))
     try:
         async with asyncio.timeout(_HOST_S):
             while True:

@@ -108,7 +108,10 @@ async def _answer_commands(server: WitnessServer, watched: Watched) -> None:
             command = json.loads(line)
             match command["do"]:
                 case "watch":
-                    await watched.start(hanging=bool(command.get("hanging", 0)))
+                    await watched.start(
+                        hanging=bool(command.get("hanging", 0)),
+                        flooding=bool(command.get("flooding", 0)),
+                    )
                     _reply({})
                 case "unwatch":
                     await watched.stop()

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 from analytics.detector import Permission
 from analytics.host.config import HostConfig, WorkerLimits
+from analytics.host.watches import MOST_SAID
 from analytics.link import Found, Hello, Said, Status, Unknown
 from witness.analytics_service import AnalyticsService
 from witness.analytics_ways import EmbeddedWay
-from witness.bench.detectors import HANGING, SAMPLER
+from witness.bench.detectors import CHUNK_MS, HANGING, SAMPLER
 from witness.server import WitnessServer
 
 __all__ = ["HANG_AFTER_S", "WATCHED_ROOMS", "Watched"]
@@ -33,15 +34,18 @@ class Watched:
         self._service: AnalyticsService | None = None
         self._is_ready = False
 
-    async def start(self, *, hanging: bool) -> None:
+    async def start(self, *, hanging: bool, flooding: bool) -> None:
         """Starts a host, and has it watch calls.
 
         Args:
             hanging: one of its detectors hangs.
+            flooding: one says as much as a host lets through before it takes it for rubbish.
         """
         names = [SAMPLER, _REAL, *([HANGING] if hanging else [])]
         limits = WorkerLimits(hang_after_s=HANG_AFTER_S, backoff_s=_BACKOFF_S, backoff_most_s=2.0)
         detectors: dict[str, dict[str, object]] = {name: {} for name in names}
+        if flooding:
+            detectors[SAMPLER] = {"findings": int(MOST_SAID * CHUNK_MS / 1_000)}
         config = HostConfig(detectors=detectors, limits=limits, groups={}, nice=19)
         way = EmbeddedWay(config, self._server.engines)
         rooms = self._server.hub.sfu.rooms
