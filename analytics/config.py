@@ -10,11 +10,11 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from analytics.costs import Costs, read_costs, shipped_costs
 from analytics.detector import Detector, DetectorConfig
-from analytics.errors import DetectorConfigError, DetectorError
+from analytics.errors import DetectorConfigError, DetectorError, HostError
 from analytics.host.config import HostConfig, HostSettings
 from analytics.models import InstalledModels
 from analytics.registry import BUILTIN, Registry, the_registry
-from analytics.streams import NO_REDIS_URL, is_redis_url
+from analytics.streams import check_redis_url
 
 __all__ = ["AnalyticsConfig", "config_of"]
 
@@ -90,9 +90,11 @@ class AnalyticsConfig(BaseModel):
     @field_validator("redis")
     @classmethod
     def _redis_can_be_asked(cls, url: str | None) -> str | None:
-        # What it is, is not repeated: it may hold a password.
-        if url is not None and not is_redis_url(url):
-            raise contradiction(NO_REDIS_URL)
+        if url is not None:
+            try:
+                check_redis_url(url)
+            except HostError as error:
+                raise contradiction(error.template) from error
         return url
 
     @field_validator("own_models")

@@ -18,28 +18,30 @@ __all__ = [
     "CONTROL_LINES",
     "FINDING_LINES",
     "KEPT_S",
-    "NO_REDIS_URL",
     "PLACE_S",
     "TAP_MESSAGES",
     "Streams",
-    "is_redis_url",
+    "check_redis_url",
 ]
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-NO_REDIS_URL: Final = "the URL of Redis must begin with redis://, rediss:// or unix://"
 
+def check_redis_url(url: str) -> None:
+    """Looks whether Redis can be asked for at it; nothing is asked.
 
-def is_redis_url(url: str) -> bool:
-    """Whether Redis can be asked for at it; nothing is asked."""
+    Raises:
+        HostError: it can't. What it is, is not repeated: it may hold a password.
+    """
     try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - a wrong one raises
+        is_one = url.startswith(("redis://", "rediss://", "unix://"))
+        urlsplit(url).port  # noqa: B018 - a wrong one raises
     except ValueError:
-        return False
-    return url.startswith(("redis://", "rediss://", "unix://"))
+        is_one = False
+    if not is_one:
+        raise HostError("the URL of Redis must begin with redis://, rediss:// or unix://")
 
 
 CONTROL_LINES: Final = 200_000
@@ -95,13 +97,14 @@ class Streams:
             from redis.asyncio import Redis
         except ImportError as error:
             raise HostError("the package redis is not installed") from error
+        check_redis_url(url)
         try:
             client = Redis.from_url(
                 url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
             )
         except ValueError as error:
             # Which it is, is not told: it may hold a password.
-            raise HostError(NO_REDIS_URL) from error
+            raise HostError("the client for Redis can't use this URL") from error
         return cls(client, node)
 
     def control(self) -> AsyncIterator[bytes]:

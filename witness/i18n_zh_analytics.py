@@ -97,6 +97,7 @@ ANALYTICS: dict[str, str] = {
     "the package redis is not installed": "未安装 redis 软件包",
     "another host has taken this one's place": "另一个检测主机已接替本主机",
     "a picture has no points of a face: it can't be moved": "画面中没有人脸特征点，无法使其动作",
+    "the client for Redis can't use this URL": "Redis 客户端无法使用该地址",
     "the URL of Redis must begin with redis://, rediss:// or unix://": (
         "Redis 地址必须以 redis://、rediss:// 或 unix:// 开头"
     ),

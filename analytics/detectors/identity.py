@@ -129,6 +129,11 @@ class Votes:
         return bool(self._votes) and self._votes[-1][0] is not self.verdict
 
     @property
+    def is_undecided(self) -> bool:
+        """There are samples, and no verdict that the last of them confirms."""
+        return bool(self._votes) and (self.verdict is Verdict.OPEN or self.is_doubtful)
+
+    @property
     def since_us(self) -> int | None:
         """First sample of those in a row that say what the verdict says."""
         return self._since.get(self.verdict)

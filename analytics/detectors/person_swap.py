@@ -77,7 +77,7 @@ class PersonSwapConfig(DetectorConfig):
         default=3, ge=1, le=16, description="Faces that have to agree before anything is said."
     )
     unknown_after_s: float = Field(
-        default=15.0, gt=0, description="A face that can't be compared is reported after that long."
+        default=15.0, gt=0, description="Not knowing who it is, is reported after that long."
     )
 
     @model_validator(mode="after")
@@ -91,7 +91,7 @@ class PersonSwap:
     """Emits ``person_swapped``, ``id_match`` and ``id_mismatch``."""
 
     name: ClassVar[str] = "person_swap"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = PersonSwapConfig
     card: ClassVar[Card] = Card(
         title=Text(zh="换人", en="Person swapped"),
@@ -143,9 +143,11 @@ class PersonSwap:
             "the memory of the watch.",
         ),
         unknown_when=Text(
-            zh="长时间没有可比较的人脸（太小、侧脸、出画），或证件照上没有人脸时。",
-            en="No face could be compared for long (small, turned, outside), or the document's "
-            "photo shows none.",
+            zh="长时间没有可比较的人脸（太小、侧脸、出画）、相似度介于两个阈值之间、开始时的人脸互不相符，"
+            "或证件照上没有人脸时。",
+            en="For long no face could be compared (small, turned, outside), the likeness lay "
+            "between the limits, or the faces of the start weren't alike; or the document's photo "
+            "shows none.",
         ),
     )
 
@@ -188,10 +190,10 @@ class PersonSwapWatch:
         self._enrolled: list[Array] = []
         self._votes = Votes(config.same_above, config.other_below, config.samples)
         self._swapped = Rule("person_swapped", 0.0, 0.0, gap_s=60.0)
-        self._unseen = Rule(
+        self._unknown = Rule(
             "person_swapped", config.unknown_after_s, 0.0, gap_s=60.0, outcome=Outcome.UNKNOWN
         )
-        rules = (self._swapped, self._unseen)
+        rules = (self._swapped, self._unknown)
         self._episodes = Episodes(rules, subject.participant_id)
         self._sampled_us: int | None = None
         self._last: Face | None = None
@@ -225,22 +227,29 @@ class PersonSwapWatch:
         look, self._look = self._look, None if face is None else _look(item, face)
         if look is not None and self._look is not None:
             broke = broke or float((look * self._look).sum()) < _LIKE_BEFORE
-        found = self._episodes[self._unseen].update(item.pts_us, face is None)
-        if face is None or not self._is_due(item.pts_us, broke=broke):
-            return found
-        self._sampled_us = item.pts_us
-        embedding = self._detector.comparer.sample(item, face).embedding
-        if len(self._enrolled) < config.enrol_samples:
-            return found + self._enrol(item, face, embedding)
-        found += self._judge(item, face, embedding)
-        return found + self._compare_photo(item, face)
+        found: list[Finding] = []
+        if face is not None and self._is_due(item.pts_us, broke=broke):
+            self._sampled_us = item.pts_us
+            embedding = self._detector.comparer.sample(item, face).embedding
+            if self._is_enrolled:
+                found += self._judge(item, face, embedding)
+                found += self._compare_photo(item, face)
+            else:
+                found += self._enrol(item, face, embedding)
+        is_told = face is not None and self._is_enrolled and not self._votes.is_undecided
+        return found + self._episodes[self._unknown].update(item.pts_us, not is_told)
+
+    @property
+    def _is_enrolled(self) -> bool:
+        """Whether it is known who was there at the start."""
+        return len(self._enrolled) >= self._detector.config.enrol_samples
 
     def _is_due(self, at_us: int, *, broke: bool) -> bool:
         config = self._detector.config
         if self._sampled_us is None:
             return True
         passed_s = (at_us - self._sampled_us) / 1e6
-        if len(self._enrolled) < config.enrol_samples:
+        if not self._is_enrolled:
             return passed_s >= config.enrol_every_s
         # A face that fits badly is looked at in the next frame, one that came back or jumped soon.
         if self._votes.is_contested:
@@ -255,9 +264,7 @@ class PersonSwapWatch:
             # Two faces that differ can't both say who it is: begin again with this one.
             self._enrolled = []
         self._enrolled.append(embedding)
-        if len(self._enrolled) < config.enrol_samples:
-            return []
-        return self._compare_photo(item, face)
+        return self._compare_photo(item, face) if self._is_enrolled else []
 
     def _compare_photo(self, item: VideoFrame, face: Face) -> list[Finding]:
         config = self._detector.config

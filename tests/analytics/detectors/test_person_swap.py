@@ -87,8 +87,31 @@ def test_single_bad_samples_are_no_swap(bad: float) -> None:
     assert said(lambda t: bad if round(t, 1) in doubt and (t % 2) < 0.5 else 0.9, 300) == []
 
 
-def test_likeness_between_the_limits_says_nothing() -> None:
-    assert said(lambda t: 1.0 if t < 20 else 0.37) == []
+UNKNOWN = ("person_swapped", Outcome.UNKNOWN)
+
+
+def test_likeness_between_the_limits_is_unknown_while_it_stays_there() -> None:
+    found = said(lambda t: 0.37 if 20 <= t < 50 else 1.0, 80)
+    assert [(f.kind, f.outcome, f.is_open) for _, f in found] == [
+        (*UNKNOWN, True), (*UNKNOWN, False)
+    ]  # fmt: skip
+    assert 35 <= found[0][0] <= 39
+    assert 50 <= found[1][1].end_us / 1e6 <= 51
+
+
+def test_likeness_between_the_limits_from_the_start_on_is_unknown() -> None:
+    found = said(lambda t: 1.0 if t < 3.6 else 0.37)
+    assert [(f.kind, f.outcome, f.is_open) for _, f in found] == [(*UNKNOWN, True)]
+
+
+def test_a_start_in_which_no_two_faces_are_alike_is_unknown() -> None:
+    found = said(lambda t: 1.0 if int(t) % 2 else 0.1)
+    assert [(f.kind, f.outcome, f.is_open) for _, f in found] == [(*UNKNOWN, True)]
+    assert found[0][0] == 15
+
+
+def test_who_comes_late_is_enrolled_without_a_word() -> None:
+    assert said(lambda t: None if t < 10 else 1.0) == []
 
 
 def test_comparing_is_rare_while_nothing_is_doubtful() -> None:
@@ -105,9 +128,7 @@ def test_doubt_that_stays_doesnt_cost_every_frame() -> None:
 
 def test_face_that_cant_be_compared_for_long_is_unknown() -> None:
     found = said(lambda t: 1.0 if t < 20 else None)
-    assert [(f.kind, f.outcome, f.is_open) for _, f in found] == [
-        ("person_swapped", Outcome.UNKNOWN, True)
-    ]
+    assert [(f.kind, f.outcome, f.is_open) for _, f in found] == [(*UNKNOWN, True)]
     assert found[0][0] == 35
 
 
