@@ -13,6 +13,7 @@ from sfu import Room
 from witness.analytics_metrics import AnalyticsCollector, TapCounts
 from witness.analytics_service import AnalyticsService, FindingSink
 from witness.analytics_ways import EmbeddedWay, HostWay, RedisWay
+from witness.config import LogConfig
 from witness.errors import StartError
 from witness.i18n import of_error
 
@@ -48,15 +49,16 @@ def make_analytics(
     rooms: Mapping[str, Room],
     engines: "Sequence[Engine]",
     sink: FindingSink,
+    log: LogConfig,
 ) -> AnalyticsService:
-    """The service; not started.
+    """The service; not started. A host beside the server logs as it does.
 
     Raises:
         StartError: Redis can't be used.
     """
     way: HostWay
     if config.redis is None:
-        way = EmbeddedWay(host, engines)
+        way = EmbeddedWay(host, engines, log=log)
     else:
         try:
             way = RedisWay(Streams.connect(config.redis, config.node), engines)

@@ -16,6 +16,7 @@ from analytics.host.config import HostConfig
 from analytics.host.ending import to_its_end
 from analytics.link import MAX_LINE_BYTES
 from analytics.streams import Streams
+from witness.config import LogConfig, LogFormat
 
 __all__ = ["EmbeddedWay", "EngineTap", "HostWay", "RedisWay"]
 
@@ -36,6 +37,7 @@ _LINES: Final = 200_000
 _MESSAGES: Final = 256
 _AT_ONCE: Final = 32
 _LINES_A_TURN: Final = 64
+_STDERR: Final = 2
 
 Heard = Callable[[bytes], None]
 
@@ -81,15 +83,22 @@ class EmbeddedWay:
         config: of the host.
         engines: whose packets it gets.
         command: in place of this very Python with ``-m analytics.host``.
+        log: what its log lines look like.
     """
 
     def __init__(
-        self, config: HostConfig, engines: Sequence[EngineTap], command: Sequence[str] = ()
+        self,
+        config: HostConfig,
+        engines: Sequence[EngineTap],
+        command: Sequence[str] = (),
+        *,
+        log: LogConfig | None = None,
     ) -> None:
         self.restarts = 0
         self.dropped: dict[str, int] = {}
         self._config = config
         self._engines = engines
+        self._log = log or LogConfig()
         self._command = list(command) or [sys.executable, "-m", "analytics.host"]
         self._writer: asyncio.StreamWriter | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -144,9 +153,13 @@ class EmbeddedWay:
             level = max(logging.DEBUG, logging.getLogger("analytics.host").getEffectiveLevel())
             arguments = ["--config", "-", "--control", str(fds[0]), "--tap", str(fds[1])]
             arguments += ["--level", logging.getLevelName(level)]
+            arguments += ["--json-lines"] if self._log.format is LogFormat.JSON else []
+            arguments += ["--pii"] if self._log.pii else []
+            # What detectors print is no result of this program: it goes to where log lines go.
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - as configured
-                [*self._command, *arguments], pass_fds=fds, stdin=subprocess.PIPE
-            )
+                [*self._command, *arguments],
+                pass_fds=fds, stdin=subprocess.PIPE, stdout=_STDERR,
+            )  # fmt: skip
             # One that reads nothing is killed; then the thread ends, too.
             async with asyncio.timeout(_START_S):
                 await asyncio.to_thread(_give, self._process, self._config.model_dump_json())

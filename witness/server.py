@@ -387,7 +387,9 @@ class WitnessServer:
             self._sessions.follow(self._watching.mark_node)
         if host is not None:
             analytics, sink = self.settings.analytics, self._watching.findings
-            self._analytics = make_analytics(analytics, host, hub.sfu.rooms, self._engines, sink)
+            self._analytics = make_analytics(
+                analytics, host, hub.sfu.rooms, self._engines, sink, self.settings.log
+            )
             self._watching.watch_by(self._analytics)
             self._analytics.start()
             metrics.registry.register(collector_of(self._analytics, self._engines))

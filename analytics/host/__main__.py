@@ -15,8 +15,8 @@ from analytics.errors import AnalyticsError
 from analytics.host.config import HostConfig
 from analytics.host.orphans import end_with_parent
 from analytics.host.serve import serve_redis, serve_sockets
+from analytics.loglines import ConsoleFormatter, JsonFormatter
 
-_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -25,19 +25,6 @@ def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.:@/-]{1,64}", text):
         raise argparse.ArgumentTypeError("up to 64 of letters, digits and _ . : @ / -")
     return text
-
-
-class _Lines(logging.Formatter):
-    """A line for each record, with what it is about."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Values that were given as ``extra`` stand behind the message."""
-        about = [
-            f"{key}={value}"
-            for key, value in vars(record).items()
-            if key not in _STANDARD and value != "" and not key.startswith("pii.")
-        ]
-        return " ".join([super().format(record), *about])
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,6 +40,8 @@ def _arguments() -> argparse.Namespace:
         "--node", type=_name, default="node", help="name of the server's node in Redis"
     )
     parser.add_argument("--level", choices=_LEVELS, default="INFO", help="of log lines")
+    parser.add_argument("--json-lines", action="store_true", help="log lines for machines")
+    parser.add_argument("--pii", action="store_true", help="write personal data to the log, too")
     return parser.parse_args()
 
 
@@ -74,7 +63,8 @@ def main() -> int:
     """Runs until the server is gone."""
     arguments = _arguments()
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines("%(levelname)s %(name)s %(message)s"))
+    form = JsonFormatter if arguments.json_lines else ConsoleFormatter
+    handler.setFormatter(form(pii=arguments.pii))
     logging.basicConfig(level=arguments.level, handlers=[handler])
     try:
         config = _config(arguments.config)

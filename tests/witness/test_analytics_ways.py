@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from analytics.link import (
     Hello,
     Status,
     TrackStarted,
+    Unknown,
     from_host,
 )
 from tests.analytics.host.endings import cancel_to_the_end, descriptors, is_known
@@ -27,6 +29,7 @@ from tests.analytics.host.media import Camera
 from tests.analytics.host.scene import HERE, config, detectors
 from witness import analytics_ways
 from witness.analytics_ways import EmbeddedWay, HostWay
+from witness.config import LogConfig, LogFormat
 
 pytestmark = [pytest.mark.net, pytest.mark.timeout(120)]
 
@@ -188,6 +191,26 @@ async def test_a_host_that_says_nothing_or_rubbish_is_ended_and_tried_again(
     await asyncio.gather(task, return_exceptions=True)
     assert way.pid is None
     assert all(line == b"" for line in refused)
+
+
+async def test_a_host_logs_as_its_server_does_and_nothing_of_it_is_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tap = Tap()
+    names = detectors(Harm={"harm": "raise", "lives": str(tmp_path / "life")})
+    way = EmbeddedWay(config(names), [tap], log=LogConfig(format=LogFormat.JSON))
+    async with Server(way, tap).running() as server:
+        await server.ready("Harm")
+        server.start()
+        await server.show(lambda: server.of(Unknown))
+    output, errors = capfd.readouterr()
+    assert output == ""
+    lines = errors.splitlines()
+    assert "aloud" in lines
+    records = [json.loads(line) for line in lines if line != "aloud"]
+    about = {"logger": "analytics.host.pool", "level": "warning", "cause": "raised"}
+    assert any(about.items() <= one.items() for one in records)
+    assert "on purpose" not in errors
 
 
 async def test_a_host_that_is_killed_takes_its_workers_along_even_one_that_hangs() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from analytics.loglines import ConsoleFormatter, JsonFormatter
 from witness.config import LogConfig, LogFormat, LogLevel
-from witness.logs import ConsoleFormatter, JsonFormatter, configure_logging
+from witness.logs import configure_logging
 
 NAME, ADDRESS = "王小明", "203.0.113.9"
 

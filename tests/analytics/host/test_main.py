@@ -1,12 +1,11 @@
 """What a host that is started by hand says of bad input."""
 
-import logging
 import sys
 from pathlib import Path
 
 import pytest
 
-from analytics.host.__main__ import _Lines, main
+from analytics.host.__main__ import main
 
 
 @pytest.mark.parametrize(
@@ -59,11 +58,3 @@ def test_names_are_short_and_plain(
         main()
     assert ended.value.code == 2
     assert "up to 64 of letters" in capsys.readouterr().err
-
-
-def test_log_lines_say_what_they_are_about() -> None:
-    record = logging.LogRecord("h", logging.WARNING, "", 0, "it is %s", ("so",), None)
-    record.detector, record.reason, record.cause = "phone", "no model", ""
-    setattr(record, "pii.name", "somebody")
-    line = _Lines("%(levelname)s %(name)s %(message)s").format(record)
-    assert line == "WARNING h it is so detector=phone reason=no model"
