@@ -64,7 +64,7 @@ class RequiredStatements:
     """Says of every required statement whether it was said, once that is certain."""
 
     name: ClassVar[str] = "required_statements"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Config: ClassVar[type[DetectorConfig]] = RequiredStatementsConfig
     card: ClassVar[Card] = Card(
         title=Text("必须说明的内容", "Required statements"),

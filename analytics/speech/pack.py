@@ -76,6 +76,7 @@ class Pack(_Part):
     denials: _Phrases
     synonyms: Annotated[tuple[_Phrases, ...], Field(max_length=512)]
     fillers: _Phrases
+    essential: _Phrases = ()
     prohibited: Annotated[tuple[Prohibited, ...], Field(max_length=256)]
     answers: Answers
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from analytics.speech.negation import Meaning, heads, meaning_of, turners
 from analytics.speech.pack import Pack
+from analytics.speech.phrases import Phrase, longest_first, written
 from analytics.speech.tokens import Token, alike, read_numbers, tokens_of
 
 __all__ = ["Judged", "Likeness", "Statement", "judge"]
@@ -20,7 +21,7 @@ _PARAPHRASE: Final = 0.6
 _DOUBT: Final = 0.52
 _NUMBER: Final = re.compile(
     r"(?:百分之|千分之)[零一二两三四五六七八九十百千万亿点]+"
-    r"|[零一二两三四五六七八九十百千万亿点]+(?:天|日|年|个?月|周|元|万|块|倍|成|期|级|岁|小时|分钟)"
+    r"|[零一二两三四五六七八九十百千万亿点]+(?:天|日|年|个?月|个?工作日|个?小时|个百分点|周|元|万|块|倍|成|期|级|岁|分钟)"
     r"|[零一二两三四五六七八九十百千万亿点]{2,}"
 )
 
@@ -59,12 +60,14 @@ class Statement:
         tokens: with one word for all that mean the same.
         weights: of each; fillers weigh less.
         numbers: sounds of each number.
+        essential: words without whose sound it isn't said in other words, either.
     """
 
     text: str
     tokens: tuple[Token, ...]
     weights: tuple[float, ...]
     numbers: tuple[tuple[str, ...], ...]
+    essential: tuple[Phrase, ...] = ()
 
     @classmethod
     def of(cls, text: str, pack: Pack) -> "Statement":
@@ -73,7 +76,8 @@ class Statement:
         tokens = tokens_of(plain)
         weights = tuple(_LIGHT if one.text in pack.filler_words else 1.0 for one in tokens)
         numbers = _NUMBER.findall(read_numbers(plain))
-        return cls(text, tokens, weights, tuple(_sounds(one) for one in numbers))
+        sounds = tuple(_sounds(one) for one in numbers)
+        return cls(text, tokens, weights, sounds, longest_first(pack.essential))
 
     @property
     def reach(self) -> int:
@@ -123,9 +127,19 @@ def _weighed(statement: Statement, window: Sequence[Token], overlap: float, pack
     if conflict is not None:
         is_contrary = conflict is Likeness.CONTRARY and score >= _PARAPHRASE
         return Judged(Likeness.CONTRARY if is_contrary else Likeness.UNSURE, score)
-    if score < _PARAPHRASE:
+    if aligned >= _EXACT:
+        return Judged(Likeness.EXACT, score)
+    if score < _PARAPHRASE or _lacks(statement, window):
         return Judged(Likeness.UNSURE, score)
-    return Judged(Likeness.EXACT if aligned >= _EXACT else Likeness.PARAPHRASE, score)
+    return Judged(Likeness.PARAPHRASE, score)
+
+
+def _lacks(statement: Statement, window: Sequence[Token]) -> bool:
+    """Whether what was said has nothing that sounds like a word that can't be left out."""
+    return any(
+        not _places(window, statement.tokens, first)
+        for first, _ in written(statement.tokens, statement.essential)
+    )
 
 
 def _windows(tokens: Sequence[Token], reach: int) -> list[tuple[int, int]]:

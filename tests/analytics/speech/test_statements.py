@@ -58,11 +58,24 @@ def test_said_in_other_words(statement: str, said: str) -> None:
         (DAYS, "您有十天的犹豫期。"),
         (DAYS, "您有二十五天的犹豫期。".replace("二十五", "二十")),
         (AGENT, "本产品由我行发行，不是代理销售的产品。"),
+        ("赎回款将在三个工作日内到账。", "赎回款将在五个工作日内到账。"),
         (ENGLISH, "This product is guaranteed and you may not lose your money."),
     ],
 )
 def test_the_opposite_is_not_the_statement(statement: str, said: str) -> None:
     assert likeness(statement, said) is Likeness.CONTRARY
+
+
+@pytest.mark.parametrize(
+    ("said", "is_it"),
+    [
+        ("最坏的情况下，您的本金也能全部保住。", Likeness.UNSURE),
+        ("最坏的情况下，您的本金也会全部亏掉。", Likeness.PARAPHRASE),
+        ("最坏的情况下，您的本金也会全部孙氏。", Likeness.PARAPHRASE),
+    ],
+)
+def test_other_words_have_to_have_what_it_is_about(said: str, is_it: Likeness) -> None:
+    assert likeness("最坏的情况下，您可能会损失全部本金。", said) is is_it
 
 
 @pytest.mark.parametrize(
