@@ -124,7 +124,7 @@ class Pack(_Part):
 def load_pack(path: Path | None) -> Pack:
     """The pack in a file, or the one that comes along.
 
-    Lists of answers that the file doesn't name are taken from the one that comes along, if it is
+    Lists of answers that the file doesn't name, and ``essential``, are taken from the one that comes along, if it is
     of the same language: if they have a word of consent in common. An empty list stays empty.
 
     Raises:
@@ -156,12 +156,16 @@ def load_pack(path: Path | None) -> Pack:
 
 
 def _completed(pack: Pack) -> Pack:
-    answers, own = pack.answers, load_pack(None).answers
-    left_out = Answers.model_fields.keys() - answers.model_fields_set
-    if not left_out or not set(answers.affirmative) & set(own.affirmative):
+    shipped = load_pack(None)
+    answers, own = pack.answers, shipped.answers
+    if not set(answers.affirmative) & set(own.affirmative):
         return pack
+    left_out = Answers.model_fields.keys() - answers.model_fields_set
     lists = {name: getattr(own, name) for name in left_out}
-    return pack.model_copy(update={"answers": answers.model_copy(update=lists)})
+    update: dict[str, object] = {"answers": answers.model_copy(update=lists)}
+    if "essential" not in pack.model_fields_set:
+        update["essential"] = shipped.essential
+    return pack.model_copy(update=update)
 
 
 def _frozen(value: object) -> object:

@@ -66,7 +66,7 @@ def changed(tmp_path: Path, answers: dict[str, object], *leave_out: str) -> Pack
     whole = yaml.safe_load(DEFAULT_PACK.read_text("utf-8"))
     whole["answers"] |= answers
     for name in leave_out:
-        del whole["answers"][name]
+        del (whole if name in whole else whole["answers"])[name]
     path = tmp_path / "pack.yaml"
     path.write_text(yaml.safe_dump(whole, allow_unicode=True), "utf-8")
     return load_pack(path)
@@ -78,6 +78,7 @@ def test_lists_that_are_left_out_are_those_that_come_along(tmp_path: Path) -> No
     assert answers.affirmative == ("同意",)
     assert all(getattr(answers, name) == getattr(own, name) for name in OPTIONAL)
     assert answers.unguarded == ()
+    assert changed(tmp_path, {}, "essential").essential == load_pack(None).essential != ()
 
 
 def test_an_empty_list_stays_empty_and_is_told(tmp_path: Path) -> None:
@@ -88,8 +89,9 @@ def test_an_empty_list_stays_empty_and_is_told(tmp_path: Path) -> None:
 
 
 def test_a_pack_of_another_language_gets_no_lists(tmp_path: Path) -> None:
-    answers = changed(tmp_path, {"affirmative": ["setuju", "ya"]}, *OPTIONAL).answers
-    assert all(getattr(answers, name) == () for name in OPTIONAL)
+    pack = changed(tmp_path, {"affirmative": ["setuju", "ya"]}, "essential", *OPTIONAL)
+    assert all(getattr(pack.answers, name) == () for name in OPTIONAL)
+    assert pack.essential == ()
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
