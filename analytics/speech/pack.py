@@ -124,8 +124,9 @@ class Pack(_Part):
 def load_pack(path: Path | None) -> Pack:
     """The pack in a file, or the one that comes along.
 
-    Lists of answers that the file doesn't name, and ``essential``, are taken from the one that comes along, if it is
-    of the same language: if they have a word of consent in common. An empty list stays empty.
+    Lists of answers that the file doesn't name, and ``essential``, are taken from the one that
+    comes along, if it is of the same language: if they have a word of consent in common. An empty
+    list stays empty.
 
     Raises:
         DetectorConfigError: it can't be read, or is no pack; says where and why.
