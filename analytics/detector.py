@@ -59,6 +59,7 @@ __all__ = [
     "VideoNeed",
     "Watch",
     "Word",
+    "is_watch",
 ]
 
 SAMPLE_RATE_HZ: Final = 16_000
@@ -499,6 +500,11 @@ class Watch(Protocol):
     def flush(self, at_us: int) -> Sequence[Output]:
         """Says what is still open, as of ``at_us``; the subject has gone, or its media stopped."""
         ...
+
+
+def is_watch(value: object) -> bool:
+    """Whether it can be given inputs; silence of what can't would pass for nothing seen."""
+    return all(callable(getattr(value, name, None)) for name in ("process", "flush"))
 
 
 class Detector(Protocol):

@@ -20,9 +20,10 @@ from analytics.detector import (
     Subject,
     Utterance,
     Watch,
+    is_watch,
 )
 from analytics.errors import DetectorFailedError, EvalError
-from analytics.eval.labels import Clip
+from analytics.eval.labels import Clip, require_file
 from analytics.eval.media import items_of
 from analytics.pacing import Pace, most_hz
 
@@ -164,7 +165,7 @@ class _Stage:
 
 def _begun(detector: Detector, subject: Subject) -> Watch:
     watch = detector.watch(subject)
-    if not all(callable(getattr(watch, name, None)) for name in ("process", "flush")):
+    if not is_watch(watch):
         raise TypeError(f"watch() returned {type(watch).__name__}, which is no watch")
     return watch
 
@@ -288,6 +289,7 @@ def _photo(clip: Clip, directory: Path, participant_id: str) -> Any:
 
     path = directory / clip.id_photo[participant_id]
     try:
+        require_file(path)
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"), np.uint8)
     except (OSError, SyntaxError, ValueError) as error:

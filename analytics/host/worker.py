@@ -37,6 +37,7 @@ from analytics.detector import (
     Utterance,
     VideoFrame,
     Watch,
+    is_watch,
 )
 from analytics.host.loading import cause_of, installed_models, load_detector
 from analytics.host.orphans import end_with_parent
@@ -205,8 +206,7 @@ class Worker:
 
         def begun() -> None:
             watch = detector.watch(order.subject)
-            # Silence of what can't watch would pass for nothing seen.
-            if not all(callable(getattr(watch, name, None)) for name in ("process", "flush")):
+            if not is_watch(watch):
                 raise _RubbishError(type(watch).__name__)
             self._watches[order.watch] = _Running(order.detector, watch)
 

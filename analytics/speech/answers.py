@@ -16,7 +16,7 @@ from analytics.speech.negation import (
 )
 from analytics.speech.pack import Pack
 from analytics.speech.phrases import Phrase, Place, find, is_written, longest_first, written
-from analytics.speech.tokens import Token, alike, tokens_of
+from analytics.speech.tokens import Token, alike, joined, tokens_of
 
 __all__ = ["Replies", "Reply", "is_question"]
 
@@ -108,7 +108,7 @@ class Replies:
         apart = [
             (first, last)
             for first, last in harmless
-            if not any(last == at and _joined(tokens, first, at) for at, _ in yes)
+            if not any(last == at and joined(tokens, first, at) for at, _ in yes)
         ]
         negators = [one for one in turners(tokens, pack) if not _is_within(one, apart)]
         meanings = [
@@ -155,7 +155,7 @@ class Replies:
             token
             for place, token in enumerate(tokens)
             if token.text not in self._sounds
-            or (place in turned and place < last and _joined(tokens, place, place + 1))
+            or (place in turned and place < last and joined(tokens, place, place + 1))
         )
 
     def _is_conditional(self, tokens: Sequence[Token], start: int, meant: Sequence[Place]) -> bool:
@@ -209,13 +209,13 @@ class Replies:
         others = _written_at(tokens, self._lists.others)
         own = [place for place, token in enumerate(tokens) if token.text in FIRST_PERSON]
         for start, _ in meant:
-            clause = [at for at in (*others, *own) if at < start and _joined(tokens, at, start)]
+            clause = [at for at in (*others, *own) if at < start and joined(tokens, at, start)]
             if max(clause, default=-1) in others:
                 return False
         knowing = _written_at(tokens, self._lists.knowing)
         return all(
-            any(start <= first and last <= end for start, end in meant)
-            or any(at < first and _joined(tokens, at, first) for at in knowing)
+            _is_within((first, last), meant)
+            or any(at < first and joined(tokens, at, first) for at in knowing)
             for first, last in negators
         )
 
@@ -238,7 +238,7 @@ class Replies:
             place not in known
             for start, _ in meant
             for place in range(start)
-            if _joined(tokens, place, start)
+            if joined(tokens, place, start)
         ):
             return True
         if not self._aside.takes_back(tokens, meant, known, begins):
@@ -315,10 +315,9 @@ def _places(
 
 def _without(tokens: Sequence[Token], places: Sequence[Place]) -> tuple[Token, ...]:
     """The same with blanks where a phrase of three words and more is."""
-    covered = {place for start, end in places if end - start > 2 for place in range(start, end)}
+    blank = covered(at for at in places if at[1] - at[0] > 2)
     return tuple(
-        replace(token, text="_") if place in covered else token
-        for place, token in enumerate(tokens)
+        replace(token, text="_") if place in blank else token for place, token in enumerate(tokens)
     )
 
 
@@ -327,26 +326,19 @@ def _written_at(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> frozenset
     return frozenset(end - 1 for _, end in written(tokens, phrases))
 
 
-def _joined(tokens: Sequence[Token], one: int, other: int) -> bool:
-    return tokens[one].clause == tokens[other].clause
-
-
-def _is_new(
-    at: tuple[int, int], meant: Sequence[tuple[int, int]], tokens: Sequence[Token], pack: Pack
-) -> bool:
+def _is_new(at: Place, meant: Sequence[Place], tokens: Sequence[Token], pack: Pack) -> bool:
     """Whether a negative word is not part of an affirmative one, as 没有 is of 没有问题."""
-    start, end = at
-    if any(first <= start and end <= last for first, last in meant):
+    if _is_within(at, meant):
         return False
-    written = tuple(token.text for token in tokens[start:])
-    return not any(written[: len(row)] == row for row in pack.not_negator_tokens)
+    ahead = tuple(token.text for token in tokens[at[0] :])
+    return not any(ahead[: len(row)] == row for row in pack.not_negator_tokens)
 
 
 def _is_within(at: Place, places: Sequence[Place]) -> bool:
     return any(first <= at[0] and at[1] <= last for first, last in places)
 
 
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+def _overlap(one: Place, other: Place) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
@@ -363,10 +355,10 @@ def _in_common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _has(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> bool:
-    written = "".join(token.text for token in tokens)
+    whole = "".join(token.text for token in tokens)
     words = {token.text for token in tokens}
     return any(
-        (one.text in words if one.text.isascii() and " " not in one.text else one.text in written)
+        (one.text in words if one.text.isascii() and " " not in one.text else one.text in whole)
         or (" " in one.text and one.text in " ".join(token.text for token in tokens))
         for one in phrases
     )

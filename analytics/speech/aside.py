@@ -12,7 +12,7 @@ from typing import Final
 
 from analytics.speech.pack import Answers
 from analytics.speech.phrases import Phrase, Place, longest_first, written
-from analytics.speech.tokens import Token
+from analytics.speech.tokens import Token, joined
 
 __all__ = ["FIRST_PERSON", "Aside", "covered", "is_praise", "parted"]
 
@@ -43,12 +43,12 @@ def parted(
     ends = set()
     for first, last in answers:
         end = last
-        while end < len(tokens) and tokens[end].text in _PARTICLES and _joined(tokens, first, end):
+        while end < len(tokens) and tokens[end].text in _PARTICLES and joined(tokens, first, end):
             end += 1
         is_within = any(start < end < until for start, until in answers)
         if not is_within and any(token.text in _ENDINGS for token in tokens[first:end]):
             ends.add(end)
-    begins = frozenset(end for end in ends if end < len(tokens) and _joined(tokens, end - 1, end))
+    begins = frozenset(end for end in ends if end < len(tokens) and joined(tokens, end - 1, end))
     found, more = [], 0
     for place, token in enumerate(tokens):
         more += place in begins
@@ -59,11 +59,11 @@ def parted(
 def is_praise(tokens: Sequence[Token], place: int) -> bool:
     """Whether a word says how something was explained (您讲得很清楚): that is no answer."""
     at = place - 1
-    while at > 0 and tokens[at].text in _DEGREES and _joined(tokens, at, place):
+    while at > 0 and tokens[at].text in _DEGREES and joined(tokens, at, place):
         at -= 1
     return (
         at > 0
-        and _joined(tokens, at - 1, place)
+        and joined(tokens, at - 1, place)
         and tokens[at - 1].text in _TELLING
         and (tokens[at].text == "得" or (tokens[at].text == "的" and at < place - 1))
     )
@@ -117,14 +117,14 @@ class Aside:
     ) -> bool:
         """Whether something beside the answers that are meant takes them back.
 
+        Not to be asked where ``harmless`` is empty: then nothing is known.
+
         Args:
             tokens: all that was said.
             meant: where the answers are.
             known: places of all that needs no looking at, answers included.
             begins: where clauses begin that no comma parts from the one before.
         """
-        if not self.harmless:
-            return False
         if self._is_of_a_part(tokens, meant, known):
             return True
         others = covered(written(tokens, self.others))
@@ -210,7 +210,3 @@ def _is_tried(tokens: Sequence[Token], places: Sequence[int], known: Collection[
 def covered(places: Iterable[Place]) -> frozenset[int]:
     """Indices of all that lies in places."""
     return frozenset(place for first, last in places for place in range(first, last))
-
-
-def _joined(tokens: Sequence[Token], one: int, other: int) -> bool:
-    return tokens[one].clause == tokens[other].clause

@@ -10,7 +10,7 @@ from typing import Final
 
 from analytics.speech.negation import Meaning, heads, meaning_of, turners
 from analytics.speech.pack import Pack
-from analytics.speech.phrases import Phrase, longest_first, written
+from analytics.speech.phrases import longest_first, written
 from analytics.speech.tokens import Token, alike, read_numbers, tokens_of
 
 __all__ = ["Judged", "Likeness", "Statement", "judge"]
@@ -60,14 +60,14 @@ class Statement:
         tokens: with one word for all that mean the same.
         weights: of each; fillers weigh less.
         numbers: sounds of each number.
-        essential: words without whose sound it isn't said in other words, either.
+        essential: where words begin without whose sound it isn't said in other words, either.
     """
 
     text: str
     tokens: tuple[Token, ...]
     weights: tuple[float, ...]
     numbers: tuple[tuple[str, ...], ...]
-    essential: tuple[Phrase, ...] = ()
+    essential: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, text: str, pack: Pack) -> "Statement":
@@ -77,7 +77,8 @@ class Statement:
         weights = tuple(_LIGHT if one.text in pack.filler_words else 1.0 for one in tokens)
         numbers = _NUMBER.findall(read_numbers(plain))
         sounds = tuple(_sounds(one) for one in numbers)
-        return cls(text, tokens, weights, sounds, longest_first(pack.essential))
+        essential = tuple(first for first, _ in written(tokens, longest_first(pack.essential)))
+        return cls(text, tokens, weights, sounds, essential)
 
     @property
     def reach(self) -> int:
@@ -136,10 +137,7 @@ def _weighed(statement: Statement, window: Sequence[Token], overlap: float, pack
 
 def _lacks(statement: Statement, window: Sequence[Token]) -> bool:
     """Whether what was said has nothing that sounds like a word that can't be left out."""
-    return any(
-        not _places(window, statement.tokens, first)
-        for first, _ in written(statement.tokens, statement.essential)
-    )
+    return not all(_places(window, statement.tokens, place) for place in statement.essential)
 
 
 def _windows(tokens: Sequence[Token], reach: int) -> list[tuple[int, int]]:

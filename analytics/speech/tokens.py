@@ -6,11 +6,12 @@ first: ``8%`` sounds like 百分之八.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["Token", "alike", "read_numbers", "tokens_of"]
+__all__ = ["Token", "alike", "joined", "read_numbers", "tokens_of"]
 
 _BREAKS: Final = frozenset("，。；！？：,;!?:\n…—")
 _PIECE: Final = re.compile(
@@ -47,6 +48,11 @@ class Token:
     text: str
     clause: int
     at: int
+
+
+def joined(tokens: Sequence[Token], one: int, other: int) -> bool:
+    """Whether two words are of one clause."""
+    return tokens[one].clause == tokens[other].clause
 
 
 def tokens_of(text: str) -> tuple[Token, ...]:
